@@ -1,0 +1,53 @@
+"""Every error that dpnet raises on purpose.
+
+    DpnetError                 exit code 1
+    ├── ConfigError            exit code 2: the job file, --set or the command line
+    ├── DataError              a data file or its content
+    ├── CheckpointError        a checkpoint that cannot be read, or does not fit the job
+    ├── OutputError            something could not be written
+    ├── DivergenceError        the training has left the finite numbers
+    └── CommunicationError     MPI is missing, was started wrongly, or failed
+
+A message says what was seen, what was expected, what to do, and where.
+"""
+
+from __future__ import annotations
+
+
+class DpnetError(Exception):
+    """Base of all errors that dpnet raises on purpose.
+
+    Attributes:
+        exit_code: exit code of the command line for this error.
+        agreed: every rank of the job raises this same error, so rank 0 alone tells it and all ranks end by
+            themselves. False: only this rank knows of it, so this rank tells it and aborts the others.
+    """
+
+    exit_code = 1
+    agreed = False
+
+
+class ConfigError(DpnetError):
+    """A setting is unknown, of the wrong type, out of range, or contradicts another."""
+
+    exit_code = 2
+
+
+class DataError(DpnetError):
+    """A data file is missing, damaged, or holds what cannot be trained on."""
+
+
+class CheckpointError(DpnetError):
+    """A checkpoint is missing, damaged, or was made by a job that does not fit this one."""
+
+
+class OutputError(DpnetError):
+    """A file of the run directory could not be written."""
+
+
+class DivergenceError(DpnetError):
+    """The loss is no longer a finite number."""
+
+
+class CommunicationError(DpnetError):
+    """MPI is missing, was started wrongly, or failed."""

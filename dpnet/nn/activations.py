@@ -1,0 +1,173 @@
+"""Activations: what bends the network, and what backpropagation needs of their calculus.
+
+A hidden layer computes `z = x W^T + b` and `a = f(z)`, f on each element. The derivative f'(z) says how much a moves
+for a small move of z. By the chain rule a small dz changes the loss by `(d loss / d a) * f'(z) * dz`, so
+
+    d loss / d z  =  d loss / d a  *  f'(z)          each unit on its own
+
+That is all that backpropagation asks of f: one factor per unit. Going back through a network of n layers, a gradient
+meets n such factors, and their product decides whether the first layer still learns anything:
+
+    f            range     f'(z) from a = f(z)     f'(z) lies in
+    sigmoid      (0, 1)    a (1 - a)               (0, 1/4]           ten layers: at most 1e-6 of the gradient is left
+    tanh         (-1, 1)   1 - a^2                 (0, 1]             1 at z = 0 only, near 0 once |z| > 3
+    relu         [0, inf)  1 if a > 0 else 0       {0, 1}             an active unit passes the gradient on unchanged
+    leaky_relu   all       1 if a > 0 else slope   {slope, 1}         no unit ever falls silent
+    identity     all       1                       {1}                layers add nothing: the net stays linear
+
+**Why an unbounded activation trains.** Bounded f seem safer, yet what bounds them is a flat curve, and a flat curve
+has no gradient: they buy a bounded output with a gradient that shrinks layer by layer. ReLU keeps the gradient and
+lets the output grow, and three things keep the output in check: the initial weights leave the variance of z the same
+from layer to layer (derived in `init`); the softmax sees only differences of logits (`loss`), so a common growth of
+all logits changes nothing; and the gradient that starts at the top is p - y, between -1 and 1 however large the
+logits are.
+
+All work in place and get f' from the output alone: `a` overwrites `z`, and nothing else has to be kept for backward.
+A NaN in z stays a NaN in a.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.arrays import Matrix, aligned_zeros
+
+
+class Activation(ABC):
+    """One activation of one layer, with room for what its arithmetic needs on the way.
+
+    Args:
+        max_rows: most rows that a call will bring.
+        width: units of the layer.
+        dtype: float32 or float64.
+
+    Attributes:
+        has_kink: f' jumps at 0. Finite differences across the jump mean nothing, so `gradcheck` leaves them out.
+    """
+
+    has_kink: ClassVar[bool] = False
+
+    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike) -> None:
+        self._scratch = aligned_zeros((max_rows, width), dtype)
+
+    @abstractmethod
+    def forward(self, z: Matrix) -> None:
+        """Turns `z` (rows, width) into a = f(z), in place."""
+
+    @abstractmethod
+    def backward(self, a: Matrix, da: Matrix) -> None:
+        """Turns `da` = d loss / d a (rows, width) into d loss / d z, in place; `a` is what forward made."""
+
+
+class ReLU(Activation):
+    """f(z) = max(z, 0).
+
+    From the definition of the derivative, (f(z + h) - f(z)) / h for h -> 0: it is h / h = 1 where z > 0 and 0 / h = 0
+    where z < 0. At z = 0 it is 1 for h > 0 and 0 for h < 0: the two sides differ, and there is **no derivative**.
+    Every number between them is a subgradient, the slope of a line through (0, 0) that lies nowhere above f. dpnet
+    takes the subgradient 0, as every framework does. Any choice in [0, 1] trains; with 0 a unit that gives out 0
+    passes no gradient, so the factor can be read off the output: 1 where a > 0, else 0. And it does occur: rows of
+    zeros meet biases that start at 0.
+
+    A unit that is at or below 0 for every sample gets the gradient 0 and is dead: its own weights no longer move.
+    """
+
+    has_kink = True
+
+    def forward(self, z: Matrix) -> None:
+        """Turns z into max(z, 0), in place."""
+        np.maximum(z, 0, out=z)
+
+    def backward(self, a: Matrix, da: Matrix) -> None:
+        """Leaves da where a > 0 and puts 0 elsewhere."""
+        active = self._scratch[: len(a)]
+        # 1.0 and 0.0, then a product: several times faster than numpy's masked assignments.
+        np.greater(a, 0, out=active)
+        da *= active
+
+
+class LeakyReLU(Activation):
+    """f(z) = z where z > 0, else `SLOPE` z: a ReLU whose silent units still pass a hundredth of the gradient.
+
+    The derivative at 0 is slope from the left and 1 from the right; taken is the slope, the value that goes with
+    ReLU's 0.
+    """
+
+    SLOPE = 0.01
+    has_kink = True
+
+    def forward(self, z: Matrix) -> None:
+        """Turns z into max(z, SLOPE z), in place: the larger of the two is f because 0 < SLOPE < 1."""
+        lowered = self._scratch[: len(z)]
+        np.multiply(z, self.SLOPE, out=lowered)
+        np.maximum(z, lowered, out=z)
+
+    def backward(self, a: Matrix, da: Matrix) -> None:
+        """Leaves da where a > 0 and multiplies it by SLOPE elsewhere."""
+        factor = self._scratch[: len(a)]
+        np.greater(a, 0, out=factor)
+        np.maximum(factor, self.SLOPE, out=factor)
+        da *= factor
+
+
+class Tanh(Activation):
+    """f(z) = tanh(z), with f' = 1 - tanh(z)^2. Saturates at -1 and 1, where its gradient is 0."""
+
+    def forward(self, z: Matrix) -> None:
+        """Turns z into tanh(z), in place."""
+        np.tanh(z, out=z)
+
+    def backward(self, a: Matrix, da: Matrix) -> None:
+        """Multiplies da by 1 - a^2."""
+        factor = self._scratch[: len(a)]
+        np.multiply(a, a, out=factor)
+        np.subtract(1, factor, out=factor)
+        da *= factor
+
+
+class Sigmoid(Activation):
+    """f(z) = 1 / (1 + exp(-z)), with f' = f (1 - f): at most 1/4, at z = 0."""
+
+    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike) -> None:
+        super().__init__(max_rows, width, dtype)
+        # At this z sigmoid reaches the smallest normal number. Below it exp(-z) would soon overflow, and f is 0 to any
+        # use. np.maximum keeps a NaN, so a NaN is not hidden by it.
+        self._lowest = float(np.log(np.finfo(dtype).tiny))
+
+    def forward(self, z: Matrix) -> None:
+        """Turns z into sigmoid(z), in place."""
+        np.maximum(z, self._lowest, out=z)
+        np.negative(z, out=z)
+        np.exp(z, out=z)
+        z += 1
+        np.reciprocal(z, out=z)
+
+    def backward(self, a: Matrix, da: Matrix) -> None:
+        """Multiplies da by a (1 - a)."""
+        factor = self._scratch[: len(a)]
+        np.subtract(1, a, out=factor)
+        factor *= a
+        da *= factor
+
+
+class Identity(Activation):
+    """f(z) = z, with f' = 1. As a hidden activation it leaves the network linear, whatever its depth."""
+
+    def forward(self, z: Matrix) -> None:
+        """Leaves z as it is."""
+
+    def backward(self, a: Matrix, da: Matrix) -> None:
+        """Leaves da as it is."""
+
+
+ACTIVATIONS: dict[str, type[Activation]] = {
+    "relu": ReLU,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "leaky_relu": LeakyReLU,
+    "identity": Identity,
+}

@@ -1,0 +1,91 @@
+"""Where every layer's weight and bias live in one flat vector.
+
+Parameters, gradients and optimizer vectors all have this layout:
+
+    0.weight | 0.bias | 2.weight | 2.bias | ... | zeros up to a multiple of BLOCK
+
+Each tensor starts at a multiple of `ALIGNMENT`; the elements between two tensors are padding and stay 0 for ever: no
+gradient reaches them, so no optimizer moves them. One flat vector is reduced, updated and stored in one piece, and
+can be cut into slices that know nothing of layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dpnet.arrays import Matrix, Vector
+
+ALIGNMENT = 16
+"""Elements; 64 bytes, one cache line, in float32."""
+
+BLOCK = 1024
+"""Elements. The flat length is a multiple of it; slices of owners and fixed-order sums are cut at its multiples."""
+
+Views = list[tuple[Matrix, Vector]]
+"""Weight (outputs, inputs) and bias (outputs,) of every layer, as views into one flat vector."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One weight or bias in the flat vector.
+
+    Attributes:
+        name: as in `torch.nn.Sequential(Linear, activation, Linear, ...)`: "0.weight", "0.bias", "2.weight", ...
+        shape: (outputs, inputs) of a weight, (outputs,) of a bias.
+        start: its first element in the flat vector.
+        stop: one past its last element.
+        is_bias: False for a weight. Weight decay usually spares biases.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+    is_bias: bool
+
+
+class Layout:
+    """The flat layout of a network.
+
+    Args:
+        sizes: widths from the input to the output: (inputs, hidden..., classes). At least two, each at least 1.
+
+    Attributes:
+        sizes: the same, as a tuple.
+        tensors: every weight and bias, in the order of the flat vector.
+        size: length of the flat vector with padding, a multiple of `BLOCK`.
+        num_params: number of parameters, without padding.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        assert len(sizes) >= 2, sizes
+        assert min(sizes) >= 1, sizes
+        self.sizes = tuple(sizes)
+        tensors: list[Tensor] = []
+        end = 0
+        for layer, (num_inputs, num_outputs) in enumerate(pairwise(sizes)):
+            # Numbers go up by two: in torch.nn.Sequential the activation between two Linears has a number as well.
+            for kind, shape in (("weight", (num_outputs, num_inputs)), ("bias", (num_outputs,))):
+                start = _round_up(end, ALIGNMENT)
+                end = start + math.prod(shape)
+                tensors.append(Tensor(f"{2 * layer}.{kind}", shape, start, end, is_bias=kind == "bias"))
+        self.tensors = tuple(tensors)
+        self.size = _round_up(end, BLOCK)
+        self.num_params = sum(tensor.stop - tensor.start for tensor in tensors)
+
+    def named(self, flat: Vector) -> dict[str, Vector | Matrix]:
+        """Views of `flat` (size,) by name, in the order of the flat vector."""
+        assert flat.shape == (self.size,), (flat.shape, self.size)
+        return {tensor.name: flat[tensor.start : tensor.stop].reshape(tensor.shape) for tensor in self.tensors}
+
+    def views(self, flat: Vector) -> Views:
+        """Views of `flat` (size,) as (weight, bias) of each layer."""
+        arrays = list(self.named(flat).values())
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

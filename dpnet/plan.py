@@ -1,0 +1,90 @@
+"""The plan: which samples each step uses.
+
+The samples of step k are a function of (seed, epoch, k) and `global_batch_size` alone. The plan never hears of ranks:
+they only share its batches out. So there is no epoch to announce, no padding, no dropped tail and no batch size per
+rank, and a job can go on with any number of ranks.
+
+An epoch is a permutation of all samples, cut into batches; the last batch of an epoch is short where
+`global_batch_size` does not divide the number of samples. A batch is cut into shards, a shard being what is computed in
+one piece.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+SampleIds = npt.NDArray[np.int64]
+
+SHUFFLE, INITIALISE, GRADCHECK = range(3)
+"""Purposes of random numbers: no two of them ever share a stream."""
+
+
+def random_bits(count: int, *, seed: int, purpose: int, index: int = 0) -> npt.NDArray[np.uint64]:
+    """`count` random 64-bit words that depend on nothing but (seed, purpose, index).
+
+    The counter-based generator is Philox4x64-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011),
+    whose raw stream is the same in every version of numpy.
+    """
+    key = np.array([seed, (purpose << 48) | index], dtype=np.uint64)
+    return np.random.Philox(key=key).random_raw(count)
+
+
+def bounds(size: int, part: int, parts: int) -> tuple[int, int]:
+    """First and one past the last element of part `part` when `size` elements are split into `parts`, evenly.
+
+    Sizes differ by at most one; with more parts than elements some parts are empty.
+    """
+    return size * part // parts, size * (part + 1) // parts
+
+
+class Plan:
+    """Sample ids of every step.
+
+    Args:
+        num_samples: number of training samples, at least 1.
+        global_batch_size: samples in a step, summed over all ranks.
+        seed: of the shuffles.
+        num_shards: shards that each batch is cut into.
+    """
+
+    def __init__(self, num_samples: int, global_batch_size: int, *, seed: int, num_shards: int) -> None:
+        assert min(num_samples, global_batch_size, num_shards) > 0
+        self.num_samples = num_samples
+        self.global_batch_size = min(global_batch_size, num_samples)
+        self.num_shards = num_shards
+        self.seed = seed
+        self.steps_per_epoch = -(-num_samples // self.global_batch_size)
+        self._epoch = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    @property
+    def max_shard_rows(self) -> int:
+        """Number of samples in the largest shard of any step."""
+        return -(-self.global_batch_size // self.num_shards)
+
+    def epoch(self, step: int) -> int:
+        """The epoch, from 0, to which step `step`, from 0, belongs."""
+        return step // self.steps_per_epoch
+
+    def batch(self, step: int) -> SampleIds:
+        """Sample ids of step `step` (from 0): (global_batch_size,) int64, fewer in the last step of an epoch."""
+        first = step % self.steps_per_epoch * self.global_batch_size
+        return self._permutation(self.epoch(step))[first : first + self.global_batch_size]
+
+    def shard(self, batch: SampleIds, shard: int) -> SampleIds:
+        """The sample ids of `batch` that make up its shard `shard`; may be none."""
+        start, stop = bounds(len(batch), shard, self.num_shards)
+        return batch[start:stop]
+
+    def samples_before(self, step: int) -> int:
+        """Number of samples that all the steps before step `step` use."""
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        return epochs * self.num_samples + steps * self.global_batch_size
+
+    def _permutation(self, epoch: int) -> SampleIds:
+        if epoch != self._epoch:
+            keys = random_bits(self.num_samples, seed=self.seed, purpose=SHUFFLE, index=epoch)
+            self._order = np.argsort(keys, kind="stable")
+            self._epoch = epoch
+        return self._order

@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # They run under mpirun, started by test_mpi.py.
+    if collection_path == Path(__file__).parent / "mpi" and not config.getoption("--with-mpi"):
+        return True
+    return None
+
+
+@pytest.fixture
+def mnist() -> str:
+    """Folder of the real MNIST; skips the test where it is absent."""
+    folder = Path(os.environ.get("DPNET_DATA", "../shared/data")) / "mnist"
+    if not folder.is_dir():
+        pytest.skip(f"no MNIST in {folder}; set DPNET_DATA to a folder that holds mnist/")
+    return str(folder.resolve())

