@@ -1,0 +1,1 @@
+"""The configuration of a job: from a TOML file and `--set` to one typed, checked object, `dpnet.config.job.Job`."""

@@ -1,0 +1,195 @@
+"""Checks what a user gave: unknown keys, types, limits, and keys that contradict one another.
+
+All that is wrong is told at once, each with its place and with what to write instead. Types are pydantic's business; it
+is imported when the first value is checked, as only one rank of a job checks any.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dpnet.config.job import Job
+from dpnet.config.keys import KEYS, SECTIONS, Key, shorten, toml_value, words
+from dpnet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that a user gave, and where: a line of a file, or an option of the command line."""
+
+    value: Any
+    place: str
+
+
+Place = Callable[[str], str]
+"""Full name of a key, or name of a section -> where it was given."""
+
+
+def flatten(raw: Mapping[str, Any], place: Place) -> dict[str, Given]:
+    """The content of a job file by the full names of the keys.
+
+    What is no section, or none that is known, stands as a whole under its own name.
+    """
+    flat = {}
+    for section, content in raw.items():
+        if section in SECTIONS and isinstance(content, Mapping):
+            names = {f"{section}.{_name(key)}": value for key, value in content.items()}
+        else:
+            names = {_name(section): content}
+        flat.update({name: Given(value, place(name)) for name, value in names.items()})
+    return flat
+
+
+def _name(key: str) -> str:
+    # Quoted as in TOML, a strange name cannot be taken for a full name.
+    return key if re.fullmatch(r"[\w-]+", key) else toml_value(key)
+
+
+def check(given: Mapping[str, Given]) -> Job:
+    """The configuration that the values given amount to.
+
+    Args:
+        given: by full names, as `flatten` makes them; defaults hold for all else.
+
+    Raises:
+        ConfigError: something is wrong; the message names everything that is.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for name, entry in given.items():
+        try:
+            values[name] = _check_value(name, entry)
+        except ValueError as error:
+            problems.append(str(error))
+    problems += [*_rivals(given), *_without_effect(given, values), *_contradictions(given, values)]
+    if problems:
+        raise ConfigError(_message(problems))
+    return _job(values)
+
+
+def _message(problems: list[str]) -> str:
+    head = f"{len(problems)} errors in the configuration:\n  " if len(problems) > 1 else ""
+    # An argument of the command line may hold bytes that no terminal can show.
+    return (head + "\n  ".join(problems)).encode(errors="backslashreplace").decode()
+
+
+def _job(values: Mapping[str, Any]) -> Job:
+    contents: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, value in values.items():
+        contents[KEYS[name].section][KEYS[name].name] = value
+    sections: dict[str, Any] = {name: section(**contents[name]) for name, section in SECTIONS.items()}
+    return Job(**sections)
+
+
+def _check_value(name: str, given: Given) -> Any:
+    """The value as its section keeps it; raises ValueError with the whole story."""
+    if name not in KEYS:
+        raise ValueError(_unknown(name, given))
+    key, value = KEYS[name], given.value
+    seen = f"{name} is {_shown(value)}; it must be"
+    try:
+        checked = _adapter(name).validate_python(tuple(value) if isinstance(value, list) else value)
+    except ValueError:
+        raise ValueError(f"{seen} {key.expected}{_advice(key, value)} ({given.place})") from None
+    try:
+        return checked if key.limits is None else key.limits.check(checked)
+    except ValueError as limits:
+        raise ValueError(f"{seen} {key.expected if isinstance(checked, tuple) else limits} ({given.place})") from None
+
+
+@functools.cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(KEYS[name].kind, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def _advice(key: Key, value: Any) -> str:
+    if key.kind is int and isinstance(value, float) and value.is_integer():
+        return f": write {int(value)}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, int) and value.bit_length() > 999:
+        return "a huge integer"
+    return shorten(f"[{', '.join(map(_shown, value))}]" if isinstance(value, list | tuple) else toml_value(value))
+
+
+def _unknown(name: str, given: Given) -> str:
+    section, _, key = name.partition(".")
+    if name in SECTIONS:
+        return f"{name} is {_shown(given.value)}; it must be a section, [{name}] ({given.place})"
+    if section not in SECTIONS and isinstance(given.value, Mapping):
+        close = difflib.get_close_matches(name, SECTIONS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the sections are {words(list(SECTIONS), 'and')}"
+        return f"unknown section {name} ({given.place}); {hint}"
+    if close := _meant(section, key) if key else _meant("", name):
+        hint = f"did you mean {words(close, 'or')}?"
+    elif names := [entry.name for entry in KEYS.values() if entry.section == section]:
+        hint = f"the keys of {section} are {words(names, 'and')}"
+    else:
+        hint = f"every key belongs to a section: {words(list(SECTIONS), 'or')}"
+    return f"unknown key {name} ({given.place}); {hint}"
+
+
+def _meant(section: str, name: str) -> list[str]:
+    """Full names of the keys that a user may have meant by `name` in `section`."""
+    siblings = [key.name for key in KEYS.values() if key.section == section]
+    if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.7):
+        return [f"{section}.{close[0]}"]
+    # The same name in another section, if there is one, is the closest.
+    close = difflib.get_close_matches(name, {key.name: None for key in KEYS.values()}, n=1, cutoff=0.7)
+    return [key.full_name for key in KEYS.values() if key.name in close]
+
+
+def _rivals(given: Mapping[str, Given]) -> Iterator[str]:
+    for key in KEYS.values():
+        rivals = [f"{key.section}.{name}" for name in key.rivals]
+        both = [f"{name} ({given[name].place})" for name in rivals if name in given]
+        if key.full_name == next(iter(rivals), None) and len(both) > 1:
+            yield f"{words(both, 'and')} exclude one another; keep one of them"
+
+
+def _value(name: str, given: Mapping[str, Given], values: Mapping[str, Any]) -> Any:
+    """The value of a key, given or not; None where a wrong one was given."""
+    return values.get(name) if name in given else KEYS[name].default
+
+
+def _without_effect(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        key = KEYS[name]
+        chooser = f"{key.section}.name"
+        chosen = _value(chooser, given, values) if key.only_for else None
+        # A default may stand in a file, as in the template: it claims nothing.
+        if chosen is not None and chosen not in key.only_for and value != key.default:
+            yield (
+                f"{name} is {_shown(value)}, which has no effect with {chooser} = {toml_value(chosen)}; "
+                f"it is for {words([toml_value(choice) for choice in key.only_for], 'and')} ({given[name].place})"
+            )
+
+
+def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:
+    def value(name: str) -> Any:
+        return _value(name, given, values)
+
+    # With another optimizer or schedule these keys have no effect, which is told already.
+    if value("optimizer.name") == "sgd" and value("optimizer.nesterov") and value("optimizer.momentum") == 0:
+        place = given["optimizer.nesterov"].place
+        yield f"optimizer.nesterov is true; it needs an optimizer.momentum above 0 ({place})"
+    lowest, highest = value("schedule.min_learning_rate"), value("optimizer.learning_rate")
+    if value("schedule.name") == "cosine" and lowest and highest and lowest > highest:
+        place = given["schedule.min_learning_rate"].place
+        yield f"schedule.min_learning_rate is {lowest}; it must be at most optimizer.learning_rate, {highest} ({place})"

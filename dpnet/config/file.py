@@ -1,0 +1,169 @@
+"""Reads and writes configurations: job files in TOML, `--set` options, and plain data as in a checkpoint's manifest."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dpnet.config.check import Given, check, flatten
+from dpnet.config.doc import reference, template
+from dpnet.config.job import Job
+from dpnet.config.keys import KEYS, shorten, toml_value
+from dpnet.errors import ConfigError, OutputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_toml", "write_template"]
+
+
+def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Job:
+    """The configuration of a job file, of `--set` options, or of both.
+
+    Args:
+        path: of the job file; None: there is none.
+        overrides: `section.key=value` each; stronger than the file, a later one stronger than an earlier one. The value
+            is read as TOML or, where it is none, as a bare string. It replaces as well what excludes it in the file.
+
+    Raises:
+        ConfigError: the file cannot be read, or something in it or in an override is wrong. The message names
+            everything that is, with its place.
+    """
+    from_file = {} if path is None else _read(Path(path))
+    from_options: dict[str, Given] = {}
+    for text in overrides:
+        from_options.update(_parse_override(text))
+    replaced = {f"{KEYS[name].section}.{rival}" for name in from_options if name in KEYS for rival in KEYS[name].rivals}
+    kept = {name: entry for name, entry in from_file.items() if name not in replaced}
+    return check({**kept, **from_options})
+
+
+def from_dict(raw: Mapping[str, Any], *, where: str) -> Job:
+    """The configuration that plain data describe.
+
+    Args:
+        raw: keys by section, as `to_dict` makes them; what is missing has its default.
+        where: the place that errors name.
+
+    Raises:
+        ConfigError: something in it is wrong; the message names everything that is.
+    """
+    return check(flatten(raw, lambda name: where))
+
+
+def to_dict(job: Job) -> dict[str, dict[str, Any]]:
+    """A configuration as plain data that JSON and TOML can hold: keys by section.
+
+    Of keys that exclude one another it has only the one that holds. `from_dict` makes an equal object of it.
+    """
+    return {
+        name: {key: _plain(value) for key, value in vars(section).items() if value is not None}
+        for name, section in vars(job).items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def to_toml(job: Job) -> str:
+    """A configuration as a job file, every key written out; `load` makes an equal object of it."""
+    sections = []
+    for name, keys in to_dict(job).items():
+        lines = [f"{key} = {toml_value(value)}" for key, value in keys.items()]
+        sections.append("\n".join([f"[{name}]", *lines, ""]))
+    return "\n".join(sections)
+
+
+def write_template(path: Path) -> None:
+    """Write the template to a new file.
+
+    Raises:
+        OutputError: the file exists already, or cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except FileExistsError as error:
+        raise OutputError(f"cannot write {path}: it exists already; name another file") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> dict[str, Given]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the job file {path}: {error.strerror or error}") from error
+    try:
+        # Some editors begin a file with a byte order mark.
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path} line {line} is no UTF-8 text: byte 0x{data[error.start]:02x}") from error
+    return flatten(_parse(text, path), _places(text, path))
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # No place: a number or a nesting beyond what Python reads.
+        found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
+        if found is None:
+            raise ConfigError(f"{path} is no valid TOML: {error}") from error
+        lines = text.rstrip("\n").split("\n")
+        number = min(int(found[2] or len(lines)), len(lines))
+        line = lines[number - 1].strip()
+        seen = f": {shorten(line)}" if line.isprintable() else ""
+        raise ConfigError(f"{path} line {number} is no valid TOML: {found[1]}{seen}") from error
+
+
+_HEADER = re.compile(r"\s*\[\[?\s*([^\[\]=]+?)\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"""\s*([\w\-"'.\ \t]+?)\s*=""")
+
+
+def _places(text: str, path: Path) -> Callable[[str], str]:
+    """Where the file has its keys. A scan of lines that look like keys: enough for an error message."""
+    lines: dict[str, int] = {}
+    header = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if match := _HEADER.fullmatch(line):
+            name = header = _joined(match[1])
+        elif match := _KEY.match(line):
+            name = ".".join([header, _joined(match[1])] if header else [_joined(match[1])])
+        else:
+            continue
+        section, *rest = name.split(".")
+        lines.setdefault(section, number)
+        lines.setdefault(".".join([section, *rest[:1]]), number)
+
+    def place(name: str) -> str:
+        # The keys of an inline table are on the line of their section.
+        line = lines.get(name, lines.get(name.partition(".")[0]))
+        return f"{path}" if line is None else f"{path} line {line}"
+
+    return place
+
+
+def _joined(dotted: str) -> str:
+    return ".".join(part.strip(" \t\"'") for part in dotted.split("."))
+
+
+def _parse_override(text: str) -> dict[str, Given]:
+    target, _, value = text.partition("=")
+    section, _, key = target.strip().partition(".")
+    if not (section and key and value.strip()) or "." in key:
+        raise ConfigError(f"--set {text}: it must be section.key=value, for example --set train.epochs=3")
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        parsed = {}
+    # A value that holds a line break could bring keys of its own.
+    seen = parsed["value"] if parsed.keys() == {"value"} else value.strip()
+    return flatten({section: {key: seen}}, lambda name: f"--set {text}")

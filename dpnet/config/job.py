@@ -1,0 +1,185 @@
+"""The configuration of a job: one frozen dataclass per section of the job file.
+
+Everything about a key stands in one place: its type, its limits, its documentation and its default. The checks, the
+template and the README's table are made from it.
+
+Objects made in Python are not checked; `dpnet.config.file` makes checked ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from dpnet.config.section import INT64_MAX, OnlyFor, Periodic, Range, Section, Text, fill, follows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Section):
+    """The network. The data tell its number of inputs and of classes."""
+
+    hidden_layers: Annotated[
+        tuple[int, ...], Range(1), "Neurons of each hidden layer; an empty list is softmax regression."
+    ] = (256, 128)
+    activation: Annotated[
+        Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "What follows each hidden layer."
+    ] = "relu"
+    dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(Section):
+    """What to train on."""
+
+    source: Annotated[
+        str,
+        Text(),
+        "digits: the small set that comes with dpnet. Else a path, as on the command line relative to the current "
+        "directory: a folder of IDX files, an .npz file (x_train, y_train, x_test, y_test) or a folder of .npy files.",
+    ] = "digits"
+    scale: Annotated[
+        Literal["none", "unit", "standardize"],
+        "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "
+        "Measured on the training data alone.",
+    ] = "standardize"
+    check: Annotated[bool, "Look for NaN and infinity in the inputs before training."] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Section):
+    """How long to train, and how."""
+
+    one_of: ClassVar[dict[str, float]] = {"epochs": 12, "steps": 1000}
+
+    epochs: Annotated[int | None, Range(1), "Length of the training, in passes over the training data."] = None
+    steps: Annotated[int | None, Range(1), "Length of the training, in updates of the parameters."] = None
+    global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
+    seed: Annotated[int, Range(0, INT64_MAX), "Decides the initial parameters and the order of the samples."] = 0
+    reproducible_shards: Annotated[
+        int, Range(0), "V: the same bits for any number of ranks up to V, and no more ranks than V; 0: off."
+    ] = 0
+    threads: Annotated[
+        int,
+        Range(0),
+        "Threads of each rank. 0: the cores of a node are shared out among its ranks; 1 with reproducible_shards.",
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(Section):
+    """How the gradient changes the parameters; all rules as in PyTorch."""
+
+    name: Annotated[Literal["sgd", "adam", "adamw"], "The update rule."] = "adamw"
+    learning_rate: Annotated[
+        float, Range(0, above=True), "Scale of each step; never changed to suit the number of ranks."
+    ] = 1e-3
+    momentum: Annotated[
+        float, Range(0, 1, below=True), OnlyFor(("sgd",)), "Share of the previous step in each step."
+    ] = 0.0
+    nesterov: Annotated[bool, OnlyFor(("sgd",)), "Nesterov's form of momentum, which must then be above 0."] = False
+    betas: Annotated[
+        tuple[float, float],
+        Range(0, 1, below=True),
+        OnlyFor(("adam", "adamw")),
+        "Decay of the running means of the gradient and of its square.",
+    ] = (0.9, 0.999)
+    eps: Annotated[float, Range(0, above=True), OnlyFor(("adam", "adamw")), "Keeps the divisor away from 0."] = 1e-8
+    weight_decay: Annotated[
+        float, Range(0), "Pull of the parameters towards 0: decoupled with adamw, else an L2 penalty."
+    ] = follows("0.01 with adamw, else 0")
+    weight_decay_biases: Annotated[bool, "Biases decay as well."] = False
+    clip_norm: Annotated[
+        float, Range(0), "Greatest norm of the gradient, over all parameters; a longer one is scaled down. 0: off."
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.weight_decay is None:
+            fill(self, "weight_decay", 0.01 if self.name == "adamw" else 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Periodic):
+    """How the learning rate changes with time."""
+
+    one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
+
+    name: Annotated[
+        Literal["constant", "step", "cosine"],
+        "constant: as it is. step: multiplied by factor again and again. cosine: down to min_learning_rate at the end.",
+    ] = "constant"
+    warmup_steps: Annotated[int, Range(0), "Steps in which the learning rate first grows from 0, linearly."] = 0
+    every_epochs: Annotated[int | None, Range(1), OnlyFor(("step",)), "Epochs from one drop to the next."] = None
+    every_steps: Annotated[int | None, Range(1), OnlyFor(("step",)), "Steps from one drop to the next."] = None
+    factor: Annotated[
+        float, Range(0, 1, above=True), OnlyFor(("step",)), "Each drop multiplies the learning rate by it."
+    ] = 0.1
+    min_learning_rate: Annotated[
+        float, Range(0), OnlyFor(("cosine",)), "Where the cosine ends; at most optimizer.learning_rate."
+    ] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Periodic):
+    """When to compute loss and accuracy on the test data, and what follows from them."""
+
+    one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
+
+    every_epochs: Annotated[int | None, Range(0), "Epochs from one evaluation to the next; 0: none at all."] = None
+    every_steps: Annotated[int | None, Range(0), "Steps from one evaluation to the next; 0: none at all."] = None
+    batch_size: Annotated[int, Range(1), "Samples that a rank computes at once; changes no result."] = 512
+    metric: Annotated[Literal["accuracy", "loss"], "What makes an evaluation the best."] = "accuracy"
+    patience: Annotated[int, Range(0), "Evaluations without improvement after which training stops; 0: never."] = 0
+    min_delta: Annotated[float, Range(0), "The metric must be better by more than this to count as improvement."] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Periodic):
+    """When to save what a training needs to go on, and how much of it to keep."""
+
+    one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000, "every_seconds": 600.0}
+
+    every_epochs: Annotated[int | None, Range(0), "Epochs from one checkpoint to the next; 0: none at all."] = None
+    every_steps: Annotated[int | None, Range(0), "Steps from one checkpoint to the next; 0: none at all."] = None
+    every_seconds: Annotated[float | None, Range(0), "Seconds from one checkpoint to the next; 0: none at all."] = None
+    keep_last: Annotated[int, Range(1), "Newest checkpoints that are kept."] = 2
+    keep_best: Annotated[bool, "Keep the checkpoint of the best evaluation as well."] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Section):
+    """What a training leaves behind, and what it shows."""
+
+    dir: Annotated[str, Text(), "The run directory: learning curve, summary and checkpoints."] = follows(
+        "runs/ and the name of data.source without its ending"
+    )
+    log_every_steps: Annotated[int, Range(1), "Steps from one point of the learning curve to the next."] = 50
+    progress: Annotated[
+        Literal["auto", "bar", "plain", "none"], "What the console shows. auto: a bar on a terminal, else plain lines."
+    ] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The configuration of a job."""
+
+    model: Model = Model()
+    data: Data = Data()
+    train: Train = Train()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    evaluate: Evaluate = Evaluate()
+    checkpoint: Checkpoint = Checkpoint()
+    output: Output = Output()
+
+    def __post_init__(self) -> None:
+        if self.output.dir is None:
+            # A new object: the default Output() is shared by all jobs.
+            output = {**vars(self.output), "dir": _run_directory(self.data.source)}
+            fill(self, "output", Output(**output))
+
+
+def _run_directory(source: str) -> str:
+    # "mnist/", "./mnist" and "mnist.npz" are all called mnist; "." and ".." have no name.
+    name = Path(source).stem.strip(".~")
+    return f"runs/{name or 'data'}"

@@ -1,0 +1,111 @@
+"""What the dataclasses of `dpnet.config` say about each key of a job file, and how to put it in words."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, fields
+from types import UnionType
+from typing import Any, Literal
+
+import tomli_w
+
+from dpnet.config.job import Job
+from dpnet.config.section import OnlyFor, Range, Section, Text
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known about a key.
+
+    Attributes:
+        section: its section.
+        name: its name in the section.
+        kind: its type, as a type hint.
+        limits: what its values must keep to; None: any value of the type.
+        only_for: those `name`s of its section with which it has an effect; empty: all.
+        doc: what it means.
+        default: its value in Job(); None where a rival holds.
+        follows: how the default follows from other keys; empty: it does not.
+        rivals: keys of its section of which exactly one holds, this one included, with examples; empty: none.
+    """
+
+    section: str
+    name: str
+    kind: Any
+    limits: Range | Text | None
+    only_for: tuple[str, ...]
+    doc: str
+    default: Any
+    follows: str
+    rivals: dict[str, float]
+
+    @property
+    def full_name(self) -> str:
+        """As messages and `--set` have it."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def expected(self) -> str:
+        """What its values are, in words."""
+        if typing.get_origin(self.kind) is Literal:
+            return words([toml_value(choice) for choice in typing.get_args(self.kind)], "or")
+        return KINDS[self.kind].format(self.limits)
+
+
+KINDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "an integer, {}",
+    float: "a finite number, {}",
+    str: "a string, {}",
+    tuple[int, ...]: "a list of integers, each {}",
+    tuple[float, float]: "a list of two numbers, each {}",
+}
+"""Every type of a key but a choice, in words; the limits come into the braces."""
+
+
+def words(items: Sequence[str], conjunction: str) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    *first, last = items
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+def shorten(text: str) -> str:
+    """The text, its end cut off where it is too long for a message."""
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it, in one line."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+
+
+def _keys_of(section_name: str, section: Section) -> list[Key]:
+    hints = typing.get_type_hints(type(section), include_extras=True)
+    entries: Sequence[Field[Any]] = fields(section)  # type: ignore[arg-type]  # Every section is a dataclass.
+    return [_key(section_name, section, entry, hints[entry.name]) for entry in entries]
+
+
+def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> Key:
+    kind, *notes = typing.get_args(hint)
+    return Key(
+        section=section_name,
+        name=entry.name,
+        # A file cannot say None, so `int | None` is an int there.
+        kind=typing.get_args(kind)[0] if isinstance(kind, UnionType) else kind,
+        limits=next((note for note in notes if isinstance(note, Range | Text)), None),
+        only_for=next((note.names for note in notes if isinstance(note, OnlyFor)), ()),
+        doc=notes[-1],
+        default=getattr(section, entry.name),
+        follows=entry.metadata.get("follows", ""),
+        rivals=section.one_of if entry.name in section.one_of else {},
+    )
+
+
+SECTIONS: dict[str, type[Section]] = typing.get_type_hints(Job)
+"""Section by name, in the order of Job."""
+
+KEYS = {key.full_name: key for name, section in vars(Job()).items() for key in _keys_of(name, section)}
+"""Every key by full name, in the order of Job."""

@@ -1,0 +1,112 @@
+"""What the sections of a configuration are made of: limits of values, and defaults that follow from other keys.
+
+Every rank imports the configuration, but only the one that reads the job file checks it. So a limit is stated in words
+of our own, and no library is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+INT64_MAX = 2**63 - 1
+"""Greatest integer of TOML."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Limits of a number, or of every number of a list.
+
+    Attributes:
+        low: the least value.
+        high: the greatest value; None: no limit but that of TOML's integers.
+        above: `low` itself is not allowed.
+        below: `high` itself is not allowed.
+    """
+
+    low: float
+    high: float | None = None
+    above: bool = False
+    below: bool = False
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        low = f"{'above' if self.above else 'at least'} {self.low}"
+        return low if self.high is None else f"{low} and {'below' if self.below else 'at most'} {self.high}"
+
+    def check(self, value: Any) -> Any:
+        """Return `value`, a number or a tuple of numbers.
+
+        Raises:
+            ValueError: it is outside the range; the message says what is inside.
+        """
+        for number in value if isinstance(value, tuple) else (value,):
+            if number < self.low or (self.above and number == self.low):
+                raise ValueError(self)
+            if self.high is not None and (number > self.high or (self.below and number == self.high)):
+                raise ValueError(self)
+            if isinstance(number, int) and number > INT64_MAX:
+                raise ValueError(f"at most {INT64_MAX}")
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """Limits of a string that may be a path."""
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return "not empty and fit for a path"
+
+    def check(self, value: str) -> str:
+        """Return `value`.
+
+        Raises:
+            ValueError: it is empty, has a zero byte, or cannot be written as UTF-8.
+        """
+        if not value or "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise ValueError(self)
+        return value
+
+
+@dataclass(frozen=True)
+class OnlyFor:
+    """Says that a key has no effect with any other `name` of its section than these."""
+
+    names: tuple[str, ...]
+
+
+def follows(text: str) -> Any:
+    """A default that follows from other keys, as `text` says; the section or the job fills it in."""
+    return field(default=None, metadata={"follows": text})
+
+
+def fill(section: object, name: str, value: Any) -> None:
+    """Set a field of a frozen object; for its `__post_init__` only."""
+    object.__setattr__(section, name, value)
+
+
+class Section:
+    """Base of the sections.
+
+    Attributes:
+        one_of: keys of which exactly one holds; the others are None. The first holds if none is given, with the value
+            here; the values of the others are examples.
+    """
+
+    one_of: ClassVar[dict[str, float]] = {}
+
+    def __post_init__(self) -> None:
+        if self.one_of and all(getattr(self, name) is None for name in self.one_of):
+            fill(self, *next(iter(self.one_of.items())))
+
+
+class Periodic(Section):
+    """A section that says how often something happens."""
+
+    every_epochs: int | None
+    every_steps: int | None
+
+    def interval_steps(self, steps_per_epoch: int) -> int:
+        """Number of steps from one time to the next; 0: never, or not counted in steps."""
+        return self.every_steps or (self.every_epochs or 0) * steps_per_epoch

@@ -1,0 +1,98 @@
+"""Batches: the rows with given ids, scaled, in buffers that are made once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.arrays import Labels, Matrix, aligned_zeros
+from dpnet.data.scaling import Scaling
+from dpnet.data.split import Split
+from dpnet.errors import DataError
+from dpnet.plan import SampleIds
+
+
+class Dataset:
+    """Scaled rows of a split.
+
+    Precision: the arithmetic is that of `dtype` where this costs no more than its rounding, as for pixels. It is
+    float64, rounded to `dtype` once at the end, where the raw values do not fit in `dtype` (float64, wide integers) or
+    the offset is so large against the spread that rounding it would move the values.
+
+    Args:
+        split: the samples; a mapped file stays mapped.
+        scaling: offset and factor, of one number or one for each feature.
+        max_rows: most rows that one `gather` is asked for.
+        dtype: of the rows, float32 or float64.
+    """
+
+    def __init__(self, split: Split, scaling: Scaling, *, max_rows: int, dtype: npt.DTypeLike) -> None:
+        # Plain arrays: np.memmap would add its own work to every slice.
+        self._raw = np.asarray(split.inputs)
+        self._all_labels = split.labels
+        self.features = split.features
+        for name, vector in (("offset", scaling.offset), ("factor", scaling.factor)):
+            if len(vector) not in (1, self.features):
+                raise DataError(
+                    f"{split.inputs_file} has {self.features} features, but the scaling has {len(vector)} values of "
+                    f"{name}; give data with as many features as the training data."
+                )
+        work = _working_dtype(self._raw.dtype, scaling, np.dtype(dtype))
+        self._offset, self._factor = scaling.offset.astype(work), scaling.factor.astype(work)
+        self._x = aligned_zeros((max_rows, self.features), dtype)
+        self._taken = _buffer(self._raw.dtype, self._x)
+        self._centred = _buffer(work, self._x, self._taken)
+        self._labels: Labels = np.zeros(max_rows, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def gather(self, ids: SampleIds) -> tuple[Matrix, Labels]:
+        """The rows `ids`, scaled, and their labels.
+
+        Args:
+            ids: (rows,) int64, each in [0, len(self)), at most max_rows of them; may be none.
+
+        Returns:
+            (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels. Both are views of buffers
+            that the next call overwrites.
+        """
+        rows = len(ids)
+        x, taken, centred = (buffer[:rows] for buffer in (self._x, self._taken, self._centred))
+        labels = self._labels[:rows]
+        # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
+        np.take(self._raw, ids, axis=0, out=taken, mode="clip")
+        np.subtract(taken, self._offset, out=centred, dtype=centred.dtype, casting="same_kind")
+        np.multiply(centred, self._factor, out=x, dtype=centred.dtype, casting="same_kind")
+        if self._all_labels is not None:
+            np.take(self._all_labels, ids, out=labels, mode="clip")
+        return x, labels
+
+
+def check_labels(split: Split, classes: int) -> None:
+    """Raises DataError if a label of `split` is not one of `classes` classes; a split without labels passes."""
+    if split.labels is None or split.labels.max() < classes:
+        return
+    row = int(np.argmax(split.labels >= classes))
+    raise DataError(
+        f"{split.labels_file}, row {row} (from 0): the label is {split.labels[row]}; the network has {classes} "
+        f"classes, so expected 0 to {classes - 1}; give data of the same classes."
+    )
+
+
+def _buffer(dtype: np.dtype[Any], *others: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The first of `others` with that dtype, to be worked in place; otherwise a new array of their shape."""
+    same = [other for other in others if other.dtype == dtype]
+    return same[0] if same else aligned_zeros(others[0].shape, dtype)
+
+
+def _working_dtype(raw: np.dtype[Any], scaling: Scaling, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """`dtype` where it is precise enough for (raw - offset) * factor, otherwise float64."""
+    with np.errstate(over="ignore"):
+        rounding = np.abs(scaling.offset - scaling.offset.astype(dtype)) * scaling.factor
+    # Within these limits of the factor no difference overflows float32 and none is lost below its least number.
+    in_range = bool(np.all((scaling.factor > 1e-30) & (scaling.factor < 1e30)))
+    precise = np.can_cast(raw, dtype) and in_range and bool(np.all(rounding <= 2.0**-20))
+    return dtype if precise else np.dtype(np.float64)

@@ -1,0 +1,64 @@
+"""Reading files that may be damaged.
+
+Two rules hold for every format. A header is never believed: memory grows with what was read, not with what the header
+promises, and both must agree to the byte. Whatever a library raises over damaged bytes becomes a DataError.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from dpnet.errors import DataError
+
+PIECE_BYTES = 1 << 20
+
+
+@contextmanager
+def guarded(file: str) -> Iterator[None]:
+    """Turns every error of the block, which reads `file`, into a DataError that names it."""
+    try:
+        yield
+    except DataError:
+        raise
+    except MemoryError as error:
+        raise DataError(
+            f"{file} does not fit in memory; save its arrays as .npy files, which dpnet maps instead of reading."
+        ) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{file} is truncated or damaged ({error}); copy or download it again.") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}; check the path and its rights.") from error
+    except Exception as error:
+        # The parsers of Python and numpy raise a dozen other types over damaged bytes, and do not document which.
+        raise DataError(f"{file} is damaged ({type(error).__name__}: {error}); make or copy it again.") from error
+
+
+def read_exactly(stream: IO[bytes], num_bytes: int, *, file: str) -> bytearray:
+    """The rest of `stream`, which must be `num_bytes` bytes long.
+
+    Raises:
+        DataError: the stream is shorter or longer.
+    """
+    data = bytearray()
+    while len(data) < num_bytes:
+        piece = stream.read(min(PIECE_BYTES, num_bytes - len(data)))
+        if not piece:
+            raise DataError(size_message(file, len(data), num_bytes))
+        data += piece
+    # Reading to the very end also makes gzip and zip compare their checksums.
+    if stream.read(1):
+        raise DataError(size_message(file, f"more than {num_bytes}", num_bytes))
+    return data
+
+
+def size_message(file: str, found: int | str, promised: int) -> str:
+    """The message about a file whose data is not as long as its header says."""
+    return (
+        f"{file} holds {found} bytes of data, but its header promises {promised}; "
+        "it is truncated or damaged: copy or download it again."
+    )

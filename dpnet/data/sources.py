@@ -1,0 +1,163 @@
+"""Opens a source of samples by its name.
+
+The reader is the first of a table that fits. All of them hand out the same thing, a Split, so nothing above this
+module knows about file formats. Every rank may open the same source: mapped files are then shared by the ranks of a
+node.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dpnet.data.digits import NAME, Digits
+from dpnet.data.idx import IdxFile, IdxFolder
+from dpnet.data.numpy_files import BareNpz, NpyFile, NpyFolder, Npz
+from dpnet.data.reading import guarded
+from dpnet.data.split import SPLITS, Reader, Split, listed, require_labels
+from dpnet.errors import DataError
+
+__all__ = [
+    "READERS",
+    "SPLIT_READERS",
+    "DataSource",
+    "Split",
+    "check_classes",
+    "open_source",
+    "open_split",
+    "require_labels",
+]
+
+READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
+"""Sources that can be trained on: they name their splits and hold labels."""
+
+SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
+"""Sources of one split, as evaluation and prediction take them."""
+
+
+MAX_EMPTY_CLASSES = 10_000
+"""Numbers below the largest label that no sample may have, besides twice the number of samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class DataSource:
+    """What a job trains on.
+
+    Attributes:
+        name: the source as it was given.
+        train: training samples, with labels.
+        test: test samples, with labels and as many features; None where the source has none.
+    """
+
+    name: str
+    train: Split
+    test: Split | None
+
+    @property
+    def features(self) -> int:
+        """Numbers in one sample."""
+        return self.train.features
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: the largest label of both splits, plus 1."""
+        splits = [self.train] if self.test is None else [self.train, self.test]
+        return 1 + max(int(require_labels(split).max()) for split in splits)
+
+
+def open_source(source: str) -> DataSource:
+    """Opens data to train on.
+
+    Args:
+        source: "digits", a folder of IDX files, an .npz file or a folder of .npy files; ~ is the home folder.
+
+    Raises:
+        DataError: the source does not exist, is of no known kind, lacks the training samples or labels, or a file of
+            it is damaged or holds what cannot be trained on.
+    """
+    path, reader = _choose(source, READERS)
+    train = reader.read(path, "train")
+    test = reader.read(path, "test") if reader.has(path, "test") else None
+    require_labels(train)
+    if test is not None:
+        require_labels(test)
+        if test.features != train.features:
+            raise DataError(
+                f"{test.inputs_file} has {test.features} features, but {train.inputs_file} has {train.features}; "
+                "training and test samples must have the same."
+            )
+    return DataSource(source, train, test)
+
+
+def check_classes(source: DataSource) -> DataSource:
+    """The source itself, if its largest label can be the number of a class.
+
+    The output layer has a row for every number up to the largest label, whether it occurs or not. So an identifier that
+    was taken for a label would make a network that fills the memory.
+
+    Raises:
+        DataError: most of the numbers up to the largest label do not occur, and there are many.
+    """
+    for split in (source.train, source.test):
+        labels = None if split is None else split.labels
+        if split is None or labels is None:
+            continue
+        row = int(np.argmax(labels))
+        if labels[row] >= MAX_EMPTY_CLASSES + 2 * len(source.train):
+            raise DataError(
+                f"{split.labels_file}, row {row} (from 0): the label is {labels[row]}, in data of "
+                f"{len(source.train)} training samples; expected the number of a class, from 0 without gaps; "
+                "number the classes: np.unique(y, return_inverse=True)[1]."
+            )
+    return source
+
+
+def open_split(source: str, split: str = "test") -> Split:
+    """Opens data to evaluate or predict.
+
+    Args:
+        source: as in `open_source`, where the labels may be missing; or data of one split: an .npz file with x and
+            perhaps y, an .npy file of inputs, an IDX file of inputs.
+        split: "train" or "test"; data of one split is taken for either.
+
+    Raises:
+        DataError: as in `open_source`, or the source does not have the split.
+    """
+    assert split in SPLITS
+    path, reader = _choose(source, SPLIT_READERS)
+    other = SPLITS[1 - SPLITS.index(split)]
+    if not reader.has(path, split) and reader.has(path, other):
+        raise DataError(f'{source} has no {split} samples, only {other} samples; ask for the split "{other}".')
+    return reader.read(path, split)
+
+
+def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
+    path = os.path.expanduser(source)
+    for reader in readers:
+        if reader.fits(path):
+            return path, reader
+    kinds = "expected " + "; or ".join(reader.description for reader in readers)
+    if not os.path.exists(path):
+        raise DataError(f'The data source "{source}" was not found{_nearby(path)}; {kinds}.')
+    if os.path.isdir(path):
+        raise DataError(f'The folder "{source}" holds {listed(os.listdir(path))}; {kinds}.')
+    raise DataError(f'The file "{source}" is of no kind that can be used here; {kinds}.')
+
+
+def _nearby(path: str) -> str:
+    """What the user may have meant by a path that does not exist, as the end of a clause."""
+    folder = Path(path).parent
+    if not os.path.isdir(folder):
+        return f' (nor was its folder "{folder}")'
+    with guarded(str(folder)):
+        names = os.listdir(folder)
+    close = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.7)
+    paths = [os.path.join(os.path.dirname(path), name) for name in close]
+    paths += difflib.get_close_matches(path, [NAME], cutoff=0.7)
+    if paths:
+        return f" (did you mean {listed(paths)}?)"
+    return f' (the folder "{folder.absolute()}" holds {listed(names)})'

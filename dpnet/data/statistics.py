@@ -1,0 +1,130 @@
+"""Exact statistics of training data that do not depend on how many ranks share the work.
+
+The rows are cut into chunks, by their number alone. Each chunk is measured in one pass, by any rank, and the results
+meet in the order of the chunks:
+
+    rows     |--- chunk 0 ---|--- chunk 1 ---|-- ... --|--- chunk 255 ---|
+                  Moments         Moments                   Moments
+                     └──────┬────────┘                         │
+                            └───────────── ... ────────────────┘
+
+So every rank gets the same bits, whatever the number of ranks. Within a chunk, a few rows are in memory at a time:
+files that are larger than memory stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.split import Inputs, Split
+from dpnet.errors import DataError
+from dpnet.plan import bounds
+
+NUM_CHUNKS = 256
+BLOCK_BYTES = 1 << 20
+"""Rows that are worked on at a time, as float64: they stay in a core's second-level cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, mean and spread of some rows.
+
+    Attributes:
+        count: number of rows.
+        origin: (features,) float64, the first row of the split, the same in all parts.
+        total: (features,) float64, sum of the differences from `origin`.
+        m2: (features,) float64, sum of the squared deviations from the mean.
+        low: the smallest of all values.
+        high: the largest of all values.
+    """
+
+    count: int
+    origin: npt.NDArray[np.float64]
+    total: npt.NDArray[np.float64]
+    m2: npt.NDArray[np.float64]
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """(features,) float64; infinite if the values are too large for their sum."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.origin + self.total / self.count
+
+
+def chunks(num_samples: int) -> list[tuple[int, int]]:
+    """Row ranges (first, one past the last) that cover all rows: as many as rows, at most NUM_CHUNKS."""
+    parts = min(NUM_CHUNKS, num_samples)
+    return [bounds(num_samples, part, parts) for part in range(parts)]
+
+
+def measure(split: Split, chunk: tuple[int, int], *, check: bool = True) -> Moments:
+    """The Moments of the rows of one chunk, in one pass.
+
+    Every value counts as the float64 nearest to it: integers of up to 53 bits and all floats are exact.
+
+    Args:
+        split: the samples.
+        chunk: one of `chunks(len(split))`; not empty.
+        check: raise if an input is not a finite number; otherwise the results may be NaN or infinite.
+
+    Raises:
+        DataError: an input is NaN or infinite.
+    """
+    start, stop = chunk
+    rows = max(1, BLOCK_BYTES // (8 * split.features))
+    # An overflow shows in the results, and `scaling.fit` refuses it with a message that helps.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return combine(
+            [_measure_block(split, first, min(first + rows, stop), check=check) for first in range(start, stop, rows)]
+        )
+
+
+def combine(parts: Sequence[Moments]) -> Moments:
+    """The Moments of all rows of `parts` of one split, at least one: same parts in the same order, same bits.
+
+    The update is that of T. Chan, G. Golub and R. LeVeque, "Algorithms for Computing the Sample Variance", 1983,
+    equation 2.1: the squared deviations of two parts add up, plus what the distance of their means adds.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return reduce(_combine_two, parts)
+
+
+def _combine_two(a: Moments, b: Moments) -> Moments:
+    count = a.count + b.count
+    delta = b.total / b.count - a.total / a.count
+    m2 = a.m2 + b.m2 + delta * delta * (a.count * (b.count / count))
+    return Moments(count, a.origin, a.total + b.total, m2, min(a.low, b.low), max(a.high, b.high))
+
+
+def _measure_block(split: Split, first: int, stop: int, *, check: bool) -> Moments:
+    """Mean first, then deviations from it, while the block is in the cache."""
+    raw = np.asarray(split.inputs[first:stop])
+    values = raw.astype(np.float64)
+    # Differences from one row: sums of integers are exact, a constant feature has no spread at all, and where the mean
+    # is large beside the spread, its rounding does not enter the spread.
+    origin = np.asarray(split.inputs[0]).astype(np.float64)
+    values -= origin
+    total = values.sum(axis=0)
+    if check and not np.isfinite(total).all():
+        _check_finite(raw, first, split.inputs_file)
+    values -= total / len(values)
+    np.square(values, out=values)
+    return Moments(len(values), origin, total, values.sum(axis=0), float(raw.min()), float(raw.max()))
+
+
+def _check_finite(raw: Inputs, first: int, file: str) -> None:
+    """Raises for the first value that is not finite; a total is also not finite where a sum overflowed."""
+    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(raw))
+    if len(bad):
+        row, column = (int(index) for index in bad[0])
+        raise DataError(
+            f"{file}, row {first + row}, column {column} (both from 0): the value is {raw[row, column]}; "
+            "expected a finite number; repair or leave out that sample."
+        )

@@ -1,0 +1,791 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import re
+import subprocess
+import sys
+import typing
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpnet.config.file import from_dict, load, reference, template, to_dict, to_toml, write_template
+from dpnet.config.job import Checkpoint, Data, Evaluate, Job, Model, Optimizer, Output, Schedule, Train
+from dpnet.config.keys import KEYS, SECTIONS
+from dpnet.errors import ConfigError, OutputError
+
+
+def job_file(tmp_path, text, name="job.toml"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def error_of(path, overrides=(), tmp_path=None):
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    message = str(caught.value)
+    return message if tmp_path is None else message.replace(f"{tmp_path}/", "")
+
+
+@pytest.fixture
+def complaint(tmp_path):
+    """The message about a job file of this text, the folder cut out of its name."""
+
+    def complain(text, *overrides):
+        return error_of(job_file(tmp_path, text), overrides, tmp_path)
+
+    return complain
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    def read(text, *overrides):
+        return load(job_file(tmp_path, text), overrides)
+
+    return read
+
+
+# Defaults
+
+
+def test_the_defaults_are_the_documented_ones():
+    assert load(None) == Job()
+    assert to_dict(Job()) == {
+        "model": {"hidden_layers": [256, 128], "activation": "relu", "dtype": "float32"},
+        "data": {"source": "digits", "scale": "standardize", "check": True},
+        "train": {"epochs": 12, "global_batch_size": 64, "seed": 0, "reproducible_shards": 0, "threads": 0},
+        "optimizer": {
+            "name": "adamw",
+            "learning_rate": 1e-3,
+            "momentum": 0.0,
+            "nesterov": False,
+            "betas": [0.9, 0.999],
+            "eps": 1e-8,
+            "weight_decay": 0.01,
+            "weight_decay_biases": False,
+            "clip_norm": 0.0,
+        },
+        "schedule": {
+            "name": "constant",
+            "warmup_steps": 0,
+            "every_epochs": 1,
+            "factor": 0.1,
+            "min_learning_rate": 0.0,
+        },
+        "evaluate": {"every_epochs": 1, "batch_size": 512, "metric": "accuracy", "patience": 0, "min_delta": 0.0},
+        "checkpoint": {"every_epochs": 1, "keep_last": 2, "keep_best": True},
+        "output": {"dir": "runs/digits", "log_every_steps": 50, "progress": "auto"},
+    }
+
+
+def test_an_empty_file_gives_the_defaults(loaded):
+    assert loaded("") == loaded("# nothing\n[train]\n") == Job()
+
+
+@pytest.mark.parametrize(("name", "expected"), [("sgd", 0.0), ("adam", 0.0), ("adamw", 0.01)])
+def test_the_default_of_weight_decay_follows_from_the_optimizer(name, expected):
+    assert (
+        Optimizer(name=name).weight_decay == load(None, [f"optimizer.name={name}"]).optimizer.weight_decay == expected
+    )
+    assert Optimizer(name=name, weight_decay=0.0).weight_decay == 0.0
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("digits", "runs/digits"),
+        ("../data/mnist/", "runs/mnist"),
+        ("/x/train.npz", "runs/train"),
+        ("./a/../b", "runs/b"),
+        ("~/set.v2.npz", "runs/set.v2"),
+        (".", "runs/data"),
+        ("..", "runs/data"),
+        ("/", "runs/data"),
+        ("~", "runs/data"),
+        ("/x/.hidden", "runs/hidden"),
+    ],
+)
+def test_the_run_directory_is_named_after_the_source(source, expected):
+    assert Job(data=Data(source=source)).output.dir == expected
+    assert from_dict({"data": {"source": source}}, where="here").output.dir == expected
+    assert Job(data=Data(source=source), output=Output(dir="x")).output.dir == "x"
+
+
+def test_filling_in_the_run_directory_keeps_the_other_keys_and_the_defaults():
+    job = Job(data=Data(source="mnist"), output=Output(log_every_steps=7, progress="none"))
+    assert job.output == Output(dir="runs/mnist", log_every_steps=7, progress="none")
+    assert Job().output.dir == "runs/digits"
+
+
+def test_an_interval_is_counted_in_steps():
+    assert Evaluate(every_epochs=3).interval_steps(10) == 30
+    assert Evaluate(every_steps=7).interval_steps(10) == 7
+    assert Evaluate(every_epochs=0).interval_steps(10) == 0
+    assert Evaluate(every_steps=0).interval_steps(10) == 0
+    assert Evaluate().interval_steps(10) == Schedule().interval_steps(10) == Checkpoint().interval_steps(10) == 10
+    assert Checkpoint(every_seconds=5.0).interval_steps(10) == 0
+
+
+def test_a_job_is_frozen_and_can_be_sent_to_other_ranks():
+    job = load(None, ["train.steps=3", "data.source=mnist"])
+    assert pickle.loads(pickle.dumps(job)) == job
+    assert hash(job) == hash(dataclasses.replace(job))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        job.train.steps = 4
+
+
+# Values
+
+
+BAD_INTEGERS = [True, "64", 64.0, 6.5, [1], {}, date(2024, 1, 1), None, 2**63, -(2**63), 16**9999]
+BAD_NUMBERS = [True, "0.5", [0.5], {}, None, float("nan"), float("inf"), float("-inf"), 10**400]
+BAD_STRINGS = [1, True, ["x"], {}, date(2024, 1, 1), None, "", "a\0b", "\udcff"]
+BAD_CHOICES = [1, True, ["relu"], {}, None, "", "RELU", "sgd "]
+BAD_BOOLEANS = [0, 1, "true", 1.0, [True], {}, None]
+AT_LEAST_1 = [*BAD_INTEGERS, 0, -1]
+AT_LEAST_0 = [*BAD_INTEGERS, -1]
+NOT_NEGATIVE = [*BAD_NUMBERS, -1, -1e-9]
+POSITIVE = [*NOT_NEGATIVE, 0, 0.0, -0.0]
+BAD_VALUES = {
+    "model.hidden_layers": [64, "64", {}, None, [0], [64, -1], [64, True], [64.0], ["64"], [[64]], [2**63]],
+    "model.activation": BAD_CHOICES,
+    "model.dtype": [*BAD_CHOICES, "float16", 32],
+    "data.source": BAD_STRINGS,
+    "data.scale": BAD_CHOICES,
+    "data.check": BAD_BOOLEANS,
+    "train.epochs": AT_LEAST_1,
+    "train.steps": AT_LEAST_1,
+    "train.global_batch_size": AT_LEAST_1,
+    "train.seed": AT_LEAST_0,
+    "train.reproducible_shards": AT_LEAST_0,
+    "train.threads": AT_LEAST_0,
+    "optimizer.name": BAD_CHOICES,
+    "optimizer.learning_rate": POSITIVE,
+    "optimizer.momentum": [*NOT_NEGATIVE, 1, 1.0, 2],
+    "optimizer.nesterov": BAD_BOOLEANS,
+    "optimizer.betas": [0.9, "0.9", {}, None, [], [0.9], [0.9, 0.9, 0.9], [0.9, 1], [-0.1, 0.9], [0.9, float("nan")]],
+    "optimizer.eps": POSITIVE,
+    "optimizer.weight_decay": NOT_NEGATIVE,
+    "optimizer.weight_decay_biases": BAD_BOOLEANS,
+    "optimizer.clip_norm": NOT_NEGATIVE,
+    "schedule.name": BAD_CHOICES,
+    "schedule.warmup_steps": AT_LEAST_0,
+    "schedule.every_epochs": AT_LEAST_1,
+    "schedule.every_steps": AT_LEAST_1,
+    "schedule.factor": [*POSITIVE, 1.001, 2],
+    "schedule.min_learning_rate": NOT_NEGATIVE,
+    "evaluate.every_epochs": AT_LEAST_0,
+    "evaluate.every_steps": AT_LEAST_0,
+    "evaluate.batch_size": AT_LEAST_1,
+    "evaluate.metric": BAD_CHOICES,
+    "evaluate.patience": AT_LEAST_0,
+    "evaluate.min_delta": NOT_NEGATIVE,
+    "checkpoint.every_epochs": AT_LEAST_0,
+    "checkpoint.every_steps": AT_LEAST_0,
+    "checkpoint.every_seconds": NOT_NEGATIVE,
+    "checkpoint.keep_last": AT_LEAST_1,
+    "checkpoint.keep_best": BAD_BOOLEANS,
+    "output.dir": BAD_STRINGS,
+    "output.log_every_steps": AT_LEAST_1,
+    "output.progress": BAD_CHOICES,
+}
+
+
+def test_bad_values_are_tried_for_every_key():
+    assert list(BAD_VALUES) == list(KEYS)
+
+
+@pytest.mark.parametrize("name", BAD_VALUES)
+def test_a_bad_value_is_refused(name):
+    section, key = name.split(".")
+    for value in BAD_VALUES[name]:
+        with pytest.raises(ConfigError) as caught:
+            from_dict({section: {key: value}}, where="the checkpoint")
+        message = str(caught.value)
+        assert re.fullmatch(rf"{re.escape(name)} is .+; it must be .+ \(the checkpoint\)", message), (value, message)
+        message.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model.hidden_layers", []),
+        ("model.hidden_layers", [1]),
+        ("train.epochs", 1),
+        ("train.steps", 2**63 - 1),
+        ("train.seed", 2**63 - 1),
+        ("optimizer.learning_rate", 5e-324),
+        ("optimizer.clip_norm", 1e30),
+        ("optimizer.betas", [0.0, 0.0]),
+        ("evaluate.every_epochs", 0),
+        ("evaluate.every_steps", 0),
+        ("checkpoint.every_seconds", 0.0),
+        ("checkpoint.every_seconds", 0.25),
+        ("checkpoint.keep_last", 1),
+    ],
+)
+def test_a_value_at_the_limit_is_taken(name, value):
+    section, key = name.split(".")
+    optimizer = {"name": "adam"} if section == "optimizer" else {}
+    assert to_dict(from_dict({section: {key: value, **optimizer}}, where="here"))[section][key] == value
+
+
+def test_a_limit_of_an_open_range_is_refused_and_the_other_taken():
+    assert load(None, ["optimizer.name=sgd", "optimizer.momentum=0"]).optimizer.momentum == 0
+    assert load(None, ["schedule.name=step", "schedule.factor=1"]).schedule.factor == 1
+
+
+def test_an_integer_is_a_fine_float_and_becomes_one():
+    job = load(None, ["optimizer.learning_rate=1", "optimizer.clip_norm=2", "optimizer.betas=[0, 0.5]"])
+    assert repr(job.optimizer.learning_rate) == "1.0"
+    assert repr(job.optimizer.clip_norm) == "2.0"
+    assert repr(job.optimizer.betas) == "(0.0, 0.5)"
+
+
+def test_the_choices_are_those_of_the_code():
+    from dpnet.data.scaling import SCALINGS
+    from dpnet.nn.activations import ACTIVATIONS
+
+    assert typing.get_args(KEYS["model.activation"].kind) == tuple(ACTIVATIONS)
+    assert typing.get_args(KEYS["data.scale"].kind) == tuple(SCALINGS)
+
+
+# Messages about values
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("train.global_batch_size = 0", "train.global_batch_size is 0; it must be at least 1"),
+        ('train.epochs = "64"', 'train.epochs is "64"; it must be an integer, at least 1'),
+        ("train.epochs = 64.0", "train.epochs is 64.0; it must be an integer, at least 1: write 64"),
+        ("train.epochs = 6.5", "train.epochs is 6.5; it must be an integer, at least 1"),
+        ("train.seed = true", "train.seed is true; it must be an integer, at least 0 and at most 9223372036854775807"),
+        ("train.threads = 9223372036854775808", None),
+        ("optimizer.learning_rate = 0", "optimizer.learning_rate is 0; it must be above 0"),
+        ("optimizer.learning_rate = inf", "optimizer.learning_rate is inf; it must be a finite number, above 0"),
+        ("optimizer.momentum = 1", "optimizer.momentum is 1; it must be at least 0 and below 1"),
+        ("schedule.factor = 0", "schedule.factor is 0; it must be above 0 and at most 1"),
+        (
+            "model.hidden_layers = [64, 0]",
+            "model.hidden_layers is [64, 0]; it must be a list of integers, each at least 1",
+        ),
+        (
+            "optimizer.betas = [0.9]",
+            "optimizer.betas is [0.9]; it must be a list of two numbers, each at least 0 and below 1",
+        ),
+        ('optimizer.name = "adm"', 'optimizer.name is "adm"; it must be "sgd", "adam" or "adamw"'),
+        ("data.check = 1", "data.check is 1; it must be true or false"),
+        ("data.source = {}", "data.source is a table; it must be a string, not empty and fit for a path"),
+        ("data.source = ''", 'data.source is ""; it must be not empty and fit for a path'),
+        ("model.dtype = 2024-01-01", 'model.dtype is 2024-01-01; it must be "float32" or "float64"'),
+    ],
+)
+def test_a_message_names_key_value_expectation_and_line(complaint, line, expected):
+    expected = expected or "train.threads is 9223372036854775808; it must be at most 9223372036854775807"
+    assert complaint(f"# a comment\n\n{line}\n") == f"{expected} (job.toml line 3)"
+
+
+def test_a_long_value_is_cut_in_a_message(complaint):
+    assert complaint(f"data.scale = '{'x' * 1000}'") == (
+        f'data.scale is "{"x" * 59}...; it must be "none", "unit" or "standardize" (job.toml line 1)'
+    )
+
+
+def test_all_errors_of_a_file_are_listed_together(complaint):
+    text = "[train]\nepochs = 0\nsteps = 5\nbatch = 1\n[optimizer]\neps = 0\nmomentum = 0.5\n[modelx]\n"
+    assert complaint(text, "output.dir=3") == (
+        "7 errors in the configuration:\n"
+        "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
+        "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
+        "reproducible_shards and threads\n"
+        "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
+        "  unknown section modelx (job.toml line 8); did you mean model?\n"
+        "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"
+        "  train.epochs (job.toml line 2) and train.steps (job.toml line 3) exclude one another; keep one of them\n"
+        '  optimizer.momentum is 0.5, which has no effect with optimizer.name = "adamw"; it is for "sgd" '
+        "(job.toml line 7)"
+    )
+
+
+# Unknown names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "[train]\nbatch_size = 3",
+            "unknown key train.batch_size (job.toml line 2); did you mean train.global_batch_size?",
+        ),
+        ("[train]\nepoch = 3", "unknown key train.epoch (job.toml line 2); did you mean train.epochs?"),
+        ("[train]\nmomentum = 3", "unknown key train.momentum (job.toml line 2); did you mean optimizer.momentum?"),
+        (
+            "[model]\nlearnin_rate = 3",
+            "unknown key model.learnin_rate (job.toml line 2); did you mean optimizer.learning_rate?",
+        ),
+        (
+            "train.every_steps = 3",
+            "unknown key train.every_steps (job.toml line 1); did you mean schedule.every_steps, evaluate.every_steps "
+            "or checkpoint.every_steps?",
+        ),
+        ("epochs = 3", "unknown key epochs (job.toml line 1); did you mean train.epochs?"),
+        (
+            "zzz = 3",
+            "unknown key zzz (job.toml line 1); every key belongs to a section: "
+            "model, data, train, optimizer, schedule, evaluate, checkpoint or output",
+        ),
+        (
+            "[data]\nzzz = 3",
+            "unknown key data.zzz (job.toml line 2); the keys of data are source, scale and check",
+        ),
+        ("[trainn]\nepochs = 3", "unknown section trainn (job.toml line 1); did you mean train?"),
+        ("[trainn]", "unknown section trainn (job.toml line 1); did you mean train?"),
+        (
+            "[zzz.y]\nx = 3",
+            "unknown section zzz (job.toml line 1); the sections are "
+            "model, data, train, optimizer, schedule, evaluate, checkpoint and output",
+        ),
+        ("train = 3", "train is 3; it must be a section, [train] (job.toml line 1)"),
+        ("[[train]]\nepochs = 3", "train is [a table]; it must be a section, [train] (job.toml line 1)"),
+        ("[train.epochs]\nx = 3", "train.epochs is a table; it must be an integer, at least 1 (job.toml line 1)"),
+        (
+            '[data]\n"a b" = 3',
+            'unknown key data."a b" (job.toml line 1); the keys of data are source, scale and check',
+        ),
+        ('"train.epochs" = 3', 'unknown key "train.epochs" (job.toml); did you mean train.epochs?'),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_known(complaint, text, expected):
+    assert complaint(text) == expected
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[train]\nepochs = 0", 2),
+        ("\n  [ train ]  # how long\n\n\tepochs=0", 4),
+        ("train.epochs = 0", 1),
+        ("x = 1\ntrain . 'epochs' = 0", 2),
+        ('[train]\n"epochs" = 0', 2),
+        ("[data]\nscale = 'unit'\n[train]\nseed = 1\nepochs = 0", 5),
+        ("[evaluate]\nevery_epochs = 1\n[train]\nepochs = 0", 4),
+        ("[model]\nhidden_layers = [\n  1,\n  2,\n]\n[train]\nepochs = 0", 7),
+        ("[data]\r\nscale = 'unit'\r\n[train]\r\nepochs = 0\r\n", 4),
+        ("\n\ntrain = { epochs = 0 }", 3),
+        ("\ufeff[train]\nepochs = 0", 2),
+    ],
+)
+def test_a_message_has_the_line_of_the_key(complaint, text, line):
+    assert f"train.epochs is 0; it must be at least 1 (job.toml line {line})" in complaint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[train]\nepochs = \n", r"job.toml line 2 is no valid TOML: .+: epochs ="),
+        ("[optimizer]\nname = adam\n", r"job.toml line 2 is no valid TOML: .+: name = adam"),
+        ("\n[train\n", r"job.toml line 2 is no valid TOML: .+: \[train"),
+        ("[train]\nseed = 1\nseed = 2\n", r"job.toml line 3 is no valid TOML: .+: seed = 2"),
+        ("[model]\nhidden_layers = [1,\n", r"job.toml line 2 is no valid TOML: .+: hidden_layers = \[1,"),
+        # What a terminal would obey is not repeated.
+        ("a = 'x\x1by'", r"job.toml line 1 is no valid TOML: [^\x1b]+"),
+        ("a = " + "9" * 5000, r"job.toml is no valid TOML: .+"),
+        ("a = " + "[" * 100_000, r"job.toml is no valid TOML: .+"),
+        (b"[train]\n# \xff\n", r"job.toml line 2 is no UTF-8 text: byte 0xff"),
+        ("[train]".encode("utf-16"), r"job.toml line 1 is no UTF-8 text: byte 0xff"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_refused_with_the_line(complaint, text, expected):
+    assert re.fullmatch(expected, complaint(text))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+    assert error_of(tmp_path / "job.toml", tmp_path=tmp_path) == (
+        "cannot read the job file job.toml: No such file or directory"
+    )
+    assert error_of(tmp_path) == f"cannot read the job file {tmp_path}: Is a directory"
+
+
+def test_a_config_error_ends_the_command_with_code_2():
+    assert ConfigError.exit_code == 2
+
+
+# --set
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "key", "expected"),
+    [
+        ("train.epochs=3", "train", "epochs", 3),
+        (" train.epochs = 3 ", "train", "epochs", 3),
+        ("optimizer.name=sgd", "optimizer", "name", "sgd"),
+        ('optimizer.name="sgd"', "optimizer", "name", "sgd"),
+        ("optimizer.name='sgd'", "optimizer", "name", "sgd"),
+        ("optimizer.learning_rate=1e-4", "optimizer", "learning_rate", 1e-4),
+        ("model.hidden_layers=[64,32]", "model", "hidden_layers", (64, 32)),
+        ("model.hidden_layers=[]", "model", "hidden_layers", ()),
+        ("data.check=false", "data", "check", False),
+        ("data.source=/a b/c=d.npz", "data", "source", "/a b/c=d.npz"),
+        ("data.source=a#b", "data", "source", "a#b"),
+        ("data.source='x'\nscale = 'unit'", "data", "source", "'x'\nscale = 'unit'"),
+    ],
+)
+def test_an_option_sets_a_key(override, section, key, expected):
+    job = load(None, [override])
+    assert getattr(getattr(job, section), key) == expected
+    changed = {section: {key: list(expected) if isinstance(expected, tuple) else expected}}
+    assert job == from_dict(changed, where="here")
+
+
+def test_an_option_wins_over_the_file_and_the_last_over_the_first(loaded):
+    job = loaded("[train]\nseed = 1\nthreads = 2\n", "train.seed=3", "train.seed=4")
+    assert (job.train.seed, job.train.threads) == (4, 2)
+
+
+def test_an_option_hides_a_wrong_value_of_the_file(loaded):
+    assert loaded("[train]\nepochs = 0\n", "train.epochs=3").train.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.epochs=0", "train.epochs is 0; it must be at least 1 (--set train.epochs=0)"),
+        ("train.epochs=two", 'train.epochs is "two"; it must be an integer, at least 1 (--set train.epochs=two)'),
+        ("data.check=True", 'data.check is "True"; it must be true or false (--set data.check=True)'),
+        (
+            "model.hidden_layers=[64,",
+            'model.hidden_layers is "[64,"; it must be a list of integers, each at least 1 '
+            "(--set model.hidden_layers=[64,)",
+        ),
+        ("train.epoch=1", "unknown key train.epoch (--set train.epoch=1); did you mean train.epochs?"),
+        ("trainn.epochs=1", "unknown section trainn (--set trainn.epochs=1); did you mean train?"),
+    ],
+)
+def test_a_wrong_option_is_named_as_the_place(loaded, complaint, override, expected):
+    assert complaint("[data]\nscale = 'unit'\n", override) == expected
+
+
+@pytest.mark.parametrize(
+    "override", ["", "=", "epochs=3", "train.epochs", "train.epochs=", "train.=3", ".epochs=3", "train.epochs.x=3"]
+)
+def test_a_malformed_option_is_refused_with_an_example(override):
+    assert error_of(None, [override]) == (
+        f"--set {override}: it must be section.key=value, for example --set train.epochs=3"
+    )
+
+
+# Keys that exclude one another
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ("train", ["epochs", "steps"]),
+        ("schedule", ["every_epochs", "every_steps"]),
+        ("evaluate", ["every_epochs", "every_steps"]),
+        ("checkpoint", ["every_epochs", "every_steps"]),
+        ("checkpoint", ["every_epochs", "every_seconds"]),
+        ("checkpoint", ["every_steps", "every_seconds"]),
+        ("checkpoint", ["every_epochs", "every_steps", "every_seconds"]),
+    ],
+)
+def test_keys_that_exclude_one_another_are_refused_together(complaint, section, keys):
+    name = "name = 'step'" if section == "schedule" else ""
+    text = "\n".join([f"[{section}]", *(f"{key} = 1" for key in keys), name])
+    places = [f"{section}.{key} (job.toml line {line})" for line, key in enumerate(keys, start=2)]
+    named = f"{', '.join(places[:-1])} and {places[-1]}"
+    assert complaint(text) == f"{named} exclude one another; keep one of them"
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "expected"),
+    [
+        ("[train]\nepochs = 3\n", "train.steps=5", {"train": {"steps": 5}}),
+        ("[train]\nsteps = 3\n", "train.epochs=5", {"train": {"epochs": 5}}),
+        ("[train]\nsteps = 3\nepochs = 2\n", "train.epochs=5", {"train": {"epochs": 5}}),
+        ("[evaluate]\nevery_epochs = 0\n", "evaluate.every_steps=5", {"evaluate": {"every_steps": 5}}),
+        (
+            "[checkpoint]\nevery_epochs = 3\n[evaluate]\nevery_epochs = 4\n",
+            "checkpoint.every_seconds=5",
+            {"checkpoint": {"every_seconds": 5.0}, "evaluate": {"every_epochs": 4}},
+        ),
+    ],
+)
+def test_an_option_replaces_what_excludes_it_in_the_file(loaded, text, override, expected):
+    assert loaded(text, override) == from_dict(expected, where="here")
+
+
+def test_two_options_that_exclude_one_another_are_refused():
+    assert error_of(None, ["train.epochs=1", "train.steps=2"]) == (
+        "train.epochs (--set train.epochs=1) and train.steps (--set train.steps=2) exclude one another; "
+        "keep one of them"
+    )
+
+
+def test_only_the_key_that_holds_is_not_none():
+    assert Train() == Train(epochs=12)
+    assert (Train(steps=5).epochs, Train(steps=5).steps) == (None, 5)
+    assert Checkpoint(every_seconds=1.0).every_epochs is None
+    assert Evaluate(every_steps=0).every_epochs is None
+    assert to_dict(Job(train=Train(steps=5)))["train"].keys() & {"epochs", "steps"} == {"steps"}
+
+
+# Keys without effect
+
+
+WITHOUT_EFFECT = [
+    ("optimizer", "adamw", "momentum", 0.9, '"sgd"'),
+    ("optimizer", "adam", "momentum", 0.9, '"sgd"'),
+    ("optimizer", "adam", "nesterov", True, '"sgd"'),
+    ("optimizer", "sgd", "betas", [0.5, 0.5], '"adam" and "adamw"'),
+    ("optimizer", "sgd", "eps", 1e-3, '"adam" and "adamw"'),
+    ("schedule", "constant", "factor", 0.5, '"step"'),
+    ("schedule", "cosine", "factor", 0.5, '"step"'),
+    ("schedule", "constant", "every_epochs", 2, '"step"'),
+    ("schedule", "cosine", "every_steps", 2, '"step"'),
+    ("schedule", "constant", "min_learning_rate", 1e-5, '"cosine"'),
+    ("schedule", "step", "min_learning_rate", 1e-5, '"cosine"'),
+]
+
+
+@pytest.mark.parametrize(("section", "name", "key", "value", "suitable"), WITHOUT_EFFECT)
+def test_a_key_without_effect_is_refused(section, name, key, value, suitable):
+    with pytest.raises(ConfigError) as caught:
+        from_dict({section: {"name": name, key: value}}, where="here")
+    shown = json.dumps(value)
+    assert str(caught.value) == (
+        f'{section}.{key} is {shown}, which has no effect with {section}.name = "{name}"; it is for {suitable} (here)'
+    )
+
+
+@pytest.mark.parametrize(("section", "name", "key", "value", "suitable"), WITHOUT_EFFECT)
+def test_a_key_is_taken_where_it_has_an_effect_and_its_default_everywhere(section, name, key, value, suitable):
+    for choice in re.findall(r'"(\w+)"', suitable):
+        more = {"momentum": 0.9} if key == "nesterov" else {}
+        job = from_dict({section: {"name": choice, key: value, **more}}, where="here")
+        assert to_dict(job)[section][key] == value
+    default = to_dict(Job())[section].get(key)
+    if default is not None:
+        from_dict({section: {"name": name, key: default}}, where="here")
+
+
+def test_no_effect_is_claimed_where_the_name_itself_is_wrong(complaint):
+    assert complaint("[optimizer]\nname = 'sgdd'\nmomentum = 0.9\n") == (
+        'optimizer.name is "sgdd"; it must be "sgd", "adam" or "adamw" (job.toml line 2)'
+    )
+
+
+def test_nesterov_needs_momentum(complaint, loaded):
+    text = "[optimizer]\nname = 'sgd'\nnesterov = true\n"
+    assert complaint(text) == ("optimizer.nesterov is true; it needs an optimizer.momentum above 0 (job.toml line 3)")
+    assert loaded(text, "optimizer.momentum=0.9").optimizer.nesterov
+
+
+def test_the_learning_rate_cannot_end_above_its_start(complaint, loaded):
+    text = "[schedule]\nname = 'cosine'\nmin_learning_rate = 0.01\n"
+    assert complaint(text) == (
+        "schedule.min_learning_rate is 0.01; it must be at most optimizer.learning_rate, 0.001 (job.toml line 3)"
+    )
+    assert loaded(text, "optimizer.learning_rate=0.01").schedule.min_learning_rate == 0.01
+
+
+# Writing
+
+
+counts = st.integers(1, 2**63 - 1)
+not_negative = st.floats(0, allow_infinity=False)
+positive = st.floats(0, exclude_min=True, allow_infinity=False)
+fractions = st.floats(0, 1, exclude_max=True)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+
+
+def one_of(section, others, **rivals):
+    return st.one_of(*(st.builds(section, **{name: value}, **others) for name, value in rivals.items()))
+
+
+def choices(name):
+    return st.sampled_from(typing.get_args(KEYS[name].kind))
+
+
+models = st.builds(
+    Model,
+    hidden_layers=st.lists(counts).map(tuple),
+    activation=choices("model.activation"),
+    dtype=choices("model.dtype"),
+)
+trains = one_of(
+    Train,
+    {"global_batch_size": counts, "seed": st.integers(0, 2**63 - 1), "reproducible_shards": counts, "threads": counts},
+    epochs=counts,
+    steps=counts,
+)
+common = {
+    "learning_rate": st.floats(1, 1e300),
+    "weight_decay": not_negative,
+    "weight_decay_biases": st.booleans(),
+    "clip_norm": not_negative,
+}
+optimizers = st.one_of(
+    st.builds(Optimizer, name=st.just("sgd"), momentum=fractions, **common),
+    st.builds(
+        Optimizer,
+        name=st.just("sgd"),
+        momentum=st.floats(0, 1, exclude_min=True, exclude_max=True),
+        nesterov=st.booleans(),
+        **common,
+    ),
+    st.builds(
+        Optimizer,
+        name=st.sampled_from(["adam", "adamw"]),
+        betas=st.tuples(fractions, fractions),
+        eps=positive,
+        **common,
+    ),
+)
+warmup = {"warmup_steps": st.integers(0, 2**63 - 1)}
+schedules = st.one_of(
+    st.builds(Schedule, **warmup),
+    st.builds(Schedule, name=st.just("cosine"), min_learning_rate=st.floats(0, 1), **warmup),
+    one_of(
+        Schedule,
+        {"name": st.just("step"), "factor": st.floats(0, 1, exclude_min=True), **warmup},
+        every_epochs=counts,
+        every_steps=counts,
+    ),
+)
+intervals = st.integers(0, 2**63 - 1)
+evaluations = one_of(
+    Evaluate,
+    {"batch_size": counts, "metric": choices("evaluate.metric"), "patience": intervals, "min_delta": not_negative},
+    every_epochs=intervals,
+    every_steps=intervals,
+)
+checkpoints = one_of(
+    Checkpoint,
+    {"keep_last": counts, "keep_best": st.booleans()},
+    every_epochs=intervals,
+    every_steps=intervals,
+    every_seconds=not_negative,
+)
+jobs = st.builds(
+    Job,
+    model=models,
+    data=st.builds(Data, source=texts, scale=choices("data.scale"), check=st.booleans()),
+    train=trains,
+    optimizer=optimizers,
+    schedule=schedules,
+    evaluate=evaluations,
+    checkpoint=checkpoints,
+    output=st.one_of(
+        st.builds(Output, log_every_steps=counts),
+        st.builds(Output, dir=texts, log_every_steps=counts, progress=choices("output.progress")),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(job=jobs)
+def test_plain_data_give_the_job_back(job):
+    assert from_dict(to_dict(job), where="here") == job
+    assert from_dict(json.loads(json.dumps(to_dict(job), allow_nan=False)), where="here") == job
+
+
+@settings(deadline=None, max_examples=60)
+@given(job=jobs)
+def test_a_job_file_gives_the_job_back(tmp_path_factory, job):
+    path = job_file(tmp_path_factory.getbasetemp(), to_toml(job), "round-trip.toml")
+    assert load(path) == job
+
+
+def test_a_job_file_is_written_one_line_a_key():
+    lines = to_toml(load(None, ["train.steps=3"])).splitlines()
+    assert "hidden_layers = [256, 128]" in lines
+    assert "steps = 3" in lines
+    assert not [line for line in lines if line.startswith("epochs")]
+    assert [line.strip("[]") for line in lines if line.startswith("[")] == list(SECTIONS)
+
+
+# Documentation
+
+
+def test_the_template_gives_the_defaults(loaded):
+    assert loaded(template()) == Job()
+
+
+def test_the_template_is_written_to_a_new_file_only(tmp_path):
+    path = tmp_path / "job.toml"
+    write_template(path)
+    assert path.read_text() == template()
+    path.write_text("mine")
+    with pytest.raises(OutputError, match=r"job\.toml: it exists already; name another file$"):
+        write_template(path)
+    assert path.read_text() == "mine"
+    with pytest.raises(OutputError, match=r"^cannot write .*job\.toml: No such file or directory$"):
+        write_template(tmp_path / "nowhere" / "job.toml")
+
+
+def test_the_template_has_every_key_with_its_documentation():
+    flowing = re.sub(r"\n# ", " ", template())
+    for key in KEYS.values():
+        assert re.search(rf"^(# )?{key.name} = ", template(), re.MULTILINE)
+        assert f"{key.doc} " in flowing.replace("\n", " ")
+    assert max(map(len, template().splitlines())) <= 120
+
+
+def test_the_template_comments_out_what_another_key_decides():
+    inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
+    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir"}
+
+
+@pytest.mark.parametrize(
+    ("section", "active", "inactive"),
+    [("train", "epochs", "steps"), ("checkpoint", "every_epochs", "every_seconds")],
+)
+def test_an_alternative_of_the_template_works_as_it_stands(loaded, section, active, inactive):
+    head, body = template().split(f"[{section}]\n")
+    body = re.sub(rf"^{active} = .*\n", "", body, count=1, flags=re.MULTILINE)
+    body = re.sub(rf"^# ({inactive} = )", r"\1", body, count=1, flags=re.MULTILINE)
+    job = loaded(f"{head}[{section}]\n{body}")
+    assert getattr(getattr(job, section), inactive) > 0
+    assert getattr(getattr(job, section), active) is None
+
+
+def test_another_optimizer_in_the_template_brings_its_own_weight_decay(loaded):
+    assert loaded(template(), "optimizer.name=sgd").optimizer == Optimizer(name="sgd")
+
+
+def test_the_reference_is_a_table_with_a_row_for_every_key():
+    rows = reference().splitlines()
+    assert rows[:2] == ["| Key | Default | Meaning |", "|---|---|---|"]
+    assert [row.split("`")[1] for row in rows[2:]] == list(KEYS)
+    assert all(row.count("|") == 4 for row in rows)
+    assert (
+        "| `train.global_batch_size` | `64` | Samples in a step, summed over all ranks. An integer, at least 1. |"
+    ) in rows
+    assert "| `train.steps` |  | Length of the training, in updates of the parameters." in reference()
+
+
+# Imports
+
+
+@pytest.mark.parametrize("module", ["dpnet.config", "dpnet.config.file"])
+def test_importing_the_configuration_imports_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert module in loaded
+    assert not loaded & {"pydantic", "pydantic_core", "annotated_types", "numpy", "mpi4py"}
+
+
+def test_a_configuration_without_any_value_is_made_without_pydantic():
+    code = "import sys; from dpnet.config.file import load; load(None); assert 'pydantic' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
