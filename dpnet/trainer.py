@@ -1,0 +1,93 @@
+"""One training step, the same on every rank: this is data parallelism."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dpnet.data.dataset import Dataset
+from dpnet.nn.layout import Views
+from dpnet.nn.loss import SoftmaxNLL
+from dpnet.nn.mlp import MLP
+from dpnet.optim.schedules import Schedule
+from dpnet.plan import Plan
+from dpnet.reduce.reducer import TreeReducer
+from dpnet.state import State
+from dpnet.update import SliceUpdate
+
+
+@dataclass(frozen=True)
+class StepSums:
+    """What a step adds up over all its samples on all ranks; the same numbers on every rank.
+
+    Attributes:
+        samples: number of samples.
+        loss: summed negative log-likelihood, in nats.
+        hits: number of samples whose largest logit is that of their label.
+        requests: number of ranks that asked for a checkpoint.
+    """
+
+    samples: int
+    loss: float
+    hits: int
+    requests: int
+
+
+NUM_WORDS = 3
+"""Numbers that every shard adds to the sums of a step: loss, hits, requests."""
+
+
+class Trainer:
+    """Takes training steps.
+
+    Args:
+        plan: which samples each step uses.
+        data: where they come from; at least `plan.max_shard_rows` rows.
+        model: forward and backward.
+        loss: at the end of the model.
+        reducer: sums gradients over all shards.
+        update: lets the optimizer change the owned slice.
+        state: parameters, current and next.
+        schedule: learning rate of each step.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        data: Dataset,
+        model: MLP,
+        loss: SoftmaxNLL,
+        reducer: TreeReducer[Views],
+        update: SliceUpdate,
+        state: State,
+        schedule: Schedule,
+    ) -> None:
+        self.plan = plan
+        self.schedule = schedule
+        self._data = data
+        self._model = model
+        self._loss = loss
+        self._reducer = reducer
+        self._update = update
+        self._state = state
+
+    def step(self, step: int, *, request: bool = False) -> StepSums:
+        """Take step `step`, from 0.
+
+        Args:
+            step: selects the samples and the learning rate.
+            request: this rank asks for a checkpoint after the step. It travels with the sums, so all ranks know.
+        """
+        batch = self.plan.batch(step)
+        # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
+        scale = 1.0 / len(batch)
+        for shard in self._reducer.shards:
+            x, labels = self._data.gather(self.plan.shard(batch, shard))
+            logits = self._model.forward(x, self._state.layers)
+            loss, hits = self._loss(logits, labels, scale)  # logits become d loss / d logits
+            self._model.backward(logits, self._state.layers, self._reducer.gradient)
+            self._reducer.add(shard, (loss, hits, request and shard == self._reducer.shards[0]))
+        grad, sums = self._reducer.reduce()
+        self._update.apply(grad, step=step + 1, learning_rate=self.schedule(step))
+        self._state.commit()
+        return StepSums(len(batch), float(sums[0]), int(sums[1]), int(sums[2]))
