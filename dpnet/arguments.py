@@ -1,0 +1,74 @@
+"""What may be said on the command line."""
+
+from __future__ import annotations
+
+import argparse
+
+import dpnet
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; the name of the command ends up in `command`."""
+    parser = argparse.ArgumentParser(
+        prog="dpnet",
+        description="Data-parallel training of neural networks on CPU clusters. "
+        "Every command also runs under mpirun, mpiexec and srun.",
+    )
+    parser.add_argument("--version", action="version", version=f"dpnet {dpnet.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands.add_parser("train", help="train a network"))
+    commands.add_parser(
+        "launch",
+        usage="dpnet launch -n N [mpirun options] -- COMMAND ...",
+        help="start a command on N ranks: dpnet launch -n N [mpirun options] -- COMMAND ...",
+        description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH.",
+    )
+    _add_samples(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
+    predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")
+    _add_samples(predict)
+    predict.add_argument("--out", metavar="FILE", required=True, help="FILE.npy or FILE.csv")
+    _add_checkpoint(commands.add_parser("inspect", help="show layers, parameters, step and scores of a checkpoint"))
+    _add_checkpoint(commands.add_parser("digest", help="print the sha256 of the parameters: the proof of equal bits"))
+    _add_job(commands.add_parser("gradcheck", help="compare every layer's gradient with central differences"))
+    init = commands.add_parser("init", help="write a commented job file")
+    init.add_argument("path", nargs="?", default="job.toml", help="where to (default: job.toml)")
+    plot = commands.add_parser("plot", help="draw the learning curves of run directories")
+    plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
+    plot.add_argument("--out", metavar="FILE", default="learning-curve.png", help=".png, .svg or .pdf")
+    return parser
+
+
+def _add_train(command: argparse.ArgumentParser) -> None:
+    _add_job(command)
+    command.add_argument("--output", metavar="DIR", help="run directory, short for --set output.dir=DIR")
+    command.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|never|PATH",
+        help="auto (default): go on from the newest whole checkpoint of the run directory, if there is one; never: "
+        "start anew and set aside what is there; PATH: go on from this checkpoint or run directory",
+    )
+
+
+def _add_job(command: argparse.ArgumentParser) -> None:
+    command.add_argument("job", nargs="?", metavar="JOB.toml", help="job file; without one: the embedded digits")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides", help="override a setting"
+    )
+
+
+def _add_checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", help="checkpoint directory, or a run directory for its newest one")
+
+
+def _add_samples(command: argparse.ArgumentParser) -> None:
+    _add_checkpoint(command)
+    command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
+    command.add_argument("--split", choices=("test", "train"), default="test", help="which samples (default: test)")
+    command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive integer")
+    return int(text)

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Train on this machine, one rank per core:   launch/local.sh [JOB.toml] [options of dpnet train]
+#
+# RANKS=N sets another number of ranks.
+set -euo pipefail
+# nproc would answer OMP_NUM_THREADS where that is set: threads of a rank, not cores.
+ranks="${RANKS:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}"
+exec "${PYTHON:-python3}" -m dpnet launch -n "$ranks" -- train "$@"

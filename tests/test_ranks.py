@@ -1,0 +1,150 @@
+"""Training end to end on several ranks: exact, repeatable, and the same bits where that was asked for."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from mpirun import mpirun, run_command
+from safetensors.numpy import load_file
+
+pytestmark = [pytest.mark.ranks, pytest.mark.slow]
+
+# 1437 samples in batches of 64 are 23 steps an epoch. The last batch has 29, and every shard of it 2 or 3.
+REPRODUCIBLE = [
+    "train.reproducible_shards=12",
+    "train.epochs=3",
+    "optimizer.name=adamw",
+    "optimizer.clip_norm=0.5",
+    "checkpoint.every_steps=10",
+    "checkpoint.keep_last=20",
+]
+SAME = ("digest", "eval_loss", "eval_accuracy", "steps", "status")
+
+
+def dpnet(num_ranks, *arguments, timeout_s=120):
+    """Run a command on several ranks; returns what they print."""
+    command = [*mpirun(num_ranks), sys.executable, "-m", "dpnet", *map(str, arguments)]
+    code, text = run_command(command, timeout_s=timeout_s)
+    assert code == 0, text
+    return text
+
+
+def train(num_ranks, output, settings, *rest, timeout_s=120):
+    """Train on several ranks; returns the summary."""
+    options = [word for setting in settings for word in ("--set", setting)]
+    dpnet(num_ranks, "train", "--output", output, *options, *rest, timeout_s=timeout_s)
+    return json.loads((output / "summary.json").read_text())
+
+
+def parameters(output):
+    tensors = load_file(output / "checkpoints/latest/model.safetensors")
+    return np.concatenate([tensors[name].ravel() for name in sorted(tensors)])
+
+
+def assert_close(output, expected):
+    """Parameters agree to 1e-4, in the norm of their difference."""
+    whole = parameters(expected)
+    assert 0 < np.linalg.norm(parameters(output) - whole) <= 1e-4 * np.linalg.norm(whole)
+
+
+def curve(output):
+    """The learning curve without what depends on time."""
+    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def reproducible(tmp_path_factory):
+    """The summary of the reproducible training on one rank, and its run directory."""
+    output = tmp_path_factory.mktemp("reproducible") / "run"
+    return train(1, output, REPRODUCIBLE), output
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3, 4, 5, 12])
+def test_reproducible_shards_give_the_same_bits_on_any_number_of_ranks(reproducible, tmp_path, num_ranks):
+    expected, one_rank = reproducible
+    seen = train(num_ranks, tmp_path, REPRODUCIBLE)
+    assert seen["world_size"] == num_ranks
+    assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+    assert curve(tmp_path) == curve(one_rank)
+    assert dpnet(num_ranks, "digest", tmp_path).split() == [expected["digest"]]
+
+
+def test_the_statistics_of_the_inputs_do_not_depend_on_the_ranks(reproducible, tmp_path):
+    # Without reproducible_shards, too: they are part of what a batch is.
+    train(3, tmp_path, ["train.steps=1"])
+    name = "checkpoints/latest/scaling.safetensors"
+    assert (tmp_path / name).read_bytes() == (reproducible[1] / name).read_bytes()
+
+
+@pytest.mark.parametrize(("num_ranks", "step"), [(2, 30), (5, 40), (1, 20)])
+def test_a_training_goes_on_in_mid_epoch_on_another_number_of_ranks(reproducible, tmp_path, num_ranks, step):
+    expected, one_rank = reproducible
+    source = one_rank / f"checkpoints/step-{step:08d}"
+    seen = train(num_ranks, tmp_path, REPRODUCIBLE, "--resume", source)
+    assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+    assert [row for row in curve(one_rank) if row["step"] > step] == [
+        row for row in curve(tmp_path) if row["step"] > step
+    ]
+
+
+def test_a_training_that_several_ranks_began_goes_on_on_one(reproducible, tmp_path):
+    expected, _ = reproducible
+    first = tmp_path / "first"
+    train(4, first, [*(setting for setting in REPRODUCIBLE if "epochs" not in setting), "train.steps=31"])
+    seen = train(1, first, REPRODUCIBLE)
+    assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_the_same_job_gives_the_same_bits_every_time(tmp_path, num_ranks):
+    digests = {train(num_ranks, tmp_path / name, ["train.epochs=2"])["digest"] for name in ("first", "second")}
+    assert len(digests) == 1
+
+
+def test_momentum_gives_nearly_the_same_parameters_on_any_number_of_ranks(tmp_path):
+    settings = ["train.epochs=3", "optimizer.name=sgd", "optimizer.momentum=0.9", "optimizer.learning_rate=0.02"]
+    for num_ranks in (1, 2, 3, 4):
+        train(num_ranks, tmp_path / str(num_ranks), settings)
+    for num_ranks in (2, 3, 4):
+        assert_close(tmp_path / str(num_ranks), tmp_path / "1")
+
+
+def test_more_ranks_than_samples_in_a_batch_is_as_exact_as_one_rank(tmp_path):
+    settings = ["train.steps=40", "train.global_batch_size=2", "optimizer.name=sgd", "optimizer.learning_rate=0.02"]
+    for num_ranks in (1, 4):
+        train(num_ranks, tmp_path / str(num_ranks), settings)
+    assert_close(tmp_path / "4", tmp_path / "1")
+
+
+def test_more_ranks_than_samples_in_a_batch_give_the_same_bits_in_fixed_shards(tmp_path):
+    settings = ["train.steps=40", "train.global_batch_size=2", "train.reproducible_shards=4"]
+    digests = {train(num_ranks, tmp_path / str(num_ranks), settings)["digest"] for num_ranks in (1, 3, 4)}
+    assert len(digests) == 1
+
+
+def test_scores_do_not_depend_on_the_ranks(reproducible):
+    expected, run = reproducible
+    scores = {dpnet(n, "evaluate", run, "--data", "digits", "--batch-size", "50") for n in (1, 2, 3, 4)}
+    assert len(scores) == 1
+    assert f"{expected['eval_accuracy']:.4%}  loss {expected['eval_loss']:.6f}" in scores.pop()
+
+
+@pytest.mark.parametrize("ending", ["npy", "csv"])
+def test_predictions_do_not_depend_on_the_ranks(reproducible, tmp_path, ending):
+    for num_ranks in (1, 3):
+        out = tmp_path / f"{num_ranks}.{ending}"
+        dpnet(num_ranks, "predict", reproducible[1], "--data", "digits", "--batch-size", "50", "--out", out)
+    assert (tmp_path / f"1.{ending}").read_bytes() == (tmp_path / f"3.{ending}").read_bytes()
+
+
+def test_the_real_mnist_is_learnt(tmp_path, mnist):
+    settings = [
+        f"data.source={mnist}",
+        "data.scale=unit",
+        "train.epochs=12",
+        "train.global_batch_size=128",
+        "schedule.name=cosine",
+    ]
+    assert train(4, tmp_path, settings, timeout_s=280)["eval_accuracy"] >= 0.98
