@@ -89,6 +89,22 @@ def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list
     return [_difference(key, before, now) for key in sorted(changed) if not key.startswith(silent)]
 
 
+def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducible: bool, world_size: int) -> list[str]:
+    """What keeps this process from computing the same bits as the one that wrote a checkpoint.
+
+    Args:
+        found: the checkpoint.
+        numerics: of this process, see `dpnet.threads.numerics`.
+        reproducible: the bits do not depend on the number of ranks.
+        world_size: number of ranks now.
+    """
+    if not reproducible and world_size != found.manifest["world_size"]:
+        return []  # The bits depend on the number of ranks, threads or no threads.
+    before = found.manifest["numerics"]
+    changed = [key for key in numerics if numerics[key] != before.get(key)]
+    return [f"{_difference(key, before, numerics)}: bits may differ from there on" for key in changed]
+
+
 def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 

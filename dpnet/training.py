@@ -14,7 +14,7 @@ from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
 from dpnet.coordinator import Coordinator, Summary
-from dpnet.resume import check_fits, choose
+from dpnet.resume import check_fits, choose, numerics_notes
 from dpnet.rundir import RunDirectory
 from dpnet.tables import training_text
 
@@ -44,7 +44,7 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
     threads.limit_threads(threads_per_rank)
     run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
     data = open_data(job.data, group)
-    found, is_own = on_root(group, lambda: _find_checkpoint(job, data.identity, run_dir, resume))
+    found, is_own = on_root(group, lambda: _find_checkpoint(job, group, data.identity, run_dir, resume))
     coordinator = Coordinator(job, group, run_dir, data, found, is_own=is_own)
     step = coordinator.progress.step
     if coordinator.finished and is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
@@ -59,11 +59,17 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
 
 
 def _find_checkpoint(
-    job: Job, identity: dict[str, Any], run_dir: RunDirectory, resume: str
+    job: Job, group: Group, identity: dict[str, Any], run_dir: RunDirectory, resume: str
 ) -> tuple[Checkpoint | None, bool]:
     """The checkpoint to go on from, and whether it is of this run; a new training is."""
     found = choose(resume, run_dir.checkpoints.path, print)
     if found is not None:
-        for difference in check_fits(found, job, identity):
-            print(f"note: {difference}", flush=True)
+        notes = check_fits(found, job, identity) + numerics_notes(
+            found,
+            threads.numerics(),
+            reproducible=bool(job.train.reproducible_shards),
+            world_size=group.world_size,
+        )
+        for note in notes:
+            print(f"note: {note}", flush=True)
     return found, resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))

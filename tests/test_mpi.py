@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mpirun import run_ranks
 
+pytestmark = pytest.mark.ranks
 FOLDER = Path(__file__).parent / "mpi"
 PYTEST = ["-m", "pytest", "--with-mpi", "-q", "-p", "no:cacheprovider", "--timeout", "60", "--timeout-method", "thread"]
 

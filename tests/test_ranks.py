@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from mpirun import mpirun, run_command
+from readme import block
 from safetensors.numpy import load_file
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
@@ -139,12 +140,7 @@ def test_predictions_do_not_depend_on_the_ranks(reproducible, tmp_path, ending):
     assert (tmp_path / f"1.{ending}").read_bytes() == (tmp_path / f"3.{ending}").read_bytes()
 
 
-def test_the_real_mnist_is_learnt(tmp_path, mnist):
-    settings = [
-        f"data.source={mnist}",
-        "data.scale=unit",
-        "train.epochs=12",
-        "train.global_batch_size=128",
-        "schedule.name=cosine",
-    ]
-    assert train(4, tmp_path, settings, timeout_s=280)["eval_accuracy"] >= 0.98
+def test_the_real_mnist_is_learnt_by_the_job_of_the_readme(tmp_path, mnist):
+    job = tmp_path / "mnist.toml"
+    job.write_text(block("toml"))
+    assert train(4, tmp_path / "run", [f"data.source={mnist}"], job, timeout_s=280)["eval_accuracy"] >= 0.98

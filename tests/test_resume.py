@@ -5,17 +5,19 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jobs import ADAMW, MOMENTUM, curve, make_job, outcome, save_data, train, train_until
 
-from dpnet.checkpoint import MANIFEST, step_name
+from dpnet.checkpoint import MANIFEST, Checkpoint, step_name
 from dpnet.checkpoints import steps_in
 from dpnet.cli import run as run_command
 from dpnet.config.file import to_dict
 from dpnet.errors import CheckpointError
 from dpnet.progress import Progress
+from dpnet.resume import numerics_notes
 
 
 @pytest.mark.parametrize("optimizer", [ADAMW, MOMENTUM], ids=["adamw", "momentum"])
@@ -154,6 +156,23 @@ def test_what_may_change_is_told(tmp_path, capsys):
         "note: optimizer.learning_rate is 0.5, in the checkpoint it is 0.001",
         "note: train.epochs is 3, in the checkpoint it is 1",
     ]
+
+
+def test_another_numpy_is_told(tmp_path, capsys, monkeypatch):
+    train_until(tmp_path, 5)
+    train_until(tmp_path, 9)
+    assert "note: " not in capsys.readouterr().out
+    monkeypatch.setattr("dpnet.threads.numerics", lambda: {"numpy": "9.9", "blas": []})
+    train(tmp_path)
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert [note.split(" is ")[0] for note in notes] == ["note: numpy", "note: blas"]
+    assert notes[0].endswith(f"9.9, in the checkpoint it is {np.__version__}: bits may differ from there on")
+
+
+def test_other_numerics_are_no_news_where_the_bits_depend_on_the_ranks():
+    found = Checkpoint({}, {}, {}, {"world_size": 2, "numerics": {"numpy": "1"}})
+    notes = [numerics_notes(found, {"numpy": "2"}, reproducible=way, world_size=3) for way in (False, True)]
+    assert [len(lines) for lines in notes] == [0, 1]
 
 
 @pytest.mark.parametrize("resume", ["nowhere", "file", "run/checkpoints/step-00000099"])

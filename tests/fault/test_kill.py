@@ -13,6 +13,7 @@ from mpirun import mpirun, run_command, start
 from dpnet import checkpoint
 from dpnet.checkpoints import steps_in
 
+pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 KILLS = int(os.environ.get("DPNET_TEST_KILLS", "20"))
 JOB = """
 [model]

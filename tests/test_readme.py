@@ -1,0 +1,42 @@
+"""What the README shows is what dpnet has."""
+
+import re
+
+import pytest
+from readme import README, ROOT, block
+
+from dpnet.arguments import make_parser
+from dpnet.config.doc import reference
+from dpnet.config.file import load
+from dpnet.rundir import METRICS
+
+
+def test_the_table_of_keys_is_that_of_the_configuration():
+    assert README.endswith(reference())
+
+
+def test_every_command_is_listed():
+    listed = set(re.findall(r"^\| `dpnet (\w+) ", README, re.MULTILINE))
+    assert listed == set(make_parser()._subparsers._group_actions[0].choices)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "launch/README.md", "benchmarks/README.md"])
+def test_links_lead_somewhere(name):
+    path = ROOT / name
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()) if not link.startswith("http")]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_example_job_is_valid(tmp_path):
+    path = tmp_path / "mnist.toml"
+    path.write_text(block("toml"))
+    assert load(path).output.dir == "runs/mnist"
+    assert f"{METRICS} " in README
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mnist.toml").write_text(block("toml").replace('"mnist"', '"digits"'))
+    monkeypatch.chdir(tmp_path)
+    code = next(code for code in re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S) if "import dpnet" in code)
+    exec(compile(code, "README.md", "exec"), {})
+    assert 0.8 < float(capsys.readouterr().out.splitlines()[-1]) < 1
