@@ -11,7 +11,7 @@ import pytest
 from mpirun import mpirun, run_command
 
 RANKS = 3
-pytestmark = pytest.mark.ranks
+pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)
