@@ -5,28 +5,32 @@ Every rank builds the same parts, in the same order, as some of it is collective
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
+from dpnet.arrays import aligned_zeros
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
+from dpnet.comm.shared import SharedMemory
 from dpnet.config import job as config
 from dpnet.data import statistics
 from dpnet.data.dataset import Dataset
 from dpnet.data.identity import identity
 from dpnet.data.scaling import Scaling, fit
 from dpnet.data.sources import DataSource, Split, check_classes, open_source
-from dpnet.errors import ConfigError
+from dpnet.errors import ConfigError, SharedMemoryError
 from dpnet.evaluator import Evaluator
 from dpnet.nn.init import initialize
-from dpnet.nn.layout import Layout
+from dpnet.nn.layout import Layout, Views
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
 from dpnet.optim.optimizers import Optimizer, make_optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.plan import Plan, bounds
+from dpnet.reduce.exchange import MakeExchange, MessageExchange, SharedExchange
 from dpnet.reduce.reducer import TreeReducer
-from dpnet.state import PrivateState, State
+from dpnet.state import PrivateState, SharedState, State
 from dpnet.trainer import NUM_WORDS, Trainer
 from dpnet.update import SliceUpdate
 
@@ -52,6 +56,7 @@ class Parts:
         layout: of the flat vectors.
         slot_names: the optimizer's vectors.
         state: parameters (initialised) and optimizer vectors.
+        memory: where these lie, in words.
         plan: samples of each step.
         total_steps: of the training.
         trainer: takes steps.
@@ -61,6 +66,7 @@ class Parts:
     layout: Layout
     slot_names: tuple[str, ...]
     state: State
+    memory: str
     plan: Plan
     total_steps: int
     trainer: Trainer
@@ -122,22 +128,17 @@ def build_parts(job: config.Job, source: DataSource, scaling: Scaling, group: Gr
     plan = build_plan(job.train, len(source.train), group.world_size)
     layout = Layout((source.features, *job.model.hidden_layers, source.classes))
     optimizer = build_optimizer(job)
-    state = PrivateState(group, layout, optimizer.slots, dtype)
-    initialize(layout, job.model.activation, job.train.seed, state.params)
+    state, reducer, memory = build_memory(job, group, layout, plan.num_shards, optimizer.slots)
+    initial = aligned_zeros(layout.size, dtype)
+    initialize(layout, job.model.activation, job.train.seed, initial)
+    state.load(initial, {})
     total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
     trainer = Trainer(
         plan=plan,
         data=Dataset(source.train, scaling, max_rows=plan.max_shard_rows, dtype=dtype),
         model=MLP(layout, job.model.activation, max_rows=plan.max_shard_rows, dtype=dtype),
         loss=SoftmaxNLL(plan.max_shard_rows, source.classes, dtype),
-        reducer=TreeReducer(
-            group,
-            num_shards=plan.num_shards,
-            slices=state.slices,
-            dtype=dtype,
-            views=layout.views,
-            num_words=NUM_WORDS,
-        ),
+        reducer=reducer,
         update=build_update(job.optimizer, group, layout, state, optimizer),
         state=state,
         schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
@@ -145,7 +146,43 @@ def build_parts(job: config.Job, source: DataSource, scaling: Scaling, group: Gr
     evaluator = None
     if source.test is not None and job.evaluate.interval_steps(plan.steps_per_epoch):
         evaluator = build_evaluator(job.model, source.test, scaling, layout, group, job.evaluate.batch_size)
-    return Parts(layout, optimizer.slots, state, plan, total_steps, trainer, evaluator)
+    return Parts(layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
+
+
+def build_memory(
+    job: config.Job, group: Group, layout: Layout, num_shards: int, slot_names: tuple[str, ...]
+) -> tuple[State, TreeReducer[Views], str]:
+    """State and reducer in memory that the ranks of a node share; in memory of each rank where that is not to be had.
+
+    Returns:
+        both, and in words which it is.
+    """
+
+    def reducer(state: State, exchange: MakeExchange) -> TreeReducer[Views]:
+        return TreeReducer(
+            group,
+            num_shards=num_shards,
+            slices=state.slices,
+            dtype=job.model.dtype,
+            views=layout.views,
+            num_words=NUM_WORDS,
+            exchange=exchange,
+        )
+
+    why = "there is one rank" if group.world_size == 1 else "train.shared_memory is off"
+    if job.train.shared_memory and group.world_size > 1:
+        try:
+            memory = SharedMemory(group)
+            shared = SharedState(memory, group, layout, slot_names, job.model.dtype)
+            return (
+                shared,
+                reducer(shared, functools.partial(SharedExchange, memory)),
+                "one copy of the parameters for all ranks",
+            )
+        except SharedMemoryError as error:
+            why = str(error)
+    private = PrivateState(group, layout, slot_names, job.model.dtype)
+    return private, reducer(private, MessageExchange), f"a copy of the parameters for each rank: {why}"
 
 
 def build_optimizer(job: config.Job) -> Optimizer:

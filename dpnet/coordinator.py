@@ -25,7 +25,7 @@ from dpnet.data.scaling import Scaling
 from dpnet.errors import CheckpointError, DivergenceError
 from dpnet.progress import Progress
 from dpnet.reporter import Reporter, RootReporter, SilentReporter
-from dpnet.resume import load_state, model_tensors, optimizer_tensors
+from dpnet.resume import model_tensors, optimizer_tensors, state_vectors
 from dpnet.rundir import RunDirectory
 
 Summary = dict[str, Any]
@@ -70,7 +70,11 @@ class Coordinator:
         self._reporter: Reporter = SilentReporter()
         self.progress = Progress()
         if found is not None:
-            everywhere(group, lambda: load_state(found, self.parts.layout, self.parts.slot_names, self.parts.state))
+            parts = self.parts
+            vectors = everywhere(
+                group, lambda: state_vectors(found, parts.layout, parts.slot_names, parts.state.params.dtype)
+            )
+            parts.state.load(*vectors)
             self.progress = everywhere(group, lambda: self._progress_of(found))
         steps_per_epoch = self.parts.plan.steps_per_epoch
         self._evaluate_every = job.evaluate.interval_steps(steps_per_epoch)

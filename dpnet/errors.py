@@ -7,6 +7,7 @@
     ├── OutputError            something could not be written
     ├── DivergenceError        the training has left the finite numbers
     └── CommunicationError     MPI is missing, was started wrongly, or failed
+        └── SharedMemoryError  a node has no memory that its ranks can share; training goes on without
 
 A message says what was seen, what was expected, what to do, and where.
 """
@@ -51,3 +52,7 @@ class DivergenceError(DpnetError):
 
 class CommunicationError(DpnetError):
     """MPI is missing, was started wrongly, or failed."""
+
+
+class SharedMemoryError(CommunicationError):
+    """The ranks of a node cannot share memory, or not enough. dpnet then keeps a copy per rank."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dpnet import checkpoint
-from dpnet.arrays import Matrix, aligned_zeros
+from dpnet.arrays import Matrix
 from dpnet.assembly import build_evaluator
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import resolve
@@ -73,7 +73,7 @@ def make_network(found: Checkpoint) -> Network:
     num_params = sum(array.size for array in found.model.values())
     if num_params != layout.num_params or not {len(scaling.offset), len(scaling.factor)} <= {1, layout.sizes[0]}:
         raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {layout.sizes}")
-    params = flatten(found.model, layout, "{}", aligned_zeros(layout.size, job.model.dtype))
+    params = flatten(found.model, layout, "{}", job.model.dtype)
     return Network(job, found.step, layout, layout.views(params), scaling)
 
 

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from dpnet import checkpoint
+from dpnet.arrays import Vector, aligned_zeros
 from dpnet.checkpoint import Checkpoint, Tensors
 from dpnet.checkpoints import newest_whole, resolve
 from dpnet.config.file import from_dict, to_dict
 from dpnet.config.job import Job
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.nn.layout import Layout
-from dpnet.state import State
 
 FIXED_KEYS = (
     "model.hidden_layers",
@@ -126,21 +128,25 @@ def optimizer_tensors(layout: Layout, slots: Mapping[str, Any]) -> Tensors:
     }
 
 
-def load_state(found: Checkpoint, layout: Layout, slot_names: tuple[str, ...], state: State) -> None:
-    """Put the parameters and optimizer vectors of a checkpoint into the state.
+def state_vectors(
+    found: Checkpoint, layout: Layout, slot_names: tuple[str, ...], dtype: npt.DTypeLike
+) -> tuple[Vector, dict[str, Vector]]:
+    """The parameters and optimizer vectors of a checkpoint, flat, as `State.load` takes them.
 
     Raises:
         CheckpointError: a tensor is missing, or has another shape or dtype.
     """
-    state.load(
-        flatten(found.model, layout, "{}", state.params),
-        {slot: flatten(found.optimizer, layout, "{}." + slot, state.params) for slot in slot_names},
-    )
+    params = flatten(found.model, layout, "{}", dtype)
+    return params, {slot: flatten(found.optimizer, layout, "{}." + slot, dtype) for slot in slot_names}
 
 
-def flatten(tensors: Tensors, layout: Layout, pattern: str, like: Any) -> Any:
-    """A flat vector like `like`, filled with the tensors whose names follow from the layout's by `pattern`."""
-    flat = like * 0
+def flatten(tensors: Tensors, layout: Layout, pattern: str, dtype: npt.DTypeLike) -> Vector:
+    """A flat vector, filled with the tensors whose names follow from the layout's by `pattern`.
+
+    Raises:
+        CheckpointError: a tensor is missing, or has another shape or dtype.
+    """
+    flat = aligned_zeros(layout.size, dtype)
     for name, target in layout.named(flat).items():
         key = pattern.format(name)
         tensor = tensors.get(key)

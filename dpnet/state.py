@@ -4,8 +4,9 @@ Each rank sums one slice of the gradients, and updates that slice of the paramet
 vectors: every element is updated once, by its owner. `commit` publishes: after it every rank sees the new parameters.
 Slices are cut at multiples of `nn.layout.BLOCK`, so fixed-order sums over blocks never straddle two owners.
 
-`PrivateState` keeps the parameters in the memory of each rank and publishes them by MPI. Nothing outside of this file
-knows that.
+`SharedState` keeps one copy of everything per node, which all its ranks see: publishing is a barrier. `PrivateState`
+keeps the parameters in the memory of each rank and publishes them by MPI: for several nodes, and where ranks cannot
+share memory. Nothing outside of this file knows the difference.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from dpnet.arrays import Vector, aligned_zeros
 from dpnet.comm.group import Group
+from dpnet.comm.shared import NodeMemory
 from dpnet.nn.layout import BLOCK, Layout, Views
 from dpnet.plan import bounds
 
@@ -58,7 +60,10 @@ class State(Protocol):
         ...
 
     def load(self, params: Vector, slots: Mapping[str, Vector]) -> None:
-        """Replace the whole committed state on every rank."""
+        """Replace the whole committed state on every rank; optimizer vectors that are not among `slots` are kept.
+
+        Collective: every rank brings the same vectors.
+        """
 
 
 class PrivateState:
@@ -103,4 +108,50 @@ class PrivateState:
         """See State.load."""
         self.params[:] = params
         for name, part in zip(self._slot_names, self.owned_slots, strict=True):
-            part[:] = slots[name][self._owned]
+            if name in slots:
+                part[:] = slots[name][self._owned]
+
+
+class SharedState:
+    """One copy of parameters and optimizer vectors for all ranks of a node; each rank writes its slice of them.
+
+    Args:
+        memory: of the node.
+        group: all ranks, on that node.
+        layout: of the flat vectors.
+        slot_names: names of the optimizer's vectors.
+        dtype: of all vectors.
+    """
+
+    def __init__(
+        self, memory: NodeMemory, group: Group, layout: Layout, slot_names: Sequence[str], dtype: npt.DTypeLike
+    ) -> None:
+        self._group = group
+        self.slices = owned_slices(layout.size, group.world_size)
+        self._owned = self.slices[group.rank]
+        self.params = memory.zeros(layout.size, dtype)
+        self._slots = {name: memory.zeros(layout.size, dtype) for name in slot_names}
+        self.layers = layout.views(self.params)
+        self.owned_params = self.params[self._owned]
+        self.owned_slots = [whole[self._owned] for whole in self._slots.values()]
+        # In place: the next state overwrites the committed one. By now no rank reads the parameters any more: all have
+        # been through the reduction, which comes after their last use in a step.
+        self.next_params, self.next_slots = self.owned_params, self.owned_slots
+
+    def commit(self) -> None:
+        """See State.commit."""
+        self._group.barrier()
+
+    def gather_slots(self) -> dict[str, Vector] | None:
+        """See State.gather_slots."""
+        # Complete since the last commit, and nobody overwrites them before rank 0 takes part in the next reduction.
+        return {name: whole.copy() for name, whole in self._slots.items()} if self._group.rank == 0 else None
+
+    def load(self, params: Vector, slots: Mapping[str, Vector]) -> None:
+        """See State.load."""
+        self._group.barrier()  # Nobody reads the old state any more.
+        self.owned_params[:] = params[self._owned]
+        for name, part in zip(self._slots, self.owned_slots, strict=True):
+            if name in slots:
+                part[:] = slots[name][self._owned]
+        self._group.barrier()

@@ -36,14 +36,17 @@ def training_text(
     test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
     size = parts.plan.global_batch_size
     share = " or ".join(map(str, sorted({size // world_size, -(-size // world_size)})))
-    return (
+    lines = [
         f"dpnet {dpnet.__version__}: {_count(world_size, 'rank')} on {_count(num_hosts, 'host')}, "
-        f"{_count(threads_per_rank, 'thread')} a rank\n"
+        f"{_count(threads_per_rank, 'thread')} a rank",
         f"network {'-'.join(map(str, parts.layout.sizes))}, {job.model.activation}, "
-        f"{parts.layout.num_params:,} parameters; {job.optimizer.name}\n"
-        f"data {source.name}: {len(source.train):,} training samples, {test}\n"
-        f"{_count(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}"
-    )
+        f"{parts.layout.num_params:,} parameters; {job.optimizer.name}",
+        f"data {source.name}: {len(source.train):,} training samples, {test}",
+        f"{_count(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
+    ]
+    if world_size > 1:
+        lines.insert(2, f"memory {parts.memory}")
+    return "\n".join(lines)
 
 
 def _count(number: int, noun: str) -> str:

@@ -144,3 +144,17 @@ def test_the_real_mnist_is_learnt_by_the_job_of_the_readme(tmp_path, mnist):
     job = tmp_path / "mnist.toml"
     job.write_text(block("toml"))
     assert train(4, tmp_path / "run", [f"data.source={mnist}"], job, timeout_s=280)["eval_accuracy"] >= 0.98
+
+
+@pytest.mark.parametrize("shards", [0, 7])
+def test_shared_memory_changes_no_bit(tmp_path, shards):
+    settings = [f"train.reproducible_shards={shards}", "train.epochs=2", "optimizer.clip_norm=0.5"]
+    shared = train(3, tmp_path / "shared", settings)
+    private = train(3, tmp_path / "private", [*settings, "train.shared_memory=false"])
+    assert [private[key] for key in SAME] == [shared[key] for key in SAME]
+
+
+def test_it_is_told_where_the_parameters_lie(tmp_path):
+    assert "memory one copy of the parameters for all ranks" in dpnet(2, "train", "--output", tmp_path / "a")
+    off = dpnet(2, "train", "--output", tmp_path / "b", "--set", "train.shared_memory=false")
+    assert "memory a copy of the parameters for each rank: train.shared_memory is off" in off

@@ -27,8 +27,10 @@ def test_what_is_trained_is_told(tmp_path, world_size, share):
     parts = build_parts(job, data.source, measure_scaling(job.data, data.source, group), group)
     lines = training_text(job, data.source, parts, world_size, 1, 2).splitlines()
     assert f": {world_size} rank{'s' * (world_size > 1)} on 1 host, 2 threads a rank" in lines[0]
+    memory = "memory a copy of the parameters for each rank: there is one rank"
     assert lines[1:] == [
         "network 64-12-10, relu, 910 parameters; adamw",
+        *([memory] if world_size > 1 else []),
         "data digits: 1,437 training samples, 360 test samples",
         f"36 steps of 128 samples, {share}; {tmp_path}",
     ]

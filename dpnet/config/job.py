@@ -64,6 +64,9 @@ class Train(Section):
         Range(0),
         "Threads of each rank. 0: the cores of a node are shared out among its ranks; 1 with reproducible_shards.",
     ] = 0
+    shared_memory: Annotated[
+        bool, "Ranks on one node share one copy of parameters and optimizer vectors; changes no result."
+    ] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,16 @@ def cover(leaves: range, tree: frozenset[Node]) -> list[Node]:
     return stack
 
 
+def deepest_stack(leaves: range, tree: frozenset[Node]) -> int:
+    """Most nodes that `append` keeps at a time, the new one included, when it is given a range of leaves."""
+    stack: list[Node] = []
+    deepest = 0
+    for leaf in leaves:
+        deepest = max(deepest, len(stack) + 1)
+        append(stack, (leaf, leaf + 1), tree)
+    return deepest
+
+
 def additions(parts: Sequence[Node], tree: frozenset[Node]) -> list[tuple[int, int]]:
     """The additions that finish a sum of which `parts`, adjacent nodes from left to right, are known.
 
