@@ -27,6 +27,7 @@ def folder():
     """An empty folder that every rank sees."""
     path = group.broadcast(tempfile.mkdtemp() if group.rank == 0 else "")
     yield path
+    group.barrier()  # Rank 0 removes the name after the others have gone on.
     left = os.listdir(path)
     group.barrier()
     if group.rank == 0:
