@@ -1,136 +1,143 @@
 """Speed of training steps, against the speed of the matrix products that they contain.
 
-    mpirun -n 2 python benchmarks/step.py [WORKLOAD ...] [--optimizer adamw] [--seconds 1] [--rounds 5]
+    mpirun -n 2 python -m benchmarks.step [WORKLOAD ...] [--optimizer sgd|adamw] [--seconds 1] [--rounds 5]
 
-Steps and bare matrix products take turns in the same run, so both see the same load of the machine. Prints, for each
-workload, the median of all rounds.
+Steps and bare matrix products, on the same library and threads, take turns in the same run, so both see the same load
+of the machine. Prints, for each workload, the medians of all rounds, and where the time of a step goes on rank 0; what
+ranks wait for one another is part of `reduce` and `commit`. Rows are kept in benchmarks/results/step.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from dpnet.assembly import Parts, build_parts
+from benchmarks.peers.dpnet_train import build, stepper
+from benchmarks.results import keep, machine, summary
+from benchmarks.workloads import OPTIMIZERS, WORKLOADS, time_steps
+from dpnet.arrays import aligned_zeros
+from dpnet.assembly import Parts
+from dpnet.blas import Products
 from dpnet.comm.connect import connect
-from dpnet.comm.group import Group
-from dpnet.config.file import from_dict
-from dpnet.data.scaling import Scaling
-from dpnet.data.sources import DataSource, Split
-from dpnet.threads import choose_threads, limit_threads
 from dpnet.trainer import Trainer
 
-WORKLOADS = {
-    # layer sizes, samples per rank and step
-    "tiny": ((64, 64, 10), 32),
-    "small": ((784, 256, 128, 10), 128),
-    "deep": ((784, 1024, 1024, 1024, 10), 64),
-    "wide": ((784, 2048, 2048, 10), 256),
+PHASES = {
+    "gather": ("feed", "gather"),
+    "forward": ("model", "forward"),
+    "backward": ("model", "backward"),
+    "reduce": ("reducer", "reduce"),
+    "update": ("update", "apply"),
+    "commit": ("state", "commit"),
 }
-OPTIMIZERS = {"sgd": {"name": "sgd", "momentum": 0.9, "learning_rate": 1e-3}, "adamw": {"name": "adamw"}}
+"""Which method of which part of the trainer each phase is; the rest of a step is loss, plan and Python."""
 
 
-def build(workload: str, optimizer: str, group: Group) -> tuple[Parts, int]:
-    """A training of the workload on random data in memory, and its samples per step."""
-    sizes, rows = WORKLOADS[workload]
-    batch = rows * group.world_size
-    chance = np.random.default_rng(0)
-    inputs = chance.standard_normal((max(batch, 4096), sizes[0]), dtype=np.float32)
-    labels = chance.integers(sizes[-1], size=len(inputs))
-    labels[: sizes[-1]] = np.arange(sizes[-1])
-    source = DataSource("random", Split(inputs, labels, "random", "random"), None)
-    job = from_dict(
-        {
-            "model": {"hidden_layers": list(sizes[1:-1])},
-            "train": {"global_batch_size": batch, "steps": 10**9},
-            "optimizer": OPTIMIZERS[optimizer],
-        },
-        where="benchmark",
-    )
-    none = Scaling(np.zeros(1), np.ones(1))
-    return build_parts(job, source, none, group), batch
-
-
-def products(workload: str) -> Callable[[], None]:
+def bare_products(workload: str, rows: int, products: Products) -> Callable[[], None]:
     """All matrix products of one step of one rank, and nothing else."""
-    sizes, rows = WORKLOADS[workload]
+    sizes = WORKLOADS[workload].sizes
     chance = np.random.default_rng(0)
-    random = [
-        chance.standard_normal((outputs, inputs), np.float32) / inputs**0.5
-        for inputs, outputs in itertools.pairwise(sizes)
-    ]
+
+    def random(*shape: int) -> Any:
+        array = aligned_zeros(shape, np.float32)
+        array[...] = chance.standard_normal(shape) / shape[-1] ** 0.5
+        return array
+
     layers = [
-        (chance.standard_normal((rows, weight.shape[1]), np.float32), weight, np.empty_like(weight))
-        for weight in random
+        (random(rows, i), random(o, i), random(o, i), random(rows, o), random(rows, i))
+        for i, o in itertools.pairwise(sizes)
     ]
-    outputs = [np.empty((rows, size), np.float32) for size in sizes[1:]]
-    dinputs = [np.empty((rows, size), np.float32) for size in sizes[:-1]]
 
     def run() -> None:
-        for (x, weight, _), y in zip(layers, outputs, strict=True):
-            np.matmul(x, weight.T, out=y)
+        for x, weight, _, y, _ in layers:
+            products(x, weight, y, transpose_b=True)
         for index in reversed(range(len(layers))):
-            (x, weight, dweight), dy = layers[index], outputs[index]
-            np.matmul(dy.T, x, out=dweight)
+            x, weight, dweight, dy, dx = layers[index]
+            products(dy, x, dweight, transpose_a=True)
             if index > 0:
-                np.matmul(dy, weight, out=dinputs[index])
+                products(dy, weight, dx)
 
     return run
 
 
-def take_next(trainer: Trainer, steps: Iterator[int]) -> None:
-    """One more step."""
-    trainer.step(next(steps))
+def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dict[str, float]:
+    """Seconds of each phase per step."""
+    seconds = dict.fromkeys(PHASES, 0.0)
 
+    def timed(phase: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            result = method(*arguments, **named)
+            seconds[phase] += time.perf_counter() - begin
+            return result
 
-def time_per_call(call: Callable[[], object], group: Group, seconds: float) -> float:
-    """Seconds per call, over at least `seconds` seconds; all ranks together."""
-    group.barrier()
-    begin = time.perf_counter()
-    call()
-    calls = max(1, int(seconds / max(time.perf_counter() - begin, 1e-6)))
-    calls = group.broadcast(calls)
-    group.barrier()
+        return call
+
+    for phase, (part, name) in PHASES.items():
+        owner = getattr(trainer, part)
+        setattr(owner, name, timed(phase, getattr(owner, name)))
     begin = time.perf_counter()
     for _ in range(calls):
-        call()
-    group.barrier()
-    return (time.perf_counter() - begin) / calls
+        step()
+    whole = time.perf_counter() - begin
+    for part, name in PHASES.values():
+        delattr(getattr(trainer, part), name)
+    seconds["rest"] = whole - sum(seconds.values())
+    return {phase: value / calls for phase, value in seconds.items()}
+
+
+def measure(
+    parts: Parts, bare: Callable[[], None], options: argparse.Namespace, group: Any
+) -> list[tuple[float, float]]:
+    """Seconds of a step, and of its products alone, in each round."""
+    step = stepper(parts)
+    return [
+        (
+            time_steps(step, group.barrier, options.seconds, group.broadcast),
+            time_steps(bare, group.barrier, options.seconds, group.broadcast),
+        )
+        for _ in range(options.rounds)
+    ]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and keep the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", default=list(WORKLOADS), metavar="WORKLOAD")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--blas", choices=("auto", "numpy", "mkl"), default="auto")
+    parser.add_argument("--kernels", choices=("auto", "numpy", "numba"), default="auto")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    group = connect()
-    threads = choose_threads(0, reproducible=False, local_world_size=group.local_world_size)
-    limit_threads(threads)
-    if group.rank == 0:
-        print(f"{group.world_size} ranks of {threads} threads, {options.optimizer}, median of {options.rounds}")
-        print("workload   samples/s   step ms   products ms   step / products")
-    for workload in options.workloads:
-        parts, batch = build(workload, options.optimizer, group)
-        step = functools.partial(take_next, parts.trainer, itertools.count())
-        bare = products(workload)
-        times = []
-        for _ in range(options.rounds):
-            step_s = time_per_call(step, group, options.seconds)
-            times.append((step_s, time_per_call(bare, group, options.seconds)))
-        step_s = statistics.median(whole for whole, _ in times)
-        bare_s = statistics.median(part for _, part in times)
-        ratio = statistics.median(whole / part for whole, part in times)
+    group, rows = connect(), []
+    train = {"threads": options.threads, "blas": options.blas, "kernels": options.kernels}
+    for workload in options.workloads or WORKLOADS:
+        batch = WORKLOADS[workload].rows * group.world_size
+        parts, engine = build(workload, options.optimizer, batch, group, **train)
+        times = measure(parts, bare_products(workload, WORKLOADS[workload].rows, engine.products), options, group)
+        phases = time_phases(parts.trainer, stepper(parts), max(10, int(options.seconds / times[0][0])))
         if group.rank == 0:
-            print(f"{workload:8} {batch / step_s:11,.0f} {step_s * 1e3:9.3f} {bare_s * 1e3:13.3f} {ratio:17.2f}")
+            ratio = summary([whole / bare for whole, bare in times])
+            step_s, bare_s = (statistics.median(column) for column in zip(*times, strict=True))
+            how = f"{group.world_size}x{engine.threads}, {engine.products.name}, {engine.kernels.name}"
+            print(f"{workload}, {options.optimizer}, {how}: {batch / step_s:,.0f} samples/s; {step_s * 1e3:.3f} ms")
+            print(f"  {ratio['median']:.2f} times its products ({ratio['least']:.2f} to {ratio['greatest']:.2f})")
+            print("  " + ", ".join(f"{phase} {value / sum(phases.values()):.1%}" for phase, value in phases.items()))
+            rows.append(
+                {"workload": workload, "optimizer": options.optimizer, "ranks": group.world_size}
+                | {"threads": engine.threads, "blas": engine.products.name, "kernels": engine.kernels.name}
+                | {"samples_per_s": batch / step_s, "step_s": step_s, "products_s": bare_s, "ratio": ratio}
+                | {"phases_s": phases}
+            )
+    if group.rank == 0:
+        print(f"{machine()}; kept in {keep('step', rows)}")
 
 
 if __name__ == "__main__":

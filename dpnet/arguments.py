@@ -30,6 +30,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_checkpoint(commands.add_parser("inspect", help="show layers, parameters, step and scores of a checkpoint"))
     _add_checkpoint(commands.add_parser("digest", help="print the sha256 of the parameters: the proof of equal bits"))
     _add_job(commands.add_parser("gradcheck", help="compare every layer's gradient with central differences"))
+    _add_timed(commands.add_parser("time", help="measure how fast a job trains, without writing anything"))
+    _add_timed(commands.add_parser("tune", help="find the best number of ranks and threads for a job on this machine"))
     init = commands.add_parser("init", help="write a commented job file")
     init.add_argument("path", nargs="?", default="job.toml", help="where to (default: job.toml)")
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
@@ -57,6 +59,11 @@ def _add_job(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_timed(command: argparse.ArgumentParser) -> None:
+    _add_job(command)
+    command.add_argument("--seconds", type=_seconds, default=3.0, help="how long to measure each choice (default: 3)")
+
+
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", help="checkpoint directory, or a run directory for its newest one")
 
@@ -66,6 +73,16 @@ def _add_samples(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
     command.add_argument("--split", choices=("test", "train"), default="test", help="which samples (default: test)")
     command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
 
 
 def _positive(text: str) -> int:

@@ -13,6 +13,8 @@ Matrix = npt.NDArray[np.floating]
 """(rows, columns) float32 or float64, C order."""
 Labels = npt.NDArray[np.int64]
 """(n,) int64."""
+Indices = npt.NDArray[np.int64]
+"""int64: positions in other arrays."""
 
 CACHE_LINE_BYTES = 64
 

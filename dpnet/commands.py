@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 
-from dpnet import checkpoint, prediction, training
+from dpnet import checkpoint, prediction, timing, training
+from dpnet import tune as tuning
 from dpnet.arrays import aligned_zeros
-from dpnet.assembly import build_plan, measure_scaling, open_data
+from dpnet.assembly import build_plan
 from dpnet.checkpoints import resolve
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
 from dpnet.config import file as config_file
 from dpnet.config.job import Job
 from dpnet.data.dataset import Dataset
+from dpnet.errors import ConfigError
+from dpnet.inputs import measure_scaling, open_data
 from dpnet.nn.gradcheck import MAX_RELATIVE_ERROR, TensorCheck, check
 from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
@@ -102,6 +106,25 @@ def gradcheck(arguments: argparse.Namespace, group: Group) -> int:
     results = on_root(group, work)
     _say(group, gradcheck_table(results, MAX_RELATIVE_ERROR))
     return 0 if all(result.ok for result in results) else 1
+
+
+def time(arguments: argparse.Namespace, group: Group) -> int:
+    """Print how fast a job trains."""
+    speed = timing.samples_per_s(_load_job(arguments, group), group, arguments.seconds)
+    _say(group, f"{speed:,.1f} samples/s")
+    return 0
+
+
+def tune(arguments: argparse.Namespace, group: Group) -> int:
+    """Find the best number of ranks and threads for a job."""
+    if group.world_size > 1:
+        error = ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch")
+        error.agreed = True
+        raise error
+    job = _load_job(arguments, group)
+    words = [*([arguments.job] if arguments.job else []), *(w for s in arguments.overrides for w in ("--set", s))]
+    tuning.tune(job, words, arguments.seconds, functools.partial(print, flush=True))
+    return 0
 
 
 def init(arguments: argparse.Namespace, group: Group) -> int:

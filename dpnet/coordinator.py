@@ -15,14 +15,16 @@ import numpy as np
 
 import dpnet
 from dpnet import checkpoint, threads
-from dpnet.assembly import Data, build_parts, measure_scaling
+from dpnet.assembly import build_parts, rehearse
 from dpnet.checkpoint import Checkpoint
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
+from dpnet.engine import Engine
 from dpnet.errors import CheckpointError, DivergenceError
+from dpnet.inputs import Data, measure_scaling
 from dpnet.progress import Progress
 from dpnet.reporter import Reporter, RootReporter, SilentReporter
 from dpnet.resume import model_tensors, optimizer_tensors, state_vectors
@@ -39,6 +41,7 @@ class Coordinator:
         group: all ranks.
         run_dir: where it leaves everything.
         data: what it trains on.
+        engine: what it computes with.
         found: the checkpoint that it goes on from, if any.
         is_own: False: the checkpoint is of another run, so all that is in the run directory is set aside.
 
@@ -53,6 +56,7 @@ class Coordinator:
         group: Group,
         run_dir: RunDirectory,
         data: Data,
+        engine: Engine,
         found: Checkpoint | None,
         *,
         is_own: bool = True,
@@ -61,12 +65,14 @@ class Coordinator:
         self._group = group
         self._run_dir = run_dir
         self._data = data
+        self._engine = engine
         self._is_own = is_own
         if found is None:
             self._scaling = measure_scaling(job.data, data.source, group)
         else:
             self._scaling = everywhere(group, lambda: Scaling.from_tensors(found.scaling))
-        self.parts = build_parts(job, data.source, self._scaling, group)
+        rehearse(job, data.source, group, engine)
+        self.parts = build_parts(job, data.source, self._scaling, group, engine)
         self._reporter: Reporter = SilentReporter()
         self.progress = Progress()
         if found is not None:
@@ -180,15 +186,12 @@ class Coordinator:
 
     def _save(self) -> None:
         self._check_params()
-        # Every rank takes part in gathering what the owners hold; rank 0 alone writes.
-        slots = self.parts.state.gather_slots()
         self._count_seconds()
         best_step = self.progress.best_step if self._job.checkpoint.keep_best else None
 
         def write() -> None:
-            assert slots is not None
             self._reporter.sync()
-            self._run_dir.checkpoints.save(self._content(slots), best_step=best_step)
+            self._run_dir.checkpoints.save(self._content(), best_step=best_step)
 
         on_root(self._group, write)
         self._saved_step, self._saved_s = self.progress.step, time.monotonic()
@@ -198,7 +201,7 @@ class Coordinator:
         self.progress.seconds += now_s - self._counted_s
         self._counted_s = now_s
 
-    def _content(self, slots: dict[str, Any]) -> Checkpoint:
+    def _content(self) -> Checkpoint:
         parts, step = self.parts, self.progress.step
         manifest = {
             "step": step,
@@ -209,12 +212,12 @@ class Coordinator:
             "data": self._data.identity,
             "progress": self.progress.to_dict(),
             "world_size": self._group.world_size,
-            "numerics": threads.numerics(),
+            "numerics": threads.numerics(self._engine.products.name),
             "dpnet": dpnet.__version__,
         }
         return Checkpoint(
             model=model_tensors(parts.layout, parts.state.params),
-            optimizer=optimizer_tensors(parts.layout, slots),
+            optimizer=optimizer_tensors(parts.layout, parts.state.slots),
             scaling=self._scaling.to_tensors(),
             manifest=manifest,
         )

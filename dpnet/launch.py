@@ -86,8 +86,14 @@ def find_mpirun() -> str:
     return found
 
 
-def flavour_flags(mpirun: str, options: Sequence[str]) -> list[str]:
-    """What this mpirun needs to start any number of ranks anywhere; nothing that `options` sets itself."""
+def flavour_flags(mpirun: str, options: Sequence[str], *, threads: int | None = None) -> list[str]:
+    """What this mpirun needs to start any number of ranks anywhere; nothing that `options` sets itself.
+
+    Args:
+        mpirun: its path.
+        options: of the user.
+        threads: of each rank; None: what the environment says, else the cores of this host are shared out.
+    """
     version = subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=False).stdout
     if "Open MPI" not in version:
         return []
@@ -96,10 +102,17 @@ def flavour_flags(mpirun: str, options: Sequence[str]) -> list[str]:
     if os.geteuid() == 0 and "allow-run-as-root" not in given:
         flags.append("--allow-run-as-root")  # A container's only user: there is nobody to protect from root.
     if not given & {"bind-to", "cpus-per-proc", "map-by"}:
-        flags += ["--bind-to", "none"]  # Ranks with several threads need several cores.
+        # A rank that keeps to its core finds its data in the cache. Ranks with several threads need several cores.
+        flags += ["--bind-to", "core:overload-allowed" if _a_core_for_each(options, threads) else "none"]
     if not given & {*HOST_OPTIONS, "oversubscribe", "map-by"}:
         flags.append("--oversubscribe")  # More ranks than cores is slow, but what was asked for.
     return flags
+
+
+def _a_core_for_each(options: Sequence[str], threads: int | None) -> bool:
+    ranks, cores = num_ranks(options) or 1, available_cores()
+    on_this_host = not any(option.lstrip("-") in HOST_OPTIONS for option in options)
+    return on_this_host and ranks <= cores and (threads or threads_from_user() or max(1, cores // ranks)) == 1
 
 
 def environment(options: Sequence[str]) -> Mapping[str, str]:

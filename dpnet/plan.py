@@ -67,6 +67,11 @@ class Plan:
         """The epoch, from 0, to which step `step`, from 0, belongs."""
         return step // self.steps_per_epoch
 
+    def batch_size(self, step: int) -> int:
+        """Number of samples of step `step`."""
+        first = step % self.steps_per_epoch * self.global_batch_size
+        return min(self.global_batch_size, self.num_samples - first)
+
     def batch(self, step: int) -> SampleIds:
         """Sample ids of step `step` (from 0): (global_batch_size,) int64, fewer in the last step of an epoch."""
         first = step % self.steps_per_epoch * self.global_batch_size

@@ -14,7 +14,7 @@ import numpy as np
 
 from dpnet import checkpoint
 from dpnet.arrays import Matrix
-from dpnet.assembly import build_evaluator
+from dpnet.assembly import build_network
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import resolve
 from dpnet.comm.agree import everywhere, on_root
@@ -23,8 +23,9 @@ from dpnet.config.job import Job
 from dpnet.data.dataset import Dataset, check_labels
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split, require_labels
+from dpnet.engine import plain_engine
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
-from dpnet.evaluator import Scores
+from dpnet.evaluator import Evaluator, Scores
 from dpnet.nn.layout import Layout, Views
 from dpnet.nn.loss import softmax
 from dpnet.nn.mlp import MLP
@@ -112,8 +113,9 @@ def evaluate(network: Network, source: str, group: Group, *, split: str = "test"
     """
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
-    evaluator = build_evaluator(network.job.model, samples, network.scaling, network.layout, group, batch_size)
-    return evaluator(network.params)
+    rows = min(batch_size, len(samples))
+    parts = build_network(network.job.model, samples, network.scaling, network.layout, rows, plain_engine())
+    return Evaluator(group, *parts, batch_size=rows)(network.params)
 
 
 def predict(

@@ -11,6 +11,7 @@ from dpnet.assembly import Parts
 from dpnet.checkpoint import Checkpoint
 from dpnet.config.job import Job
 from dpnet.data.sources import DataSource
+from dpnet.engine import Engine
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.progress import Progress
 from dpnet.resume import job_of
@@ -29,16 +30,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
-def training_text(
-    job: Job, source: DataSource, parts: Parts, world_size: int, num_hosts: int, threads_per_rank: int
-) -> str:
+def training_text(job: Job, source: DataSource, parts: Parts, engine: Engine, world_size: int, num_hosts: int) -> str:
     """What is about to be trained, and where."""
     test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
     size = parts.plan.global_batch_size
     share = " or ".join(map(str, sorted({size // world_size, -(-size // world_size)})))
     lines = [
         f"dpnet {dpnet.__version__}: {_count(world_size, 'rank')} on {_count(num_hosts, 'host')}, "
-        f"{_count(threads_per_rank, 'thread')} a rank",
+        f"{_count(engine.threads, 'thread')} a rank; matrix products by {engine.products.name}, "
+        f"loops by {engine.kernels.name}",
         f"network {'-'.join(map(str, parts.layout.sizes))}, {job.model.activation}, "
         f"{parts.layout.num_params:,} parameters; {job.optimizer.name}",
         f"data {source.name}: {len(source.train):,} training samples, {test}",

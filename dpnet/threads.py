@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from dpnet.comm.environment import available_cores, launched
@@ -34,19 +35,23 @@ def preset_threads() -> None:
         os.environ.update(dict.fromkeys(VARIABLES, str(share)))
 
 
-def choose_threads(setting: int, *, reproducible: bool, local_world_size: int) -> int:
+def choose_threads(
+    setting: int, *, reproducible: bool, local_world_size: int, core_sets: Iterable[frozenset[int]] = ()
+) -> int:
     """Threads per rank.
 
     Args:
         setting: train.threads; 0 leaves the choice to this function.
         reproducible: bits must not depend on world_size, nor on variables of the environment.
         local_world_size: ranks on this node.
+        core_sets: the cores that each of them may run on: all the same, or a share each. Without any, those of this
+            process are shared out.
     """
     if setting:
         return setting
     if reproducible:
         return 1
-    return threads_from_user() or max(1, available_cores() // local_world_size)
+    return threads_from_user() or max(1, available_cores(core_sets) // local_world_size)
 
 
 def limit_threads(threads: int) -> None:
@@ -56,11 +61,19 @@ def limit_threads(threads: int) -> None:
     threadpool_limits(threads)
 
 
-def numerics() -> dict[str, Any]:
-    """What the bits of a training depend on besides its configuration: versions, BLAS, its kernels and threads."""
+def numerics(products: str) -> dict[str, Any]:
+    """What the bits of a training depend on besides its configuration: versions, BLAS, its kernels and threads.
+
+    Args:
+        products: name of the library of matrix products.
+    """
     import numpy as np
     from threadpoolctl import threadpool_info
 
     keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
     libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
-    return {"numpy": np.__version__, "blas": [{key: library.get(key) for key in keys} for library in libraries]}
+    return {
+        "numpy": np.__version__,
+        "products": products,
+        "blas": [{key: library.get(key) for key in keys} for library in libraries],
+    }

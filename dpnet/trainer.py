@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dpnet.data.dataset import Dataset
+from dpnet.data.feed import Feed
 from dpnet.nn.layout import Views
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
@@ -41,7 +41,7 @@ class Trainer:
 
     Args:
         plan: which samples each step uses.
-        data: where they come from; at least `plan.max_shard_rows` rows.
+        feed: brings the samples of every shard.
         model: forward and backward.
         loss: at the end of the model.
         reducer: sums gradients over all shards.
@@ -54,7 +54,7 @@ class Trainer:
         self,
         *,
         plan: Plan,
-        data: Dataset,
+        feed: Feed,
         model: MLP,
         loss: SoftmaxNLL,
         reducer: TreeReducer[Views],
@@ -64,12 +64,12 @@ class Trainer:
     ) -> None:
         self.plan = plan
         self.schedule = schedule
-        self._data = data
-        self._model = model
-        self._loss = loss
-        self._reducer = reducer
-        self._update = update
-        self._state = state
+        self.feed = feed
+        self.model = model
+        self.loss = loss
+        self.reducer = reducer
+        self.update = update
+        self.state = state
 
     def step(self, step: int, *, request: bool = False) -> StepSums:
         """Take step `step`, from 0.
@@ -78,16 +78,16 @@ class Trainer:
             step: selects the samples and the learning rate.
             request: this rank asks for a checkpoint after the step. It travels with the sums, so all ranks know.
         """
-        batch = self.plan.batch(step)
+        num_samples = self.plan.batch_size(step)
         # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
-        scale = 1.0 / len(batch)
-        for shard in self._reducer.shards:
-            x, labels = self._data.gather(self.plan.shard(batch, shard))
-            logits = self._model.forward(x, self._state.layers)
-            loss, hits = self._loss(logits, labels, scale)  # logits become d loss / d logits
-            self._model.backward(logits, self._state.layers, self._reducer.gradient)
-            self._reducer.add(shard, (loss, hits, request and shard == self._reducer.shards[0]))
-        grad, sums = self._reducer.reduce()
-        self._update.apply(grad, step=step + 1, learning_rate=self.schedule(step))
-        self._state.commit()
-        return StepSums(len(batch), float(sums[0]), int(sums[1]), int(sums[2]))
+        scale = 1.0 / num_samples
+        for shard in self.reducer.shards:
+            x, labels = self.feed.gather(step, shard)
+            logits = self.model.forward(x, self.state.layers)
+            loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
+            self.model.backward(logits, self.state.layers, self.reducer.gradient)
+            self.reducer.add(shard, (loss, hits, request and shard == self.reducer.shards[0]))
+        total_loss, total_hits, requests = self.reducer.reduce()
+        self.update.apply(step=step + 1, learning_rate=self.schedule(step))
+        self.state.commit()
+        return StepSums(num_samples, total_loss, int(total_hits), int(requests))

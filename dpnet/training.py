@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dpnet import threads
-from dpnet.assembly import check_world_size, open_data
+from dpnet.assembly import check_world_size
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import resolve
 from dpnet.comm.agree import on_root
@@ -14,6 +14,8 @@ from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
 from dpnet.coordinator import Coordinator, Summary
+from dpnet.engine import Engine, choose_engine
+from dpnet.inputs import open_data
 from dpnet.resume import check_fits, choose, numerics_notes
 from dpnet.rundir import RunDirectory
 from dpnet.tables import training_text
@@ -36,22 +38,17 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
     """
     group = connect() if group is None else group
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    threads_per_rank = threads.choose_threads(
-        job.train.threads,
-        reproducible=bool(job.train.reproducible_shards),
-        local_world_size=group.local_world_size,
-    )
-    threads.limit_threads(threads_per_rank)
+    engine = choose_engine(job.train, group)
     run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
     data = open_data(job.data, group)
-    found, is_own = on_root(group, lambda: _find_checkpoint(job, group, data.identity, run_dir, resume))
-    coordinator = Coordinator(job, group, run_dir, data, found, is_own=is_own)
+    found, is_own = on_root(group, lambda: _find_checkpoint(job, group, engine, data.identity, run_dir, resume))
+    coordinator = Coordinator(job, group, run_dir, data, engine, found, is_own=is_own)
     step = coordinator.progress.step
     if coordinator.finished and is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
         coordinator.say(f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
         return summary
     num_hosts = len(set(group.allgather(group.host)))
-    coordinator.say(training_text(job, data.source, coordinator.parts, group.world_size, num_hosts, threads_per_rank))
+    coordinator.say(training_text(job, data.source, coordinator.parts, engine, group.world_size, num_hosts))
     if step:
         coordinator.say(f"going on from the checkpoint of step {step:,}")
     coordinator.prepare()
@@ -59,14 +56,14 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
 
 
 def _find_checkpoint(
-    job: Job, group: Group, identity: dict[str, Any], run_dir: RunDirectory, resume: str
+    job: Job, group: Group, engine: Engine, identity: dict[str, Any], run_dir: RunDirectory, resume: str
 ) -> tuple[Checkpoint | None, bool]:
     """The checkpoint to go on from, and whether it is of this run; a new training is."""
     found = choose(resume, run_dir.checkpoints.path, print)
     if found is not None:
         notes = check_fits(found, job, identity) + numerics_notes(
             found,
-            threads.numerics(),
+            threads.numerics(engine.products.name),
             reproducible=bool(job.train.reproducible_shards),
             world_size=group.world_size,
         )

@@ -304,8 +304,8 @@ def test_gradcheck_fails_on_a_wrong_gradient(monkeypatch, capsys):
 
     right = ReLU.backward
 
-    def wrong(self, a, da):
-        right(self, a, da)
+    def wrong(self, a, da, dbias):
+        right(self, a, da, dbias)
         da *= 1.001
 
     monkeypatch.setattr(ReLU, "backward", wrong)

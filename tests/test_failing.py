@@ -133,9 +133,9 @@ def test_mpi_that_fails_to_start_on_one_rank_ends_all(tmp_path):
         "from dpnet.cli import run\n"
         "class Failing:\n"
         "    size, rank = MPI.COMM_WORLD.size, MPI.COMM_WORLD.rank\n"
-        "    def Dup(self): raise MPI.Exception(MPI.ERR_INTERN)\n"
+        "    def Split_type(self, kind, key): raise MPI.Exception(MPI.ERR_INTERN)\n"
         "class Module:\n"
-        "    COMM_WORLD, Exception = Failing(), MPI.Exception\n"
+        "    COMM_WORLD, Exception, COMM_TYPE_SHARED = Failing(), MPI.Exception, MPI.COMM_TYPE_SHARED\n"
         "if MPI.COMM_WORLD.rank == 1: mpi.MPI = Module\n"
         "sys.exit(run(['train']))\n",
     )

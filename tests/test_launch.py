@@ -41,8 +41,8 @@ def program(path, text="exit 0"):
     return str(path)
 
 
-def flags(tmp_path, options, version="mpirun (Open MPI) 5.0.8"):
-    return launch.flavour_flags(program(tmp_path / "mpirun", f"echo '{version}'"), options)
+def flags(tmp_path, options, version="mpirun (Open MPI) 5.0.8", threads=None):
+    return launch.flavour_flags(program(tmp_path / "mpirun", f"echo '{version}'"), options, threads=threads)
 
 
 # --- what is started ---
@@ -51,12 +51,24 @@ def flags(tmp_path, options, version="mpirun (Open MPI) 5.0.8"):
 def test_open_mpi_as_root_gets_what_a_container_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     expected = ["--allow-run-as-root", "--bind-to", "none", "--oversubscribe"]
-    assert flags(tmp_path, ["-n", "2"]) == expected
+    assert flags(tmp_path, ["-n", "2"], threads=2) == expected
 
 
 def test_open_mpi_as_a_user_is_not_told_of_root(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert flags(tmp_path, ["-n", "2"]) == ["--bind-to", "none", "--oversubscribe"]
+    assert flags(tmp_path, ["-n", "2"], threads=2) == ["--bind-to", "none", "--oversubscribe"]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "cores", "threads", "bound"),
+    [(4, 4, None, True), (5, 4, None, False), (2, 4, None, False), (2, 4, 1, True)],
+)
+def test_a_rank_of_one_thread_keeps_to_its_core(
+    tmp_path, no_thread_variables, monkeypatch, ranks, cores, threads, bound
+):
+    monkeypatch.setattr(launch, "available_cores", lambda: cores)
+    found = flags(tmp_path, ["-n", str(ranks)], threads=threads)
+    assert found[found.index("--bind-to") + 1] == ("core:overload-allowed" if bound else "none")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +84,7 @@ def test_open_mpi_as_a_user_is_not_told_of_root(tmp_path, monkeypatch):
 )
 def test_no_flag_overrides_the_users_own(tmp_path, monkeypatch, options, expected):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert flags(tmp_path, ["-n", "2", *options]) == expected
+    assert flags(tmp_path, ["-n", "2", *options], threads=2) == expected
 
 
 def test_the_users_own_permission_for_root_is_not_doubled(tmp_path, monkeypatch):

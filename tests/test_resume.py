@@ -162,7 +162,7 @@ def test_another_numpy_is_told(tmp_path, capsys, monkeypatch):
     train_until(tmp_path, 5)
     train_until(tmp_path, 9)
     assert "note: " not in capsys.readouterr().out
-    monkeypatch.setattr("dpnet.threads.numerics", lambda: {"numpy": "9.9", "blas": []})
+    monkeypatch.setattr("dpnet.threads.numerics", lambda products: {"numpy": "9.9", "products": products, "blas": []})
     train(tmp_path)
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert [note.split(" is ")[0] for note in notes] == ["note: numpy", "note: blas"]

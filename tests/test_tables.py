@@ -7,9 +7,11 @@ import pytest
 from jobs import make_job, train
 
 from dpnet import checkpoint
-from dpnet.assembly import build_parts, measure_scaling, open_data
+from dpnet.assembly import build_parts
 from dpnet.comm.local import LocalGroup
+from dpnet.engine import plain_engine
 from dpnet.errors import CheckpointError
+from dpnet.inputs import measure_scaling, open_data
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.tables import checkpoint_table, gradcheck_table, table, training_text
 
@@ -24,9 +26,9 @@ def test_columns_are_as_wide_as_their_widest_cell():
 def test_what_is_trained_is_told(tmp_path, world_size, share):
     job, group = make_job(tmp_path), LocalGroup()
     data = open_data(job.data, group)
-    parts = build_parts(job, data.source, measure_scaling(job.data, data.source, group), group)
-    lines = training_text(job, data.source, parts, world_size, 1, 2).splitlines()
-    assert f": {world_size} rank{'s' * (world_size > 1)} on 1 host, 2 threads a rank" in lines[0]
+    parts = build_parts(job, data.source, measure_scaling(job.data, data.source, group), group, plain_engine())
+    lines = training_text(job, data.source, parts, plain_engine(), world_size, 1).splitlines()
+    assert f": {world_size} rank{'s' * (world_size > 1)} on 1 host, 1 thread a rank; " in lines[0]
     memory = "memory a copy of the parameters for each rank: there is one rank"
     assert lines[1:] == [
         "network 64-12-10, relu, 910 parameters; adamw",

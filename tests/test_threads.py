@@ -16,7 +16,7 @@ from dpnet.threads import VARIABLES, choose_threads, limit_threads, numerics, pr
 def _no_settings_of_the_user(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(threads, "available_cores", lambda: 12)
+    monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): len(frozenset().union(*core_sets)) or 12)
     threads_from_user.cache_clear()
     yield
     threads_from_user.cache_clear()
@@ -35,6 +35,11 @@ def _no_settings_of_the_user(monkeypatch):
 )
 def test_the_cores_are_shared_out_unless_something_is_set(setting, reproducible, local_world_size, expected):
     assert choose_threads(setting, reproducible=reproducible, local_world_size=local_world_size) == expected
+
+
+@pytest.mark.parametrize(("core_sets", "expected"), [([{0, 1, 2, 3}] * 2, 2), ([{0, 1, 2, 3}, {4, 5, 6, 7}], 4)])
+def test_cores_that_a_launcher_has_shared_out_are_not_shared_out_again(core_sets, expected):
+    assert choose_threads(0, reproducible=False, local_world_size=2, core_sets=map(frozenset, core_sets)) == expected
 
 
 def test_a_variable_of_the_user_wins_over_the_share_but_not_over_the_job(monkeypatch):
@@ -81,7 +86,7 @@ def test_the_limit_holds_for_the_library_in_use():
     with threadpool_limits():  # Restores them.
         limit_threads(1)
         assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} <= {1}
-        assert all(library["num_threads"] == 1 for library in numerics()["blas"])
+        assert all(library["num_threads"] == 1 for library in numerics("numpy")["blas"])
 
 
 def test_importing_it_imports_no_numpy():

@@ -5,9 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from dpnet.assembly import build_parts, measure_scaling, open_data
+from dpnet.assembly import build_parts
 from dpnet.comm.local import LocalGroup
 from dpnet.config import job as config
+from dpnet.engine import plain_engine
+from dpnet.inputs import measure_scaling, open_data
 from dpnet.training import train
 
 torch = pytest.importorskip("torch")
@@ -61,7 +63,7 @@ def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_no
     group = LocalGroup()
     source = open_data(job.data, group).source
     scaling = measure_scaling(job.data, source, group)
-    parts = build_parts(job, source, scaling, group)
+    parts = build_parts(job, source, scaling, group, plain_engine())
     model = sequential(parts.layout.sizes).to(getattr(torch, dtype))
     model.load_state_dict(
         {key: torch.tensor(value) for key, value in parts.layout.named(parts.state.params.copy()).items()}

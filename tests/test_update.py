@@ -1,15 +1,19 @@
-"""The update of owned slices and the private state: the same bits as for one owner, however the vector is cut."""
+"""The update of owned slices and the state: the same bits as for one owner, however the vector is cut."""
 
-import functools
 import threading
 
 import numpy as np
 import pytest
 
 from dpnet.comm.local import LocalGroup
-from dpnet.nn.layout import BLOCK, Layout
+from dpnet.comm.shared import PrivateMemory
+from dpnet.kernels.choose import NUMPY, choose_kernels
+from dpnet.kernels.crew import Crew
+from dpnet.kernels.sums import pending_sum
+from dpnet.nn.layout import BLOCK, Layout, owned_slices
+from dpnet.optim import apply
 from dpnet.optim.optimizers import SGD, make_optimizer
-from dpnet.state import PrivateState, owned_slices
+from dpnet.state import State
 from dpnet.update import SliceUpdate
 
 LAYOUT = Layout((30, 70, 50, 7))  # Six blocks; tensors end in the middle of them.
@@ -17,27 +21,33 @@ TIMEOUT_S = 10
 
 
 class ThreadGroup:
-    """One of several ranks that are threads of this process."""
+    """One of several ranks that are threads of this process; also the memory that they share."""
 
     def __init__(self, rank, shared):
         self.rank, self.world_size = rank, len(shared["parts"])
         self._shared = shared
 
-    def _all_parts(self, part):
-        self._shared["parts"][self.rank] = part.copy()
+    def barrier(self):
         self._shared["barrier"].wait()
-        parts = list(self._shared["parts"])
-        self._shared["barrier"].wait()
-        return parts
+
+    def allgather(self, value):
+        self._shared["parts"][self.rank] = value
+        self.barrier()
+        values = list(self._shared["parts"])
+        self.barrier()
+        return values
 
     def allgather_into(self, vector, counts):
         start = sum(counts[: self.rank])
-        vector[:] = np.concatenate(self._all_parts(vector[start : start + counts[self.rank]]))
+        vector[:] = np.concatenate(self.allgather(vector[start : start + counts[self.rank]].copy()))
 
-    def gather_into(self, part, whole, counts):
-        parts = self._all_parts(part)
-        if whole is not None:
-            whole[:] = np.concatenate(parts)
+    def zeros(self, size, dtype):
+        return self.allgather(np.zeros(size, dtype))[0]
+
+
+def alone():
+    """The group of one rank, and its memory."""
+    return LocalGroup(), PrivateMemory()
 
 
 def play(world_size, work):
@@ -69,18 +79,33 @@ def numbers(step, dtype=np.float32):
     return flat
 
 
-def trained(group, *, name="adamw", clip_norm=0.5, decay_biases=False, weight_decay=0.1, num_steps=4):
-    """Parameters on every rank and, on rank 0, slots after some steps with given gradients."""
-    optimizer = make_optimizer(name, momentum=0.9, nesterov=False, betas=(0.9, 0.99), eps=1e-8, dtype=np.float32)
-    state = PrivateState(group, LAYOUT, optimizer.slots, np.float32)
-    state.load(numbers(0), {slot: np.zeros(LAYOUT.size, np.float32) for slot in optimizer.slots})
-    update = SliceUpdate(
-        group, LAYOUT, state, optimizer, weight_decay=weight_decay, decay_biases=decay_biases, clip_norm=clip_norm
-    )
+class Training:
+    """A state with an update whose gradient, and its order of addition, are given."""
+
+    def __init__(self, node, memory, optimizer, *, dtype=np.float32, kernels=NUMPY, terms=1, threads=1, **how):
+        self.state = State(node, memory, LAYOUT, optimizer.slots, dtype)
+        self.terms = memory.zeros(terms * LAYOUT.size, dtype).reshape(terms, LAYOUT.size)
+        grad = pending_sum(self.terms, [0, *[1] * (terms - 1)], self.state.slices[node.rank])
+        how = {"weight_decay": 0.0, "decay_biases": False, "clip_norm": 0.0, **how}
+        self.update = SliceUpdate(node, LAYOUT, self.state, grad, optimizer, kernels, Crew(threads), **how)
+
+
+def trained(node, memory, *, name="adamw", clip_norm=0.5, num_steps=4, dtype=np.float32, terms=1, **how):
+    """Parameters and slots after some steps with given gradients."""
+    nesterov = name == "nesterov"
+    settings = {"momentum": 0.9, "nesterov": nesterov, "betas": (0.9, 0.99), "eps": 1e-8, "dtype": dtype}
+    optimizer = make_optimizer("sgd" if nesterov else name, **settings)
+    training = Training(node, memory, optimizer, clip_norm=clip_norm, dtype=dtype, terms=terms, weight_decay=0.1, **how)
+    state = training.state
+    state.load(numbers(0, dtype), {slot: np.zeros(LAYOUT.size, dtype) for slot in optimizer.slots})
     for step in range(1, num_steps + 1):
-        update.apply(numbers(step)[state.slices[group.rank]], step=step, learning_rate=0.05)
+        if node.rank == 0:
+            for term, vector in enumerate(training.terms):
+                vector[:] = numbers(step + 100 * term, dtype)
+        node.barrier()
+        training.update.apply(step=step, learning_rate=0.05)
         state.commit()
-    return state.params.tobytes(), state.gather_slots()
+    return state.params.tobytes(), {slot: array.tobytes() for slot, array in state.slots.items()}
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5, 6, 8, 100])
@@ -96,44 +121,70 @@ def test_slices_are_adjacent_even_and_cut_at_blocks(world_size):
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("clip_norm", [0.0, 0.5])
 def test_any_number_of_owners_has_the_same_bits(name, clip_norm):
-    expected, slots = trained(LocalGroup(), name=name, clip_norm=clip_norm)
+    expected = trained(*alone(), name=name, clip_norm=clip_norm)
     assert LAYOUT.size == 6 * BLOCK
     for world_size in (2, 3, 5, 8):
-        results = play(world_size, functools.partial(trained, name=name, clip_norm=clip_norm))
-        assert {params for params, _ in results} == {expected}
-        assert {slot: array.tobytes() for slot, array in results[0][1].items()} == {
-            slot: array.tobytes() for slot, array in slots.items()
-        }
-        assert [gathered for _, gathered in results[1:]] == [None] * (world_size - 1)
+        results = play(world_size, lambda node: trained(node, node, name=name, clip_norm=clip_norm))
+        assert results == [expected] * world_size
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("terms", [1, 3])
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw"])
+def test_compiled_rules_have_the_bits_of_numpy(name, clip_norm, terms, dtype, monkeypatch):
+    pytest.importorskip("numba", reason="numba is not installed; pip install 'dpnet[fast]'")
+    how = {"name": name, "clip_norm": clip_norm, "terms": terms, "dtype": dtype}
+    expected = trained(*alone(), **how)
+    kernels = choose_kernels("numba")
+    assert trained(*alone(), kernels=kernels, **how) == expected
+    monkeypatch.setattr(apply, "BLOCKS_PER_THREAD", 1)
+    assert trained(*alone(), kernels=kernels, threads=3, **how) == expected
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_the_next_state_may_lie_elsewhere(name, kernels):
+    if kernels == "numba":
+        pytest.importorskip("numba", reason="numba is not installed; pip install 'dpnet[fast]'")
+    expected = trained(*alone(), name=name, num_steps=1, clip_norm=0)
+    optimizer = make_optimizer(name, momentum=0.9, nesterov=False, betas=(0.9, 0.99), eps=1e-8, dtype=np.float32)
+    training = Training(*alone(), optimizer, kernels=choose_kernels(kernels), weight_decay=0.1)
+    state = training.state
+    state.load(numbers(0), {})
+    state.next_params = state.owned_params.copy()
+    state.next_slots = [slot.copy() for slot in state.owned_slots]
+    training.terms[0] = numbers(1)
+    training.update.apply(step=1, learning_rate=0.05)
+    assert state.params.tobytes() == numbers(0).tobytes()
+    assert not any(slot.any() for slot in state.owned_slots)
+    assert state.next_params.tobytes() == expected[0]
+    assert [slot.tobytes() for slot in state.next_slots] == list(expected[1].values())
 
 
 @pytest.mark.parametrize("decay_biases", [False, True])
 def test_weights_decay_and_biases_only_when_asked(decay_biases):
-    state = PrivateState(LocalGroup(), LAYOUT, (), np.float64)
-    state.load(numbers(0, np.float64), {})
-    update = SliceUpdate(
-        LocalGroup(), LAYOUT, state, SGD(dtype=np.float64), weight_decay=0.5, decay_biases=decay_biases, clip_norm=0.0
-    )
-    update.apply(np.zeros(LAYOUT.size), step=1, learning_rate=0.25)
-    for name, array in LAYOUT.named(state.params).items():
+    optimizer = SGD(dtype=np.float64)
+    training = Training(*alone(), optimizer, dtype=np.float64, weight_decay=0.5, decay_biases=decay_biases)
+    training.state.load(numbers(0, np.float64), {})
+    training.update.apply(step=1, learning_rate=0.25)
+    for name, array in LAYOUT.named(training.state.params).items():
         factor = 1 - 0.25 * 0.5 * (decay_biases or name.endswith("weight"))
         np.testing.assert_allclose(array, LAYOUT.named(numbers(0, np.float64))[name] * factor, rtol=1e-15)
 
 
 @pytest.mark.parametrize(("clip_norm", "clips"), [(0.0, False), (1e-3, True), (1e9, False)])
 def test_the_norm_of_the_whole_gradient_is_limited(clip_norm, clips):
-    state = PrivateState(LocalGroup(), LAYOUT, (), np.float64)
-    update = SliceUpdate(
-        LocalGroup(), LAYOUT, state, SGD(dtype=np.float64), weight_decay=0.0, decay_biases=False, clip_norm=clip_norm
-    )
+    training = Training(*alone(), SGD(dtype=np.float64), dtype=np.float64, clip_norm=clip_norm)
     grad = numbers(1, np.float64)
-    update.apply(grad.copy(), step=1, learning_rate=1.0)
+    training.terms[0] = grad
+    training.update.apply(step=1, learning_rate=1.0)
     expected = grad * (clip_norm / (np.linalg.norm(grad) + 1e-6) if clips else 1)
-    np.testing.assert_allclose(state.params, -expected, rtol=1e-12)
+    np.testing.assert_allclose(training.state.params, -expected, rtol=1e-12)
 
 
 def test_padding_stays_zero():
-    params = np.frombuffer(trained(LocalGroup())[0], np.float32)
+    params = np.frombuffer(trained(*alone())[0], np.float32)
     inside = np.zeros(LAYOUT.size, dtype=bool)
     for tensor in LAYOUT.tensors:
         inside[tensor.start : tensor.stop] = True
@@ -142,14 +193,9 @@ def test_padding_stays_zero():
 
 
 def test_loading_gives_every_owner_its_part():
-    def work(group):
-        state = PrivateState(group, LAYOUT, ("a", "b"), np.float32)
+    def work(node):
+        state = State(node, node, LAYOUT, ("a", "b"), np.float32)
         state.load(numbers(0), {"a": numbers(1), "b": numbers(2)})
-        return state.params.tobytes(), state.gather_slots()
+        return state.params.tobytes(), state.slots["a"].tobytes(), state.slots["b"].tobytes()
 
-    results = play(3, work)
-    assert {params for params, _ in results} == {numbers(0).tobytes()}
-    assert {name: array.tobytes() for name, array in results[0][1].items()} == {
-        "a": numbers(1).tobytes(),
-        "b": numbers(2).tobytes(),
-    }
+    assert play(3, work) == [tuple(numbers(number).tobytes() for number in range(3))] * 3

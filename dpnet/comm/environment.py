@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,9 @@ NAMES = (
 )
 """(rank, world_size, local_world_size) of each family."""
 
+RANKS_PER_NODE = "DPNET_RANKS_PER_NODE"
+"""Pretends that every so many ranks are a node, to try out on one machine what happens on several."""
+
 QUOTA_FILE = "/sys/fs/cgroup/cpu.max"
 """Microseconds of processor time, or "max", in each period of so many microseconds."""
 
@@ -52,6 +55,12 @@ def launched(environ: Mapping[str, str] = os.environ) -> Launched:
     return Launched(0, 1, 1, "")
 
 
+def ranks_per_node(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Set by a user who wants this node to be treated as several; None: nodes are what MPI says they are."""
+    value = environ.get(RANKS_PER_NODE, "")
+    return int(value) if value.isdecimal() and int(value) > 0 else None
+
+
 def _of_this_node(text: str, node: str) -> int:
     """A number; or the one for node `node` of Slurm's list of all nodes: "4,2(x3)" is 4 and three times 2."""
     if text.isdecimal():
@@ -61,10 +70,19 @@ def _of_this_node(text: str, node: str) -> int:
     return tasks[int(node)] if None not in parts and node.isdecimal() and int(node) < len(tasks) else 1
 
 
-def available_cores() -> int:
-    """Processor cores that this process may use: its affinity mask, narrowed by the CPU quota of its cgroup."""
+def core_set() -> frozenset[int]:
+    """The processor cores that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return frozenset(affinity(0) if affinity else range(os.cpu_count() or 1))
+
+
+def available_cores(core_sets: Iterable[frozenset[int]] = ()) -> int:
+    """Number of cores for this process: those it may run on, no more than the CPU quota of its cgroup.
+
+    Args:
+        core_sets: of all processes that share the cores out; without any, of this one alone.
+    """
+    cores = len(frozenset().union(*core_sets) or core_set())
     try:
         quota, period = Path(QUOTA_FILE).read_text().split()
         return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

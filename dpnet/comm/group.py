@@ -11,6 +11,8 @@ from typing import NoReturn, Protocol, TypeVar
 from dpnet.arrays import Vector
 
 T = TypeVar("T")
+Message = tuple[int, Vector]
+"""The other rank, and what is sent to it or received from it."""
 
 
 class Group(Protocol):
@@ -25,12 +27,8 @@ class Group(Protocol):
         """Number of ranks."""
 
     @property
-    def local_rank(self) -> int:
-        """Number of this rank among those of its node, from 0."""
-
-    @property
-    def local_world_size(self) -> int:
-        """Number of ranks on this node."""
+    def node(self) -> Group:
+        """The ranks of this rank's node, in the same order; in the whole group they follow one another."""
 
     @property
     def host(self) -> str:
@@ -45,14 +43,12 @@ class Group(Protocol):
     def allgather(self, value: T) -> list[T]:
         """The `value`, a small Python object, of every rank, in rank order, on every rank."""
 
-    def exchange(self, send: Vector, sent: Sequence[slice], receive: Vector, received: Sequence[slice]) -> None:
-        """Send a piece of one vector to every rank, and receive a piece of another from every rank.
+    def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
+        """Send vectors to some ranks, and receive vectors from some.
 
         Args:
-            send: (n,) what this rank sends from.
-            sent: for every rank, the elements of `send` that it gets; may be none.
-            receive: (m,) what this rank receives into.
-            received: for every rank, the elements of `receive` that its piece overwrites.
+            sends: (rank, what it gets), contiguous.
+            receives: (rank, what is overwritten). Several vectors from one rank arrive in the order in which it sends.
         """
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:

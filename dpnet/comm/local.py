@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn, TypeVar
 
 from dpnet.arrays import Vector
+from dpnet.comm.group import Message
 
 T = TypeVar("T")
 
@@ -18,11 +19,14 @@ class LocalGroup:
 
     rank = 0
     world_size = 1
-    local_rank = 0
-    local_world_size = 1
 
     def __init__(self) -> None:
         self.host = socket.gethostname()
+
+    @property
+    def node(self) -> LocalGroup:
+        """Itself."""
+        return self
 
     def barrier(self) -> None:
         """Nobody to wait for."""
@@ -35,9 +39,10 @@ class LocalGroup:
         """The value alone."""
         return [value]
 
-    def exchange(self, send: Vector, sent: Sequence[slice], receive: Vector, received: Sequence[slice]) -> None:
-        """Copy the only piece."""
-        receive[received[0]] = send[sent[0]]
+    def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
+        """Copy what this rank sends to itself."""
+        for (_, sent), (_, received) in zip(sends, receives, strict=True):
+            received[:] = sent
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """The vector is complete."""

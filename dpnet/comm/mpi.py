@@ -10,14 +10,15 @@ import itertools
 import socket
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 import mpi4py
 
 from dpnet.arrays import Vector
-from dpnet.comm.environment import Launched
+from dpnet.comm.environment import Launched, ranks_per_node
+from dpnet.comm.group import Message
 from dpnet.errors import CommunicationError
 
 # Only the main thread calls MPI: spare the library the locks of MPI_THREAD_MULTIPLE. A program that initialised MPI
@@ -37,61 +38,69 @@ except (ImportError, RuntimeError) as error:
 T = TypeVar("T")
 
 
-@contextlib.contextmanager
-def _mpi_errors(operation: str) -> Iterator[None]:
-    """Turn an MPI error into a dpnet error. The one place that does."""
-    try:
-        yield
-    except MPI.Exception as error:
-        message = f"MPI failed in {operation} on rank {MPI.COMM_WORLD.rank}, {socket.gethostname()}: {error}"
-        raise CommunicationError(message) from error
+class _MpiErrors:
+    """Turns an MPI error into a dpnet error; the one place that does. A class: a generator would take a microsecond."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, MPI.Exception):
+            place = f"rank {MPI.COMM_WORLD.rank}, {socket.gethostname()}"
+            raise CommunicationError(f"MPI failed in {self._operation} on {place}: {error}") from error
+
+
+IN_BARRIER, IN_EXCHANGE = _MpiErrors("barrier"), _MpiErrors("exchange")
 
 
 class MpiGroup:
     """All ranks of an MPI communicator.
 
     Args:
-        comm: the communicator. It is duplicated, so messages of others on it never meet those of dpnet.
+        comm: the communicator, for dpnet alone.
+        node: those of its ranks that run on the node of this one; None: all do.
     """
 
-    def __init__(self, comm: MPI.Intracomm) -> None:
-        with _mpi_errors("start"):
-            self._comm = comm.Dup()
-            node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-            self.local_rank, self.local_world_size = node.rank, node.size
-            node.Free()
-        self.rank, self.world_size = self._comm.rank, self._comm.size
+    def __init__(self, comm: MPI.Intracomm, node: MpiGroup | None = None) -> None:
+        self._comm = comm
+        self.node = self if node is None else node
+        self.rank, self.world_size = comm.rank, comm.size
         self.host = socket.gethostname()
 
     def barrier(self) -> None:
         """See Group.barrier."""
-        with _mpi_errors("barrier"):
+        with IN_BARRIER:
             self._comm.Barrier()
 
     def broadcast(self, value: T) -> T:
         """See Group.broadcast."""
-        with _mpi_errors("broadcast"):
+        with _MpiErrors("broadcast"):
             shared: T = self._comm.bcast(value)
             return shared
 
     def allgather(self, value: T) -> list[T]:
         """See Group.allgather."""
-        with _mpi_errors("allgather"):
+        with _MpiErrors("allgather"):
             return self._comm.allgather(value)
 
-    def exchange(self, send: Vector, sent: Sequence[slice], receive: Vector, received: Sequence[slice]) -> None:
+    def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
         """See Group.exchange."""
-        with _mpi_errors("exchange"):
-            self._comm.Alltoallv([send, _pieces(sent)], [receive, _pieces(received)])
+        with IN_EXCHANGE:
+            requests = [self._comm.Irecv(vector, rank) for rank, vector in receives]
+            requests += [self._comm.Isend(vector, rank) for rank, vector in sends]
+            MPI.Request.Waitall(requests)
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """See Group.allgather_into."""
-        with _mpi_errors("allgather_into"):
+        with _MpiErrors("allgather_into"):
             self._comm.Allgatherv(MPI.IN_PLACE, [vector, _placed(counts)])
 
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """See Group.gather_into."""
-        with _mpi_errors("gather_into"):
+        with _MpiErrors("gather_into"):
             self._comm.Gatherv(part, None if whole is None else [whole, _placed(counts)])
 
     def abort(self, exit_code: int) -> NoReturn:
@@ -102,11 +111,6 @@ class MpiGroup:
                 stream.flush()
         self._comm.Abort(exit_code)
         raise AssertionError("MPI_Abort returned")
-
-
-def _pieces(slices: Sequence[slice]) -> tuple[list[int], list[int]]:
-    """Counts and displacements of slices."""
-    return [piece.stop - piece.start for piece in slices], [piece.start for piece in slices]
 
 
 def _placed(counts: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -133,9 +137,24 @@ def connect_mpi(expected: Launched) -> MpiGroup:
         )
         error.agreed = True
         raise error
-    group = MpiGroup(MPI.COMM_WORLD)
+    with _MpiErrors("start"):
+        group = _by_node(MPI.COMM_WORLD, ranks_per_node())
     _abort_on_uncaught_exception(group)
     return group
+
+
+def _by_node(world: MPI.Intracomm, ranks_per_node: int | None) -> MpiGroup:
+    """All ranks, numbered so that those of a node follow one another; rank 0 stays rank 0."""
+    if ranks_per_node:
+        near = world.Split(world.rank // ranks_per_node, world.rank)
+    else:
+        near = world.Split_type(MPI.COMM_TYPE_SHARED, world.rank)
+    assert isinstance(near, MPI.Intracomm)
+    first_of_node = world.allgather(near.bcast(world.rank))
+    order = sorted(range(world.size), key=lambda rank: (first_of_node[rank], rank))
+    comm = world.Split(0, order.index(world.rank))
+    assert isinstance(comm, MPI.Intracomm)
+    return MpiGroup(comm, MpiGroup(near) if near.size < world.size else None)
 
 
 def _abort_on_uncaught_exception(group: MpiGroup) -> None:

@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Vector
+from dpnet.arrays import Vector, aligned_zeros
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.errors import SharedMemoryError
@@ -40,23 +40,23 @@ class NodeMemory(Protocol):
         ...
 
 
+class PrivateMemory:
+    """Memory of a rank that shares none."""
+
+    def zeros(self, size: int, dtype: npt.DTypeLike) -> Vector:
+        """See NodeMemory.zeros."""
+        return aligned_zeros(size, dtype)
+
+
 class SharedMemory:
-    """Memory of the node that all ranks of a group run on.
+    """Memory that several ranks see.
 
     Args:
-        group: all ranks; on one node.
+        group: the ranks, all on one node.
         folder: of a file system that is memory.
-
-    Raises:
-        SharedMemoryError: the ranks run on several nodes.
     """
 
     def __init__(self, group: Group, folder: str = FOLDER) -> None:
-        nodes = group.allgather(group.local_world_size)
-        if min(nodes) < group.world_size:
-            error = SharedMemoryError(f"the {group.world_size} ranks run on several nodes")
-            error.agreed = True
-            raise error
         self._group = group
         self._folder = folder
 
@@ -88,6 +88,11 @@ class SharedMemory:
         finally:
             os.close(handle)
         return path
+
+
+def node_memory(node: Group) -> NodeMemory:
+    """Memory that all ranks of a node see."""
+    return SharedMemory(node) if node.world_size > 1 else PrivateMemory()
 
 
 def _map(path: str, num_bytes: int) -> mmap.mmap:

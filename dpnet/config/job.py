@@ -64,6 +64,14 @@ class Train(Section):
         Range(0),
         "Threads of each rank. 0: the cores of a node are shared out among its ranks; 1 with reproducible_shards.",
     ] = 0
+    kernels: Annotated[
+        Literal["auto", "numpy", "numba"],
+        "Element-wise work. auto: compiled by numba where it is installed (.[fast]); changes no result.",
+    ] = "auto"
+    blas: Annotated[
+        Literal["auto", "numpy", "mkl"],
+        "Matrix products. auto: MKL on processors of Intel where it is installed (.[mkl]), else numpy's own.",
+    ] = "auto"
     shared_memory: Annotated[
         bool, "Ranks on one node share one copy of parameters and optimizer vectors; changes no result."
     ] = True

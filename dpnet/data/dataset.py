@@ -11,6 +11,8 @@ from dpnet.arrays import Labels, Matrix, aligned_zeros
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
 from dpnet.errors import DataError
+from dpnet.kernels import spec
+from dpnet.kernels.choose import Loops, can_gather
 from dpnet.plan import SampleIds
 
 
@@ -26,9 +28,12 @@ class Dataset:
         scaling: offset and factor, of one number or one for each feature.
         max_rows: most rows that one `gather` is asked for.
         dtype: of the rows, float32 or float64.
+        loops: element-wise work.
     """
 
-    def __init__(self, split: Split, scaling: Scaling, *, max_rows: int, dtype: npt.DTypeLike) -> None:
+    def __init__(
+        self, split: Split, scaling: Scaling, *, max_rows: int, dtype: npt.DTypeLike, loops: Loops = spec
+    ) -> None:
         # Plain arrays: np.memmap would add its own work to every slice.
         self._raw = np.asarray(split.inputs)
         self._all_labels = split.labels
@@ -40,11 +45,14 @@ class Dataset:
                     f"{name}; give data with as many features as the training data."
                 )
         work = _working_dtype(self._raw.dtype, scaling, np.dtype(dtype))
-        self._offset, self._factor = scaling.offset.astype(work), scaling.factor.astype(work)
-        self._x = aligned_zeros((max_rows, self.features), dtype)
-        self._taken = _buffer(self._raw.dtype, self._x)
-        self._centred = _buffer(work, self._x, self._taken)
-        self._labels: Labels = np.zeros(max_rows, dtype=np.int64)
+        self._offset, self._factor = (
+            np.broadcast_to(vector.astype(work), self.features).copy() for vector in (scaling.offset, scaling.factor)
+        )
+        x = aligned_zeros((max_rows, self.features), dtype)
+        taken = _buffer(self._raw.dtype, x)
+        self._most = taken, _buffer(work, x, taken), x, np.zeros(max_rows, np.int64)
+        self._buffers = self._most
+        self._gather = loops.gather if can_gather(self._raw.dtype) else spec.gather
 
     def __len__(self) -> int:
         return len(self._raw)
@@ -59,14 +67,14 @@ class Dataset:
             (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels. Both are views of buffers
             that the next call overwrites.
         """
-        rows = len(ids)
-        x, taken, centred = (buffer[:rows] for buffer in (self._x, self._taken, self._centred))
-        labels = self._labels[:rows]
-        # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
-        np.take(self._raw, ids, axis=0, out=taken, mode="clip")
-        np.subtract(taken, self._offset, out=centred, dtype=centred.dtype, casting="same_kind")
-        np.multiply(centred, self._factor, out=x, dtype=centred.dtype, casting="same_kind")
+        if len(ids) != len(self._buffers[-1]):
+            taken, centred, x, labels = self._most
+            rows = len(ids)
+            self._buffers = taken[:rows], centred[:rows], x[:rows], labels[:rows]
+        taken, centred, x, labels = self._buffers
+        self._gather(self._raw, ids, self._offset, self._factor, taken, centred, x)
         if self._all_labels is not None:
+            # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
             np.take(self._all_labels, ids, out=labels, mode="clip")
         return x, labels
 

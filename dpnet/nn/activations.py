@@ -34,16 +34,21 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Matrix, aligned_zeros
+from dpnet.arrays import Matrix, Vector, aligned_zeros
+from dpnet.kernels.choose import Loops
 
 
 class Activation(ABC):
     """One activation of one layer, with room for what its arithmetic needs on the way.
 
+    It also does what the linear map leaves next to it: the bias goes in before f, and the gradient of the bias comes
+    out after f'. Both are passes over the same numbers.
+
     Args:
         max_rows: most rows that a call will bring.
         width: units of the layer.
         dtype: float32 or float64.
+        loops: element-wise work.
 
     Attributes:
         has_kink: f' jumps at 0. Finite differences across the jump mean nothing, so `gradcheck` leaves them out.
@@ -51,16 +56,20 @@ class Activation(ABC):
 
     has_kink: ClassVar[bool] = False
 
-    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike) -> None:
+    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike, loops: Loops) -> None:
         self._scratch = aligned_zeros((max_rows, width), dtype)
+        self._loops = loops
 
     @abstractmethod
-    def forward(self, z: Matrix) -> None:
-        """Turns `z` (rows, width) into a = f(z), in place."""
+    def forward(self, z: Matrix, bias: Vector) -> None:
+        """Turns `z` (rows, width) into a = f(z + bias), in place."""
 
     @abstractmethod
-    def backward(self, a: Matrix, da: Matrix) -> None:
-        """Turns `da` = d loss / d a (rows, width) into d loss / d z, in place; `a` is what forward made."""
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> None:
+        """Turns `da` = d loss / d a (rows, width) into dz = d loss / d z, in place; its column sums go to `dbias`.
+
+        `a` is what forward made.
+        """
 
 
 class ReLU(Activation):
@@ -78,19 +87,38 @@ class ReLU(Activation):
 
     has_kink = True
 
-    def forward(self, z: Matrix) -> None:
-        """Turns z into max(z, 0), in place."""
-        np.maximum(z, 0, out=z)
+    def forward(self, z: Matrix, bias: Vector) -> None:
+        """Turns z into max(z + bias, 0), in place."""
+        self._loops.add_bias_relu(z, bias)
 
-    def backward(self, a: Matrix, da: Matrix) -> None:
-        """Leaves da where a > 0 and puts 0 elsewhere."""
-        active = self._scratch[: len(a)]
-        # 1.0 and 0.0, then a product: several times faster than numpy's masked assignments.
-        np.greater(a, 0, out=active)
-        da *= active
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> None:
+        """Leaves da where a > 0 and puts 0 elsewhere; then the column sums."""
+        self._loops.relu_backward(a, da, dbias, self._scratch[: len(a)])
 
 
-class LeakyReLU(Activation):
+class _InPasses(Activation):
+    """An activation that is one pass or more of numpy of its own."""
+
+    def forward(self, z: Matrix, bias: Vector) -> None:
+        """See Activation."""
+        self._loops.add_bias(z, bias)
+        self._bend(z)
+
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> None:
+        """See Activation."""
+        self._unbend(a, da)
+        self._loops.column_sums(da, dbias)
+
+    @abstractmethod
+    def _bend(self, z: Matrix) -> None:
+        """Turns z into f(z), in place."""
+
+    @abstractmethod
+    def _unbend(self, a: Matrix, da: Matrix) -> None:
+        """Multiplies da by f', in place."""
+
+
+class LeakyReLU(_InPasses):
     """f(z) = z where z > 0, else `SLOPE` z: a ReLU whose silent units still pass a hundredth of the gradient.
 
     The derivative at 0 is slope from the left and 1 from the right; taken is the slope, the value that goes with
@@ -100,13 +128,13 @@ class LeakyReLU(Activation):
     SLOPE = 0.01
     has_kink = True
 
-    def forward(self, z: Matrix) -> None:
+    def _bend(self, z: Matrix) -> None:
         """Turns z into max(z, SLOPE z), in place: the larger of the two is f because 0 < SLOPE < 1."""
         lowered = self._scratch[: len(z)]
         np.multiply(z, self.SLOPE, out=lowered)
         np.maximum(z, lowered, out=z)
 
-    def backward(self, a: Matrix, da: Matrix) -> None:
+    def _unbend(self, a: Matrix, da: Matrix) -> None:
         """Leaves da where a > 0 and multiplies it by SLOPE elsewhere."""
         factor = self._scratch[: len(a)]
         np.greater(a, 0, out=factor)
@@ -114,14 +142,14 @@ class LeakyReLU(Activation):
         da *= factor
 
 
-class Tanh(Activation):
+class Tanh(_InPasses):
     """f(z) = tanh(z), with f' = 1 - tanh(z)^2. Saturates at -1 and 1, where its gradient is 0."""
 
-    def forward(self, z: Matrix) -> None:
+    def _bend(self, z: Matrix) -> None:
         """Turns z into tanh(z), in place."""
         np.tanh(z, out=z)
 
-    def backward(self, a: Matrix, da: Matrix) -> None:
+    def _unbend(self, a: Matrix, da: Matrix) -> None:
         """Multiplies da by 1 - a^2."""
         factor = self._scratch[: len(a)]
         np.multiply(a, a, out=factor)
@@ -129,16 +157,16 @@ class Tanh(Activation):
         da *= factor
 
 
-class Sigmoid(Activation):
+class Sigmoid(_InPasses):
     """f(z) = 1 / (1 + exp(-z)), with f' = f (1 - f): at most 1/4, at z = 0."""
 
-    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike) -> None:
-        super().__init__(max_rows, width, dtype)
+    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike, loops: Loops) -> None:
+        super().__init__(max_rows, width, dtype, loops)
         # At this z sigmoid reaches the smallest normal number. Below it exp(-z) would soon overflow, and f is 0 to any
         # use. np.maximum keeps a NaN, so a NaN is not hidden by it.
         self._lowest = float(np.log(np.finfo(dtype).tiny))
 
-    def forward(self, z: Matrix) -> None:
+    def _bend(self, z: Matrix) -> None:
         """Turns z into sigmoid(z), in place."""
         np.maximum(z, self._lowest, out=z)
         np.negative(z, out=z)
@@ -146,7 +174,7 @@ class Sigmoid(Activation):
         z += 1
         np.reciprocal(z, out=z)
 
-    def backward(self, a: Matrix, da: Matrix) -> None:
+    def _unbend(self, a: Matrix, da: Matrix) -> None:
         """Multiplies da by a (1 - a)."""
         factor = self._scratch[: len(a)]
         np.subtract(1, a, out=factor)
@@ -154,13 +182,13 @@ class Sigmoid(Activation):
         da *= factor
 
 
-class Identity(Activation):
+class Identity(_InPasses):
     """f(z) = z, with f' = 1. As a hidden activation it leaves the network linear, whatever its depth."""
 
-    def forward(self, z: Matrix) -> None:
+    def _bend(self, z: Matrix) -> None:
         """Leaves z as it is."""
 
-    def backward(self, a: Matrix, da: Matrix) -> None:
+    def _unbend(self, a: Matrix, da: Matrix) -> None:
         """Leaves da as it is."""
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dpnet.arrays import Matrix, Vector
+from dpnet.plan import bounds
 
 ALIGNMENT = 16
 """Elements; 64 bytes, one cache line, in float32."""
@@ -85,6 +86,13 @@ class Layout:
         """Views of `flat` (size,) as (weight, bias) of each layer."""
         arrays = list(self.named(flat).values())
         return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+
+def owned_slices(size: int, num_owners: int) -> list[slice]:
+    """The elements of a flat vector that each owner has: adjacent, as even as whole blocks allow, maybe none."""
+    blocks = size // BLOCK
+    shares = [bounds(blocks, owner, num_owners) for owner in range(num_owners)]
+    return [slice(first * BLOCK, stop * BLOCK) for first, stop in shares]
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -31,11 +31,16 @@ largest exponent is then exp(0) = 1: nothing overflows, S >= 1, log S is finite,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NoReturn
+
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Labels, Matrix, aligned_zeros
+from dpnet.arrays import Indices, Labels, Matrix, Vector, aligned_zeros
 from dpnet.errors import DataError
+from dpnet.kernels import spec
+from dpnet.kernels.choose import Loops
 
 
 class SoftmaxNLL:
@@ -45,17 +50,20 @@ class SoftmaxNLL:
         max_rows: most rows that a call will bring.
         classes: number of classes.
         dtype: float32 or float64, of the logits.
+        loops: element-wise work.
     """
 
-    def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike) -> None:
+    def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = spec) -> None:
         self._classes = classes
-        self._row_start = np.arange(max_rows) * classes
-        self._index = np.zeros(max_rows, dtype=np.int64)
-        self._guess = np.zeros(max_rows, dtype=np.intp)
-        self._hit = np.zeros(max_rows, dtype=np.bool_)
-        self._row = aligned_zeros((max_rows, 1), dtype)
-        self._at_label = aligned_zeros(max_rows, dtype)
-        self._nll = aligned_zeros(max_rows, np.float64)
+        self._loops = loops
+        self._most = _Scratch(
+            row_start=np.arange(max_rows) * classes,
+            index=np.zeros(max_rows, np.int64),
+            row=aligned_zeros((max_rows, 1), dtype),
+            at_label=aligned_zeros(max_rows, dtype),
+            nll=aligned_zeros(max_rows, np.float64),
+        )
+        self._scratch = self._most
 
     def __call__(self, logits: Matrix, labels: Labels, scale: float) -> tuple[float, int]:
         """Negative log-likelihood summed over the batch, in nats, and the number of correct guesses.
@@ -73,44 +81,43 @@ class SoftmaxNLL:
         Raises:
             DataError: a label lies outside [0, classes).
         """
-        rows = len(logits)
-        self._check(labels)
-        index, row, at_label, nll = self._index[:rows], self._row[:rows], self._at_label[:rows], self._nll[:rows]
-        np.add(self._row_start[:rows], labels, out=index)
-        correct = self._count_correct(logits, labels)
-
-        np.max(logits, axis=1, keepdims=True, out=row)
-        logits -= row
-        # The index is checked, and "clip", unlike "raise", writes into `out` without a copy.
-        np.take(logits, index, out=at_label, mode="clip")
+        if len(logits) != len(self._scratch.index):
+            self._scratch = self._most.cut(len(logits))
+        scratch = self._scratch
+        index, row, at_label, nll = scratch.index, scratch.row, scratch.at_label, scratch.nll
+        hits = self._loops.softmax_shift(logits, labels, scratch.row_start, index, row, at_label)
+        if hits < 0:
+            self._refuse(labels)
         np.exp(logits, out=logits)
-        np.sum(logits, axis=1, keepdims=True, out=row)
+        np.add.reduce(logits, axis=1, keepdims=True, out=row)
+        np.log(row[:, 0], out=nll, dtype=np.float64)
+        np.subtract(nll, at_label, out=nll)  # (1): log S - z_c
+        self._loops.softmax_gradient(logits, labels, index, row, at_label, scale)  # (2): p - y
+        return float(np.add.reduce(nll)), hits
 
-        np.copyto(nll, row[:, 0])
-        np.log(nll, out=nll)
-        nll -= at_label  # (1): log S - z_c
+    def _refuse(self, labels: Labels) -> NoReturn:
+        wrong = labels[(labels < 0) | (labels >= self._classes)][0]
+        raise DataError(
+            f"a label is {wrong}; this network has {self._classes} classes, so labels must lie in "
+            f"0..{self._classes - 1}. Number the classes of the data from 0, or use a network with more classes."
+        )
 
-        logits /= row
-        np.take(logits, index, out=at_label, mode="clip")
-        at_label -= 1
-        np.put(logits, index, at_label)  # (2): p - y
-        logits *= scale
-        return float(np.sum(nll)), correct
 
-    def _count_correct(self, logits: Matrix, labels: Labels) -> int:
-        guess, hit = self._guess[: len(logits)], self._hit[: len(logits)]
-        np.argmax(logits, axis=1, out=guess)
-        np.equal(guess, labels, out=hit)
-        return int(np.count_nonzero(hit))
+@dataclass(frozen=True, eq=False, slots=True)
+class _Scratch:
+    """See `kernels.spec` for the first four; `nll` is the loss of each row."""
 
-    def _check(self, labels: Labels) -> None:
-        # As unsigned numbers negative labels are huge ones: a single maximum finds both kinds of wrong label.
-        if len(labels) and labels.view(np.uint64).max() >= self._classes:
-            wrong = labels[(labels < 0) | (labels >= self._classes)][0]
-            raise DataError(
-                f"a label is {wrong}; this network has {self._classes} classes, so labels must lie in "
-                f"0..{self._classes - 1}. Number the classes of the data from 0, or use a network with more classes."
-            )
+    row_start: Indices
+    index: Indices
+    row: Matrix
+    at_label: Vector
+    nll: Vector
+
+    def cut(self, rows: int) -> _Scratch:
+        """The same for fewer rows."""
+        return _Scratch(
+            self.row_start[:rows], self.index[:rows], self.row[:rows], self.at_label[:rows], self.nll[:rows]
+        )
 
 
 def softmax(logits: Matrix) -> None:

@@ -14,9 +14,13 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from dpnet import blas
 from dpnet.arrays import Matrix
+from dpnet.blas import Products
+from dpnet.kernels import spec
+from dpnet.kernels.choose import Loops
 from dpnet.nn.activations import ACTIVATIONS, Activation, Identity
-from dpnet.nn.layers import Linear
+from dpnet.nn.layers import Layer
 from dpnet.nn.layout import Layout, Views
 
 
@@ -28,19 +32,28 @@ class MLP:
         activation: a name in `ACTIVATIONS`, of every hidden layer.
         max_rows: most samples that a call will bring.
         dtype: float32 or float64, of every array.
+        products: matrix products.
+        loops: element-wise work.
 
     Attributes:
-        layers: the linear layers, from the input to the logits.
+        layers: from the input to the logits.
     """
 
-    def __init__(self, layout: Layout, activation: str, *, max_rows: int, dtype: npt.DTypeLike = np.float32) -> None:
-        widths = layout.sizes[1:]
-        hidden = ACTIVATIONS[activation]
-        self.layers = [Linear(max_rows, inputs, outputs, dtype) for inputs, outputs in pairwise(layout.sizes)]
+    def __init__(
+        self,
+        layout: Layout,
+        activation: str,
+        *,
+        max_rows: int,
+        dtype: npt.DTypeLike = np.float32,
+        products: Products = blas.NUMPY,
+        loops: Loops = spec,
+    ) -> None:
         # Nothing bends the logits: softmax belongs to the loss, see there.
-        self._activations: list[Activation] = [
-            *(hidden(max_rows, width, dtype) for width in widths[:-1]),
-            Identity(max_rows, widths[-1], dtype),
+        activations: list[type[Activation]] = [*[ACTIVATIONS[activation]] * (len(layout.sizes) - 2), Identity]
+        self.layers = [
+            Layer(max_rows, inputs, outputs, bend, dtype, products, loops)
+            for (inputs, outputs), bend in zip(pairwise(layout.sizes), activations, strict=True)
         ]
 
     def forward(self, x: Matrix, params: Views) -> Matrix:
@@ -50,22 +63,19 @@ class MLP:
             x: (rows, inputs), C order, at most max_rows rows, also none. Leave it as it is until backward is done.
             params: views of the parameters.
         """
-        for layer, activation, (weight, bias) in zip(self.layers, self._activations, params, strict=True):
+        for layer, (weight, bias) in zip(self.layers, params, strict=True):
             x = layer.forward(x, weight, bias)
-            activation.forward(x)
         return x
 
     def backward(self, dlogits: Matrix, params: Views, grads: Views) -> None:
         """Writes the gradient of the last forward.
 
         Args:
-            dlogits: (rows, classes) d loss / d logits.
+            dlogits: (rows, classes) d loss / d logits; overwritten.
             params: the same parameters as in forward.
             grads: views of a gradient vector; every weight and bias is overwritten, with zeros if there are no rows.
         """
-        dy: Matrix | None = dlogits
-        for index in reversed(range(len(self.layers))):
-            assert dy is not None
-            layer = self.layers[index]
-            self._activations[index].backward(layer.y, dy)
-            dy = layer.backward(dy, params[index][0], *grads[index], need_dx=index > 0)
+        da: Matrix | None = dlogits
+        for index in range(len(self.layers) - 1, -1, -1):
+            assert da is not None
+            da = self.layers[index].backward(da, params[index][0], *grads[index], need_dx=index > 0)

@@ -9,7 +9,6 @@ The rules are PyTorch's up to rounding, so the same hyperparameters give the sam
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -17,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.arrays import Vector
-from dpnet.optim.blockwise import Block, Blockwise, Step
+from dpnet.optim.adam import Adam, AdamW
+from dpnet.optim.blockwise import Block, Blockwise, Step, add_l2
 
 
 class Optimizer(Protocol):
@@ -26,9 +26,11 @@ class Optimizer(Protocol):
     Attributes:
         slots: names of its state vectors, as PyTorch calls them. Each is as long as the parameters, of their dtype, and
             zero before the first step.
+        rule: name of the compiled loop that does the same (see `kernels.rules`).
     """
 
     slots: tuple[str, ...]
+    rule: str
 
     def update(
         self,
@@ -55,6 +57,10 @@ class Optimizer(Protocol):
             out_slots: the new state, in the order of `slots`: the same memory as those, or none of it.
         """
 
+    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
+        """The last arguments of the compiled loop, from the learning rate on."""
+        ...
+
 
 class SGD(Blockwise):
     """Stochastic gradient descent.
@@ -72,13 +78,18 @@ class SGD(Blockwise):
     """
 
     slots: tuple[str, ...] = ()
+    rule = "sgd"
 
     def __init__(self, *, dtype: npt.DTypeLike) -> None:
         super().__init__(dtype)
 
+    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
+        """See Optimizer.numbers."""
+        return (learning_rate,)
+
     def _update_block(self, block: Block, how: Step) -> None:
         p, g, _, new_p, _, t = block
-        _add_l2(g, p, how.weight_decay, t)
+        add_l2(g, p, how.weight_decay, t)
         g *= how.learning_rate
         np.subtract(p, g, out=new_p)
 
@@ -106,6 +117,7 @@ class Momentum(Blockwise):
     """
 
     slots: tuple[str, ...] = ("momentum_buffer",)
+    rule = "momentum"
 
     def __init__(self, *, momentum: float, nesterov: bool = False, dtype: npt.DTypeLike) -> None:
         super().__init__(dtype)
@@ -113,9 +125,13 @@ class Momentum(Blockwise):
         self._momentum = momentum
         self._nesterov = nesterov
 
+    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
+        """See Optimizer.numbers."""
+        return learning_rate, self._momentum, self._nesterov
+
     def _update_block(self, block: Block, how: Step) -> None:
         p, g, (b,), new_p, (new_b,), t = block
-        _add_l2(g, p, how.weight_decay, t)
+        add_l2(g, p, how.weight_decay, t)
         np.multiply(b, self._momentum, out=new_b)
         new_b += g
         direction = new_b
@@ -124,106 +140,6 @@ class Momentum(Blockwise):
             direction += g
         np.multiply(direction, how.learning_rate, out=t)
         np.subtract(p, t, out=new_p)
-
-
-class Adam(Blockwise):
-    """Adaptive moment estimation, with L2 regularisation.
-
-        g = g + weight_decay * p
-        the step of `_AdaptiveStep`
-
-    The decay is divided by sqrt(v) like the rest of the gradient, so parameters with large gradients decay less than
-    others. Where that is not wanted, take AdamW.
-
-    Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization", 2015. As torch.optim.Adam without amsgrad.
-
-    Args:
-        betas: the parts of `m` and of `v` that a step keeps, in [0, 1).
-        eps: bounds the division where all gradients have been zero, above 0.
-        dtype: of all vectors.
-    """
-
-    slots: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
-
-    def __init__(self, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, dtype: npt.DTypeLike) -> None:
-        super().__init__(dtype)
-        self._adaptive_step = _AdaptiveStep(betas, eps)
-
-    def _update_block(self, block: Block, how: Step) -> None:
-        _add_l2(block.g, block.p, how.weight_decay, block.scratch)
-        self._adaptive_step(block, how)
-
-
-class AdamW(Blockwise):
-    """Adam with decoupled weight decay.
-
-        p = p * (1 - learning_rate * weight_decay)
-        the step of `_AdaptiveStep`
-
-    All parameters shrink at the same rate, whatever their gradients: the decay bypasses the moments.
-
-    Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019; as in torch.optim.AdamW, the decay is
-    multiplied by the learning rate.
-
-    Args:
-        betas: the parts of `m` and of `v` that a step keeps, in [0, 1).
-        eps: bounds the division where all gradients have been zero, above 0.
-        dtype: of all vectors.
-    """
-
-    slots: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
-
-    def __init__(self, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, dtype: npt.DTypeLike) -> None:
-        super().__init__(dtype)
-        self._adaptive_step = _AdaptiveStep(betas, eps)
-
-    def _update_block(self, block: Block, how: Step) -> None:
-        if how.weight_decay:
-            decayed = np.multiply(block.p, 1 - how.learning_rate * how.weight_decay, out=block.new_p)
-            block = block._replace(p=decayed)
-        self._adaptive_step(block, how)
-
-
-class _AdaptiveStep:
-    """The step that Adam and AdamW share.
-
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g^2
-        p = p - learning_rate * m' / (sqrt(v') + eps)    m' = m / (1 - beta1^k), v' = v / (1 - beta2^k), k = step
-
-    m is a running mean of the gradient, v of its square; each element moves by about the learning rate where its
-    gradients agree, and by less where they are noise. Both start at zero, which m' and v' make up for.
-    """
-
-    def __init__(self, betas: tuple[float, float], eps: float) -> None:
-        assert all(0 <= beta < 1 for beta in betas)
-        assert eps > 0
-        self._betas = betas
-        self._eps = eps
-
-    def __call__(self, block: Block, how: Step) -> None:
-        p, g, (m, v), new_p, (new_m, new_v), t = block
-        beta1, beta2 = self._betas
-        np.multiply(g, 1 - beta1, out=t)
-        np.multiply(m, beta1, out=new_m)
-        new_m += t
-        np.multiply(g, 1 - beta2, out=t)
-        t *= g
-        np.multiply(v, beta2, out=new_v)
-        new_v += t
-        # With c = sqrt(1 - beta2^k), m' / (sqrt(v') + eps) is c * m' / (sqrt(v) + c * eps): one division per element.
-        c = math.sqrt(1 - beta2**how.number)
-        np.sqrt(new_v, out=t)
-        t += c * self._eps
-        np.divide(new_m, t, out=t)
-        t *= how.learning_rate * c / (1 - beta1**how.number)
-        np.subtract(p, t, out=new_p)
-
-
-def _add_l2(g: Vector, p: Vector, weight_decay: float, scratch: Vector) -> None:
-    """Add the gradient of weight_decay / 2 * |p|^2 to `g`."""
-    if weight_decay:
-        g += np.multiply(p, weight_decay, out=scratch)
 
 
 def make_optimizer(

@@ -1,7 +1,7 @@
-"""How the partial sums of all ranks meet: by messages, or in memory that all ranks of a node see.
+"""How the partial sums of all ranks meet: in memory that the ranks of a node see, and by messages between nodes.
 
-An exchange owns the vectors that a rank computes its partial sums in. When it is called, the owner of a slice gets its
-pieces of the partial sums of all ranks, in the order of the shards, wherever they were computed.
+An exchange owns the vectors that a rank computes its partial sums in. When it is called, this rank gets what the
+gradient of its slice is the sum of. Slices are those of the ranks of a node: every node ends up with the whole sum.
 """
 
 from __future__ import annotations
@@ -14,39 +14,45 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Vector, aligned_zeros
+from dpnet.arrays import Matrix, Vector, aligned_zeros
 from dpnet.comm.group import Group
 from dpnet.comm.shared import NodeMemory
+from dpnet.kernels.choose import Loops
+from dpnet.kernels.sums import PendingSum, pending_sum
+from dpnet.nn.layout import owned_slices
 from dpnet.reduce import tree
 
+STACK_COLUMNS = 4096
+"""Elements of a vector that are summed before the next ones are touched: they stay in the cache."""
 Words = npt.NDArray[np.float64]
 """(num_shards, num_words)"""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Who computes and who owns what.
+    """Who computes what.
 
     Attributes:
-        slices: for every rank, the elements of the flat vector that it owns: adjacent, covering the whole vector.
+        size: length of the flat vector.
         shards: for every rank, the shards that it computes.
         covers: for every rank, the partial sums that it ends up with.
         depths: for every rank, the vectors that it needs on the way to them.
-        num_shards: of all ranks.
         num_words: float64 numbers of each shard.
+        nodes: for every node, its ranks, which follow one another.
+        tree_nodes: the whole tree.
     """
 
-    slices: Sequence[slice]
+    size: int
     shards: Sequence[range]
     covers: Sequence[Sequence[tree.Node]]
     depths: Sequence[int]
-    num_shards: int
     num_words: int
+    nodes: Sequence[range]
+    tree_nodes: frozenset[tree.Node]
 
-    @property
-    def size(self) -> int:
-        """Length of the flat vector."""
-        return int(self.slices[-1].stop)
+    def joined(self, ranks: range) -> tuple[list[int], list[tree.Node]]:
+        """See `tree.joins`, for the partial sums of some ranks."""
+        return tree.joins([node for rank in ranks for node in self.covers[rank]], self.tree_nodes)
 
 
 class Exchange(Protocol):
@@ -54,104 +60,153 @@ class Exchange(Protocol):
 
     Attributes:
         sums: as many flat vectors as this rank's depth: it computes in them, and leaves its cover in the first ones.
-        words: where it writes the words of its own shards.
+        words: of all shards; it writes those of its own.
+        grad: the sum of this rank's slice, once the exchange has been called, and until the next commit.
     """
 
     sums: list[Vector]
     words: Words
+    grad: PendingSum
 
-    def __call__(self) -> tuple[list[Vector], Words]:
-        """This rank's slice of every partial sum, and the words of all shards; collective.
-
-        Both may be overwritten, and hold until this rank writes to `sums` or `words` again: after the next commit.
-        """
-        ...
+    def __call__(self) -> None:
+        """Complete `grad` and `words`; collective."""
 
 
-class MakeExchange(Protocol):
-    """Makes an exchange; collective."""
+class NodeExchange:
+    """One node: its ranks read each other's partial sums where they lie. Nothing is sent.
 
-    def __call__(self, group: Group, shares: Shares, *, dtype: npt.DTypeLike) -> Exchange:
+    Args:
+        group: all ranks, on one node.
+        memory: of the node.
+        shares: who computes what.
+        dtype: of the flat vectors.
+    """
+
+    def __init__(self, group: Group, memory: NodeMemory, shares: Shares, dtype: npt.DTypeLike) -> None:
+        self._group = group
+        self.vectors, self.sums = _node_vectors(memory, shares, shares.nodes[0], group.rank, dtype)
+        num_shards = shares.shards[-1].stop
+        words = memory.zeros(num_shards * shares.num_words, np.float64)
+        self.words: Words = words.view(np.float64).reshape(num_shards, shares.num_words)
+        joins, _ = shares.joined(shares.nodes[0])
+        self.grad = pending_sum(self.vectors, joins, owned_slices(shares.size, group.world_size)[group.rank])
+
+    def __call__(self) -> None:
         """See Exchange."""
-        ...
+        self._group.barrier()
 
 
 class MessageExchange:
-    """Sends every piece to its owner by MPI.
+    """Several nodes: each sums what its ranks have, then ranks of different nodes exchange pieces of those sums.
 
-    In round i every rank sends its i-th partial sum, in pieces, to all owners; a rank with fewer sums sends nothing. A
-    rank's own piece is read where it lies. So one message carries each element, as in the best reduce-scatter.
+    Every rank finishes the sum of a part of its own of the whole vector, and sends it to the ranks of every node that
+    own elements of it there. With as many ranks on every node, a rank only meets those that own the same slice.
+
+        node sums          each node: (0 + 1) of ranks 0 and 1, (2 + 3) of ranks 2 and 3
+        scatter            every rank: a part of (0 + 1) and of (2 + 3), added up
+        gather             every node: all parts of the whole sum
 
     Args:
         group: all ranks.
-        shares: who computes and who owns what.
-        dtype: of the flat vectors.
-    """
-
-    def __init__(self, group: Group, shares: Shares, *, dtype: npt.DTypeLike) -> None:
-        self._group = group
-        me, covers = group.rank, shares.covers
-        self.sums = [aligned_zeros(shares.size, dtype) for _ in range(shares.depths[me])]
-        self.words = np.zeros((shares.num_shards, shares.num_words))
-        self._word_counts = [len(share) * shares.num_words for share in shares.shards]
-        owned = shares.slices[me]
-        length = owned.stop - owned.start
-        pieces = {(me, index): self.sums[index][owned] for index in range(len(covers[me]))}
-        self._rounds = []
-        for index in range(max(map(len, covers))):
-            senders = [rank for rank, cover in enumerate(covers) if index < len(cover) and rank != me]
-            receive = _consecutive([length * (rank in senders) for rank in range(group.world_size)])
-            buffer = aligned_zeros(receive[-1].stop, dtype)
-            pieces.update({(rank, index): buffer[receive[rank]] for rank in senders})
-            self._rounds.append((self._sent(shares.slices, sends=index < len(covers[me])), buffer, receive))
-        self._parts = [pieces[rank, index] for rank, cover in enumerate(covers) for index in range(len(cover))]
-
-    def __call__(self) -> tuple[list[Vector], Words]:
-        """See Exchange."""
-        for index, (send, buffer, receive) in enumerate(self._rounds):
-            self._group.exchange(self.sums[min(index, len(self.sums) - 1)], send, buffer, receive)
-        self._group.allgather_into(self.words.reshape(-1), self._word_counts)
-        return self._parts, self.words
-
-    def _sent(self, slices: Sequence[slice], *, sends: bool) -> list[slice]:
-        me = self._group.rank
-        return [part if sends and rank != me else slice(part.start, part.start) for rank, part in enumerate(slices)]
-
-
-class SharedExchange:
-    """Lets the ranks of a node read each other's partial sums where they lie: nothing is sent.
-
-    An owner finishes its slice in its neighbours' vectors: nobody else touches those elements until the next commit.
-
-    Args:
+        node: the ranks of this node.
         memory: of the node.
-        group: all ranks, on that node.
-        shares: who computes and who owns what.
+        shares: who computes what.
         dtype: of the flat vectors.
+        loops: element-wise work.
     """
 
-    def __init__(self, memory: NodeMemory, group: Group, shares: Shares, *, dtype: npt.DTypeLike) -> None:
-        self._group = group
-        size, firsts = shares.size, [0, *itertools.accumulate(shares.depths)]
-        vectors = memory.zeros(firsts[-1] * size, dtype).reshape(-1, size)
-        by_rank = [list(vectors[first:stop]) for first, stop in itertools.pairwise(firsts)]
-        self.sums = by_rank[group.rank]
-        words = memory.zeros(shares.num_shards * shares.num_words, np.float64)
-        self.words: Words = words.view(np.float64).reshape(-1, shares.num_words)
-        self._all_words: Words = np.zeros_like(self.words)
-        owned = shares.slices[group.rank]
-        self._parts = [
-            by_rank[rank][index][owned] for rank, cover in enumerate(shares.covers) for index in range(len(cover))
+    def __init__(
+        self, group: Group, node: Group, memory: NodeMemory, shares: Shares, dtype: npt.DTypeLike, loops: Loops
+    ) -> None:
+        self._group, self._node, self._loops = group, node, loops
+        me, here = group.rank, shares.nodes[_node_of(shares, group.rank)]
+        vectors, self.sums = _node_vectors(memory, shares, here, me, dtype)
+        self.words = np.zeros((shares.shards[-1].stop, shares.num_words))
+        self._word_counts = [len(share) * shares.num_words for share in shares.shards]
+        slices, parts = _slices_and_parts(shares)
+        joins, covers = shares.joined(here)
+        self._within = pending_sum(vectors, joins, slices[me])
+        self._node_sums = aligned_zeros((len(covers), self._within.length), dtype)
+        self._work = _stack(self._within, dtype)
+        self._make_scatter(shares, slices, parts, dtype)
+        self._total = aligned_zeros((1, self._within.length), dtype)
+        self.grad = pending_sum(self._total, [0], slice(0, self._within.length))
+        self._gather = (
+            [(rank, self._part[0, piece]) for rank, piece in _overlaps(parts[me], slices, parts[me])],
+            [(rank, self._total[0, piece]) for rank, piece in _overlaps(slices[me], parts, slices[me])],
+        )
+
+    def _make_scatter(self, shares: Shares, slices: list[slice], parts: list[slice], dtype: npt.DTypeLike) -> None:
+        me = self._group.rank
+        covers = [shares.joined(ranks)[1] for ranks in shares.nodes]
+        length = parts[me].stop - parts[me].start
+        received = aligned_zeros((sum(map(len, covers)), length), dtype)
+        joins, _ = tree.joins(list(itertools.chain(*covers)), shares.tree_nodes)
+        self._across = pending_sum(received, joins, slice(0, length))
+        self._part = aligned_zeros((1, length), dtype)
+        self._part_work = _stack(self._across, dtype)
+        sends = [
+            (rank, row[piece]) for rank, piece in _overlaps(slices[me], parts, slices[me]) for row in self._node_sums
         ]
+        receives = []
+        for rank, piece in _overlaps(parts[me], slices, parts[me]):
+            node = _node_of(shares, rank)
+            first = sum(map(len, covers[:node]))
+            receives += [(rank, row[piece]) for row in received[first : first + len(covers[node])]]
+        self._scatter = sends, receives
 
-    def __call__(self) -> tuple[list[Vector], Words]:
+    def __call__(self) -> None:
         """See Exchange."""
-        self._group.barrier()
-        np.copyto(self._all_words, self.words)  # Every rank adds them up, so each needs a copy.
-        return self._parts, self._all_words
+        self._node.barrier()
+        within, across = self._within, self._across
+        self._loops.sum_rows(within.vectors, within.joins, within.offset, self._work, self._node_sums)
+        self._group.exchange(*self._scatter)
+        self._loops.sum_rows(across.vectors, across.joins, 0, self._part_work, self._part)
+        self._group.exchange(*self._gather)
+        self._group.allgather_into(self.words.reshape(-1), self._word_counts)
 
 
-def _consecutive(lengths: Sequence[int]) -> list[slice]:
-    """Slices of the given lengths, one after the other."""
-    stops = list(itertools.accumulate(lengths))
-    return [slice(stop - length, stop) for stop, length in zip(stops, lengths, strict=True)]
+def _node_vectors(
+    memory: NodeMemory, shares: Shares, ranks: range, me: int, dtype: npt.DTypeLike
+) -> tuple[Matrix, list[Vector]]:
+    """The vectors of a node, the covers of its ranks in the first rows; and those that rank `me` computes in."""
+    vectors = memory.zeros(sum(shares.depths[rank] for rank in ranks) * shares.size, dtype).reshape(-1, shares.size)
+    before = range(ranks.start, me)
+    first = sum(len(shares.covers[rank]) for rank in before)
+    first_extra = sum(len(shares.covers[rank]) for rank in ranks)
+    first_extra += sum(shares.depths[rank] - len(shares.covers[rank]) for rank in before)
+    cover = len(shares.covers[me])
+    extra = shares.depths[me] - cover
+    return vectors, [*vectors[first : first + cover], *vectors[first_extra : first_extra + extra]]
+
+
+def _slices_and_parts(shares: Shares) -> tuple[list[slice], list[slice]]:
+    """For every rank: what it owns on its node, and which part of the whole sum it finishes.
+
+    Parts are given out to the first rank of every node, then to the second, and so on: so that, with as many ranks on
+    every node, each rank's part lies in its own slice.
+    """
+    slices = [owned for ranks in shares.nodes for owned in owned_slices(shares.size, len(ranks))]
+    places = sorted((rank - ranks.start, rank) for ranks in shares.nodes for rank in ranks)
+    parts = [slice(0, 0)] * len(places)
+    for (_, rank), part in zip(places, owned_slices(shares.size, len(places)), strict=True):
+        parts[rank] = part
+    return slices, parts
+
+
+def _overlaps(mine: slice, theirs: Sequence[slice], origin: slice) -> list[tuple[int, slice]]:
+    """The elements that `mine` shares with each of `theirs`, counted from the start of `origin`; only where any."""
+    found = []
+    for rank, other in enumerate(theirs):
+        start, stop = max(mine.start, other.start), min(mine.stop, other.stop)
+        if start < stop:
+            found.append((rank, slice(start - origin.start, stop - origin.start)))
+    return found
+
+
+def _node_of(shares: Shares, rank: int) -> int:
+    return next(number for number, ranks in enumerate(shares.nodes) if rank in ranks)
+
+
+def _stack(pending: PendingSum, dtype: npt.DTypeLike) -> Matrix:
+    return aligned_zeros((pending.depth, STACK_COLUMNS), dtype)

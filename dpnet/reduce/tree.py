@@ -44,6 +44,11 @@ def nodes(num_leaves: int) -> frozenset[Node]:
     return frozenset(below((0, num_leaves)))
 
 
+def leaves(num_leaves: int) -> list[Node]:
+    """All leaves of the tree, from left to right."""
+    return [(leaf, leaf + 1) for leaf in range(num_leaves)]
+
+
 def append(stack: list[Node], node: Node, tree: frozenset[Node]) -> int:
     """Put the next node on a stack of adjacent nodes, and join the top two as long as their union is in the tree.
 
@@ -76,19 +81,12 @@ def deepest_stack(leaves: range, tree: frozenset[Node]) -> int:
     return deepest
 
 
-def additions(parts: Sequence[Node], tree: frozenset[Node]) -> list[tuple[int, int]]:
-    """The additions that finish a sum of which `parts`, adjacent nodes from left to right, are known.
+def joins(parts: Sequence[Node], tree: frozenset[Node]) -> tuple[list[int], list[Node]]:
+    """How to go on adding where `parts`, adjacent nodes from left to right, are known.
 
     Returns:
-        pairs (into, other) of positions in `parts`: parts[into] += parts[other], in this order. parts[0] ends as the
-        whole sum, if the parts make up the whole tree.
+        for every part, how often the top two sums of a stack are added once the part has been put on it; and the nodes
+        that are on the stack at the end, the whole tree if the parts make it up.
     """
     stack: list[Node] = []
-    positions: list[int] = []
-    pairs = []
-    for position, part in enumerate(parts):
-        positions.append(position)
-        for _ in range(append(stack, part, tree)):
-            other = positions.pop()
-            pairs.append((positions[-1], other))
-    return pairs
+    return [append(stack, part, tree) for part in parts], stack

@@ -64,6 +64,8 @@ def test_the_defaults_are_the_documented_ones():
             "seed": 0,
             "reproducible_shards": 0,
             "threads": 0,
+            "kernels": "auto",
+            "blas": "auto",
             "shared_memory": True,
         },
         "optimizer": {
@@ -171,6 +173,8 @@ BAD_VALUES = {
     "train.seed": AT_LEAST_0,
     "train.reproducible_shards": AT_LEAST_0,
     "train.threads": AT_LEAST_0,
+    "train.kernels": [*BAD_CHOICES, "cython"],
+    "train.blas": [*BAD_CHOICES, "openblas"],
     "train.shared_memory": BAD_BOOLEANS,
     "optimizer.name": BAD_CHOICES,
     "optimizer.learning_rate": POSITIVE,
@@ -311,7 +315,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         "7 errors in the configuration:\n"
         "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
         "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
-        "reproducible_shards, threads and shared_memory\n"
+        "reproducible_shards, threads, kernels, blas and shared_memory\n"
         "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
         "  unknown section modelx (job.toml line 8); did you mean model?\n"
         "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"

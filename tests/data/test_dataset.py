@@ -80,7 +80,7 @@ def test_a_spread_at_the_ends_of_float32(values):
 
 def test_pixels_are_scaled_in_the_type_of_the_network():
     raw = np.arange(250, dtype=np.uint8).reshape(125, 2)
-    assert Dataset(split_of(raw), standardized(raw), max_rows=1, dtype=np.float32)._centred.dtype == np.float32
+    assert Dataset(split_of(raw), standardized(raw), max_rows=1, dtype=np.float32)._offset.dtype == np.float32
 
 
 def test_a_mapped_file(tmp_path):

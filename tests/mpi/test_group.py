@@ -7,6 +7,7 @@ import pytest
 
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.connect import connect
+from dpnet.comm.mpi import _by_node
 from dpnet.errors import DataError, DpnetError
 
 pytestmark = pytest.mark.mpi
@@ -26,8 +27,8 @@ def slices(counts):
 
 def test_the_ranks_are_numbered():
     assert group.allgather(RANK) == list(range(SIZE))
-    assert 0 <= group.local_rank < group.local_world_size <= SIZE
-    assert sum(1 for host in group.allgather(group.host) if host == group.host) == group.local_world_size
+    assert 0 <= group.node.rank < group.node.world_size <= SIZE
+    assert sum(1 for host in group.allgather(group.host) if host == group.host) == group.node.world_size
 
 
 def test_broadcast_brings_the_object_of_rank_0():
@@ -55,21 +56,52 @@ def test_gather_into_fills_rank_0_only(dtype):
         assert whole.tolist() == [rank for rank, count in enumerate(counts) for _ in range(count)]
 
 
-def test_exchange_sends_each_rank_its_piece():
-    lengths = [rank + 1 for rank in range(SIZE)]  # Every rank sends rank r r + 1 elements.
-    send = np.concatenate([np.full(n, 10 * RANK + to, dtype=np.float32) for to, n in enumerate(lengths)])
-    received = np.zeros(SIZE * lengths[RANK], dtype=np.float32)
-    group.exchange(send, slices(lengths), received, slices([lengths[RANK]] * SIZE))
-    assert received.tolist() == [10 * rank + RANK for rank in range(SIZE) for _ in range(lengths[RANK])]
+def test_exchange_brings_each_vector_to_its_place():
+    # Every rank sends rank r r + 1 elements, then one more vector of two.
+    sends = [(to, np.full(to + 1, 10 * RANK + to, np.float32)) for to in range(SIZE)]
+    sends += [(to, np.full(2, -RANK, np.float32)) for to in range(SIZE)]
+    received = np.zeros((SIZE, RANK + 3), np.float32)
+    receives = [(source, received[source, : RANK + 1]) for source in range(SIZE)]
+    receives += [(source, received[source, RANK + 1 :]) for source in range(SIZE)]
+    group.exchange(sends, receives)
+    assert received.tolist() == [[10 * source + RANK] * (RANK + 1) + [-source] * 2 for source in range(SIZE)]
 
 
-def test_exchange_leaves_out_empty_pieces():
-    send = np.arange(SIZE, dtype=np.float64) + 100 * RANK
-    nothing_to_self = [slice(to, to + (to != RANK)) for to in range(SIZE)]
-    received = np.full(SIZE, -1.0)
-    places = [slice(source, source + (source != RANK)) for source in range(SIZE)]
-    group.exchange(send, nothing_to_self, received, places)
-    assert received.tolist() == [-1 if source == RANK else 100 * source + RANK for source in range(SIZE)]
+def test_exchange_needs_no_message_from_everybody():
+    ahead, behind = (RANK + 1) % SIZE, (RANK - 1) % SIZE
+    received = np.zeros(3)
+    group.exchange([(ahead, np.full(3, RANK, float))], [(behind, received)])
+    assert received.tolist() == [behind] * 3
+    group.exchange([], [])
+
+
+several_ranks = pytest.mark.skipif(SIZE == 1, reason="one rank needs no MPI")
+
+
+@several_ranks
+@pytest.mark.parametrize("ranks_per_node", [1, 2, 3])
+def test_a_user_may_pretend_that_ranks_are_on_several_nodes(ranks_per_node):
+    forced = _by_node(group._comm, ranks_per_node)
+    first = RANK // ranks_per_node * ranks_per_node
+    expected = list(range(first, min(first + ranks_per_node, SIZE)))
+    assert forced.rank == RANK
+    assert forced.node.allgather(RANK) == expected
+    assert forced.node.rank == RANK - first
+
+
+@several_ranks
+def test_ranks_of_a_node_follow_one_another(monkeypatch):
+    # As with one rank after the other on two hosts in turn.
+    class Alternating:
+        rank, size = RANK, SIZE
+        Split_type = staticmethod(lambda kind, key: group._comm.Split(RANK % 2, key))
+        Split, allgather = group._comm.Split, group._comm.allgather
+
+    ordered = _by_node(Alternating, None)
+    assert ordered.allgather(RANK) == [*range(0, SIZE, 2), *range(1, SIZE, 2)]
+    assert ordered.node.allgather(ordered.rank) == [
+        rank for rank, old in enumerate([*range(0, SIZE, 2), *range(1, SIZE, 2)]) if old % 2 == RANK % 2
+    ]
 
 
 def test_work_of_rank_0_is_shared():

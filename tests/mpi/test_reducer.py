@@ -1,16 +1,16 @@
-"""The reducer on every number of ranks: the same bits as the tree written out on one."""
-
-import functools
+"""The reducer on every number of ranks and of nodes: the same bits as the tree written out on one."""
 
 import numpy as np
 import pytest
 
 from dpnet.comm.connect import connect
-from dpnet.comm.shared import SharedMemory
+from dpnet.comm.local import LocalGroup
+from dpnet.comm.mpi import _by_node
+from dpnet.comm.shared import PrivateMemory, node_memory
+from dpnet.kernels import spec
+from dpnet.nn.layout import owned_slices
 from dpnet.reduce import tree
-from dpnet.reduce.exchange import MessageExchange, SharedExchange
 from dpnet.reduce.reducer import TreeReducer
-from dpnet.state import owned_slices
 
 pytestmark = pytest.mark.mpi
 
@@ -29,61 +29,61 @@ def written_out(terms, node):
     return written_out(terms, (node[0], middle)) + written_out(terms, (middle, node[1]))
 
 
-EXCHANGES = {
-    "messages": MessageExchange,
-    "shared": functools.partial(SharedExchange, SharedMemory(group)),
-}
+def on_nodes(kind):
+    """The whole group, the ranks of this node, and their memory."""
+    if kind == "one node" or group.world_size == 1:
+        return group, group.node, node_memory(group.node)
+    if kind == "a node for each rank":
+        return group, LocalGroup(), PrivateMemory()
+    forced = _by_node(group._comm, 2)  # 3 ranks: 2 and 1. 4 ranks: 2 and 2.
+    return forced, forced.node, node_memory(forced.node)
 
 
-@pytest.fixture(params=EXCHANGES)
-def exchange(request):
-    return EXCHANGES[request.param]
+@pytest.fixture(params=["one node", "two ranks on a node", "a node for each rank"])
+def nodes(request):
+    return on_nodes(request.param)
 
 
-def make_reducer(num_shards, exchange):
+def make_reducer(nodes, num_shards, *, size=SIZE, dtype=np.float32):
     return TreeReducer(
-        group,
-        num_shards=num_shards,
-        slices=owned_slices(SIZE, group.world_size),
-        dtype=np.float32,
-        views=lambda flat: flat,
-        num_words=2,
-        exchange=exchange,
+        *nodes, num_shards=num_shards, size=size, dtype=dtype, views=lambda flat: flat, num_words=2, loops=spec
     )
 
 
+def finished(pending):
+    """What the owner of a slice makes of it."""
+    total = np.empty((1, pending.length), pending.vectors.dtype)
+    work = np.empty((pending.depth, 1000), total.dtype)
+    spec.sum_rows(pending.vectors, pending.joins, pending.offset, work, total)
+    return total[0]
+
+
 @pytest.mark.parametrize("extra_shards", [0, 1, 2, 5, 8, 29])
-def test_every_owner_gets_the_sum_of_the_tree(extra_shards, exchange):
-    num_shards = group.world_size + extra_shards
-    reducer = make_reducer(num_shards, exchange)
+def test_every_owner_gets_the_sum_of_the_tree(extra_shards, nodes):
+    whole, node, _ = nodes
+    num_shards = whole.world_size + extra_shards
+    reducer = make_reducer(nodes, num_shards)
     for step in range(3):  # Buffers are used again.
         for shard in reducer.shards:
             reducer.gradient[:] = shard_gradient(shard, step)
             reducer.add(shard, (0.1 * shard, 1))
-        grad, words = reducer.reduce()
+        words = reducer.reduce()
         expected = written_out([shard_gradient(shard, step) for shard in range(num_shards)], (0, num_shards))
-        owned = owned_slices(SIZE, group.world_size)[group.rank]
-        assert grad.tobytes() == expected[owned].tobytes()
+        owned = owned_slices(SIZE, node.world_size)[node.rank]
+        assert finished(reducer.grad).tobytes() == expected[owned].tobytes()
         assert words[0] == written_out([0.1 * np.float64(shard) for shard in range(num_shards)], (0, num_shards))
         assert words[1] == num_shards
-        group.barrier()  # As a commit does: only then others may write to their sums again.
+        node.barrier()  # As a commit does: only then others may write to their sums again.
 
 
-def test_a_vector_shorter_than_the_ranks_leaves_some_without_a_slice(exchange):
-    slices = owned_slices(1024, group.world_size)
-    reducer = TreeReducer(
-        group,
-        num_shards=group.world_size,
-        slices=slices,
-        dtype=np.float64,
-        views=lambda flat: flat,
-        num_words=1,
-        exchange=exchange,
-    )
+def test_a_vector_shorter_than_the_ranks_leaves_some_without_a_slice(nodes):
+    whole, node, _ = nodes
+    reducer = make_reducer(nodes, whole.world_size, size=1024, dtype=np.float64)
     reducer.gradient[:] = 1.0
-    reducer.add(group.rank, (1.0,))
-    grad, words = reducer.reduce()
-    mine = slices[group.rank]
+    reducer.add(whole.rank, (1.0, 0.0))
+    words = reducer.reduce()
+    mine = owned_slices(1024, node.world_size)[node.rank]
+    grad = finished(reducer.grad)
     assert len(grad) == mine.stop - mine.start
-    assert (grad == group.world_size).all()
-    assert words.tolist() == [group.world_size]
+    assert (grad == whole.world_size).all()
+    assert words == [whole.world_size, 0]

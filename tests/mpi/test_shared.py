@@ -11,15 +11,10 @@ from dpnet.comm import shared
 from dpnet.comm.connect import connect
 from dpnet.comm.shared import SharedMemory
 from dpnet.errors import SharedMemoryError
-from dpnet.nn.layout import Layout
-from dpnet.optim.optimizers import make_optimizer
-from dpnet.state import PrivateState, SharedState
-from dpnet.update import SliceUpdate
 
 pytestmark = pytest.mark.mpi
 
 group = connect()
-LAYOUT = Layout((30, 70, 50, 7))
 
 
 @pytest.fixture
@@ -68,37 +63,3 @@ def test_a_rank_that_cannot_map_it_is_named_on_every_rank(folder, monkeypatch):
         monkeypatch.setattr(shared.mmap, "mmap", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "refused")))
     with pytest.raises(SharedMemoryError, match="cannot map .*: refused" + (f".*rank {last}," if last else "")):
         SharedMemory(group, folder).zeros(1, np.float32)
-
-
-def test_several_nodes_share_nothing(monkeypatch):
-    monkeypatch.setattr(group, "local_world_size", group.world_size - 1 if group.rank else group.world_size)
-    if group.world_size > 1:
-        with pytest.raises(SharedMemoryError, match="on several nodes"):
-            SharedMemory(group)
-
-
-def numbers(step):
-    flat = np.zeros(LAYOUT.size, np.float32)
-    generator = np.random.default_rng(step)
-    for target in LAYOUT.named(flat).values():
-        target[...] = generator.standard_normal(target.shape)
-    return flat
-
-
-def trained(state, optimizer):
-    state.load(numbers(0), {slot: numbers(100) ** 2 for slot in optimizer.slots})
-    update = SliceUpdate(group, LAYOUT, state, optimizer, weight_decay=0.1, decay_biases=False, clip_norm=0.5)
-    for step in range(1, 5):
-        update.apply(numbers(step)[state.slices[group.rank]], step=step, learning_rate=0.05)
-        state.commit()
-    slots = state.gather_slots()
-    return state.params.tobytes(), None if slots is None else {name: array.tobytes() for name, array in slots.items()}
-
-
-def test_the_shared_state_has_the_bits_of_the_private_one(folder):
-    make = {"momentum": 0.9, "nesterov": False, "betas": (0.9, 0.99), "eps": 1e-8, "dtype": np.float32}
-    optimizer = make_optimizer("adamw", **make)
-    private = trained(PrivateState(group, LAYOUT, optimizer.slots, np.float32), optimizer)
-    common = trained(SharedState(SharedMemory(group, folder), group, LAYOUT, optimizer.slots, np.float32), optimizer)
-    assert common == private
-    assert (common[1] is None) == (group.rank != 0)

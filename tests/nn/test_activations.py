@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from dpnet.kernels import spec
 from dpnet.nn.activations import ACTIVATIONS
 
 ORACLE = {
@@ -22,9 +23,11 @@ def run(name, z, dtype=np.float64):
     """f(z), and f'(z) as what backward makes of ones."""
     a = np.array([z], dtype=dtype)
     da = np.ones_like(a)
-    activation = ACTIVATIONS[name](3, a.shape[1], dtype)
-    activation.forward(a)
-    activation.backward(a, da)
+    activation = ACTIVATIONS[name](3, a.shape[1], dtype, spec)
+    dbias = np.full(a.shape[1], np.nan, dtype)
+    activation.forward(a, np.zeros_like(dbias))
+    activation.backward(a, da, dbias)
+    np.testing.assert_array_equal(dbias, da[0])
     return a[0], da[0]
 
 
@@ -86,11 +89,12 @@ def test_smallest_subnormal_is_on_its_side_of_the_kink(name, dtype):
 
 @each
 def test_works_on_fewer_rows_and_on_none(name):
-    activation = ACTIVATIONS[name](5, 2, np.float64)
+    activation = ACTIVATIONS[name](5, 2, np.float64, spec)
     for rows in (0, 1, 5):
         a, da = np.full((rows, 2), 0.5), np.full((rows, 2), 3.0)
-        activation.forward(a)
-        activation.backward(a, da)
+        activation.forward(a, np.zeros(2))
+        activation.backward(a, da, dbias := np.full(2, np.nan))
+        np.testing.assert_allclose(dbias, da.sum(axis=0), rtol=1e-15)
         expected_a, expected_slope = run(name, [0.5, 0.5])
         assert a.tobytes() == np.tile(expected_a, (rows, 1)).tobytes()
         np.testing.assert_allclose(da, np.tile(3 * expected_slope, (rows, 1)), rtol=1e-15)

@@ -2,16 +2,23 @@
 
 import numpy as np
 
-from dpnet.nn.layers import Linear
+from dpnet.blas import NumpyProducts
+from dpnet.kernels import spec
+from dpnet.nn.activations import Identity
+from dpnet.nn.layers import Layer
 
 
 def numbers(*shape):
     return np.random.default_rng(sum(shape)).standard_normal(shape)
 
 
+def linear(max_rows, num_inputs, num_outputs, dtype):
+    return Layer(max_rows, num_inputs, num_outputs, Identity, dtype, NumpyProducts(), spec)
+
+
 def test_forward_is_the_written_out_sum():
     x, weight, bias = numbers(4, 3), numbers(2, 3), numbers(2)
-    y = Linear(4, 3, 2, np.float64).forward(x, weight, bias)
+    y = linear(4, 3, 2, np.float64).forward(x, weight, bias)
     for n in range(4):
         for o in range(2):
             assert np.isclose(y[n, o], sum(x[n, i] * weight[o, i] for i in range(3)) + bias[o], rtol=1e-14)
@@ -20,7 +27,7 @@ def test_forward_is_the_written_out_sum():
 def test_backward_is_the_written_out_sum_and_overwrites():
     x, weight, dy = numbers(4, 3), numbers(2, 3), numbers(4, 2)
     dweight, dbias = np.full((2, 3), np.nan), np.full(2, np.nan)
-    layer = Linear(6, 3, 2, np.float64)
+    layer = linear(6, 3, 2, np.float64)
     layer.forward(x, weight, np.zeros(2))
     dx = layer.backward(dy, weight, dweight, dbias)
     for o in range(2):
@@ -33,13 +40,13 @@ def test_backward_is_the_written_out_sum_and_overwrites():
 
 
 def test_dx_is_not_made_unless_needed():
-    layer = Linear(4, 3, 2, np.float64)
+    layer = linear(4, 3, 2, np.float64)
     layer.forward(numbers(4, 3), numbers(2, 3), np.zeros(2))
     assert layer.backward(numbers(4, 2), numbers(2, 3), np.empty((2, 3)), np.empty(2), need_dx=False) is None
 
 
 def test_output_lies_in_one_aligned_buffer():
-    layer = Linear(4, 3, 2, np.float32)
+    layer = linear(4, 3, 2, np.float32)
     weight, bias = np.ones((2, 3), np.float32), np.ones(2, np.float32)
     first = layer.forward(np.ones((4, 3), np.float32), weight, bias)
     second = layer.forward(np.ones((2, 3), np.float32), weight, bias)

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpnet.kernels import spec
+from dpnet.kernels.sums import pending_sum
 from dpnet.plan import bounds
 from dpnet.reduce import tree
 
@@ -40,10 +42,12 @@ def test_the_sum_has_the_same_bits_for_every_world_size(num_leaves, data):
     parts = [
         node for rank in range(world_size) for node in tree.cover(range(*bounds(num_leaves, rank, world_size)), nodes)
     ]
-    sums = [oracle(terms, node).copy() for node in parts]
-    for into, other in tree.additions(parts, nodes):
-        sums[into] += sums[other]
-    assert sums[0].tobytes() == oracle(terms, (0, num_leaves)).tobytes()
+    joins, left = tree.joins(parts, nodes)
+    assert left == [(0, num_leaves)]
+    pending = pending_sum(np.array([oracle(terms, node) for node in parts]), joins, slice(0, 5))
+    total = np.empty((1, 5), np.float32)
+    spec.sum_rows(pending.vectors, pending.joins, 0, np.empty((pending.depth, 2), np.float32), total)
+    assert total[0].tobytes() == oracle(terms, (0, num_leaves)).tobytes()
 
 
 @given(st.integers(1, 200))

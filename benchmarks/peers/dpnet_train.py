@@ -1,0 +1,68 @@
+"""dpnet: the steps of `dpnet train`, on several ranks under mpirun, or on one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.workloads import (
+    LEARNING_RATE,
+    MOMENTUM,
+    WEIGHT_DECAY,
+    WORKLOADS,
+    peer_arguments,
+    random_data,
+    time_steps,
+)
+from dpnet.assembly import Parts, build_parts, rehearse
+from dpnet.comm.connect import connect
+from dpnet.comm.group import Group
+from dpnet.config.file import from_dict
+from dpnet.data.scaling import Scaling
+from dpnet.data.sources import DataSource, Split
+from dpnet.engine import Engine, choose_engine
+
+RULES = {
+    "sgd": {"name": "sgd", "momentum": MOMENTUM, "learning_rate": LEARNING_RATE},
+    "adamw": {"name": "adamw", "weight_decay": WEIGHT_DECAY, "learning_rate": LEARNING_RATE},
+}
+
+
+def build(workload: str, optimizer: str, batch: int, group: Group, **train: object) -> tuple[Parts, Engine]:
+    """A training of a workload; `train` are settings of that section."""
+    sizes = WORKLOADS[workload].sizes
+    inputs, labels = random_data(WORKLOADS[workload])
+    source = DataSource("random", Split(inputs, labels, "random", "random"), None)
+    job = from_dict(
+        {
+            "model": {"hidden_layers": list(sizes[1:-1])},
+            "train": {"global_batch_size": batch, "steps": 10**9, **train},
+            "optimizer": RULES[optimizer],
+        },
+        where="benchmark",
+    )
+    engine = choose_engine(job.train, group)
+    rehearse(job, source, group, engine)
+    return build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, engine), engine
+
+
+def stepper(parts: Parts) -> Callable[[], object]:
+    """Takes one step after the other."""
+    numbers = itertools.count()
+    return lambda: parts.trainer.step(next(numbers))
+
+
+def main() -> None:
+    options = peer_arguments(__doc__)
+    group = connect()
+    settings = {"threads": options.threads, "reproducible_shards": options.shards}
+    parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
+    seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
+    if group.rank == 0:
+        print(options.batch / seconds)
+
+
+if __name__ == "__main__":
+    main()

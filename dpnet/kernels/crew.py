@@ -1,0 +1,57 @@
+"""The threads of a rank for work outside of matrix products: loops that run without Python's lock, side by side."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+Work = Callable[[int, int, int], None]
+"""Does the parts `first` to `stop` of some work, as member number `member` of the crew: (member, first, stop)."""
+
+
+class Crew:
+    """A number of threads, of which the caller's is one.
+
+    Args:
+        size: number of threads, at least 1.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._orders: list[queue.SimpleQueue[tuple[Work, int, int]]] = [queue.SimpleQueue() for _ in range(size - 1)]
+        self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        for member, orders in enumerate(self._orders, 1):
+            threading.Thread(target=self._serve, args=(member, orders), daemon=True).start()
+
+    def run(self, work: Work, parts: int, *, least: int) -> None:
+        """Do `parts` parts of some work.
+
+        Args:
+            work: does some of them. It must not need Python's lock for long, or nothing is gained.
+            parts: how many there are.
+            least: fewest that are worth a thread: waking one takes some 20 microseconds.
+        """
+        helpers = min(self.size, max(1, parts // least)) - 1
+        if helpers == 0:
+            work(0, 0, parts)
+            return
+        shares = [parts * member // (helpers + 1) for member in range(helpers + 2)]
+        for member in range(1, helpers + 1):
+            self._orders[member - 1].put((work, shares[member], shares[member + 1]))
+        try:
+            work(0, 0, shares[1])
+        finally:
+            failed = [error for error in [self._done.get() for _ in range(helpers)] if error is not None]
+        if failed:
+            raise failed[0]
+
+    def _serve(self, member: int, orders: queue.SimpleQueue[tuple[Work, int, int]]) -> None:
+        while True:
+            work, first, stop = orders.get()
+            try:
+                work(member, first, stop)
+            except BaseException as error:
+                self._done.put(error)
+            else:
+                self._done.put(None)

@@ -1,0 +1,146 @@
+"""The element-wise work of a step as plain loops, which numba compiles: one pass where numpy needs several.
+
+`spec` says what each function does; bits are the same. For that no sum may be done in another order, and no product and
+sum may be contracted into one rounding: numba does neither unless told to. Inner loops count from 0 over views: of an
+index that could be negative numba looks at the sign, and then no loop works on several elements at a time.
+
+What is compiled is kept in a folder beside this file, or in the user's cache where that cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+Array = Any
+"""Every function is compiled for the dtypes that it is called with."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def loop(function: F) -> F:
+    """Compile `function`. It runs without Python's lock, and 1 / 0 is what numpy makes of it."""
+    try:
+        return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    except RuntimeError:  # There is nowhere to keep it.
+        return cast(F, njit(nogil=True, error_model="numpy")(function))
+
+
+@loop
+def gather(raw: Array, ids: Array, offset: Array, factor: Array, taken: Array, centred: Array, x: Array) -> None:
+    """See spec.gather; nothing is left in the scratch."""
+    for row in range(len(ids)):
+        source = ids[row]
+        for column in range(x.shape[1]):
+            value = offset.dtype.type(raw[source, column])
+            x[row, column] = (value - offset[column]) * factor[column]
+
+
+@loop
+def add_bias(z: Array, bias: Array) -> None:
+    """See spec.add_bias."""
+    for row in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            z[row, column] += bias[column]
+
+
+@loop
+def add_bias_relu(z: Array, bias: Array) -> None:
+    """See spec.add_bias_relu."""
+    zero = z.dtype.type(0)
+    for row in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            value = z[row, column] + bias[column]
+            z[row, column] = zero if value <= zero else value
+
+
+@loop
+def column_sums(dy: Array, dbias: Array) -> None:
+    """See spec.column_sums."""
+    dbias[:] = dy.dtype.type(0)
+    for row in range(len(dy)):
+        for column in range(dy.shape[1]):
+            dbias[column] += dy[row, column]
+
+
+@loop
+def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> None:
+    """See spec.relu_backward; nothing is left in the scratch."""
+    zero, one = da.dtype.type(0), da.dtype.type(1)
+    dbias[:] = zero
+    for row in range(a.shape[0]):
+        for column in range(a.shape[1]):
+            value = da[row, column] * (one if a[row, column] > zero else zero)
+            da[row, column] = value
+            dbias[column] += value
+
+
+@loop
+def softmax_shift(logits: Array, labels: Array, row_start: Array, index: Array, row: Array, at_label: Array) -> int:
+    """See spec.softmax_shift; nothing is left in `index`."""
+    rows, classes = logits.shape
+    for label in labels:
+        if label < 0 or label >= classes:
+            return -1
+    hits = 0
+    for number in range(rows):
+        best, largest = 0, logits[number, 0]
+        for column in range(1, classes):
+            value = logits[number, column]
+            if value > largest or (value != value and largest == largest):
+                best, largest = column, value
+        hits += best == labels[number]
+        for column in range(classes):
+            logits[number, column] -= largest
+        at_label[number] = logits[number, labels[number]]
+    return hits
+
+
+@loop
+def softmax_gradient(p: Array, labels: Array, index: Array, row: Array, at_label: Array, scale: float) -> None:
+    """See spec.softmax_gradient; reads nothing of `index`."""
+    one, factor = p.dtype.type(1), p.dtype.type(scale)
+    for number in range(p.shape[0]):
+        total = row[number, 0]
+        for column in range(p.shape[1]):
+            p[number, column] /= total
+        p[number, labels[number]] -= one
+        for column in range(p.shape[1]):
+            p[number, column] *= factor
+
+
+@loop
+def sum_block(vectors: Array, joins: Array, start: int, stop: int, work: Array) -> None:
+    """See spec.sum_block."""
+    depth = 0
+    for number in range(len(joins)):
+        vector = vectors[number, start:stop]
+        if joins[number] == 0:
+            top = work[depth]
+            for i in range(len(vector)):
+                top[i] = vector[i]
+            depth += 1
+        else:
+            top = work[depth - 1]
+            for i in range(len(vector)):
+                top[i] += vector[i]
+            for _ in range(joins[number] - 1):
+                depth -= 1
+                top, other = work[depth - 1], work[depth]
+                for i in range(len(vector)):
+                    top[i] += other[i]
+
+
+@loop
+def sum_rows(vectors: Array, joins: Array, offset: int, work: Array, out: Array) -> None:
+    """See spec.sum_rows."""
+    rows, length = out.shape
+    width = work.shape[1]
+    for start in range(0, length, width):
+        stop = min(start + width, length)
+        sum_block(vectors, joins, offset + start, offset + stop, work)
+        for row in range(rows):
+            target, source = out[row, start:stop], work[row]
+            for i in range(len(target)):
+                target[i] = source[i]

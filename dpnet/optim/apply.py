@@ -1,0 +1,165 @@
+"""Applies an update rule to a slice of the parameters, together with the sum of the gradients before it.
+
+Either in numpy, block by block, as `optimizers` has the rules; or by one compiled loop, on several threads where the
+slice is long. The bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.arrays import Vector, aligned_zeros
+from dpnet.kernels import spec
+from dpnet.kernels.choose import Kernels
+from dpnet.kernels.crew import Crew
+from dpnet.kernels.sums import PendingSum
+from dpnet.optim.optimizers import Optimizer
+
+Segment = tuple[int, int, float]
+"""(first element, one past the last, weight decay)"""
+
+BLOCKS_PER_THREAD = 24
+"""Fewest blocks of a compiled rule, of 4096 elements each, that are worth a thread: about 0.2 ms of work."""
+
+
+class Apply(Protocol):
+    """Applies the optimizer to a slice."""
+
+    def __call__(
+        self,
+        grad: PendingSum,
+        params: Vector,
+        slots: Sequence[Vector],
+        out: Vector,
+        out_slots: Sequence[Vector],
+        *,
+        scale: float,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        """Make one step.
+
+        Args:
+            grad: the gradient, n elements.
+            params: (n,) parameters.
+            slots: (n,) optimizer vectors.
+            out: (n,) new parameters; the memory of the old, or none of it.
+            out_slots: likewise.
+            scale: factor on the gradient.
+            learning_rate: of this step.
+            step: number of this step, from 1.
+        """
+
+
+def make_apply(
+    optimizer: Optimizer,
+    segments: Sequence[Segment],
+    grad: PendingSum,
+    dtype: npt.DTypeLike,
+    kernels: Kernels,
+    crew: Crew,
+) -> Apply:
+    """What applies `optimizer` to a slice that is made of `segments`, with gradients of the shape of `grad`."""
+    rule = kernels.rules.get(optimizer.rule)
+    if rule is None:
+        return NumpyApply(optimizer, segments, grad, dtype)
+    return LoopApply(optimizer, rule, segments, grad, dtype, crew)
+
+
+class NumpyApply:
+    """See make_apply."""
+
+    def __init__(
+        self, optimizer: Optimizer, segments: Sequence[Segment], grad: PendingSum, dtype: npt.DTypeLike
+    ) -> None:
+        self._optimizer = optimizer
+        self._blocks = cut(segments, spec.BLOCK)
+        self._work = aligned_zeros((grad.depth, spec.BLOCK), dtype)
+
+    def __call__(
+        self,
+        grad: PendingSum,
+        params: Vector,
+        slots: Sequence[Vector],
+        out: Vector,
+        out_slots: Sequence[Vector],
+        *,
+        scale: float,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        """See Apply."""
+        for start, stop, decay in self._blocks:
+            block = slice(start, stop)
+            spec.sum_block(grad.vectors, grad.joins, grad.offset + start, grad.offset + stop, self._work)
+            summed = self._work[0, : stop - start]
+            if scale != 1:
+                summed *= scale
+            self._optimizer.update(
+                params[block],
+                summed,
+                [slot[block] for slot in slots],
+                learning_rate=learning_rate,
+                weight_decay=decay,
+                step=step,
+                out=out[block],
+                out_slots=[slot[block] for slot in out_slots],
+            )
+
+
+class LoopApply:
+    """See make_apply."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        rule: Callable[..., None],
+        segments: Sequence[Segment],
+        grad: PendingSum,
+        dtype: npt.DTypeLike,
+        crew: Crew,
+    ) -> None:
+        from dpnet.kernels.rules import BLOCK  # Not above: this imports numba.
+
+        self._optimizer, self._rule, self._crew = optimizer, rule, crew
+        blocks = cut(segments, BLOCK)
+        self._blocks = np.array([block[:2] for block in blocks], np.int64).reshape(-1, 2)
+        self._decays = np.array([block[2] for block in blocks], np.float64)
+        self._work = [aligned_zeros((grad.depth, BLOCK), dtype) for _ in range(crew.size)]
+
+    def __call__(
+        self,
+        grad: PendingSum,
+        params: Vector,
+        slots: Sequence[Vector],
+        out: Vector,
+        out_slots: Sequence[Vector],
+        *,
+        scale: float,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        """See Apply."""
+        numbers = self._optimizer.numbers(learning_rate, step)
+        in_place = out is params
+
+        def work(member: int, first: int, stop: int) -> None:
+            self._rule(
+                grad.vectors, grad.joins, grad.offset, self._blocks, self._decays, first, stop, self._work[member],
+                params, *slots, out, *out_slots, in_place, scale, *numbers,
+            )  # fmt: skip
+
+        self._crew.run(work, len(self._blocks), least=BLOCKS_PER_THREAD)
+
+
+def cut(segments: Sequence[Segment], length: int) -> list[Segment]:
+    """Cut segments into blocks of at most `length` elements."""
+    return [
+        (start, min(start + length, stop), decay)
+        for first, stop, decay in segments
+        for start in range(first, stop, length)
+    ]
