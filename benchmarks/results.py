@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -14,19 +15,18 @@ from typing import Any
 import numpy as np
 
 import dpnet
-from dpnet.comm.environment import available_cores
 
 FOLDER = Path(__file__).parent / "results"
 
 
 def machine() -> str:
-    """The processor and the cores that may be used."""
+    """The processor, and how many cores the machine has."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
-    return f"{model}, {available_cores()} cores"
+    return f"{model}, {os.cpu_count()} cores"
 
 
 def commit() -> str:

@@ -49,18 +49,18 @@ def bare_products(workload: str, rows: int, products: Products) -> Callable[[], 
         return array
 
     layers = [
-        (random(rows, i), random(o, i), random(o, i), random(rows, o), random(rows, i))
+        (random(rows, i), random(i, o), random(i, o), random(rows, o), random(rows, i))
         for i, o in itertools.pairwise(sizes)
     ]
 
     def run() -> None:
         for x, weight, _, y, _ in layers:
-            products(x, weight, y, transpose_b=True)
+            products(x, weight, y)
         for index in reversed(range(len(layers))):
             x, weight, dweight, dy, dx = layers[index]
-            products(dy, x, dweight, transpose_a=True)
+            products(x, dy, dweight, transpose_a=True)
             if index > 0:
-                products(dy, weight, dx)
+                products(dy, weight, dx, transpose_b=True)
 
     return run
 

@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from mpirun import mpirun, run_command
+from mpirun import mpirun, run_command, run_ranks
 from readme import block
 from safetensors.numpy import load_file
+
+from dpnet import blas
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
@@ -23,18 +25,18 @@ REPRODUCIBLE = [
 SAME = ("digest", "eval_loss", "eval_accuracy", "steps", "status")
 
 
-def dpnet(num_ranks, *arguments, timeout_s=120):
+def dpnet(num_ranks, *arguments, timeout_s=120, env=None):
     """Run a command on several ranks; returns what they print."""
     command = [*mpirun(num_ranks), sys.executable, "-m", "dpnet", *map(str, arguments)]
-    code, text = run_command(command, timeout_s=timeout_s)
+    code, text = run_command(command, timeout_s=timeout_s, env=env)
     assert code == 0, text
     return text
 
 
-def train(num_ranks, output, settings, *rest, timeout_s=120):
+def train(num_ranks, output, settings, *rest, timeout_s=120, env=None):
     """Train on several ranks; returns the summary."""
     options = [word for setting in settings for word in ("--set", setting)]
-    dpnet(num_ranks, "train", "--output", output, *options, *rest, timeout_s=timeout_s)
+    dpnet(num_ranks, "train", "--output", output, *options, *rest, timeout_s=timeout_s, env=env)
     return json.loads((output / "summary.json").read_text())
 
 
@@ -147,14 +149,82 @@ def test_the_real_mnist_is_learnt_by_the_job_of_the_readme(tmp_path, mnist):
 
 
 @pytest.mark.parametrize("shards", [0, 7])
-def test_shared_memory_changes_no_bit(tmp_path, shards):
+def test_shared_memory_and_kernels_change_no_bit(tmp_path, shards):
     settings = [f"train.reproducible_shards={shards}", "train.epochs=2", "optimizer.clip_norm=0.5"]
-    shared = train(3, tmp_path / "shared", settings)
-    private = train(3, tmp_path / "private", [*settings, "train.shared_memory=false"])
-    assert [private[key] for key in SAME] == [shared[key] for key in SAME]
+    ways = {"as it is": [], "private": ["train.shared_memory=false"], "numpy": ["train.kernels=numpy"]}
+    seen = [train(3, tmp_path / name, [*settings, *more]) for name, more in ways.items()]
+    assert [[one[key] for key in SAME] for one in seen] == [[seen[0][key] for key in SAME]] * 3
+
+
+@pytest.mark.parametrize(("num_ranks", "ranks_per_node"), [(4, 2), (3, 2), (4, 3), (5, 2)])
+def test_several_nodes_have_the_same_bits_as_one(reproducible, tmp_path, num_ranks, ranks_per_node):
+    # Ranks of one machine that are told to be nodes of so many.
+    expected, one_rank = reproducible
+    seen = train(num_ranks, tmp_path, REPRODUCIBLE, env={"DPNET_RANKS_PER_NODE": str(ranks_per_node)})
+    assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+    assert curve(tmp_path) == curve(one_rank)
+
+
+def test_a_training_goes_on_on_several_nodes(reproducible, tmp_path):
+    expected, one_rank = reproducible
+    environ = {"DPNET_RANKS_PER_NODE": "2"}
+    seen = train(4, tmp_path, REPRODUCIBLE, "--resume", one_rank / "checkpoints/step-00000030", env=environ)
+    assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+
+
+def test_mkl_has_the_same_bits_on_any_number_of_ranks(tmp_path):
+    if blas._find_mkl() is None:
+        pytest.skip("MKL is not installed; pip install 'dpnet[mkl]'")
+    settings = [*REPRODUCIBLE, "train.blas=mkl"]
+    digests = {train(num_ranks, tmp_path / str(num_ranks), settings)["digest"] for num_ranks in (1, 3)}
+    assert len(digests) == 1
+    manifest = json.loads((tmp_path / "1/checkpoints/latest/manifest.json").read_text())
+    assert manifest["numerics"]["products"] == "mkl"
 
 
 def test_it_is_told_where_the_parameters_lie(tmp_path):
-    assert "memory one copy of the parameters for all ranks" in dpnet(2, "train", "--output", tmp_path / "a")
-    off = dpnet(2, "train", "--output", tmp_path / "b", "--set", "train.shared_memory=false")
-    assert "memory a copy of the parameters for each rank: train.shared_memory is off" in off
+    assert "memory one copy of the parameters for all ranks\n" in dpnet(2, "train", "--output", tmp_path / "a")
+    nodes = dpnet(3, "train", "--output", tmp_path / "b", env={"DPNET_RANKS_PER_NODE": "2"})
+    assert "memory one copy of the parameters for all ranks of a node\n" in nodes
+    private = dpnet(2, "train", "--output", tmp_path / "c", "--set", "train.shared_memory=false")
+    assert "memory a copy of the parameters for each rank: train.shared_memory is off\n" in private
+
+
+def test_memory_of_a_node_does_not_grow_with_its_ranks(tmp_path):
+    # 4.2 million parameters: 16 MiB a vector, three of them for AdamW. Each rank adds one gradient and some rows.
+    script = tmp_path / "memory.py"
+    script.write_text(MEMORY)
+    pss = {n: float(run_ranks(n, [str(script)], timeout_s=100).ranks[0].split()[-1]) for n in (1, 2, 4)}
+    vector = 2048 * 2048 * 4 / 2**20
+    for ranks in (2, 4):
+        growth = (pss[ranks] - pss[1]) / (ranks - 1)
+        assert vector < growth < 1.3 * vector, pss
+
+
+MEMORY = """
+import re
+import numpy as np
+from dpnet.assembly import build_parts, rehearse
+from dpnet.comm.connect import connect
+from dpnet.config.file import from_dict
+from dpnet.data.scaling import Scaling
+from dpnet.data.sources import DataSource, Split
+from dpnet.engine import choose_engine
+
+def pss_mib():
+    return int(re.search(r"^Pss: *([0-9]+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024
+
+group = connect()
+source = DataSource("random", Split(np.ones((64, 2048), np.float32), np.arange(64) % 4, "x", "y"), None)
+job = from_dict({"model": {"hidden_layers": [2048]}, "train": {"global_batch_size": 8, "steps": 100}}, where="test")
+engine = choose_engine(job.train, group)
+rehearse(job, source, group, engine)  # What a compiler takes is not the training's.
+before = sum(group.allgather(pss_mib()))
+parts = build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, engine)
+for step in range(3):
+    parts.trainer.step(step)
+group.barrier()
+after = sum(group.allgather(pss_mib()))
+if group.rank == 0: print(after - before)
+group.barrier()
+"""

@@ -77,6 +77,7 @@ def test_variables_are_set_before_numpy_is_imported(monkeypatch):
 
 def test_variables_of_the_user_are_left_alone(monkeypatch):
     monkeypatch.setenv("MKL_NUM_THREADS", "5")
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
     before = dict(os.environ)
     preset_threads()
     assert dict(os.environ) == before

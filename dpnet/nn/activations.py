@@ -1,6 +1,6 @@
 """Activations: what bends the network, and what backpropagation needs of their calculus.
 
-A hidden layer computes `z = x W^T + b` and `a = f(z)`, f on each element. The derivative f'(z) says how much a moves
+A hidden layer computes `z = x W + b` and `a = f(z)`, f on each element. The derivative f'(z) says how much a moves
 for a small move of z. By the chain rule a small dz changes the loss by `(d loss / d a) * f'(z) * dz`, so
 
     d loss / d z  =  d loss / d a  *  f'(z)          each unit on its own

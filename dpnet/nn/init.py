@@ -71,9 +71,9 @@ def initialize(layout: Layout, activation: str, seed: int, params: Vector) -> No
     """
     params[:] = 0
     for layer, (weight, _) in enumerate(layout.views(params)):
-        fan_out, fan_in = weight.shape
+        fan_in, fan_out = weight.shape
         limit = math.sqrt(3 * VARIANCES[activation](fan_in, fan_out))
-        weight[...] = limit * (2 * _uniform(weight.size, seed, layer) - 1).reshape(weight.shape)
+        weight.T[...] = limit * (2 * _uniform(weight.size, seed, layer) - 1).reshape(fan_out, fan_in)
 
 
 def _uniform(count: int, seed: int, layer: int) -> npt.NDArray[np.float64]:

@@ -16,7 +16,7 @@ from dpnet.nn.activations import Activation
 
 
 class Layer:
-    """a = f(z), z = x W^T + b, for a batch of rows.
+    """a = f(z), z = x W + b, for a batch of rows.
 
     It owns its output and the gradient of its input, no parameters: those are handed in at each call, because they live
     in memory that others share and swap.
@@ -61,14 +61,14 @@ class Layer:
 
         Args:
             x: (rows, num_inputs), at most max_rows rows. Backward reads it again: leave it as it is until then.
-            weight: (num_outputs, num_inputs).
+            weight: (num_inputs, num_outputs).
             bias: (num_outputs,).
         """
         assert len(x) <= len(self._max_a), (len(x), len(self._max_a))
         if len(x) != len(self.a):
             self._cut(len(x))
         self._x = x
-        self._products(x, weight, self.a, transpose_b=True)
+        self._products(x, weight, self.a)
         self.activation.forward(self.a, bias)
         return self.a
 
@@ -77,20 +77,20 @@ class Layer:
     ) -> Matrix | None:
         """The gradient of the last forward's parameters and, if needed, of its input.
 
-        First dz = da f'(z), see `activations`. Then, element by element: `z[n, o] = sum_i x[n, i] weight[o, i] +
-        bias[o]`. So weight[o, i] moves z[n, o] by x[n, i] in every row n, and x[n, i] moves z[n, o] by weight[o, i] for
+        First dz = da f'(z), see `activations`. Then, element by element: `z[n, o] = sum_i x[n, i] weight[i, o] +
+        bias[o]`. So weight[i, o] moves z[n, o] by x[n, i] in every row n, and x[n, i] moves z[n, o] by weight[i, o] for
         every output o. Multiplied by dz[n, o] and summed over what each of them reaches:
 
             dbias[o]      = sum_n dz[n, o]                  dbias   = column sums of dz
-            dweight[o, i] = sum_n dz[n, o] x[n, i]          dweight = dz^T x
-            dx[n, i]      = sum_o dz[n, o] weight[o, i]     dx      = dz weight
+            dweight[i, o] = sum_n x[n, i] dz[n, o]          dweight = x^T dz
+            dx[n, i]      = sum_o dz[n, o] weight[i, o]     dx      = dz weight^T
 
         The sums over rows are plain sums. The division by the number of samples happened once, in the loss.
 
         Args:
             da: (rows, num_outputs) d loss / d a. Overwritten with d loss / d z.
-            weight: (num_outputs, num_inputs), the same as in forward.
-            dweight: (num_outputs, num_inputs), overwritten; zeros if there are no rows.
+            weight: (num_inputs, num_outputs), the same as in forward.
+            dweight: (num_inputs, num_outputs), overwritten; zeros if there are no rows.
             dbias: (num_outputs,), overwritten; zeros if there are no rows.
             need_dx: the first layer's input is data, which nobody moves: its dx would be the costliest product of
                 all for nothing.
@@ -100,8 +100,8 @@ class Layer:
         """
         dz = da
         self.activation.backward(self.a, dz, dbias)
-        self._products(dz, self._x, dweight, transpose_a=True)
+        self._products(self._x, dz, dweight, transpose_a=True)
         if not need_dx:
             return None
-        self._products(dz, weight, self._dx)
+        self._products(dz, weight, self._dx, transpose_b=True)
         return self._dx

@@ -4,6 +4,10 @@ Parameters, gradients and optimizer vectors all have this layout:
 
     0.weight | 0.bias | 2.weight | 2.bias | ... | zeros up to a multiple of BLOCK
 
+A weight lies there as (inputs, outputs), C order: over its three matrix products that is the fastest order, most of all
+on several threads (measured in benchmarks/README.md). By name it has PyTorch's shape, (outputs, inputs), as the
+transposed view; so it is in checkpoints.
+
 Each tensor starts at a multiple of `ALIGNMENT`; the elements between two tensors are padding and stay 0 for ever: no
 gradient reaches them, so no optimizer moves them. One flat vector is reduced, updated and stored in one piece, and
 can be cut into slices that know nothing of layers.
@@ -26,7 +30,7 @@ BLOCK = 1024
 """Elements. The flat length is a multiple of it; slices of owners and fixed-order sums are cut at its multiples."""
 
 Views = list[tuple[Matrix, Vector]]
-"""Weight (outputs, inputs) and bias (outputs,) of every layer, as views into one flat vector."""
+"""Weight (inputs, outputs) and bias (outputs,) of every layer, as views into one flat vector."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Tensor:
 
     Attributes:
         name: as in `torch.nn.Sequential(Linear, activation, Linear, ...)`: "0.weight", "0.bias", "2.weight", ...
-        shape: (outputs, inputs) of a weight, (outputs,) of a bias.
+        shape: PyTorch's: (outputs, inputs) of a weight, (outputs,) of a bias.
         start: its first element in the flat vector.
         stop: one past its last element.
         is_bias: False for a weight. Weight decay usually spares biases.
@@ -78,13 +82,13 @@ class Layout:
         self.num_params = sum(tensor.stop - tensor.start for tensor in tensors)
 
     def named(self, flat: Vector) -> dict[str, Vector | Matrix]:
-        """Views of `flat` (size,) by name, in the order of the flat vector."""
+        """Views of `flat` (size,) by name, in PyTorch's shapes and in the order of the flat vector."""
         assert flat.shape == (self.size,), (flat.shape, self.size)
-        return {tensor.name: flat[tensor.start : tensor.stop].reshape(tensor.shape) for tensor in self.tensors}
+        return {tensor.name: flat[tensor.start : tensor.stop].reshape(tensor.shape[::-1]).T for tensor in self.tensors}
 
     def views(self, flat: Vector) -> Views:
         """Views of `flat` (size,) as (weight, bias) of each layer."""
-        arrays = list(self.named(flat).values())
+        arrays = [array.T for array in self.named(flat).values()]
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 

@@ -24,7 +24,7 @@ def test_every_activation_has_a_variance():
 def test_weights_are_uniform_with_the_variance_of_the_paper(activation):
     layout, params = initial([300, 200, 100], activation)
     for weight, bias in layout.views(params):
-        fan_out, fan_in = weight.shape
+        fan_in, fan_out = weight.shape
         variance = 2 / fan_in if "relu" in activation else 2 / (fan_in + fan_out)
         assert weight.var() == pytest.approx(variance, rel=0.02)
         assert abs(weight.mean()) < 4 * np.sqrt(variance / weight.size)
@@ -49,9 +49,9 @@ def test_float32_is_float64_rounded(activation):
 
 def test_bits_never_change():
     # Written down once: another numpy, another machine or another version of dpnet must draw the same.
-    _, params = initial([3, 2], "relu", seed=1)
+    layout, params = initial([3, 2], "relu", seed=1)
     expected = ["0x1.8a26dfcd08d88p-1", "0x1.3da5d36b6235cp+0", "-0x1.8c6587934a850p-1"]
-    assert [value.hex() for value in params[:3].tolist()] == expected
+    assert [value.hex() for value in layout.named(params)["0.weight"][0].tolist()] == expected
 
 
 def test_a_layer_depends_on_seed_and_place_only():

@@ -17,37 +17,37 @@ def linear(max_rows, num_inputs, num_outputs, dtype):
 
 
 def test_forward_is_the_written_out_sum():
-    x, weight, bias = numbers(4, 3), numbers(2, 3), numbers(2)
+    x, weight, bias = numbers(4, 3), numbers(3, 2), numbers(2)
     y = linear(4, 3, 2, np.float64).forward(x, weight, bias)
     for n in range(4):
         for o in range(2):
-            assert np.isclose(y[n, o], sum(x[n, i] * weight[o, i] for i in range(3)) + bias[o], rtol=1e-14)
+            assert np.isclose(y[n, o], sum(x[n, i] * weight[i, o] for i in range(3)) + bias[o], rtol=1e-14)
 
 
 def test_backward_is_the_written_out_sum_and_overwrites():
-    x, weight, dy = numbers(4, 3), numbers(2, 3), numbers(4, 2)
-    dweight, dbias = np.full((2, 3), np.nan), np.full(2, np.nan)
+    x, weight, dy = numbers(4, 3), numbers(3, 2), numbers(4, 2)
+    dweight, dbias = np.full((3, 2), np.nan), np.full(2, np.nan)
     layer = linear(6, 3, 2, np.float64)
     layer.forward(x, weight, np.zeros(2))
     dx = layer.backward(dy, weight, dweight, dbias)
     for o in range(2):
         assert np.isclose(dbias[o], sum(dy[n, o] for n in range(4)), rtol=1e-13)
         for i in range(3):
-            assert np.isclose(dweight[o, i], sum(dy[n, o] * x[n, i] for n in range(4)), rtol=1e-13)
+            assert np.isclose(dweight[i, o], sum(dy[n, o] * x[n, i] for n in range(4)), rtol=1e-13)
     for n in range(4):
         for i in range(3):
-            assert np.isclose(dx[n, i], sum(dy[n, o] * weight[o, i] for o in range(2)), rtol=1e-13)
+            assert np.isclose(dx[n, i], sum(dy[n, o] * weight[i, o] for o in range(2)), rtol=1e-13)
 
 
 def test_dx_is_not_made_unless_needed():
     layer = linear(4, 3, 2, np.float64)
-    layer.forward(numbers(4, 3), numbers(2, 3), np.zeros(2))
-    assert layer.backward(numbers(4, 2), numbers(2, 3), np.empty((2, 3)), np.empty(2), need_dx=False) is None
+    layer.forward(numbers(4, 3), numbers(3, 2), np.zeros(2))
+    assert layer.backward(numbers(4, 2), numbers(3, 2), np.empty((3, 2)), np.empty(2), need_dx=False) is None
 
 
 def test_output_lies_in_one_aligned_buffer():
     layer = linear(4, 3, 2, np.float32)
-    weight, bias = np.ones((2, 3), np.float32), np.ones(2, np.float32)
+    weight, bias = np.ones((3, 2), np.float32), np.ones(2, np.float32)
     first = layer.forward(np.ones((4, 3), np.float32), weight, bias)
     second = layer.forward(np.ones((2, 3), np.float32), weight, bias)
     assert first.ctypes.data == second.ctypes.data

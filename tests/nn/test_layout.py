@@ -46,7 +46,8 @@ def test_views_and_names_are_the_same_memory():
         view[...] = 7
         assert (array == 7).all()
         assert array.ctypes.data % 64 == 0
-        assert array.flags.c_contiguous
+        assert view.flags.c_contiguous
+        assert view.shape == array.shape[::-1]
 
 
 def test_only_biases_are_marked_as_biases():

@@ -57,8 +57,8 @@ class Net:
         *hidden, last = self.layout.views(params)
         a = self.x
         for weight, bias in hidden:
-            a = ORACLE[self.activation](a @ weight.T + bias)
-        logits = a @ last[0].T + last[1]
+            a = ORACLE[self.activation](a @ weight + bias)
+        logits = a @ last[0] + last[1]
         own = logits[np.arange(len(logits)), self.labels]
         return float(np.mean(np.logaddexp.reduce(logits, axis=1) - own))
 
