@@ -45,7 +45,7 @@ def main() -> None:
 
     def step() -> None:
         chosen = next(ids)
-        network.partial_fit(x[chosen], labels[chosen], classes)
+        network.partial_fit(x[chosen], labels[chosen], classes=classes)
 
     print(options.batch / time_steps(step, lambda: None, options.seconds))
 
