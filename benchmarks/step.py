@@ -23,7 +23,7 @@ from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import OPTIMIZERS, WORKLOADS, time_steps
 from dpnet.arrays import aligned_zeros
 from dpnet.assembly import Parts
-from dpnet.blas import Products
+from dpnet.blas.products import Products
 from dpnet.comm.connect import connect
 from dpnet.trainer import Trainer
 
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--blas", choices=("auto", "numpy", "mkl"), default="auto")
+    parser.add_argument("--blas", choices=("auto", "numpy", "onednn", "mkl"), default="auto")
     parser.add_argument("--kernels", choices=("auto", "numpy", "numba"), default="auto")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=5)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dpnet import threads
-from dpnet.blas import NUMPY as NUMPY_PRODUCTS
-from dpnet.blas import PRODUCTS, Products, choose_products
+from dpnet.blas.choose import PRODUCTS, choose_products
+from dpnet.blas.products import NUMPY as NUMPY_PRODUCTS
+from dpnet.blas.products import Products
 from dpnet.comm.agree import everywhere
 from dpnet.comm.environment import core_set
 from dpnet.comm.group import Group

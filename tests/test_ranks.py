@@ -9,7 +9,7 @@ from mpirun import mpirun, run_command, run_ranks
 from readme import block
 from safetensors.numpy import load_file
 
-from dpnet import blas
+from dpnet.blas import library
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
@@ -172,14 +172,16 @@ def test_a_training_goes_on_on_several_nodes(reproducible, tmp_path):
     assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
 
 
-def test_mkl_has_the_same_bits_on_any_number_of_ranks(tmp_path):
-    if blas._find_mkl() is None:
-        pytest.skip("MKL is not installed; pip install 'dpnet[mkl]'")
-    settings = [*REPRODUCIBLE, "train.blas=mkl"]
+@pytest.mark.parametrize("name", sorted(library.WHEELS))
+def test_every_library_of_products_has_the_same_bits_on_any_number_of_ranks(tmp_path, name):
+    if not library.loads(name):
+        pytest.skip(f"{name} is not installed; pip install 'dpnet[{library.WHEELS[name].extra}]'")
+    # Layers that are large enough for it.
+    settings = [*REPRODUCIBLE, f"train.blas={name}", "model.hidden_layers=[512, 256]", "train.global_batch_size=256"]
     digests = {train(num_ranks, tmp_path / str(num_ranks), settings)["digest"] for num_ranks in (1, 3)}
     assert len(digests) == 1
     manifest = json.loads((tmp_path / "1/checkpoints/latest/manifest.json").read_text())
-    assert manifest["numerics"]["products"] == "mkl"
+    assert manifest["numerics"]["products"] == name
 
 
 def test_it_is_told_where_the_parameters_lie(tmp_path):

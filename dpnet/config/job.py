@@ -69,8 +69,9 @@ class Train(Section):
         "Element-wise work. auto: compiled by numba where it is installed (.[fast]); changes no result.",
     ] = "auto"
     blas: Annotated[
-        Literal["auto", "numpy", "mkl"],
-        "Matrix products. auto: MKL on processors of Intel where it is installed (.[mkl]), else numpy's own.",
+        Literal["auto", "numpy", "onednn", "mkl"],
+        "Matrix products. auto: MKL on processors of Intel (.[mkl]), oneDNN on others with AVX-512 (.[fast]), where "
+        "they are installed; else numpy's own.",
     ] = "auto"
     shared_memory: Annotated[
         bool, "Ranks on one node share one copy of parameters and optimizer vectors; changes no result."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy.typing as npt
 
 from dpnet.arrays import Matrix, Vector, aligned_zeros
-from dpnet.blas import Products
+from dpnet.blas.products import Products
 from dpnet.kernels.choose import Loops
 from dpnet.nn.activations import Activation
 

@@ -14,9 +14,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dpnet import blas
 from dpnet.arrays import Matrix
-from dpnet.blas import Products
+from dpnet.blas.products import NUMPY, Products
 from dpnet.kernels import spec
 from dpnet.kernels.choose import Loops
 from dpnet.nn.activations import ACTIVATIONS, Activation, Identity
@@ -46,7 +45,7 @@ class MLP:
         *,
         max_rows: int,
         dtype: npt.DTypeLike = np.float32,
-        products: Products = blas.NUMPY,
+        products: Products = NUMPY,
         loops: Loops = spec,
     ) -> None:
         # Nothing bends the logits: softmax belongs to the loss, see there.

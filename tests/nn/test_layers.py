@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dpnet.blas import NumpyProducts
+from dpnet.blas.products import NumpyProducts
 from dpnet.kernels import spec
 from dpnet.nn.activations import Identity
 from dpnet.nn.layers import Layer

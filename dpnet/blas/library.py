@@ -1,0 +1,65 @@
+"""Finds and loads the shared libraries that wheels install outside of any Python package."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.metadata
+import os
+from typing import Any, NamedTuple
+
+from dpnet.errors import ConfigError
+
+
+class Wheel(NamedTuple):
+    """A library as a wheel installs it.
+
+    Attributes:
+        distribution: name of the wheel.
+        file: how the name of its library starts.
+        extra: of dpnet, that installs it.
+    """
+
+    distribution: str
+    file: str
+    extra: str
+
+
+WHEELS = {
+    "mkl": Wheel("mkl", "libmkl_rt.so", "mkl"),
+    "onednn": Wheel("onednn-cpu-gomp", "libdnnl.so", "fast"),
+}
+
+
+def find(name: str) -> str | None:
+    """Path of the library `name`; None where it is not installed."""
+    wheel = WHEELS[name]
+    try:
+        files = importlib.metadata.files(wheel.distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [file for file in files if file.name.startswith(wheel.file)]
+    return os.path.realpath(str(found[0].locate())) if found else None
+
+
+def load(name: str) -> Any:
+    """The library `name`, which must be installed.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    path = find(name)
+    try:
+        assert path is not None, "whoever chose it has looked"
+        return ctypes.CDLL(path)
+    except OSError as error:
+        raise ConfigError(f'cannot load {name}: {error}; reinstall it, or set train.blas to "numpy"') from error
+
+
+@functools.cache
+def loads(name: str) -> bool:
+    """Whether the library `name` is installed and can be loaded."""
+    try:
+        return find(name) is not None and load(name) is not None
+    except ConfigError:
+        return False

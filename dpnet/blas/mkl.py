@@ -1,0 +1,44 @@
+"""Matrix products by Intel's Math Kernel Library, as its wheel `mkl` installs it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from dpnet.arrays import Matrix
+from dpnet.blas.library import load
+from dpnet.blas.products import Call, ForeignProducts, row_length
+
+
+class MklProducts(ForeignProducts):
+    """See Products.
+
+    Args:
+        threads: of this rank. It decides which of its threading layers the library loads, so once per process.
+
+    Raises:
+        ConfigError: the library cannot be loaded.
+    """
+
+    name = "mkl"
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
+        # Threads that spin after a product would take the cores from what comes next.
+        os.environ.setdefault("KMP_BLOCKTIME", "0")
+        library = load("mkl")
+        library.MKL_Set_Dynamic(0)  # It must never choose fewer threads by itself: bits depend on them.
+        library.MKL_Set_Num_Threads(threads)
+        self._routines = {"f": (library.cblas_sgemm, ctypes.c_float), "d": (library.cblas_dgemm, ctypes.c_double)}
+        for routine, _ in self._routines.values():
+            routine.restype = None
+
+    def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
+        (rows, columns), inner = out.shape, a.shape[0] if transpose_a else a.shape[1]
+        routine, number = self._routines[out.dtype.char]
+        row_major, plain, transposed = 101, 111, 112
+        flags = [row_major, transposed if transpose_a else plain, transposed if transpose_b else plain]
+        pointers = [(ctypes.c_void_p(x.ctypes.data), ctypes.c_int(row_length(x))) for x in (a, b, out)]
+        sizes = [ctypes.c_int(size) for size in (*flags, rows, columns, inner)]
+        return routine, [*sizes, number(1), *pointers[0], *pointers[1], number(0), *pointers[2]]

@@ -1,0 +1,121 @@
+"""Matrix products by oneDNN, which compiles its kernels at run time for the processor at hand, Intel's or not.
+
+It is called through its C interface, as the wheel `onednn-cpu-gomp` installs it. Of its two ways to multiply each has
+its strength (measured in benchmarks/README.md): `dnnl_sgemm`, a BLAS routine, reads matrices where they lie and wins as
+long as `b` is not transposed; the primitive `matmul` copies blocks of a transposed `b` into order, and wins there.
+
+Float32 only: products in float64 are numpy's. So are small ones, to which numpy gets faster.
+
+Source: https://uxlfoundation.github.io/oneDNN, "BLAS functions" and "Matrix Multiplication".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+import numpy as np
+
+from dpnet.arrays import Matrix
+from dpnet.blas.library import load
+from dpnet.blas.products import Call, ForeignProducts, row_length
+
+SMALL_FLOPS = 2_000_000
+"""Products of fewer floating-point operations are numpy's."""
+
+CPU, IN_ORDER, F32, MAX_AXES = 1, 1, 3, 12
+SOURCE, WEIGHTS, DESTINATION = 1, 33, 17
+"""The library's numbers for things; `a`, `b` and `out` are its source, weights and destination."""
+
+
+class OneDnnProducts(ForeignProducts):
+    """See Products.
+
+    Args:
+        threads: of this rank; set in the library by `threads.limit_threads`, like numpy's.
+
+    Raises:
+        ConfigError: the library cannot be loaded.
+    """
+
+    name = "onednn"
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        # Threads that spin after a product would take the cores from what comes next: some microseconds will do.
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+        self._library = _Library()
+
+    def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
+        (rows, columns), inner = out.shape, a.shape[0] if transpose_a else a.shape[1]
+        # At least 1: dnnl_sgemm leaves `out` as it was where there is nothing to add up.
+        if out.dtype != np.float32 or 2 * rows * columns * inner < max(1, SMALL_FLOPS):
+            return np.dot, (a.T if transpose_a else a, b.T if transpose_b else b, out)
+        if transpose_b:
+            return _Matmul(self._library, a.T if transpose_a else a, b.T, out), ()
+        letters = [ctypes.c_char(b"T" if transpose_a else b"N"), ctypes.c_char(b"N")]
+        sizes = [ctypes.c_int64(size) for size in (rows, columns, inner)]
+        pointers = [(ctypes.c_void_p(x.ctypes.data), ctypes.c_int64(row_length(x))) for x in (a, b, out)]
+        number = ctypes.c_float
+        arguments = [*letters, *sizes, number(1), *pointers[0], *pointers[1], number(0), *pointers[2]]
+        return self._library.routines.dnnl_sgemm, arguments
+
+
+class _Library:
+    """The library, with the engine (this processor) and the stream (in order) that its primitives run on."""
+
+    def __init__(self) -> None:
+        self.routines = load("onednn")
+        self.engine = self.new("engine_create", CPU, ctypes.c_size_t(0))
+        self.stream = self.new("stream_create", self.engine, IN_ORDER)
+
+    def new(self, function: str, *arguments: Any) -> ctypes.c_void_p:
+        """What a function of the library makes."""
+        made = ctypes.c_void_p()
+        status = getattr(self.routines, f"dnnl_{function}")(ctypes.byref(made), *arguments)
+        assert status == 0, f"dnnl_{function} of oneDNN failed with status {status}"
+        return made
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = (("number", ctypes.c_int), ("memory", ctypes.c_void_p))
+
+
+class _Matmul:
+    """The primitive `matmul` for three arrays, of any strides. It does not keep them."""
+
+    def __init__(self, library: _Library, a: Matrix, b: Matrix, out: Matrix) -> None:
+        self._library = library
+        self._execute = library.routines.dnnl_primitive_execute
+        descriptions = [self._description(array) for array in (a, b, out)]
+        source, weights, destination = descriptions
+        described = library.new(
+            "matmul_primitive_desc_create", library.engine, source, weights, None, destination, None
+        )
+        self._primitive = library.new("primitive_create", described)
+        self._memories = [
+            library.new("memory_create", description, library.engine, ctypes.c_void_p(array.ctypes.data))
+            for description, array in zip(descriptions, (a, b, out), strict=True)
+        ]
+        numbers = (SOURCE, WEIGHTS, DESTINATION)
+        self._arguments = (_Argument * 3)(*(_Argument(*pair) for pair in zip(numbers, self._memories, strict=True)))
+        for description in descriptions:
+            library.routines.dnnl_memory_desc_destroy(description)
+        library.routines.dnnl_primitive_desc_destroy(described)
+
+    def __call__(self) -> None:
+        """Multiply."""
+        self._execute(self._primitive, self._library.stream, len(self._arguments), self._arguments)
+
+    def __del__(self) -> None:
+        for memory in self._memories:
+            self._library.routines.dnnl_memory_destroy(memory)
+        self._library.routines.dnnl_primitive_destroy(self._primitive)
+
+    def _description(self, array: Matrix) -> ctypes.c_void_p:
+        numbers = ctypes.c_int64 * MAX_AXES
+        strides = [stride // array.itemsize for stride in array.strides]
+        return self._library.new(
+            "memory_desc_create_with_strides", array.ndim, numbers(*array.shape), F32, numbers(*strides)
+        )
