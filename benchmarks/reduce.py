@@ -1,9 +1,11 @@
-"""Speed of the reduction alone, against copying the same bytes in memory and against MPI's Allreduce.
+"""Speed of the reduction of one gradient vector per rank, against copying it in memory and against MPI's Allreduce.
 
     mpirun -n 2 python -m benchmarks.reduce [--rounds 5] [MEBIBYTES ...]
 
-The reduction leaves on every rank what is needed to update its slice, and the update sums as it goes. So that the same
-is compared, the slice is summed here as well, and the parameters are published; Allreduce gives the whole sum to all.
+dpnet has such vectors with reproducible_shards alone: without, ranks of a node compute their gradient together, and
+there is nothing to reduce. The reduction leaves on every rank what is needed to update its slice, and the update sums
+as it goes. So that the same is compared, the slice is summed here as well, and the parameters are published; Allreduce
+gives the whole sum to all.
 Bytes per second are those of one gradient vector.
 """
 
@@ -18,10 +20,12 @@ from mpi4py import MPI
 from benchmarks.results import keep, machine
 from benchmarks.workloads import time_steps
 from dpnet.arrays import aligned_zeros
+from dpnet.comm import topology
 from dpnet.comm.connect import connect
-from dpnet.comm.shared import node_memory
 from dpnet.kernels.choose import choose_kernels
-from dpnet.reduce.reducer import TreeReducer
+from dpnet.kernels.sums import complete, stack
+from dpnet.nn.layout import Layout
+from dpnet.reduce.shards import ShardReducer
 
 
 def main() -> None:
@@ -36,25 +40,25 @@ def main() -> None:
     if group.rank == 0:
         print("     MiB   dpnet GB/s   Allreduce GB/s   memcpy GB/s")
     for mebibytes in options.sizes or (0.0625, 1, 8, 32):
-        size = max(1, int(mebibytes * 2**20 / 4 / 1024)) * 1024
-        reducer = TreeReducer(
-            *(group, group.node, node_memory(group.node)),
+        layout = Layout((max(1, int(mebibytes * 2**20 / 4 / 256)), 256))
+        size = layout.size
+        reducer = ShardReducer(
+            topology.shared(group),
             num_shards=group.world_size,
-            size=size,
+            layout=layout,
             dtype=np.float32,
-            views=lambda flat: flat,
+            weight_gradients=lambda dweights: None,
             num_words=3,
             loops=loops,
         )
-        reducer.gradient[:] = 1
-        grad = reducer.grad
-        total, work = aligned_zeros((1, grad.length), np.float32), aligned_zeros((grad.depth, 4096), np.float32)
+        (grad,) = reducer.grad
+        total, work = aligned_zeros((1, grad.stop), np.float32), stack([grad.sum], np.float32)
         vector, copy = np.ones(size, np.float32), np.zeros(size, np.float32)
 
         def reduce(reducer=reducer, grad=grad, total=total, work=work) -> None:
             reducer.add(group.rank, (0.0, 0.0, 0.0))
-            reducer.reduce()
-            loops.sum_rows(grad.vectors, grad.joins, grad.offset, work, total)
+            reducer.reduce(group.world_size)
+            complete([grad], total, work, loops)
             group.node.barrier()
 
         def allreduce(vector=vector, copy=copy) -> None:

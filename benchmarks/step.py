@@ -3,13 +3,15 @@
     mpirun -n 2 python -m benchmarks.step [WORKLOAD ...] [--optimizer sgd|adamw] [--seconds 1] [--rounds 5]
 
 Steps and bare matrix products, on the same library and threads, take turns in the same run, so both see the same load
-of the machine. Prints, for each workload, the medians of all rounds, and where the time of a step goes on rank 0; what
-ranks wait for one another is part of `reduce` and `commit`. Rows are kept in benchmarks/results/step.jsonl.
+of the machine. Prints, for each workload, the medians of all rounds, and where the time of a step goes on rank 0: the
+matrix products are in `forward`, `backward` and `gradient`; what ranks wait for one another is part of `reduce` and
+`commit`. Rows are kept in benchmarks/results/step.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import statistics
 import time
@@ -30,7 +32,7 @@ from dpnet.trainer import Trainer
 PHASES = {
     "gather": ("feed", "gather"),
     "forward": ("model", "forward"),
-    "backward": ("model", "backward"),
+    "backward": ("model", "propagate"),
     "reduce": ("reducer", "reduce"),
     "update": ("update", "apply"),
     "commit": ("state", "commit"),
@@ -38,9 +40,12 @@ PHASES = {
 """Which method of which part of the trainer each phase is; the rest of a step is loss, plan and Python."""
 
 
-def bare_products(workload: str, rows: int, products: Products) -> Callable[[], None]:
-    """All matrix products of one step of one rank, and nothing else."""
-    sizes = WORKLOADS[workload].sizes
+def bare_products(workload: str, ranks: int, products: Products) -> Callable[[], None]:
+    """All matrix products of one step of one rank, and nothing else.
+
+    For its own rows it goes forward and back; of the weights' gradients it computes its share, over the rows of all.
+    """
+    sizes, rows = WORKLOADS[workload].sizes, WORKLOADS[workload].rows
     chance = np.random.default_rng(0)
 
     def random(*shape: int) -> Any:
@@ -48,26 +53,28 @@ def bare_products(workload: str, rows: int, products: Products) -> Callable[[], 
         array[...] = chance.standard_normal(shape) / shape[-1] ** 0.5
         return array
 
-    layers = [
-        (random(rows, i), random(i, o), random(i, o), random(rows, o), random(rows, i))
-        for i, o in itertools.pairwise(sizes)
-    ]
+    forward, backward, gradient = [], [], []
+    for i, o in itertools.pairwise(sizes):
+        whole_x, whole_dz, weight = random(rows * ranks, i), random(rows * ranks, o), random(i, o)
+        share = -(-i // ranks)
+        forward.append((whole_x[:rows], weight, random(rows, o)))
+        backward.append((whole_dz[:rows], weight, random(rows, i)))
+        gradient.append((whole_x[:, :share], whole_dz, random(share, o)))
 
     def run() -> None:
-        for x, weight, _, y, _ in layers:
+        for x, weight, y in forward:
             products(x, weight, y)
-        for index in reversed(range(len(layers))):
-            x, weight, dweight, dy, dx = layers[index]
-            products(x, dy, dweight, transpose_a=True)
-            if index > 0:
-                products(dy, weight, dx, transpose_b=True)
+        for dz, weight, dx in backward[:0:-1]:
+            products(dz, weight, dx, transpose_b=True)
+        for x, dz, dweight in gradient:
+            products(x, dz, dweight, transpose_a=True)
 
     return run
 
 
 def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dict[str, float]:
     """Seconds of each phase per step."""
-    seconds = dict.fromkeys(PHASES, 0.0)
+    seconds = dict.fromkeys([*PHASES, "gradient"], 0.0)
 
     def timed(phase: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -81,12 +88,19 @@ def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dic
     for phase, (part, name) in PHASES.items():
         owner = getattr(trainer, part)
         setattr(owner, name, timed(phase, getattr(owner, name)))
+    # The update has the pieces of the gradient computed as it goes.
+    pieces = trainer.update._pieces
+    trainer.update._pieces = [
+        (dataclasses.replace(piece, prepare=timed("gradient", piece.prepare)), apply) for piece, apply in pieces
+    ]
     begin = time.perf_counter()
     for _ in range(calls):
         step()
     whole = time.perf_counter() - begin
     for part, name in PHASES.values():
         delattr(getattr(trainer, part), name)
+    trainer.update._pieces = pieces
+    seconds["update"] -= seconds["gradient"]  # Within it.
     seconds["rest"] = whole - sum(seconds.values())
     return {phase: value / calls for phase, value in seconds.items()}
 
@@ -121,7 +135,7 @@ def main() -> None:
     for workload in options.workloads or WORKLOADS:
         batch = WORKLOADS[workload].rows * group.world_size
         parts, engine = build(workload, options.optimizer, batch, group, **train)
-        times = measure(parts, bare_products(workload, WORKLOADS[workload].rows, engine.products), options, group)
+        times = measure(parts, bare_products(workload, group.world_size, engine.products), options, group)
         phases = time_phases(parts.trainer, stepper(parts), max(10, int(options.seconds / times[0][0])))
         if group.rank == 0:
             ratio = summary([whole / bare for whole, bare in times])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ Labels = npt.NDArray[np.int64]
 """(n,) int64."""
 Indices = npt.NDArray[np.int64]
 """int64: positions in other arrays."""
+
+Zeros = Callable[[int, npt.DTypeLike], Vector]
+"""Gives a vector of so many zeros of a dtype, in memory of some kind."""
 
 CACHE_LINE_BYTES = 64
 

@@ -6,31 +6,37 @@ Every rank builds the same parts, in the same order, as some of it is collective
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dpnet.arrays import aligned_zeros
+from dpnet.comm import topology
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
-from dpnet.comm.shared import NodeMemory, PrivateMemory, node_memory
+from dpnet.comm.topology import Topology
 from dpnet.config import job as config
-from dpnet.data.dataset import Dataset
 from dpnet.data.feed import Feed
 from dpnet.data.scaling import Scaling
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
 from dpnet.engine import Engine
 from dpnet.errors import ConfigError, SharedMemoryError
 from dpnet.evaluator import Evaluator
+from dpnet.networks import build_dataset, build_network
 from dpnet.nn.init import initialize
-from dpnet.nn.layout import Layout, Views
+from dpnet.nn.layout import Layout
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
 from dpnet.optim.optimizers import Optimizer, make_optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.plan import Plan
-from dpnet.reduce.reducer import TreeReducer
+from dpnet.reduce.joint import JointReducer
+from dpnet.reduce.reducer import Reducer
+from dpnet.reduce.shards import ShardReducer
 from dpnet.state import State
 from dpnet.trainer import NUM_WORDS, Trainer
 from dpnet.update import SliceUpdate
@@ -81,24 +87,24 @@ def build_parts(job: config.Job, source: DataSource, scaling: Scaling, group: Gr
     plan = build_plan(job.train, len(source.train), group.world_size)
     layout = Layout((source.features, *job.model.hidden_layers, source.classes))
     optimizer = build_optimizer(job)
-    state, reducer, memory = build_memory(job, group, layout, plan.num_shards, optimizer.slots, engine)
+    build = functools.partial(_build_core, job, source, scaling, engine, plan, layout, optimizer.slots)
+    core, memory = _in_node_memory(job.train, group, build)
+    state = core.state
     initial = aligned_zeros(layout.size, job.model.dtype)
     initialize(layout, job.model.activation, job.train.seed, initial)
     state.load(initial, {})
     total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
-    data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_shard_rows, engine)
-    ahead = build_dataset(job.model, source.train, scaling, plan.max_shard_rows, engine)
     trainer = Trainer(
         plan=plan,
-        feed=Feed(plan, (data, ahead), reducer.shards),
-        model=model,
-        loss=loss,
-        reducer=reducer,
+        feed=core.feed,
+        model=core.model,
+        loss=core.loss,
+        reducer=core.reducer,
         update=SliceUpdate(
             state.node,
             layout,
             state,
-            reducer.grad,
+            core.reducer.grad,
             optimizer,
             engine.kernels,
             engine.crew,
@@ -117,55 +123,59 @@ def build_parts(job: config.Job, source: DataSource, scaling: Scaling, group: Gr
     return Parts(layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
 
 
-def build_network(
-    model: config.Model, split: Split, scaling: Scaling, layout: Layout, rows: int, engine: Engine
-) -> tuple[Dataset, MLP, SoftmaxNLL]:
-    """From samples to their loss, for batches of up to `rows`."""
-    products, loops = engine.products, engine.kernels.loops
-    return (
-        build_dataset(model, split, scaling, rows, engine),
-        MLP(layout, model.activation, max_rows=rows, dtype=model.dtype, products=products, loops=loops),
-        SoftmaxNLL(rows, layout.sizes[-1], model.dtype, loops),
-    )
+@dataclass(frozen=True)
+class _Core:
+    """The parts that lie in memory of a node."""
+
+    state: State
+    feed: Feed
+    model: MLP
+    loss: SoftmaxNLL
+    reducer: Reducer
 
 
-def build_dataset(model: config.Model, split: Split, scaling: Scaling, rows: int, engine: Engine) -> Dataset:
-    """Scaled samples, up to `rows` at a time."""
-    return Dataset(split, scaling, max_rows=rows, dtype=model.dtype, loops=engine.kernels.loops)
-
-
-def build_memory(
-    job: config.Job, group: Group, layout: Layout, num_shards: int, slot_names: tuple[str, ...], engine: Engine
-) -> tuple[State, TreeReducer[Views], str]:
-    """State and reducer in memory that the ranks of a node share; where that is not to be had, each rank is a node.
+def _in_node_memory(train: config.Train, group: Group, build: Callable[[Topology], _Core]) -> tuple[_Core, str]:
+    """What `build` makes in memory that the ranks of a node share; where that is not to be had, each rank is a node.
 
     Returns:
-        both, and in words which it is.
+        it, and in words which it is.
     """
-
-    def build(node: Group, memory: NodeMemory) -> tuple[State, TreeReducer[Views]]:
-        reducer = TreeReducer(
-            group,
-            node,
-            memory,
-            num_shards=num_shards,
-            size=layout.size,
-            dtype=job.model.dtype,
-            views=layout.views,
-            num_words=NUM_WORDS,
-            loops=engine.kernels.loops,
-        )
-        return State(node, memory, layout, slot_names, job.model.dtype), reducer
-
     why = "there is one rank" if group.world_size == 1 else "train.shared_memory is off"
-    if job.train.shared_memory and group.world_size > 1:
+    if train.shared_memory and group.world_size > 1:
+        shared = topology.shared(group)
         try:
-            shared = everywhere(group, lambda: build(group.node, node_memory(group.node)))
-            several = group.node.world_size < group.world_size
-            return *shared, "one copy of the parameters for all ranks" + (" of a node" if several else "")
+            core = everywhere(group, lambda: build(shared))
+            return core, "one copy of the parameters for all ranks" + (" of a node" if len(shared.nodes) > 1 else "")
         except SharedMemoryError as error:
             why = str(error)
-    return *build(LocalGroup(), PrivateMemory()), f"a copy of the parameters for each rank: {why}"
+    return build(topology.apart(group)), f"a copy of the parameters for each rank: {why}"
+
+
+def _build_core(
+    job: config.Job,
+    source: DataSource,
+    scaling: Scaling,
+    engine: Engine,
+    plan: Plan,
+    layout: Layout,
+    slot_names: tuple[str, ...],
+    where: Topology,
+) -> _Core:
+    """State, network and reducer on a node; collective on it, but not among nodes: some may have no room for it."""
+    dtype, memory = job.model.dtype, where.memory
+    how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": engine.kernels.loops}
+    reducer: Reducer
+    if job.train.reproducible_shards:
+        # One shard after the other, each rank for itself.
+        data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), engine)
+        reducer = ShardReducer(where, num_shards=plan.num_shards, weight_gradients=model.weight_gradients, **how)
+    else:
+        rows = plan.max_rows(len(where.here))
+        data, model, loss = build_network(job.model, source.train, scaling, layout, rows, engine, memory.zeros)
+        reducer = JointReducer(where, plan=plan, factors=model.factors(data.x), products=engine.products, **how)
+    ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), engine)
+    state = State(where.node, memory, layout, slot_names, dtype)
+    return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer)
 
 
 def rehearse(job: config.Job, source: DataSource, group: Group, engine: Engine) -> None:

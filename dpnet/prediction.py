@@ -14,7 +14,6 @@ import numpy as np
 
 from dpnet import checkpoint
 from dpnet.arrays import Matrix
-from dpnet.assembly import build_network
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import resolve
 from dpnet.comm.agree import everywhere, on_root
@@ -26,6 +25,7 @@ from dpnet.data.sources import Split, open_split, require_labels
 from dpnet.engine import plain_engine
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
 from dpnet.evaluator import Evaluator, Scores
+from dpnet.networks import build_network
 from dpnet.nn.layout import Layout, Views
 from dpnet.nn.loss import softmax
 from dpnet.nn.mlp import MLP

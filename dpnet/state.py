@@ -19,6 +19,11 @@ from dpnet.comm.group import Group
 from dpnet.comm.shared import NodeMemory
 from dpnet.nn.layout import Layout, owned_slices
 
+STAGGER = 64
+"""Elements. An update reads and writes the same element of several vectors at a time. Where all of these addresses have
+their last 12 bits in common, as in vectors that all begin with a page, the processor takes reads for writes that it has
+to wait for: an update took a tenth longer."""
+
 
 class State:
     """Parameters and optimizer vectors of the training, one copy for all ranks of a node.
@@ -47,7 +52,11 @@ class State:
     ) -> None:
         self.node = node
         self.params = memory.zeros(layout.size, dtype)
-        self.slots = {name: memory.zeros(layout.size, dtype) for name in slot_names}
+        # STAGGER apart in their pages: see there.
+        self.slots = {
+            name: memory.zeros(layout.size + number * STAGGER, dtype)[number * STAGGER :]
+            for number, name in enumerate(slot_names, 1)
+        }
         self.layers = layout.views(self.params)
         self.slices = owned_slices(layout.size, node.world_size)
         self._owned = self.slices[node.rank]

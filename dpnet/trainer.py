@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dpnet.data.feed import Feed
-from dpnet.nn.layout import Views
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
 from dpnet.optim.schedules import Schedule
 from dpnet.plan import Plan
-from dpnet.reduce.reducer import TreeReducer
+from dpnet.reduce.reducer import Reducer
 from dpnet.state import State
 from dpnet.update import SliceUpdate
 
 
-@dataclass(frozen=True)
-class StepSums:
+class StepSums(NamedTuple):
     """What a step adds up over all its samples on all ranks; the same numbers on every rank.
 
     Attributes:
@@ -44,7 +42,7 @@ class Trainer:
         feed: brings the samples of every shard.
         model: forward and backward.
         loss: at the end of the model.
-        reducer: sums gradients over all shards.
+        reducer: sums gradients over all samples.
         update: lets the optimizer change the owned slice.
         state: parameters, current and next.
         schedule: learning rate of each step.
@@ -57,7 +55,7 @@ class Trainer:
         feed: Feed,
         model: MLP,
         loss: SoftmaxNLL,
-        reducer: TreeReducer[Views],
+        reducer: Reducer,
         update: SliceUpdate,
         state: State,
         schedule: Schedule,
@@ -82,12 +80,13 @@ class Trainer:
         # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
         scale = 1.0 / num_samples
         for shard in self.reducer.shards:
-            x, labels = self.feed.gather(step, shard)
-            logits = self.model.forward(x, self.state.layers)
+            first = self.reducer.first_row(num_samples, shard)
+            x, labels = self.feed.gather(step, shard, first=first)
+            logits = self.model.forward(x, self.state.layers, first=first)
             loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
-            self.model.backward(logits, self.state.layers, self.reducer.gradient)
+            self.model.propagate(logits, self.state.layers, self.reducer.dbiases)
             self.reducer.add(shard, (loss, hits, request and shard == self.reducer.shards[0]))
-        total_loss, total_hits, requests = self.reducer.reduce()
+        total_loss, total_hits, requests = self.reducer.reduce(num_samples)
         self.update.apply(step=step + 1, learning_rate=self.schedule(step))
         self.state.commit()
         return StepSums(num_samples, total_loss, int(total_hits), int(requests))

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from dpnet.arrays import aligned_zeros
 from dpnet.comm.group import Group
 from dpnet.kernels.choose import Kernels
 from dpnet.kernels.crew import Crew
-from dpnet.kernels.sums import PendingSum, pending_sum
+from dpnet.kernels.sums import Piece, complete, pending_sum, stack
 from dpnet.nn.layout import BLOCK, Layout
 from dpnet.optim.apply import Segment, make_apply
 from dpnet.optim.clipping import block_square_sums, clip_factor
 from dpnet.optim.optimizers import Optimizer
 from dpnet.state import State
-
-SUMMED_AT_A_TIME = 4096
-"""Elements that are summed before the next ones are touched: they stay in the cache."""
 
 
 class SliceUpdate:
@@ -28,7 +27,7 @@ class SliceUpdate:
         node: the ranks of the node.
         layout: says which elements are biases.
         state: where parameters and optimizer vectors lie.
-        grad: the sum of the owned slice of the gradients, averaged over the global batch; complete at each call.
+        grad: the owned slice of the gradient of the mean loss, in pieces; to be had at each call.
         optimizer: the update rule.
         kernels: loops, and rules in one pass.
         crew: threads for long slices.
@@ -42,7 +41,7 @@ class SliceUpdate:
         node: Group,
         layout: Layout,
         state: State,
-        grad: PendingSum,
+        grad: Sequence[Piece],
         optimizer: Optimizer,
         kernels: Kernels,
         crew: Crew,
@@ -52,13 +51,16 @@ class SliceUpdate:
         clip_norm: float,
     ) -> None:
         self._state = state
-        self._grad = grad
         self._norm = None
+        owned = state.slices[node.rank]
         if clip_norm > 0:
-            self._norm = _ClippedSum(node, state.slices, grad, kernels, clip_norm)
-            self._grad = self._norm.grad
-        segments = _segments(layout, state.slices[node.rank], weight_decay, weight_decay if decay_biases else 0.0)
-        self._apply = make_apply(optimizer, segments, self._grad, state.params.dtype, kernels, crew)
+            self._norm = _ClippedSum(node, state.slices, grad, state.params.dtype, kernels, clip_norm)
+            grad = self._norm.grad
+        segments = _segments(layout, owned, weight_decay, weight_decay if decay_biases else 0.0)
+        self._pieces = [
+            (piece, make_apply(optimizer, _within(segments, piece), piece.sum, state.params.dtype, kernels, crew))
+            for piece in grad
+        ]
 
     def apply(self, *, step: int, learning_rate: float) -> None:
         """Write the next state of the owned slice.
@@ -69,35 +71,44 @@ class SliceUpdate:
         """
         scale = 1.0 if self._norm is None else self._norm()
         state = self._state
-        self._apply(
-            self._grad,
-            state.owned_params,
-            state.owned_slots,
-            state.next_params,
-            state.next_slots,
-            scale=scale,
-            # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
-            learning_rate=float(learning_rate),
-            step=step,
-        )
+        for piece, apply in self._pieces:
+            piece.prepare()
+            apply(
+                piece.sum,
+                state.owned_params,
+                state.owned_slots,
+                state.next_params,
+                state.next_slots,
+                scale=scale,
+                # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
+                learning_rate=float(learning_rate),
+                step=step,
+            )
 
 
 class _ClippedSum:
-    """Sums the owned slice, and finds by what factor the whole gradient is too long."""
+    """Completes the owned slice, and finds by what factor the whole gradient is too long."""
 
-    def __init__(self, node: Group, slices: list[slice], grad: PendingSum, kernels: Kernels, clip_norm: float) -> None:
-        self._node, self._pending, self._loops, self._clip_norm = node, grad, kernels.loops, clip_norm
-        self._sum = aligned_zeros((1, grad.length), grad.vectors.dtype)
-        self._work = aligned_zeros((grad.depth, SUMMED_AT_A_TIME), grad.vectors.dtype)
-        self._squares = np.zeros(slices[-1].stop // BLOCK)
+    def __init__(
+        self,
+        node: Group,
+        slices: list[slice],
+        grad: Sequence[Piece],
+        dtype: npt.DTypeLike,
+        kernels: Kernels,
+        clip_norm: float,
+    ) -> None:
+        self._node, self._pieces, self._loops, self._clip_norm = node, grad, kernels.loops, clip_norm
         owned = slices[node.rank]
+        self._sum = aligned_zeros((1, owned.stop - owned.start), dtype)
+        self._work = stack([piece.sum for piece in grad], dtype)
+        self._squares = np.zeros(slices[-1].stop // BLOCK)
         self._owned_blocks = slice(owned.start // BLOCK, owned.stop // BLOCK)
         self._block_counts = [(part.stop - part.start) // BLOCK for part in slices]
-        self.grad = pending_sum(self._sum, [0], slice(0, grad.length))
+        self.grad = [Piece(0, owned.stop - owned.start, pending_sum(self._sum, [0]))]
 
     def __call__(self) -> float:
-        pending = self._pending
-        self._loops.sum_rows(pending.vectors, pending.joins, pending.offset, self._work, self._sum)
+        complete(self._pieces, self._sum, self._work, self._loops)
         # One sum per block, then one sum over all blocks: the same bits whoever owns which blocks.
         self._squares[self._owned_blocks] = block_square_sums(self._sum[0], BLOCK)
         self._node.allgather_into(self._squares, self._block_counts)
@@ -112,3 +123,9 @@ def _segments(layout: Layout, owned: slice, weights: float, biases: float) -> li
         if start < stop:
             segments.append((start - owned.start, stop - owned.start, biases if tensor.is_bias else weights))
     return segments
+
+
+def _within(segments: list[Segment], piece: Piece) -> list[Segment]:
+    """What of some segments lies in a piece."""
+    cut = [(max(start, piece.start), min(stop, piece.stop), decay) for start, stop, decay in segments]
+    return [segment for segment in cut if segment[0] < segment[1]]

@@ -16,7 +16,7 @@ FLOORS = [
     {"comm"},
     {"threads", "state", "reduce"},
     {"engine"},
-    {"update", "checkpoint", "evaluator"},
+    {"update", "checkpoint", "evaluator", "networks"},
     {"trainer", "checkpoints"},
     {"progress", "rundir", "resume"},
     {"metrics", "assembly", "inputs"},

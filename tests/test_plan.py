@@ -34,7 +34,7 @@ def test_every_sample_is_used_once_in_every_epoch(num_samples, batch_size, num_s
     for batch in batches:
         shards = [plan.shard(batch, shard) for shard in range(num_shards)]
         assert np.concatenate(shards).tolist() == batch.tolist()
-        assert max(map(len, shards)) <= plan.max_shard_rows
+        assert max(map(len, shards)) <= plan.max_rows()
 
 
 @given(sizes, sizes, st.integers(0, 500))

@@ -1,5 +1,6 @@
 """The update of owned slices and the state: the same bits as for one owner, however the vector is cut."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ from dpnet.comm.local import LocalGroup
 from dpnet.comm.shared import PrivateMemory
 from dpnet.kernels.choose import NUMPY, choose_kernels
 from dpnet.kernels.crew import Crew
-from dpnet.kernels.sums import pending_sum
+from dpnet.kernels.sums import Piece, pending_sum
 from dpnet.nn.layout import BLOCK, Layout, owned_slices
 from dpnet.optim import apply
 from dpnet.optim.optimizers import SGD, make_optimizer
@@ -85,9 +86,26 @@ class Training:
     def __init__(self, node, memory, optimizer, *, dtype=np.float32, kernels=NUMPY, terms=1, threads=1, **how):
         self.state = State(node, memory, LAYOUT, optimizer.slots, dtype)
         self.terms = memory.zeros(terms * LAYOUT.size, dtype).reshape(terms, LAYOUT.size)
-        grad = pending_sum(self.terms, [0, *[1] * (terms - 1)], self.state.slices[node.rank])
+        grad = self._pieces(self.state.slices[node.rank], [0, *[1] * (terms - 1)])
         how = {"weight_decay": 0.0, "decay_biases": False, "clip_norm": 0.0, **how}
         self.update = SliceUpdate(node, LAYOUT, self.state, grad, optimizer, kernels, Crew(threads), **how)
+
+    def _pieces(self, owned, joins):
+        """Two pieces with a copy of their terms, one as they are: as reducers give them."""
+        thirds = [(owned.stop - owned.start) * third // 3 for third in range(4)]
+        found = []
+        for number, (start, stop) in enumerate(itertools.pairwise(thirds)):
+            columns = slice(owned.start + start, owned.start + stop)
+            if number == 1:
+                found.append(Piece(start, stop, pending_sum(self.terms, joins, owned.start)))
+                continue
+            room = np.full((len(self.terms), stop - start), np.nan, self.terms.dtype)
+
+            def prepare(room=room, columns=columns):
+                room[:] = self.terms[:, columns]
+
+            found.append(Piece(start, stop, pending_sum(room, joins, -start), prepare))
+        return found
 
 
 def trained(node, memory, *, name="adamw", clip_norm=0.5, num_steps=4, dtype=np.float32, terms=1, **how):

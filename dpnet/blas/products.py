@@ -62,20 +62,21 @@ class ForeignProducts(ABC):
     """Calls that are kept. A training uses some dozens, always for the same arrays."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, int, bool, bool], tuple[Call, object]] = {}
+        self._kept: dict[tuple[int, int, int, bool, bool], tuple[Callable[..., object], Sequence[Any], object]] = {}
 
     def __call__(
         self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
     ) -> None:
         """See Products."""
-        key = (id(a), id(b), id(out), transpose_a, transpose_b)
-        if key not in self._kept:
+        key = id(a), id(b), id(out), transpose_a, transpose_b
+        kept = self._kept.get(key)
+        if kept is None:
             assert all(_has_plain_rows(array) and array.dtype == out.dtype for array in (a, b, out))
             if len(self._kept) >= self.MAX_KEPT:
                 self._kept.clear()
             # The arrays are kept as well: while they live, nothing else has their ids.
-            self._kept[key] = self._call(a, b, out, transpose_a, transpose_b), (a, b, out)
-        (routine, arguments), _ = self._kept[key]
+            kept = self._kept[key] = *self._call(a, b, out, transpose_a, transpose_b), (a, b, out)
+        routine, arguments, _ = kept
         routine(*arguments)
 
     @abstractmethod

@@ -74,7 +74,9 @@ class Train(Section):
         "they are installed; else numpy's own.",
     ] = "auto"
     shared_memory: Annotated[
-        bool, "Ranks on one node share one copy of parameters and optimizer vectors; changes no result."
+        bool,
+        "Ranks on one node share one copy of parameters and optimizer vectors, and compute gradients together. Changes "
+        "rounding, but with reproducible_shards no bit.",
     ] = True
 
 

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Labels, Matrix, aligned_zeros
+from dpnet.arrays import Labels, Matrix, Zeros, aligned_zeros
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
 from dpnet.errors import DataError
 from dpnet.kernels import spec
 from dpnet.kernels.choose import Loops, can_gather
 from dpnet.plan import SampleIds
+
+_Buffers = tuple[npt.NDArray[Any], npt.NDArray[Any], Matrix, Labels]
+"""Raw rows, centred ones, scaled ones, labels; the first three may be the same memory."""
 
 
 class Dataset:
@@ -26,13 +29,25 @@ class Dataset:
     Args:
         split: the samples; a mapped file stays mapped.
         scaling: offset and factor, of one number or one for each feature.
-        max_rows: most rows that one `gather` is asked for.
+        max_rows: rows of its buffer.
         dtype: of the rows, float32 or float64.
         loops: element-wise work.
+        zeros: gives the buffer: a vector of so many zeros of a dtype.
+
+    Attributes:
+        features: numbers of a sample.
+        x: (max_rows, features) the buffer.
     """
 
     def __init__(
-        self, split: Split, scaling: Scaling, *, max_rows: int, dtype: npt.DTypeLike, loops: Loops = spec
+        self,
+        split: Split,
+        scaling: Scaling,
+        *,
+        max_rows: int,
+        dtype: npt.DTypeLike,
+        loops: Loops = spec,
+        zeros: Zeros = aligned_zeros,
     ) -> None:
         # Plain arrays: np.memmap would add its own work to every slice.
         self._raw = np.asarray(split.inputs)
@@ -48,35 +63,48 @@ class Dataset:
         self._offset, self._factor = (
             np.broadcast_to(vector.astype(work), self.features).copy() for vector in (scaling.offset, scaling.factor)
         )
-        x = aligned_zeros((max_rows, self.features), dtype)
-        taken = _buffer(self._raw.dtype, x)
-        self._most = taken, _buffer(work, x, taken), x, np.zeros(max_rows, np.int64)
-        self._buffers = self._most
+        self.x: Matrix = zeros(max_rows * self.features, dtype).reshape(max_rows, self.features)
+        taken = _buffer(self._raw.dtype, self.x)
+        self._buffers = taken, _buffer(work, self.x, taken), self.x, np.zeros(max_rows, np.int64)
+        self._views: dict[tuple[int, int], _Buffers] = {}
         self._gather = loops.gather if can_gather(self._raw.dtype) else spec.gather
 
     def __len__(self) -> int:
         return len(self._raw)
 
-    def gather(self, ids: SampleIds) -> tuple[Matrix, Labels]:
+    def gather(self, ids: SampleIds, *, first: int = 0) -> tuple[Matrix, Labels]:
         """The rows `ids`, scaled, and their labels.
 
         Args:
-            ids: (rows,) int64, each in [0, len(self)), at most max_rows of them; may be none.
+            ids: (rows,) int64, each in [0, len(self)); may be none.
+            first: row of the buffer that becomes row ids[0]; the others follow it, and all must be in the buffer.
 
         Returns:
             (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels. Both are views of buffers
-            that the next call overwrites.
+            that the next call for the same rows overwrites.
         """
-        if len(ids) != len(self._buffers[-1]):
-            taken, centred, x, labels = self._most
-            rows = len(ids)
-            self._buffers = taken[:rows], centred[:rows], x[:rows], labels[:rows]
-        taken, centred, x, labels = self._buffers
+        taken, centred, x, labels = self._rows(first, len(ids))
         self._gather(self._raw, ids, self._offset, self._factor, taken, centred, x)
         if self._all_labels is not None:
             # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
-            np.take(self._all_labels, ids, out=labels, mode="clip")
+            self._all_labels.take(ids, out=labels, mode="clip")
         return x, labels
+
+    def put(self, gathered: Matrix, their_labels: Labels, *, first: int) -> tuple[Matrix, Labels]:
+        """What `gather` would return, from rows that another data set over the same samples has gathered."""
+        _, _, x, labels = self._rows(first, len(gathered))
+        np.copyto(x, gathered)
+        np.copyto(labels, their_labels)
+        return x, labels
+
+    def _rows(self, first: int, count: int) -> _Buffers:
+        """Some rows of all buffers. A training asks for the same ones again and again: each view is made once."""
+        if (first, count) not in self._views:
+            assert first + count <= len(self.x), (first, count, len(self.x))
+            taken, centred, x, labels = self._buffers
+            rows = slice(first, first + count)
+            self._views[first, count] = taken[rows], centred[rows], x[rows], labels[rows]
+        return self._views[first, count]
 
 
 def check_labels(split: Split, classes: int) -> None:

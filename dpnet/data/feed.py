@@ -37,53 +37,55 @@ class Feed:
 
     Args:
         plan: which samples each step uses.
-        datasets: two over the same samples, each for the shards of the plan: one is used while the other is filled.
+        data: gathers them into a buffer that others may read.
+        ahead: another one over the same samples, for any shard of the plan, to gather into ahead.
         shards: of this rank, in order.
     """
 
-    def __init__(self, plan: Plan, datasets: tuple[Dataset, Dataset], shards: Sequence[int]) -> None:
+    def __init__(self, plan: Plan, data: Dataset, ahead: Dataset, shards: Sequence[int]) -> None:
         self._plan = plan
-        self._datasets = datasets
+        self._data, self._data_ahead = data, ahead
         self._after = dict(zip(shards, [*((shard, 0) for shard in shards[1:]), (shards[0], 1)], strict=True))
         self._count = 0
         self._ahead: tuple[int, int] | None = None
         self._helper: _Helper | None = None
 
-    def gather(self, step: int, shard: int) -> tuple[Matrix, Labels]:
-        """The samples of a shard and their labels, views that hold until the call after the next.
+    def gather(self, step: int, shard: int, *, first: int = 0) -> tuple[Matrix, Labels]:
+        """The samples of a shard and their labels, views that hold until the next call for the same rows.
 
         Args:
             step: from 0.
             shard: of this rank.
+            first: row of the buffer in which the first sample belongs.
         """
         self._count += 1
         if self._ahead is None and self._count % LOOKS_EVERY:
-            return self._datasets[0].gather(self._ids(step, shard))
-        return self._with_a_look(step, shard)
-
-    def _with_a_look(self, step: int, shard: int) -> tuple[Matrix, Labels]:
-        if self._helper is not None and self._ahead is not None:
-            gathered = self._helper.take()
-            if self._ahead != (step, shard):  # Somebody went elsewhere: to an earlier step, say.
-                gathered = watched_gather(self._datasets[self._count % 2], self._ids(step, shard))
-        else:
-            gathered = watched_gather(self._datasets[self._count % 2], self._ids(step, shard))
+            return self._data.gather(self._ids(step, shard), first=first)
+        x, labels, asleep_s = self._with_a_look(step, shard, first)
         self._ahead = None
-        if gathered.asleep_s > WORTH_A_THREAD_S:
+        if asleep_s > WORTH_A_THREAD_S:
             self._helper = self._helper or _Helper()
             shard_after, steps = self._after[shard]
             self._ahead = (step + steps, shard_after)
-            self._helper.ask(self._datasets[(self._count + 1) % 2], self._ids(*self._ahead))
-        return gathered.x, gathered.labels
+            self._helper.ask(self._data_ahead, self._ids(*self._ahead))
+        return x, labels
+
+    def _with_a_look(self, step: int, shard: int, first: int) -> Gathered:
+        if self._helper is not None and self._ahead is not None:
+            gathered = self._helper.take()
+            if self._ahead == (step, shard):
+                return Gathered(*self._data.put(gathered.x, gathered.labels, first=first), gathered.asleep_s)
+            # Somebody went elsewhere: to an earlier step, say.
+        return watched_gather(self._data, self._ids(step, shard), first=first)
 
     def _ids(self, step: int, shard: int) -> SampleIds:
         return self._plan.shard(self._plan.batch(step), shard)
 
 
-def watched_gather(data: Dataset, ids: SampleIds) -> Gathered:
+def watched_gather(data: Dataset, ids: SampleIds, *, first: int = 0) -> Gathered:
     """Gather, and see how long this thread slept in it."""
     begin_s, busy_begin_s = time.perf_counter(), time.thread_time()
-    x, labels = data.gather(ids)
+    x, labels = data.gather(ids, first=first)
     elapsed_s, busy_s = time.perf_counter() - begin_s, time.thread_time() - busy_begin_s
     # Less than half asleep: the core was taken away for a moment, no more.
     return Gathered(x, labels, elapsed_s - busy_s if elapsed_s > 2 * busy_s else 0.0)

@@ -2,7 +2,7 @@
 
 A block of elements at a time: the partial gradients of all shards are added up, then the rule is applied while the sum
 lies in the first-level cache. So the sum is never written to memory, and everything else is read and written once.
-Bits are those of the rules in numpy.
+Where there is a single one it is used where it lies, and is lost. Bits are those of the rules in numpy.
 
 Arguments that all rules share:
 
@@ -44,8 +44,11 @@ def _gradient(
     vectors: Array, joins: Array, offset: int, start: int, stop: int, work: Array, p: Array, scale: float, l2: float
 ) -> Array:
     """The summed gradient of a block, scaled, with that of an L2 penalty; `p` is the block."""
-    sum_block(vectors, joins, offset + start, offset + stop, work)
-    g = work[0]
+    if len(joins) == 1:
+        g = vectors[0, offset + start : offset + stop]
+    else:
+        sum_block(vectors, joins, offset + start, offset + stop, work)
+        g = work[0]
     factor, pull = g.dtype.type(scale), g.dtype.type(l2)
     if scale != 1:
         for i in range(len(p)):

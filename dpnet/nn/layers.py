@@ -7,9 +7,7 @@ second answer is the da of the layer below.
 
 from __future__ import annotations
 
-import numpy.typing as npt
-
-from dpnet.arrays import Matrix, Vector, aligned_zeros
+from dpnet.arrays import Matrix, Vector
 from dpnet.blas.products import Products
 from dpnet.kernels.choose import Loops
 from dpnet.nn.activations import Activation
@@ -18,15 +16,13 @@ from dpnet.nn.activations import Activation
 class Layer:
     """a = f(z), z = x W + b, for a batch of rows.
 
-    It owns its output and the gradient of its input, no parameters: those are handed in at each call, because they live
-    in memory that others share and swap.
+    It works on rows of two buffers that it is given, and never on parameters of its own: those are handed in at each
+    call, because they live in memory that others share and swap.
 
     Args:
-        max_rows: most rows that a call will bring.
-        num_inputs: columns of x.
-        num_outputs: columns of a.
+        a: (max_rows, num_outputs), C order, for the output; float32 or float64, as every array.
+        dx: (max_rows, num_inputs), C order, for the gradient of the input; None where nobody asks for it.
         activation: f.
-        dtype: float32 or float64, of every array.
         products: matrix products.
         loops: element-wise work.
 
@@ -36,72 +32,72 @@ class Layer:
     """
 
     def __init__(
-        self,
-        max_rows: int,
-        num_inputs: int,
-        num_outputs: int,
-        activation: type[Activation],
-        dtype: npt.DTypeLike,
-        products: Products,
-        loops: Loops,
+        self, a: Matrix, dx: Matrix | None, activation: type[Activation], products: Products, loops: Loops
     ) -> None:
-        self._max_a = aligned_zeros((max_rows, num_outputs), dtype)
-        # Where dx is never asked for, as in the first layer, these zeros are never touched and cost no real memory.
-        self._max_dx = aligned_zeros((max_rows, num_inputs), dtype)
+        self._buffers = a, dx
         self._products = products
-        self.activation = activation(max_rows, num_outputs, dtype, loops)
-        self._cut(0)
-        self._x = self._dx
+        self.activation = activation(a.shape[0], a.shape[1], a.dtype, loops)
+        self._views: dict[tuple[int, int], tuple[Matrix, Matrix | None]] = {}
+        self.a, self._dx = self._rows(0, 0)
+        self._x = self._dz = self.a
 
-    def _cut(self, rows: int) -> None:
-        self.a, self._dx = self._max_a[:rows], self._max_dx[:rows]
+    def _rows(self, first: int, count: int) -> tuple[Matrix, Matrix | None]:
+        """Some rows of both buffers. A training asks for the same ones again and again: each view is made once."""
+        if (first, count) not in self._views:
+            a, dx = self._buffers
+            assert first + count <= len(a), (first, count, len(a))
+            rows = slice(first, first + count)
+            self._views[first, count] = a[rows], None if dx is None else dx[rows]
+        return self._views[first, count]
 
-    def forward(self, x: Matrix, weight: Matrix, bias: Vector) -> Matrix:
-        """The output, a view into the layer's own buffer that the next call overwrites.
+    def forward(self, x: Matrix, weight: Matrix, bias: Vector, *, first: int = 0) -> Matrix:
+        """The output, a view into the buffer that the next call for the same rows overwrites.
 
         Args:
-            x: (rows, num_inputs), at most max_rows rows. Backward reads it again: leave it as it is until then.
+            x: (rows, num_inputs), C order. Backward reads it again: leave it as it is until then.
             weight: (num_inputs, num_outputs).
             bias: (num_outputs,).
+            first: row of the buffers in which the first row of `x` belongs.
         """
-        assert len(x) <= len(self._max_a), (len(x), len(self._max_a))
-        if len(x) != len(self.a):
-            self._cut(len(x))
+        self.a, self._dx = self._rows(first, len(x))
         self._x = x
         self._products(x, weight, self.a)
         self.activation.forward(self.a, bias)
         return self.a
 
-    def backward(
-        self, da: Matrix, weight: Matrix, dweight: Matrix, dbias: Vector, *, need_dx: bool = True
-    ) -> Matrix | None:
-        """The gradient of the last forward's parameters and, if needed, of its input.
+    def backward(self, da: Matrix, weight: Matrix, dbias: Vector) -> Matrix | None:
+        """The gradient of the last forward's bias and, where there is a buffer for it, of its input.
 
         First dz = da f'(z), see `activations`. Then, element by element: `z[n, o] = sum_i x[n, i] weight[i, o] +
         bias[o]`. So weight[i, o] moves z[n, o] by x[n, i] in every row n, and x[n, i] moves z[n, o] by weight[i, o] for
         every output o. Multiplied by dz[n, o] and summed over what each of them reaches:
 
             dbias[o]      = sum_n dz[n, o]                  dbias   = column sums of dz
-            dweight[i, o] = sum_n x[n, i] dz[n, o]          dweight = x^T dz
             dx[n, i]      = sum_o dz[n, o] weight[i, o]     dx      = dz weight^T
+            dweight[i, o] = sum_n x[n, i] dz[n, o]          dweight = x^T dz           (see weight_gradient)
 
         The sums over rows are plain sums. The division by the number of samples happened once, in the loss.
 
         Args:
-            da: (rows, num_outputs) d loss / d a. Overwritten with d loss / d z.
+            da: (rows, num_outputs) d loss / d a. Overwritten with d loss / d z; leave it as it is until
+                `weight_gradient` is done.
             weight: (num_inputs, num_outputs), the same as in forward.
-            dweight: (num_inputs, num_outputs), overwritten; zeros if there are no rows.
             dbias: (num_outputs,), overwritten; zeros if there are no rows.
-            need_dx: the first layer's input is data, which nobody moves: its dx would be the costliest product of
-                all for nothing.
 
         Returns:
-            (rows, num_inputs) d loss / d x, a view into the layer's own buffer, or None if not needed.
+            (rows, num_inputs) d loss / d x, a view into the buffer; None where there is none. The first layer has none:
+            its input is data, which nobody moves, and dx would be the costliest product of all for nothing.
         """
-        dz = da
-        self.activation.backward(self.a, dz, dbias)
-        self._products(self._x, dz, dweight, transpose_a=True)
-        if not need_dx:
-            return None
-        self._products(dz, weight, self._dx, transpose_b=True)
+        self._dz = da
+        self.activation.backward(self.a, da, dbias)
+        if self._dx is not None:
+            self._products(da, weight, self._dx, transpose_b=True)
         return self._dx
+
+    def weight_gradient(self, dweight: Matrix) -> None:
+        """The gradient of the last backward's weight, x^T dz.
+
+        Args:
+            dweight: (num_inputs, num_outputs), C order, overwritten; zeros if there are no rows.
+        """
+        self._products(self._x, self._dz, dweight, transpose_a=True)

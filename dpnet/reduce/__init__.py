@@ -1,1 +1,6 @@
-"""Sums over all shards, in an order that does not depend on how many ranks there are."""
+"""Reducers: from what single ranks know of the gradient to its sum over the global batch, owned by slice.
+
+Two of them, chosen once: `joint`, where the ranks of a node compute the gradient of all their samples together, and
+`shards`, where it is the sum over fixed shards in a fixed order. Nothing carries a sum back to all ranks: it is the
+parameters that are published (see `state.py`).
+"""

@@ -16,6 +16,8 @@ from dpnet.plan import Plan
 NUM_SAMPLES = 103
 INPUTS = np.arange(NUM_SAMPLES * 2, dtype=np.float32).reshape(-1, 2)
 STEPS = 5 * LOOKS_EVERY
+FIRST = 4
+"""The row of the buffer that samples are asked to begin in."""
 
 
 class Slow(Dataset):
@@ -23,10 +25,10 @@ class Slow(Dataset):
 
     delay_s = 0.0
 
-    def gather(self, ids):
+    def gather(self, ids, *, first=0):
         gathered_by.append(threading.current_thread() is threading.main_thread())
         time.sleep(self.delay_s)
-        return super().gather(ids)
+        return super().gather(ids, first=first)
 
 
 gathered_by = []
@@ -35,19 +37,20 @@ gathered_by = []
 def make_feed(plan, shards, delay_s):
     gathered_by.clear()
     split = Split(INPUTS, np.arange(NUM_SAMPLES), "x", "y")
-    datasets = [
-        Slow(split, Scaling(np.zeros(1), np.ones(1)), max_rows=plan.max_shard_rows, dtype=np.float32) for _ in range(2)
-    ]
+    rows, plain = plan.max_rows() + FIRST, Scaling(np.zeros(1), np.ones(1))
+    datasets = [Slow(split, plain, max_rows=rows, dtype=np.float32) for _ in range(2)]
     for data in datasets:
         data.delay_s = delay_s
-    return Feed(plan, tuple(datasets), shards), datasets
+    return Feed(plan, *datasets, shards), datasets
 
 
 def check(feed, plan, step, shard):
-    x, labels = feed.gather(step, shard)
+    x, labels = feed.gather(step, shard, first=FIRST)
     ids = plan.shard(plan.batch(step), shard)
     assert labels.tolist() == ids.tolist()
     assert x.tobytes() == INPUTS[ids].tobytes()
+    assert np.shares_memory(x, feed._data.x[FIRST : FIRST + len(ids)]) == (len(ids) > 0)
+    assert not feed._data.x[:FIRST].any()
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.002])
@@ -95,9 +98,9 @@ def test_an_error_in_the_thread_is_raised():
 
 
 def raise_after_the_first(original):
-    def gather(ids):
+    def gather(ids, *, first=0):
         if threading.current_thread() is threading.main_thread():
-            return original(ids)
+            return original(ids, first=first)
         raise OSError("the disk is gone")
 
     return gather

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dpnet.arrays import aligned_zeros
 from dpnet.blas.products import NumpyProducts
 from dpnet.kernels import spec
 from dpnet.nn.activations import Identity
@@ -12,8 +13,9 @@ def numbers(*shape):
     return np.random.default_rng(sum(shape)).standard_normal(shape)
 
 
-def linear(max_rows, num_inputs, num_outputs, dtype):
-    return Layer(max_rows, num_inputs, num_outputs, Identity, dtype, NumpyProducts(), spec)
+def linear(max_rows, num_inputs, num_outputs, dtype, *, has_dx=True):
+    a, dx = aligned_zeros((max_rows, num_outputs), dtype), aligned_zeros((max_rows, num_inputs), dtype)
+    return Layer(a, dx if has_dx else None, Identity, NumpyProducts(), spec)
 
 
 def test_forward_is_the_written_out_sum():
@@ -29,7 +31,8 @@ def test_backward_is_the_written_out_sum_and_overwrites():
     dweight, dbias = np.full((3, 2), np.nan), np.full(2, np.nan)
     layer = linear(6, 3, 2, np.float64)
     layer.forward(x, weight, np.zeros(2))
-    dx = layer.backward(dy, weight, dweight, dbias)
+    dx = layer.backward(dy, weight, dbias)
+    layer.weight_gradient(dweight)
     for o in range(2):
         assert np.isclose(dbias[o], sum(dy[n, o] for n in range(4)), rtol=1e-13)
         for i in range(3):
@@ -39,10 +42,22 @@ def test_backward_is_the_written_out_sum_and_overwrites():
             assert np.isclose(dx[n, i], sum(dy[n, o] * weight[i, o] for o in range(2)), rtol=1e-13)
 
 
-def test_dx_is_not_made_unless_needed():
-    layer = linear(4, 3, 2, np.float64)
+def test_dx_is_not_made_where_there_is_no_room_for_it():
+    layer = linear(4, 3, 2, np.float64, has_dx=False)
     layer.forward(numbers(4, 3), numbers(3, 2), np.zeros(2))
-    assert layer.backward(numbers(4, 2), numbers(3, 2), np.empty((3, 2)), np.empty(2), need_dx=False) is None
+    assert layer.backward(numbers(4, 2), numbers(3, 2), np.empty(2)) is None
+
+
+def test_rows_go_where_they_are_told_and_nowhere_else():
+    a, dx = np.full((6, 2), 7.0), np.full((6, 3), 7.0)
+    layer, alone = Layer(a, dx, Identity, NumpyProducts(), spec), linear(2, 3, 2, np.float64)
+    x, weight, bias, da = numbers(2, 3), numbers(3, 2), numbers(2), numbers(2, 2)
+    for one in (layer, alone):
+        one.forward(x, weight, bias, **({"first": 3} if one is layer else {}))
+    assert a[3:5].tobytes() == alone.a.tobytes()
+    assert layer.backward(da.copy(), weight, np.empty(2)).tobytes() == alone.backward(da, weight, np.empty(2)).tobytes()
+    assert (np.delete(a, [3, 4], axis=0) == 7).all()
+    assert (np.delete(dx, [3, 4], axis=0) == 7).all()
 
 
 def test_output_lies_in_one_aligned_buffer():

@@ -235,11 +235,33 @@ def test_a_step_allocates_next_to_nothing(activation):
 
 def test_first_layer_makes_no_gradient_of_its_input(monkeypatch):
     net = Net([4, 5, 3], "relu")
-    asked = []
+    made = []
     for layer in net.model.layers:
         backward = layer.backward
-        monkeypatch.setattr(
-            layer, "backward", lambda *a, need_dx, to=backward: asked.append(need_dx) or to(*a, need_dx=need_dx)
-        )
+        monkeypatch.setattr(layer, "backward", lambda *a, to=backward: made.append(to(*a)) or made[-1])
     net.step()
-    assert asked == [True, False]
+    assert [dx is None for dx in made] == [False, True]
+
+
+@pytest.mark.parametrize("shares", [[6], [2, 4], [0, 3, 3], [1, 5, 0]])
+def test_networks_that_share_their_buffers_have_one_gradient_for_all_their_rows(shares):
+    # What the ranks of a node do: each its rows, then one product over all rows.
+    whole = Net([4, 6, 5, 3], "relu")
+    whole.step()
+    params, buffers = whole.layout.views(whole.params), {}
+    dbiases = [np.zeros((len(shares), width)) for width in (6, 5, 3)]
+    for rank, rows in enumerate(shares):
+        taken = itertools.count()
+
+        def shared(size, dtype, taken=taken):
+            return buffers.setdefault(next(taken), np.zeros(size, dtype))
+
+        model = MLP(whole.layout, "relu", max_rows=6, dtype=np.float64, zeros=shared)
+        part = slice(sum(shares[:rank]), sum(shares[:rank]) + rows)
+        logits = model.forward(whole.x[part], params, first=part.start)
+        whole.nll(logits, whole.labels[part], 1 / 6)
+        model.propagate(logits, params, [rows[rank] for rows in dbiases])
+    grads = whole.layout.views(whole.grad)
+    for (x, dz), dbias, (expected_dweight, expected_dbias) in zip(model.factors(whole.x), dbiases, grads, strict=True):
+        np.testing.assert_allclose(x.T @ dz, expected_dweight, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(dbias.sum(axis=0), expected_dbias, rtol=1e-12, atol=1e-15)

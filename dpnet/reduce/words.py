@@ -1,0 +1,48 @@
+"""Words: a few numbers of every shard whose sums all ranks want. They travel with the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dpnet.arrays import aligned_zeros
+from dpnet.comm.topology import Topology
+from dpnet.kernels.choose import Loops
+from dpnet.kernels.sums import pending_sum, stack
+from dpnet.reduce import tree
+
+
+class Words:
+    """The words of all shards, added up in the order of the tree over shards.
+
+    Args:
+        topology: which ranks share memory.
+        shards: of every rank.
+        num_words: float64 numbers of a shard.
+        loops: element-wise work.
+    """
+
+    def __init__(self, topology: Topology, shards: Sequence[range], num_words: int, loops: Loops) -> None:
+        self._group, self._loops = topology.group, loops
+        self._counts = [len(share) * num_words for share in shards]
+        self._several_nodes = len(topology.nodes) > 1
+        num_shards = shards[-1].stop
+        zeros = aligned_zeros if self._several_nodes else topology.memory.zeros
+        flat = zeros(sum(self._counts), np.float64)
+        self._all = flat.view(np.float64).reshape(num_shards, num_words)
+        joins, _ = tree.joins(tree.leaves(num_shards), tree.nodes(num_shards))
+        self._sum = pending_sum(self._all, joins)
+        self._stack, self._totals = stack([self._sum], np.float64), np.zeros((1, num_words))
+
+    def put(self, shard: int, words: Sequence[float]) -> None:
+        """Set the words of a shard of this rank."""
+        self._all[shard] = words
+
+    def totals(self) -> list[float]:
+        """The sums over all shards; collective. On one node, all its ranks have passed a barrier after `put`."""
+        if self._several_nodes:
+            self._group.allgather_into(self._all.reshape(-1), self._counts)
+        self._loops.sum_rows(self._sum.vectors, self._sum.joins, 0, self._stack, self._totals)
+        totals: list[float] = self._totals[0].tolist()
+        return totals

@@ -1,0 +1,43 @@
+"""Where one node has no room for shared memory, all nodes hear of it, and train without."""
+
+import errno
+import itertools
+import os
+
+import numpy as np
+import pytest
+
+from dpnet.assembly import build_parts
+from dpnet.comm.connect import connect
+from dpnet.comm.mpi import _by_node
+from dpnet.config.file import from_dict
+from dpnet.data.scaling import Scaling
+from dpnet.data.sources import DataSource, Split
+from dpnet.engine import plain_engine
+
+pytestmark = pytest.mark.mpi(min_size=2)
+
+group = connect()
+
+
+@pytest.mark.parametrize("shards", [0, 6])
+@pytest.mark.parametrize("fails_at", [0, 3])
+def test_one_node_without_room_makes_all_train_without(monkeypatch, shards, fails_at):
+    forced, allocate, calls = _by_node(group._comm, 2), os.posix_fallocate, itertools.count()
+
+    def full(handle, start, size):
+        if forced.rank < 2 and next(calls) >= fails_at:  # On the first node alone.
+            raise OSError(errno.ENOSPC, "No space left on device")
+        allocate(handle, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    inputs = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+    source = DataSource("random", Split(inputs, np.arange(40) % 3, "x", "y"), None)
+    settings = {"global_batch_size": 9, "steps": 3, "reproducible_shards": shards}
+    job = from_dict({"model": {"hidden_layers": [6, 4]}, "train": settings}, where="test")
+    parts = build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), forced, plain_engine())
+    for step in range(3):
+        parts.trainer.step(step)
+    told = forced.allgather(parts.memory)
+    assert all(text.startswith("a copy of the parameters for each rank: no room in /dev/shm") for text in told)
+    assert len({params.tobytes() for params in forced.allgather(np.array(parts.state.params))}) == 1

@@ -1,0 +1,102 @@
+"""The gradient that the ranks of a node compute together: that of all samples, however they are shared out."""
+
+import itertools
+
+import numpy as np
+import pytest
+from nodes import KINDS, finished, on_nodes
+
+from dpnet.blas.products import NUMPY
+from dpnet.kernels import spec
+from dpnet.nn.layout import Layout, owned_slices
+from dpnet.plan import Plan
+from dpnet.reduce import pieces
+from dpnet.reduce.joint import JointReducer
+
+pytestmark = pytest.mark.mpi
+
+SIZES = (60, 70, 9)
+LAYOUT = Layout(SIZES)
+WIDTHS = list(itertools.pairwise(SIZES))
+
+
+@pytest.fixture(params=KINDS)
+def nodes(request):
+    return on_nodes(request.param)
+
+
+def samples(num_samples, step):
+    """Of all ranks together: x and dz of both layers."""
+    draw = np.random.default_rng([step, num_samples])
+    return [tuple(draw.standard_normal((num_samples, width)) for width in pair) for pair in WIDTHS]
+
+
+def expected_gradient(num_samples, step):
+    flat = np.zeros(LAYOUT.size)
+    for (dweight, dbias), (x, dz) in zip(LAYOUT.views(flat), samples(num_samples, step), strict=True):
+        dweight[...] = x.T @ dz
+        dbias[...] = dz.sum(axis=0)
+    return flat
+
+
+class Joint:
+    """A reducer with the buffers of a network."""
+
+    def __init__(self, nodes, global_batch_size):
+        self.plan = Plan(1000, global_batch_size, seed=0, num_shards=nodes.group.world_size)
+        rows = self.plan.max_rows(len(nodes.here))
+        self.factors = [
+            tuple(nodes.memory.zeros(rows * width, np.float64).reshape(rows, width) for width in pair)
+            for pair in WIDTHS
+        ]
+        self.reducer = JointReducer(
+            nodes,
+            plan=self.plan,
+            layout=LAYOUT,
+            dtype=np.float64,
+            factors=self.factors,
+            products=NUMPY,
+            num_words=2,
+            loops=spec,
+        )
+
+    def step(self, num_samples, step):
+        """What this rank brings; the words of all."""
+        (shard,) = self.reducer.shards
+        start, stop = self.plan.shard_start(num_samples, shard), self.plan.shard_start(num_samples, shard + 1)
+        first = self.reducer.first_row(num_samples, shard)
+        for mine, whole in zip(self.factors, samples(num_samples, step), strict=True):
+            for target, source in zip(mine, whole, strict=True):
+                target[first : first + stop - start] = source[start:stop]
+        for dbias, (_, dz) in zip(self.reducer.dbiases, samples(num_samples, step), strict=True):
+            dbias[...] = dz[start:stop].sum(axis=0)
+        self.reducer.add(shard, (0.5 * shard, stop - start))
+        return self.reducer.reduce(num_samples)
+
+
+@pytest.mark.parametrize("piece", [1, 100, 1000, pieces.PIECE])
+def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, piece, monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    group, node = nodes.group, nodes.node
+    joint = Joint(nodes, 21)
+    owned = owned_slices(LAYOUT.size, node.world_size)[node.rank]
+    inside = np.zeros(LAYOUT.size, dtype=bool)
+    for tensor in LAYOUT.tensors:
+        inside[tensor.start : tensor.stop] = True
+    for step, num_samples in enumerate([21, 21, 13, 2, 1, 21]):  # Short batches: some ranks have no sample.
+        words = joint.step(num_samples, step)
+        grad, expected = finished(joint.reducer.grad, np.float64), expected_gradient(num_samples, step)[owned]
+        kept = inside[owned][: len(grad)]
+        assert not inside[owned][len(grad) :].any()
+        np.testing.assert_allclose(grad[kept], expected[: len(grad)][kept], rtol=1e-12, atol=1e-13)
+        assert words == [0.5 * sum(range(group.world_size)), num_samples]
+        node.barrier()  # As a commit does: only then others may write to the buffers again.
+
+
+def test_the_bits_are_the_same_every_time(nodes):
+    first, second = Joint(nodes, 21), Joint(nodes, 21)
+    for step in range(2):
+        for joint in (first, second):
+            joint.step(21, step)
+        assert finished(first.reducer.grad, np.float64).tobytes() == finished(second.reducer.grad, np.float64).tobytes()
+        nodes.node.barrier()
