@@ -44,7 +44,7 @@ class OneDnnProducts(ForeignProducts):
     def __init__(self, threads: int) -> None:
         super().__init__()
         # Threads that spin after a product would take the cores from what comes next: some microseconds will do.
-        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "300")
         self._library = _Library()
 
     def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
