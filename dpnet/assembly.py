@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +149,7 @@ def _in_node_memory(train: config.Train, group: Group, build: Callable[[Topology
             return core, "one copy of the parameters for all ranks" + (" of a node" if len(shared.nodes) > 1 else "")
         except SharedMemoryError as error:
             why = str(error)
+        gc.collect()  # The error held on to what was mapped before it.
     return build(topology.apart(group)), f"a copy of the parameters for each rank: {why}"
 
 

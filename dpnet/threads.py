@@ -72,10 +72,13 @@ def numerics(products: str) -> dict[str, Any]:
     import numpy as np
     from threadpoolctl import threadpool_info
 
+    from dpnet.blas.library import version
+
     keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
     libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return {
         "numpy": np.__version__,
         "products": products,
+        "products_version": version(products),
         "blas": [{key: library.get(key) for key in keys} for library in libraries],
     }

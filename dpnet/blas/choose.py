@@ -21,9 +21,9 @@ PRODUCTS: dict[str, Callable[[int], Products]] = {
 def choose_products(setting: str) -> str:
     """The library that `train.blas` asks for, as a key of PRODUCTS.
 
-    "auto" is MKL on processors of Intel and oneDNN on others with AVX-512, where they are installed and can be loaded:
-    there they were measured to be faster than what numpy brings (see benchmarks/README.md). It follows from the
-    machine, never from a measurement: bits depend on it.
+    "auto" is MKL on processors of Intel, else oneDNN on those with AVX-512, where they are installed and can be loaded.
+    MKL was measured to be faster than what numpy brings on Intel's, oneDNN on AMD's (see benchmarks/README.md). The
+    choice follows from the machine, never from a measurement: bits depend on it.
 
     Raises:
         ConfigError: what is asked for is not installed.

@@ -18,16 +18,19 @@ class Wheel(NamedTuple):
         distribution: name of the wheel.
         file: how the name of its library starts.
         extra: of dpnet, that installs it.
+        environ: what must be in the environment when it is loaded, unless the user has set it.
     """
 
     distribution: str
     file: str
     extra: str
+    environ: dict[str, str]
 
 
+# Threads that spin after a product would take the cores from what comes next: some microseconds will do.
 WHEELS = {
-    "mkl": Wheel("mkl", "libmkl_rt.so", "mkl"),
-    "onednn": Wheel("onednn-cpu-gomp", "libdnnl.so", "fast"),
+    "mkl": Wheel("mkl", "libmkl_rt.so", "mkl", {"KMP_BLOCKTIME": "0"}),
+    "onednn": Wheel("onednn-cpu-gomp", "libdnnl.so", "fast", {"GOMP_SPINCOUNT": "300"}),
 }
 
 
@@ -49,6 +52,8 @@ def load(name: str) -> Any:
         ConfigError: it cannot be loaded.
     """
     path = find(name)
+    for variable, value in WHEELS[name].environ.items():
+        os.environ.setdefault(variable, value)
     try:
         assert path is not None, "whoever chose it has looked"
         return ctypes.CDLL(path)
@@ -63,3 +68,8 @@ def loads(name: str) -> bool:
         return find(name) is not None and load(name) is not None
     except ConfigError:
         return False
+
+
+def version(name: str) -> str | None:
+    """Version of the wheel of library `name`; None where it comes with numpy."""
+    return importlib.metadata.version(WHEELS[name].distribution) if name in WHEELS else None

@@ -25,8 +25,6 @@ class MklProducts(ForeignProducts):
     def __init__(self, threads: int) -> None:
         super().__init__()
         os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
-        # Threads that spin after a product would take the cores from what comes next.
-        os.environ.setdefault("KMP_BLOCKTIME", "0")
         library = load("mkl")
         library.MKL_Set_Dynamic(0)  # It must never choose fewer threads by itself: bits depend on them.
         library.MKL_Set_Num_Threads(threads)

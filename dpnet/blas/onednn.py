@@ -12,7 +12,6 @@ Source: https://uxlfoundation.github.io/oneDNN, "BLAS functions" and "Matrix Mul
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import Any
 
 import numpy as np
@@ -43,8 +42,6 @@ class OneDnnProducts(ForeignProducts):
 
     def __init__(self, threads: int) -> None:
         super().__init__()
-        # Threads that spin after a product would take the cores from what comes next: some microseconds will do.
-        os.environ.setdefault("GOMP_SPINCOUNT", "300")
         self._library = _Library()
 
     def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
@@ -67,6 +64,8 @@ class _Library:
 
     def __init__(self) -> None:
         self.routines = load("onednn")
+        for name in ("dnnl_sgemm", "dnnl_primitive_execute"):
+            getattr(self.routines, name).restype = _check
         self.engine = self.new("engine_create", CPU, ctypes.c_size_t(0))
         self.stream = self.new("stream_create", self.engine, IN_ORDER)
 
@@ -78,6 +77,11 @@ class _Library:
         return made
 
 
+def _check(status: int) -> None:
+    if status != 0:
+        raise RuntimeError(f"oneDNN could not multiply, status {status}" + (": out of memory" if status == 1 else ""))
+
+
 class _Argument(ctypes.Structure):
     _fields_ = (("number", ctypes.c_int), ("memory", ctypes.c_void_p))
 
@@ -87,6 +91,7 @@ class _Matmul:
 
     def __init__(self, library: _Library, a: Matrix, b: Matrix, out: Matrix) -> None:
         self._library = library
+        self._primitive, self._memories = ctypes.c_void_p(), list[ctypes.c_void_p]()  # What __del__ may find.
         self._execute = library.routines.dnnl_primitive_execute
         descriptions = [self._description(array) for array in (a, b, out)]
         source, weights, destination = descriptions
@@ -111,7 +116,8 @@ class _Matmul:
     def __del__(self) -> None:
         for memory in self._memories:
             self._library.routines.dnnl_memory_destroy(memory)
-        self._library.routines.dnnl_primitive_destroy(self._primitive)
+        if self._primitive:
+            self._library.routines.dnnl_primitive_destroy(self._primitive)
 
     def _description(self, array: Matrix) -> ctypes.c_void_p:
         numbers = ctypes.c_int64 * MAX_AXES

@@ -58,8 +58,8 @@ Call = tuple[Callable[..., object], Sequence[Any]]
 class ForeignProducts(ABC):
     """A library that is called through ctypes: the arguments of a call are made once for the same three arrays."""
 
-    MAX_KEPT: ClassVar[int] = 1024
-    """Calls that are kept. A training uses some dozens, always for the same arrays."""
+    MAX_KEPT: ClassVar[int] = 1 << 14
+    """Calls that are kept. A training uses some dozens, some thousands where it is very large, for the same arrays."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, int, int, bool, bool], tuple[Callable[..., object], Sequence[Any], object]] = {}

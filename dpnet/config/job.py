@@ -70,8 +70,8 @@ class Train(Section):
     ] = "auto"
     blas: Annotated[
         Literal["auto", "numpy", "onednn", "mkl"],
-        "Matrix products. auto: MKL on processors of Intel (.[mkl]), oneDNN on others with AVX-512 (.[fast]), where "
-        "they are installed; else numpy's own.",
+        "Matrix products. auto: MKL on processors of Intel where it is installed (.[mkl]); else oneDNN on those with "
+        "AVX-512 where it is installed (.[fast]); else numpy's own.",
     ] = "auto"
     shared_memory: Annotated[
         bool,

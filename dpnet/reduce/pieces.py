@@ -5,6 +5,7 @@ The optimizer takes a piece while it lies in the cache, then the next one is com
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,9 @@ class SliceGradient:
         for group in groups:
             base = _base(group)
             work = [work_on(part, room[part.start - base : part.stop - base]) for part in group]
+            # What an earlier piece has left between two tensors is no gradient.
+            between = [room[before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
+            work += [_padding_work(padding) for padding in between if len(padding)]
             start, stop = max(group[0].start, owned.start), min(group[-1].stop, owned.stop)
             held = pending_sum(room[: _extent(group)].reshape(1, -1), [0], owned.start - base)
             self.pieces.append(Piece(start - owned.start, stop - owned.start, held, self._preparation(work)))
@@ -142,6 +146,13 @@ def _weight_work(products: Products, x: Matrix, dz: Matrix, columns: slice, out:
         if rows not in views:
             views[rows] = x[:rows, columns], dz[:rows]
         products(*views[rows], dweight, transpose_a=True)
+
+    return compute
+
+
+def _padding_work(out: Vector) -> Callable[[int], None]:
+    def compute(rows: int) -> None:
+        out[:] = 0
 
     return compute
 

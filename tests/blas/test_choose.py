@@ -2,6 +2,9 @@
 
 import builtins
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -55,6 +58,7 @@ def test_a_damaged_library_is_an_error_and_no_choice_of_auto(monkeypatch, tmp_pa
     ("text", "expected"),
     [
         ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f sse\n", (True, True)),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2 avx512f\n", (False, True)),
         ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n", (False, False)),
         ("CPU implementer\t: 0x41\nFeatures\t: fp asimd\n", (False, False)),
         ("", (False, False)),
@@ -71,3 +75,14 @@ def test_where_linux_says_nothing_of_the_processor_it_is_any(monkeypatch):
 
     monkeypatch.setattr(builtins, "open", missing)
     assert processor() == (False, False)
+
+
+def test_threads_of_onednn_do_not_spin_for_long():
+    if not library.loads("onednn"):
+        pytest.skip("oneDNN is not installed; pip install 'dpnet[fast]'")
+    # Its OpenMP library reads the environment when it is loaded, and tells what it read.
+    code = "from dpnet.blas.library import loads; loads('onednn')"
+    environ = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    environ["OMP_DISPLAY_ENV"] = "VERBOSE"
+    told = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True).stderr
+    assert "GOMP_SPINCOUNT = '300'" in told
