@@ -72,7 +72,7 @@ def numerics(products: str) -> dict[str, Any]:
     import numpy as np
     from threadpoolctl import threadpool_info
 
-    from dpnet.blas.library import version
+    from dpnet.blas.wheels import version
 
     keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
     libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]

@@ -9,7 +9,7 @@ from mpirun import mpirun, run_command, run_ranks
 from readme import block
 from safetensors.numpy import load_file
 
-from dpnet.blas import library
+from dpnet.blas import wheels
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
@@ -186,10 +186,10 @@ def test_a_training_goes_on_on_several_nodes(reproducible, tmp_path):
     assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
 
 
-@pytest.mark.parametrize("name", sorted(library.WHEELS))
+@pytest.mark.parametrize("name", sorted(wheels.WHEELS))
 def test_every_library_of_products_has_the_same_bits_on_any_number_of_ranks(tmp_path, name):
-    if not library.loads(name):
-        pytest.skip(f"{name} is not installed; pip install 'dpnet[{library.WHEELS[name].extra}]'")
+    if not wheels.loads(name):
+        pytest.skip(f"{name} is not installed; pip install 'dpnet[{wheels.WHEELS[name].extra}]'")
     # Layers that are large enough for it.
     settings = [*REPRODUCIBLE, f"train.blas={name}", "model.hidden_layers=[512, 256]", "train.global_batch_size=256"]
     digests = {train(num_ranks, tmp_path / str(num_ranks), settings)["digest"] for num_ranks in (1, 3)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dpnet.blas import library
+from dpnet.blas import wheels
 from dpnet.blas.mkl import MklProducts
 from dpnet.blas.onednn import OneDnnProducts
 from dpnet.blas.products import NUMPY, Products
@@ -29,16 +29,16 @@ def choose_products(setting: str) -> str:
         ConfigError: what is asked for is not installed.
     """
     if setting != "auto":
-        if setting in library.WHEELS and library.find(setting) is None:
-            extra = library.WHEELS[setting].extra
+        if setting in wheels.WHEELS and wheels.find(setting) is None:
+            extra = wheels.WHEELS[setting].extra
             raise ConfigError(
                 f'train.blas is "{setting}", which is not installed; pip install \'dpnet[{extra}]\', or take "auto"'
             )
         return setting
     is_intel, has_avx512 = processor()
-    if is_intel and library.loads("mkl"):
+    if is_intel and wheels.loads("mkl"):
         return "mkl"
-    if has_avx512 and library.loads("onednn"):
+    if has_avx512 and wheels.loads("onednn"):
         return "onednn"
     return "numpy"
 

@@ -6,8 +6,8 @@ import ctypes
 import os
 
 from dpnet.arrays import Matrix
-from dpnet.blas.library import load
 from dpnet.blas.products import Call, ForeignProducts, row_length
+from dpnet.blas.wheels import load
 
 
 class MklProducts(ForeignProducts):

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from dpnet.arrays import Matrix
-from dpnet.blas.library import load
 from dpnet.blas.products import Call, ForeignProducts, row_length
+from dpnet.blas.wheels import load
 
 SMALL_FLOPS = 2_000_000
 """Products of fewer floating-point operations are numpy's."""

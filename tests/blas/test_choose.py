@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dpnet.blas import choose, library
+from dpnet.blas import choose, wheels
 from dpnet.blas.choose import PRODUCTS, choose_products, processor
 from dpnet.errors import ConfigError
 
@@ -28,15 +28,15 @@ from dpnet.errors import ConfigError
     ],
 )
 def test_the_library_follows_from_the_machine(monkeypatch, setting, installed, processor, expected):
-    monkeypatch.setattr(library, "find", lambda name: "path" if name in installed else None)
-    monkeypatch.setattr(library, "loads", lambda name: name in installed)
+    monkeypatch.setattr(wheels, "find", lambda name: "path" if name in installed else None)
+    monkeypatch.setattr(wheels, "loads", lambda name: name in installed)
     monkeypatch.setattr(choose, "processor", lambda: processor)
     assert choose_products(setting) == expected
 
 
 @pytest.mark.parametrize(("name", "extra"), [("mkl", "mkl"), ("onednn", "fast")])
 def test_what_is_missing_names_its_extra(monkeypatch, name, extra):
-    monkeypatch.setattr(library, "find", lambda name: None)
+    monkeypatch.setattr(wheels, "find", lambda name: None)
     with pytest.raises(ConfigError, match=rf"\"{name}\", which is not installed; pip install 'dpnet\[{extra}\]'"):
         choose_products(name)
 
@@ -45,13 +45,13 @@ def test_what_is_missing_names_its_extra(monkeypatch, name, extra):
 def test_a_damaged_library_is_an_error_and_no_choice_of_auto(monkeypatch, tmp_path, name):
     damaged = tmp_path / "library.so"
     damaged.write_text("no library")
-    monkeypatch.setattr(library, "find", lambda name: str(damaged))
+    monkeypatch.setattr(wheels, "find", lambda name: str(damaged))
     monkeypatch.setattr(choose, "processor", lambda: (True, True))
-    library.loads.cache_clear()
+    wheels.loads.cache_clear()
     with pytest.raises(ConfigError, match=f"cannot load {name}"):
         PRODUCTS[name](1)
     assert choose_products("auto") == "numpy"
-    library.loads.cache_clear()
+    wheels.loads.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_where_linux_says_nothing_of_the_processor_it_is_any(monkeypatch):
 
 
 def test_threads_of_onednn_do_not_spin_for_long():
-    if not library.loads("onednn"):
+    if not wheels.loads("onednn"):
         pytest.skip("oneDNN is not installed; pip install 'dpnet[fast]'")
     # Its OpenMP library reads the environment when it is loaded, and tells what it read.
-    code = "from dpnet.blas.library import loads; loads('onednn')"
+    code = "from dpnet.blas.wheels import loads; loads('onednn')"
     environ = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     environ["OMP_DISPLAY_ENV"] = "VERBOSE"
     told = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True).stderr

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from dpnet.blas import library, onednn
+from dpnet.blas import onednn, wheels
 from dpnet.blas.choose import PRODUCTS
 from dpnet.blas.products import ForeignProducts
 
 
 @pytest.fixture(params=sorted(PRODUCTS))
 def products(request):
-    wheel = library.WHEELS.get(request.param)
-    if wheel is not None and not library.loads(request.param):
+    wheel = wheels.WHEELS.get(request.param)
+    if wheel is not None and not wheels.loads(request.param):
         pytest.skip(f"{request.param} is not installed; pip install 'dpnet[{wheel.extra}]'")
     with threadpool_limits():  # It joins the libraries of this process: leave its threads as they were.
         yield PRODUCTS[request.param](1)
