@@ -2,8 +2,8 @@
 
     python -m benchmarks.products [--threads 1] [--rounds 5]
 
-GFLOP/s of forward, weight gradient and input gradient, as medians; all libraries take turns. Weights are taken from a
-set that no cache holds. Rows are kept in benchmarks/results/products.jsonl.
+GFLOP/s of forward, weight gradient and input gradient, as medians; all libraries take turns. Weights and their
+gradients are taken from sets that no cache holds. Rows are kept in benchmarks/results/products.jsonl.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import statistics
 import time
 from collections.abc import Callable
 from typing import Any
+
+from dpnet.threads import preset_threads
+
+preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
 import numpy as np
 
@@ -38,7 +42,7 @@ def layer(products: Any, rows: int, inputs: int, outputs: int, *, in_by_out: boo
         return array
 
     shape = (inputs, outputs) if in_by_out else (outputs, inputs)
-    weights = [random(*shape) for _ in range(max(1, int(COLD_BYTES / 4 / inputs / outputs)))]
+    weights, dweights = ([random(*shape) for _ in range(max(1, int(COLD_BYTES / 8 / inputs / outputs)))] for _ in "wd")
     x, y, dx = random(rows, inputs), random(rows, outputs), random(rows, inputs)
 
     def forward() -> None:
@@ -46,8 +50,8 @@ def layer(products: Any, rows: int, inputs: int, outputs: int, *, in_by_out: boo
             products(x, weight, y, transpose_b=not in_by_out)
 
     def gradient() -> None:
-        for weight in weights:
-            products(*((x, y) if in_by_out else (y, x)), weight, transpose_a=True)
+        for dweight in dweights:
+            products(*((x, y) if in_by_out else (y, x)), dweight, transpose_a=True)
 
     def backward() -> None:
         for weight in weights:

@@ -18,6 +18,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from dpnet.threads import preset_threads
+
+preset_threads()  # As the command `dpnet` does: before numpy is imported.
+
 import numpy as np
 
 from benchmarks.peers.dpnet_train import build, stepper

@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+from dpnet.threads import preset_threads
+
+preset_threads()  # As the command `dpnet` does: before numpy is imported.
+
 import numpy as np
 
 from benchmarks.workloads import (
