@@ -87,7 +87,7 @@ def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list
             + "\n  ".join(wrong)
             + "\nStart anew with --resume never, or write to another directory with --output DIR"
         )
-    silent = ("output.", "data.source", "checkpoint.")
+    silent = ("output.", "data.source", "checkpoint.", "resilience.")
     return [_difference(key, before, now) for key in sorted(changed) if not key.startswith(silent)]
 
 

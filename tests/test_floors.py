@@ -10,7 +10,7 @@ import dpnet
 PACKAGE = Path(dpnet.__file__).parent
 FLOORS = [
     {"errors"},
-    {"arrays", "plan", "config"},
+    {"arrays", "plan", "config", "whereabouts"},
     {"blas", "kernels"},
     {"nn", "optim", "data"},
     {"comm"},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from dpnet.config.section import INT64_MAX, OnlyFor, Periodic, Range, Section, Text, fill, follows
+from dpnet.config.section import INT64_MAX, Among, OnlyFor, Periodic, Range, Section, Text, fill, follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +158,42 @@ class Checkpoint(Periodic):
     every_seconds: Annotated[float | None, Range(0), "Seconds from one checkpoint to the next; 0: none at all."] = None
     keep_last: Annotated[int, Range(1), "Newest checkpoints that are kept."] = 2
     keep_best: Annotated[bool, "Keep the checkpoint of the best evaluation as well."] = True
+    max_failed: Annotated[
+        int, Range(1), "Writes that may fail one after the other, each told and tried again, before training ends."
+    ] = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resilience(Section):
+    """What happens when something breaks."""
+
+    after_loss: Annotated[
+        Literal["continue", "restart"],
+        "Ranks were lost, under an MPI that survives it. continue: go on with those that are left. restart: so too, "
+        "but end at the next checkpoint with preempted_exit_code, to be started with all ranks again.",
+    ] = "continue"
+    signals: Annotated[
+        tuple[str, ...],
+        Among(("SIGTERM", "SIGUSR1", "SIGUSR2")),
+        "Signals, to any rank, that end the training after the step with a checkpoint; a second one ends it at once.",
+    ] = ("SIGTERM", "SIGUSR1", "SIGUSR2")
+    preempted_exit_code: Annotated[
+        int, Range(1, 255), "Exit code of a training that such a signal ended: start it again, it goes on."
+    ] = 75
+    timeout_s: Annotated[
+        float, Range(0), "Seconds without a step after which every rank tells where it is; 0: suits the steps so far."
+    ] = 0.0
+    on_hang: Annotated[Literal["warn", "end"], "What follows: nothing more, or the end of the job."] = "warn"
+    on_nonfinite: Annotated[
+        Literal["raise", "skip", "rollback"],
+        "The loss or gradient of a step is not finite. raise: end. skip: do not take the step. rollback: go back to "
+        "the last checkpoint, with the learning rate multiplied by rollback_factor.",
+    ] = "raise"
+    max_skips: Annotated[int, Range(1), "Steps not taken, or rollbacks, in a row before training ends."] = 10
+    rollback_factor: Annotated[float, Range(0, 1, above=True), "Multiplies the learning rate in each rollback."] = 0.5
+    digest_every: Annotated[
+        int, Range(0), "Steps from one comparison of the parameters among nodes to the next; 0: none."
+    ] = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +220,7 @@ class Job:
     schedule: Schedule = Schedule()
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
+    resilience: Resilience = Resilience()
     output: Output = Output()
 
     def __post_init__(self) -> None:

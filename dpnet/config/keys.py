@@ -11,7 +11,7 @@ from typing import Any, Literal
 import tomli_w
 
 from dpnet.config.job import Job
-from dpnet.config.section import OnlyFor, Range, Section, Text
+from dpnet.config.section import Among, OnlyFor, Range, Section, Text
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Key:
     section: str
     name: str
     kind: Any
-    limits: Range | Text | None
+    limits: Range | Text | Among | None
     only_for: tuple[str, ...]
     doc: str
     default: Any
@@ -60,6 +60,7 @@ KINDS: dict[Any, str] = {
     str: "a string, {}",
     tuple[int, ...]: "a list of integers, each {}",
     tuple[float, float]: "a list of two numbers, each {}",
+    tuple[str, ...]: "a list of names, each {}",
 }
 """Every type of a key but a choice, in words; the limits come into the braces."""
 
@@ -95,7 +96,7 @@ def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> K
         name=entry.name,
         # A file cannot say None, so `int | None` is an int there.
         kind=typing.get_args(kind)[0] if isinstance(kind, UnionType) else kind,
-        limits=next((note for note in notes if isinstance(note, Range | Text)), None),
+        limits=next((note for note in notes if isinstance(note, Range | Text | Among)), None),
         only_for=next((note.names for note in notes if isinstance(note, OnlyFor)), ()),
         doc=notes[-1],
         default=getattr(section, entry.name),

@@ -70,6 +70,27 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Among:
+    """Limits of a list of names."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"one of {', '.join(self.names)}"
+
+    def check(self, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Return `value`.
+
+        Raises:
+            ValueError: a name is none of these.
+        """
+        if not set(value) <= set(self.names):
+            raise ValueError(self)
+        return value
+
+
+@dataclass(frozen=True)
 class OnlyFor:
     """Says that a key has no effect with any other `name` of its section than these."""
 

@@ -87,7 +87,18 @@ def test_the_defaults_are_the_documented_ones():
             "min_learning_rate": 0.0,
         },
         "evaluate": {"every_epochs": 1, "batch_size": 512, "metric": "accuracy", "patience": 0, "min_delta": 0.0},
-        "checkpoint": {"every_epochs": 1, "keep_last": 2, "keep_best": True},
+        "checkpoint": {"every_epochs": 1, "keep_last": 2, "keep_best": True, "max_failed": 3},
+        "resilience": {
+            "after_loss": "continue",
+            "signals": ["SIGTERM", "SIGUSR1", "SIGUSR2"],
+            "preempted_exit_code": 75,
+            "timeout_s": 0.0,
+            "on_hang": "warn",
+            "on_nonfinite": "raise",
+            "max_skips": 10,
+            "rollback_factor": 0.5,
+            "digest_every": 1000,
+        },
         "output": {"dir": "runs/digits", "log_every_steps": 50, "progress": "auto"},
     }
 
@@ -202,6 +213,16 @@ BAD_VALUES = {
     "checkpoint.every_seconds": NOT_NEGATIVE,
     "checkpoint.keep_last": AT_LEAST_1,
     "checkpoint.keep_best": BAD_BOOLEANS,
+    "checkpoint.max_failed": AT_LEAST_1,
+    "resilience.after_loss": BAD_CHOICES,
+    "resilience.signals": ["SIGTERM", 15, [15], ["SIGKILL"], ["SIGTERM", "sigusr1"], [""], {}, None],
+    "resilience.preempted_exit_code": [*AT_LEAST_1, 256],
+    "resilience.timeout_s": NOT_NEGATIVE,
+    "resilience.on_hang": BAD_CHOICES,
+    "resilience.on_nonfinite": BAD_CHOICES,
+    "resilience.max_skips": AT_LEAST_1,
+    "resilience.rollback_factor": [*POSITIVE, 1.001, 2],
+    "resilience.digest_every": AT_LEAST_0,
     "output.dir": BAD_STRINGS,
     "output.log_every_steps": AT_LEAST_1,
     "output.progress": BAD_CHOICES,
@@ -350,7 +371,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         (
             "zzz = 3",
             "unknown key zzz (job.toml line 1); every key belongs to a section: "
-            "model, data, train, optimizer, schedule, evaluate, checkpoint or output",
+            "model, data, train, optimizer, schedule, evaluate, checkpoint, resilience or output",
         ),
         (
             "[data]\nzzz = 3",
@@ -361,7 +382,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         (
             "[zzz.y]\nx = 3",
             "unknown section zzz (job.toml line 1); the sections are "
-            "model, data, train, optimizer, schedule, evaluate, checkpoint and output",
+            "model, data, train, optimizer, schedule, evaluate, checkpoint, resilience and output",
         ),
         ("train = 3", "train is 3; it must be a section, [train] (job.toml line 1)"),
         ("[[train]]\nepochs = 3", "train is [a table]; it must be a section, [train] (job.toml line 1)"),

@@ -1,0 +1,97 @@
+"""Whereabouts: what this rank is doing and since when, for whoever asks why nothing moves, and who is slow.
+
+The training says so as it goes, at the price of storing some numbers. They lie in a row that can be moved to memory
+which all ranks of the node see: there the others find it when this rank is stuck and cannot tell any more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+PHASES = (
+    "start",
+    "data",
+    "forward",
+    "backward",
+    "reduce",
+    "update",
+    "commit",
+    "evaluation",
+    "checkpoint",
+    "recovery",
+    "end",
+)
+"""What a rank may be doing."""
+START, DATA, FORWARD, BACKWARD, REDUCE, UPDATE, COMMIT, EVALUATION, CHECKPOINT, RECOVERY, END = range(len(PHASES))
+
+OPERATIONS = (
+    "",
+    "start",
+    "barrier",
+    "broadcast",
+    "allgather",
+    "exchange",
+    "allgather_into",
+    "gather_into",
+    "agreement",
+)
+"""What it may wait in for other ranks; "": nothing."""
+
+STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, MOVED, ALIVE, PID = range(8)
+"""Places in a row of float64 numbers: the step being taken (from 1); the phase and since when; the operation in which
+it waits and since when; when something was last finished; when its watchdog was last seen; the process. Times are those
+of time.monotonic, which all processes of a host share, in seconds."""
+LENGTH = 8
+
+
+class Whereabouts:
+    """Of one process.
+
+    Attributes:
+        row: its numbers; others may read them.
+        seconds: spent in each phase so far, the time that it waited for others included.
+        waited: of these, the time that it waited for others.
+    """
+
+    def __init__(self) -> None:
+        self.row = memoryview(bytearray(8 * LENGTH)).cast("d")
+        self.seconds = [0.0] * len(PHASES)
+        self.waited = 0.0
+        self._phase, self._since = START, time.monotonic()
+        self.row[SINCE] = self.row[MOVED] = self._since
+        self.row[PID] = os.getpid()
+
+    def move_to(self, row: memoryview) -> None:
+        """Keep the numbers in another row, of LENGTH float64 numbers, from now on."""
+        row[:] = self.row
+        self.row = row
+
+    def enter(self, phase: int) -> None:
+        """Begin a phase."""
+        now = time.monotonic()
+        self.seconds[self._phase] += now - self._since
+        self._phase = phase
+        self._since = self.row[SINCE] = now
+        self.row[PHASE] = phase
+
+    def move_on(self, step: int) -> None:
+        """Something was finished: a step, a block of an evaluation, a checkpoint; `step` is taken next."""
+        self.row[STEP] = step
+        self.row[MOVED] = time.monotonic()
+
+    def wait(self, operation: int) -> None:
+        """Begin to wait for other ranks."""
+        self.row[WAITING_SINCE] = time.monotonic()
+        self.row[OPERATION] = operation
+
+    def go_on(self) -> float:
+        """The wait is over; returns the seconds that it took."""
+        seconds = time.monotonic() - self.row[WAITING_SINCE]
+        self.waited += seconds
+        self.row[OPERATION] = 0
+        return seconds
+
+
+HERE = Whereabouts()
+"""Those of this process: one training at a time takes place in it."""
