@@ -38,7 +38,7 @@ from dpnet.plan import Plan
 from dpnet.reduce.joint import JointReducer
 from dpnet.reduce.reducer import Reducer
 from dpnet.reduce.shards import ShardReducer
-from dpnet.state import State
+from dpnet.state import Start, State
 from dpnet.trainer import NUM_WORDS, Trainer
 from dpnet.update import SliceUpdate
 
@@ -83,17 +83,30 @@ def build_plan(train: config.Train, num_samples: int, world_size: int) -> Plan:
     return Plan(num_samples, train.global_batch_size, seed=train.seed, num_shards=num_shards)
 
 
-def build_parts(job: config.Job, source: DataSource, scaling: Scaling, group: Group, engine: Engine) -> Parts:
-    """Build everything that takes steps, with initialised parameters."""
+def build_layout(job: config.Job, source: DataSource) -> Layout:
+    """The layout of the network."""
+    return Layout((source.features, *job.model.hidden_layers, source.classes))
+
+
+def build_parts(
+    job: config.Job,
+    source: DataSource,
+    scaling: Scaling,
+    group: Group,
+    engine: Engine,
+    start: Start | None = None,
+) -> Parts:
+    """Build everything that takes steps, with the state `start`, else with initialised parameters."""
     plan = build_plan(job.train, len(source.train), group.world_size)
-    layout = Layout((source.features, *job.model.hidden_layers, source.classes))
+    layout = build_layout(job, source)
     optimizer = build_optimizer(job)
     build = functools.partial(_build_core, job, source, scaling, engine, plan, layout, optimizer.slots)
     core, memory = _in_node_memory(job.train, group, build)
     state = core.state
-    initial = aligned_zeros(layout.size, job.model.dtype)
-    initialize(layout, job.model.activation, job.train.seed, initial)
-    state.load(initial, {})
+    if start is None:
+        start = Start(aligned_zeros(layout.size, job.model.dtype), {}, 0)
+        initialize(layout, job.model.activation, job.train.seed, start.params)
+    state.load(start)
     total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
     trainer = Trainer(
         plan=plan,
@@ -176,7 +189,8 @@ def _build_core(
         data, model, loss = build_network(job.model, source.train, scaling, layout, rows, engine, memory.zeros)
         reducer = JointReducer(where, plan=plan, factors=model.factors(data.x), products=engine.products, **how)
     ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), engine)
-    state = State(where.node, memory, layout, slot_names, dtype)
+    num_banks = 2 if where.group.survives_losses else 1
+    state = State(where.node, memory, layout, slot_names, dtype, num_banks=num_banks)
     return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer)
 
 

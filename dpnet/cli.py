@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         from dpnet.comm.connect import connect
 
         group = connect()
-        return int(getattr(commands, arguments.command)(arguments, group))
+        return _leave(int(getattr(commands, arguments.command)(arguments, group)), group)
     except DpnetError as error:
         return _tell(error, group)
     except KeyboardInterrupt:
@@ -86,7 +86,17 @@ def _tell(error: DpnetError, group: Group | None) -> int:
         _end_after_rank_0(error.exit_code)  # No rank has met another yet.
     if group is not None:
         group.barrier()  # The first rank to leave with an error ends the others: let rank 0 speak first.
+        return _leave(error.exit_code, group)
     return error.exit_code
+
+
+def _leave(exit_code: int, group: Group) -> int:
+    if group.survives_losses:
+        # MPI is not finalised, see `comm/mpi.py`: what its library would do at the end of the process is not to be had.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    return exit_code
 
 
 def _print_error(text: str, error: DpnetError) -> None:

@@ -1,36 +1,36 @@
-"""The coordinator: starts, resumes, evaluates, checkpoints and stops a training.
+"""The coordinator: starts, resumes, evaluates, checkpoints and stops a training, and goes on after a loss.
 
 Every rank runs this same code. What only one rank can do (files, the console) rank 0 does and shares the outcome; all
 decisions follow from numbers that every rank has.
+
+A step counts when all that is due after it has been done as well: its evaluation, its checkpoint. After a loss the
+ranks that are left go on from the last step that counts for all of them, see `recover`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
-from typing import Any
+from collections import deque
 
 import numpy as np
 
-import dpnet
-from dpnet import checkpoint, threads
-from dpnet.assembly import build_parts, rehearse
-from dpnet.checkpoint import Checkpoint
-from dpnet.comm.agree import everywhere, on_root
+from dpnet import nonfinite, samebits, whereabouts
+from dpnet.assembly import build_parts
+from dpnet.begin import Begin
 from dpnet.comm.group import Group
-from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
-from dpnet.data.scaling import Scaling
 from dpnet.engine import Engine
-from dpnet.errors import CheckpointError, DivergenceError
-from dpnet.inputs import Data, measure_scaling
-from dpnet.progress import Progress
-from dpnet.reporter import Reporter, RootReporter, SilentReporter
-from dpnet.resume import model_tensors, optimizer_tensors, state_vectors
-from dpnet.rundir import RunDirectory
-
-Summary = dict[str, Any]
+from dpnet.errors import Preempted
+from dpnet.inputs import Data
+from dpnet.pace import EVERY_STEPS, Pace
+from dpnet.records import Records, Summary
+from dpnet.signals import StopSignals
+from dpnet.state import Start
+from dpnet.trainer import NOTHING, Requests
+from dpnet.whereabouts import HERE
 
 
 class Coordinator:
@@ -39,11 +39,11 @@ class Coordinator:
     Args:
         job: its configuration.
         group: all ranks.
-        run_dir: where it leaves everything.
         data: what it trains on.
         engine: what it computes with.
-        found: the checkpoint that it goes on from, if any.
-        is_own: False: the checkpoint is of another run, so all that is in the run directory is set aside.
+        begin: where it begins.
+        records: what it leaves behind.
+        signals: that end it.
 
     Attributes:
         parts: that it is made of.
@@ -54,49 +54,29 @@ class Coordinator:
         self,
         job: Job,
         group: Group,
-        run_dir: RunDirectory,
         data: Data,
         engine: Engine,
-        found: Checkpoint | None,
-        *,
-        is_own: bool = True,
+        begin: Begin,
+        records: Records,
+        signals: StopSignals,
     ) -> None:
-        self._job = job
-        self._group = group
-        self._run_dir = run_dir
-        self._data = data
-        self._engine = engine
-        self._is_own = is_own
-        if found is None:
-            self._scaling = measure_scaling(job.data, data.source, group)
-        else:
-            self._scaling = everywhere(group, lambda: Scaling.from_tensors(found.scaling))
-        rehearse(job, data.source, group, engine)
-        self.parts = build_parts(job, data.source, self._scaling, group, engine)
-        self._reporter: Reporter = SilentReporter()
-        self.progress = Progress()
-        if found is not None:
-            parts = self.parts
-            vectors = everywhere(
-                group, lambda: state_vectors(found, parts.layout, parts.slot_names, parts.state.params.dtype)
-            )
-            parts.state.load(*vectors)
-            self.progress = everywhere(group, lambda: self._progress_of(found))
+        self._job, self._group, self._data, self._engine = job, group, data, engine
+        self._records, self._signals = records, signals
+        self._scaling, self.progress = begin.scaling, begin.progress
+        self._build(begin.start)
         steps_per_epoch = self.parts.plan.steps_per_epoch
         self._evaluate_every = job.evaluate.interval_steps(steps_per_epoch)
         self._checkpoint_every = job.checkpoint.interval_steps(steps_per_epoch)
         self._checkpoints_on = bool(self._checkpoint_every or job.checkpoint.every_seconds)
-        self._first_step = self.progress.step
-        self._saved_step = self.progress.step if is_own else -1
-        self._began_s = self._counted_s = self._saved_s = time.monotonic()
+        self._lost_before = self.progress.ranks_lost
+        self._stops_at_checkpoint = False
 
-    def _progress_of(self, found: Checkpoint) -> Progress:
-        progress = Progress.from_dict(found.manifest["progress"])
-        if progress.step != found.step:
-            raise CheckpointError(f"the checkpoint is of step {found.step}, but its progress of step {progress.step}")
-        if found.manifest["config"].get("evaluate", {}).get("metric") != self._job.evaluate.metric:
-            progress.forget_best()
-        return progress
+    def _build(self, start: Start | None) -> None:
+        parts = build_parts(self._job, self._data.source, self._scaling, self._group, self._engine, start)
+        self.parts = parts
+        self._past = deque([copy.copy(self.progress)], maxlen=2)
+        self._pace = Pace(self._group)
+        HERE.move_on(self.progress.step + 1)
 
     @property
     def finished(self) -> bool:
@@ -105,144 +85,138 @@ class Coordinator:
         stopped_early = 0 < patience <= self.progress.evaluations_waited
         return stopped_early or self.progress.step >= self.parts.total_steps
 
-    def say(self, text: str) -> None:
-        """Tell something on the console, once for all ranks."""
-        if self._group.rank == 0:
-            print(text, flush=True)
-
-    def prepare(self) -> None:
-        """Make the run directory ready and begin to report.
-
-        Raises:
-            OutputError: something in it cannot be written.
-        """
-        step = self.progress.step if self._is_own else 0
-        on_root(self._group, lambda: self._run_dir.prepare(to_toml(self._job), step=step))
-        on_root(self._group, self._open_reporter)
-
     def run(self) -> Summary:
         """Take all steps that are left.
 
         Returns:
             what summary.json holds.
         """
-        with contextlib.closing(self._reporter):
+        with contextlib.closing(self._records):
             # Numbers that overflow are noticed in the sums of the step, on all ranks at once.
             with np.errstate(over="ignore", invalid="ignore"):
                 while not self.finished:
                     self._take_step()
+                HERE.enter(whereabouts.END)
                 self._check_params()
                 if self.parts.evaluator is not None and self.progress.eval_step != self.progress.step:
                     self._evaluate()
-            if self._checkpoints_on and self._saved_step != self.progress.step:
-                self._save()
-        summary = self._summary()
-        on_root(self._group, lambda: self._run_dir.write_summary(summary))
-        self.say(
-            f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {self._run_dir.path}"
-        )
-        return summary
+                if self._checkpoints_on:
+                    self._save(must=True)
+            return self._records.finish(self.parts, self.progress)
+
+    def recover(self, lost_s: float, detect_s: float) -> bool:
+        """Go on with the ranks that are left, from the last step that counts for all of them; collective.
+
+        Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.py`.
+
+        Args:
+            lost_s: when the loss was noticed, in seconds of time.monotonic.
+            detect_s: seconds that this rank had waited until then.
+
+        Returns:
+            False: they have no step in common, which is so only after a loss amid a rollback: begin from a checkpoint.
+        """
+        HERE.enter(whereabouts.RECOVERY)
+        group = self._group
+        step = min(group.allgather(self._past[-1].step))
+        before = [past for past in self._past if past.step == step]
+        if not all(group.allgather(bool(before))):
+            return False
+        bank = self.parts.state.at(step)
+        self.progress = copy.copy(before[0])
+        self.progress.ranks_lost = self._lost_before + len(group.lost)
+        self._build(Start(bank.params, bank.slots, step))
+        detect_s = max(group.allgather(detect_s))
+        self._stops_at_checkpoint = self._job.resilience.after_loss == "restart"
+        self._records.open(self.parts, self.progress)
+        self._records.lost(self.progress, detect_s=detect_s, recover_s=time.monotonic() - lost_s)
+        return True
 
     def _take_step(self) -> None:
-        seconds = self._job.checkpoint.every_seconds
-        overdue = seconds is not None and 0 < seconds <= time.monotonic() - self._saved_s
-        sums = self.parts.trainer.step(self.progress.step, request=overdue and self._group.rank == 0)
+        step = self.progress.step
+        scale = self.progress.learning_rate_scale
+        sums = self.parts.trainer.step(step, self._requests(), learning_rate_scale=scale)
+        HERE.move_on(step + 2)
         self.progress.add_step(sums)
-        self._check_finite(sums.loss, "the loss")
+        if sums.bad and self._goes_back(sums.loss):
+            return
         if self._due(self._job.output.log_every_steps):
-            self._reporter.trained(self.progress, self.parts.trainer.schedule(self.progress.step - 1))
+            self._records.trained(self.progress, self.parts.trainer.schedule(step) * scale)
             self.progress.clear_sums()
+        self._look_around(step + 1)
         is_best = self.parts.evaluator is not None and self._due(self._evaluate_every) and self._evaluate()
         keep = is_best and self._job.checkpoint.keep_best
-        if self._checkpoints_on and (self._due(self._checkpoint_every) or sums.requests or keep):
+        due = self._checkpoints_on and (self._due(self._checkpoint_every) or bool(sums.saves) or keep)
+        if due:
             self._save()
+        if sums.failures:
+            self._records.check()
+        if sums.stops and not self.finished:
+            self._stop("a signal came")
+        if self._stops_at_checkpoint and (due or not self._checkpoints_on) and not self.finished:
+            self._stop("ranks were lost, and resilience.after_loss is restart")
+        self._past.append(copy.copy(self.progress))
+
+    def _requests(self) -> Requests:
+        stop, fail, save = bool(self._signals.received), self._records.failing(), self._records.overdue()
+        return Requests(save, stop, fail) if stop or fail or save else NOTHING
 
     def _due(self, every_steps: int) -> bool:
         step = self.progress.step
         return every_steps > 0 and (step % every_steps == 0 or step == self.parts.total_steps)
 
-    def _check_finite(self, value: float, name: str) -> None:
-        if not math.isfinite(value):
-            error = DivergenceError(
-                f"{name} of step {self.progress.step} is {value}; lower optimizer.learning_rate "
-                f"({self._job.optimizer.learning_rate:g}), warm it up (schedule.warmup_steps), or limit the gradient "
-                "(optimizer.clip_norm). The last checkpoint is as it was"
-            )
-            error.agreed = True  # Every rank has the same numbers.
-            raise error
+    def _stop(self, why: str) -> None:
+        self._save(must=True)
+        self._records.flush()
+        raise Preempted(
+            f"{why}: stopped after step {self.progress.step:,} of {self.parts.total_steps:,}, with a checkpoint; "
+            "the same command goes on from there",
+            self._job.resilience.preempted_exit_code,
+        )
+
+    def _look_around(self, step: int) -> None:
+        group, every = self._group, self._job.resilience.digest_every
+        if every and step % every == 0 and group.node.world_size < group.world_size:
+            samebits.check(self.parts.state.params, group, step)
+        if step % EVERY_STEPS == 0 and (text := self._pace.look()):
+            self._records.note(text)
+
+    def _goes_back(self, loss: float) -> bool:
+        """Deal with a step that was not taken; returns whether the training went back to an earlier one."""
+        resilience, progress = self._job.resilience, self.progress
+        origin = nonfinite.origin(self.parts, self._group, progress.step - 1)
+        if resilience.on_nonfinite == "raise" or progress.skipped_in_a_row > resilience.max_skips:
+            raise nonfinite.error(self._job, progress, "the gradient" if math.isfinite(loss) else "the loss", origin)
+        self._records.note(f"step {progress.step:,} is not taken, its numbers are not finite: {origin}")
+        if resilience.on_nonfinite == "skip":
+            return False
+        begin = self._records.last_checkpoint()
+        begin.progress.take_over_skips(progress, resilience.rollback_factor)
+        self.progress = begin.progress
+        self._build(begin.start)
+        self._records.open(self.parts, self.progress)
+        self._records.note(
+            f"back to step {self.progress.step:,}, the learning rate times {self.progress.learning_rate_scale:g}"
+        )
+        return True
 
     def _check_params(self) -> None:
         # The loss of a step is that of the parameters before it; the update itself may have overflowed.
         if not np.isfinite(self.parts.state.params).all():
-            self._check_finite(math.nan, "a parameter")
+            raise nonfinite.error(self._job, self.progress, "a parameter", "")
 
     def _evaluate(self) -> bool:
         assert self.parts.evaluator is not None
+        HERE.enter(whereabouts.EVALUATION)
         scores = self.parts.evaluator(self.parts.state.layers)
-        self._check_finite(scores.loss, "the test loss")
+        if not math.isfinite(scores.loss):
+            raise nonfinite.error(self._job, self.progress, "the test loss", "")
         is_best = self.progress.add_evaluation(scores, self._job.evaluate)
-        self._reporter.evaluated(self.progress)
+        self._records.evaluated(self.progress)
         return is_best
 
-    def _save(self) -> None:
+    def _save(self, *, must: bool = False) -> None:
+        HERE.enter(whereabouts.CHECKPOINT)
         self._check_params()
-        self._count_seconds()
-        best_step = self.progress.best_step if self._job.checkpoint.keep_best else None
-
-        def write() -> None:
-            self._reporter.sync()
-            self._run_dir.checkpoints.save(self._content(), best_step=best_step)
-
-        on_root(self._group, write)
-        self._saved_step, self._saved_s = self.progress.step, time.monotonic()
-
-    def _count_seconds(self) -> None:
-        now_s = time.monotonic()
-        self.progress.seconds += now_s - self._counted_s
-        self._counted_s = now_s
-
-    def _content(self) -> Checkpoint:
-        parts, step = self.parts, self.progress.step
-        manifest = {
-            "step": step,
-            "epoch": step // parts.plan.steps_per_epoch,
-            "samples_of_epoch": parts.plan.samples_before(step) % parts.plan.num_samples,
-            "sizes": list(parts.layout.sizes),
-            "config": to_dict(self._job),
-            "data": self._data.identity,
-            "progress": self.progress.to_dict(),
-            "world_size": self._group.world_size,
-            "numerics": threads.numerics(self._engine.products.name),
-            "dpnet": dpnet.__version__,
-        }
-        return Checkpoint(
-            model=model_tensors(parts.layout, parts.state.params),
-            optimizer=optimizer_tensors(parts.layout, parts.state.slots),
-            scaling=self._scaling.to_tensors(),
-            manifest=manifest,
-        )
-
-    def _open_reporter(self) -> None:
-        self._reporter = RootReporter(
-            self._run_dir.metrics_path,
-            self._job.output.progress,
-            self.parts.plan,
-            step=self.progress.step,
-            total_steps=self.parts.total_steps,
-        )
-
-    def _summary(self) -> Summary:
-        self._count_seconds()
-        plan, progress = self.parts.plan, self.progress
-        samples = plan.samples_before(progress.step) - plan.samples_before(self._first_step)
-        return {
-            "status": "finished" if progress.step >= self.parts.total_steps else "stopped_early",
-            "steps": progress.step,
-            "world_size": self._group.world_size,
-            "eval_accuracy": progress.eval_accuracy,
-            "eval_loss": progress.eval_loss,
-            "samples_per_s": round(samples / max(time.monotonic() - self._began_s, 1e-9), 1),
-            "seconds": round(progress.seconds, 3),
-            "digest": checkpoint.digest(self.parts.layout.named(self.parts.state.params)),
-            "ranks_lost": 0,
-        }
+        self._records.save(self.parts, self.progress, must=must)
+        HERE.moved()

@@ -6,10 +6,13 @@
     ├── CheckpointError        a checkpoint that cannot be read, or does not fit the job
     ├── OutputError            something could not be written
     ├── DivergenceError        the training has left the finite numbers
+    ├── Preempted              exit code 75: a signal ended the training, a checkpoint was written
     └── CommunicationError     MPI is missing, was started wrongly, or failed
         └── SharedMemoryError  a node has no memory that its ranks can share; training goes on without
 
 A message says what was seen, what was expected, what to do, and where.
+
+    WorkerLost                 no error of that kind: a rank is gone, and the training goes on without it
 """
 
 from __future__ import annotations
@@ -50,9 +53,34 @@ class DivergenceError(DpnetError):
     """The loss is no longer a finite number."""
 
 
+class Preempted(DpnetError):
+    """A signal ended the training after a step. It goes on from there when it is started again."""
+
+    agreed = True
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class CommunicationError(DpnetError):
     """MPI is missing, was started wrongly, or failed."""
 
 
 class SharedMemoryError(CommunicationError):
     """The ranks of a node cannot share memory, or not enough. dpnet then keeps a copy per rank."""
+
+
+class WorkerLost(Exception):
+    """A rank of the job is gone, noticed by this rank in an operation of the group.
+
+    Only a group that survives losses raises it, and only `dpnet.training` catches it. It is no DpnetError: nothing on
+    the way there may take it for the outcome of some work.
+
+    Attributes:
+        detect_s: seconds that this rank waited until it was told.
+    """
+
+    def __init__(self, operation: str, detect_s: float) -> None:
+        super().__init__(f"a rank was lost, noticed in {operation} after {detect_s:.3f} s")
+        self.detect_s = detect_s

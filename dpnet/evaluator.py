@@ -20,6 +20,7 @@ from dpnet.nn.layout import Views
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
 from dpnet.plan import bounds
+from dpnet.whereabouts import HERE
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Evaluator:
         for block, ids in self._blocks:
             x, labels = self._data.gather(ids)
             self._losses[block], self._hits[block] = self._loss(self._model.forward(x, params), labels, 1.0)
+            HERE.moved()
         for sums in (self._losses, self._hits):
             self._group.allgather_into(sums, self._blocks.counts)
         samples = len(self._data)

@@ -36,6 +36,11 @@ class Progress:
         best_step: step of the best evaluation; -1 before the first.
         best_value: its score, in the metric of `evaluate.metric`.
         evaluations_waited: evaluations since one that was better than the best before it by `evaluate.min_delta`.
+        skipped: steps that were not taken, or taken back, for numbers that were not finite.
+        skipped_in_a_row: of these, the last ones without a good step of a higher number between them.
+        bad_step: the last of them; -1: there was none.
+        learning_rate_scale: factor on the learning rate, from rollbacks.
+        ranks_lost: ranks lost, over all restarts.
     """
 
     step: int = 0
@@ -50,10 +55,21 @@ class Progress:
     best_step: int = -1
     best_value: float | None = None
     evaluations_waited: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    bad_step: int = -1
+    learning_rate_scale: float = 1.0
+    ranks_lost: int = 0
 
     def add_step(self, sums: StepSums) -> None:
         """Count a step."""
         self.step += 1
+        if sums.bad:
+            self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
+            self.bad_step = self.step
+            return
+        if self.step > self.bad_step:
+            self.skipped_in_a_row = 0
         self.samples += sums.samples
         self.loss += sums.loss
         self.hits += sums.hits
@@ -103,6 +119,12 @@ class Progress:
     def forget_best(self) -> None:
         """Look for the best evaluation anew: the one so far was chosen by another metric."""
         self.best_step, self.best_value, self.evaluations_waited = -1, None, 0
+
+    def take_over_skips(self, other: Progress, factor: float) -> None:
+        """Go back to this progress from a later one, for numbers that were not finite; the learning rate shrinks."""
+        self.skipped, self.skipped_in_a_row, self.bad_step = other.skipped, other.skipped_in_a_row, other.bad_step
+        self.learning_rate_scale = other.learning_rate_scale * factor
+        self.ranks_lost, self.seconds = other.ranks_lost, other.seconds
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest of a checkpoint."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from dpnet.comm.group import Member
 from dpnet.metrics import MetricsFile, make_console
 from dpnet.plan import Plan
 from dpnet.progress import Progress
@@ -19,6 +21,14 @@ class Reporter(Protocol):
 
     def evaluated(self, progress: Progress) -> None:
         """Scores were computed."""
+
+    def lost(
+        self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
+    ) -> None:
+        """Ranks were lost; training goes on with `world_size` ranks after the steps of `progress`."""
+
+    def note(self, text: str) -> None:
+        """Something else happened."""
 
     def sync(self) -> None:
         """Wait until the disk has all that was reported."""
@@ -34,6 +44,14 @@ class SilentReporter:
         """Nothing."""
 
     def evaluated(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def lost(
+        self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
+    ) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
         """Nothing."""
 
     def sync(self) -> None:
@@ -93,6 +111,30 @@ class RootReporter:
         self._metrics.write(row)
         self._console.evaluated(row)
 
+    def lost(
+        self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
+    ) -> None:
+        """See Reporter.lost."""
+        row = {
+            **self._position(progress),
+            "event": "ranks_lost",
+            "ranks": [member.rank for member in members],
+            "hosts": [member.host for member in members],
+            "world_size": world_size,
+            "detect_s": round(detect_s, 4),
+            "recover_s": round(recover_s, 4),
+        }
+        self._metrics.write(row)
+        names = ", ".join(f"rank {member.rank} on {member.host}" for member in members)
+        self._console.note(
+            f"lost {names} (noticed after {detect_s:.2f} s); going on after step {progress.step:,} with "
+            f"{world_size} rank{'s' * (world_size > 1)}, {recover_s:.2f} s later"
+        )
+
+    def note(self, text: str) -> None:
+        """See Reporter.note."""
+        self._console.note(text)
+
     def sync(self) -> None:
         """See Reporter.sync."""
         self._metrics.sync()
@@ -102,7 +144,7 @@ class RootReporter:
         self._console.close()
         self._metrics.close()
 
-    def _position(self, progress: Progress) -> dict[str, float]:
+    def _position(self, progress: Progress) -> dict[str, Any]:
         return {
             "step": progress.step,
             "epoch": round(self._plan.samples_before(progress.step) / self._plan.num_samples, 4),

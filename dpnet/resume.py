@@ -116,16 +116,9 @@ def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     return f"{key} is {now.get(name, 'not set')}, in the checkpoint it is {before.get(name, 'not set')}"
 
 
-def model_tensors(layout: Layout, params: Any) -> Tensors:
-    """The parameters by name, as a checkpoint keeps them."""
-    return {name: array.copy() for name, array in layout.named(params).items()}
-
-
 def optimizer_tensors(layout: Layout, slots: Mapping[str, Any]) -> Tensors:
-    """The optimizer's vectors by parameter and slot, as a checkpoint keeps them."""
-    return {
-        f"{name}.{slot}": array.copy() for slot, whole in slots.items() for name, array in layout.named(whole).items()
-    }
+    """The optimizer's vectors by parameter and slot, views, as a checkpoint keeps them."""
+    return {f"{name}.{slot}": array for slot, whole in slots.items() for name, array in layout.named(whole).items()}
 
 
 def state_vectors(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from dpnet import whereabouts
+from dpnet.arrays import Vector
 from dpnet.data.feed import Feed
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
@@ -12,6 +18,7 @@ from dpnet.plan import Plan
 from dpnet.reduce.reducer import Reducer
 from dpnet.state import State
 from dpnet.update import SliceUpdate
+from dpnet.whereabouts import HERE
 
 
 class StepSums(NamedTuple):
@@ -21,17 +28,38 @@ class StepSums(NamedTuple):
         samples: number of samples.
         loss: summed negative log-likelihood, in nats.
         hits: number of samples whose largest logit is that of their label.
-        requests: number of ranks that asked for a checkpoint.
+        bad: number of shards whose loss or gradient is not finite; if any, the step was not taken.
+        saves: number of ranks that asked for a checkpoint.
+        stops: number of ranks that asked for the end of the training.
+        failures: number of ranks that cannot go on.
     """
 
     samples: int
     loss: float
     hits: int
-    requests: int
+    bad: int = 0
+    saves: int = 0
+    stops: int = 0
+    failures: int = 0
 
 
-NUM_WORDS = 3
-"""Numbers that every shard adds to the sums of a step: loss, hits, requests."""
+class Requests(NamedTuple):
+    """What a rank asks of all others; it travels with the sums of a step, so all ranks know at the same time.
+
+    Attributes:
+        save: a checkpoint.
+        stop: the end of the training, with a checkpoint.
+        fail: the end of the training, with an error that this rank tells.
+    """
+
+    save: bool = False
+    stop: bool = False
+    fail: bool = False
+
+
+NOTHING = Requests()
+NUM_WORDS = 6
+"""Numbers that every shard adds to the sums of a step: loss, hits, bad, saves, stops, failures."""
 
 
 class Trainer:
@@ -68,25 +96,43 @@ class Trainer:
         self.reducer = reducer
         self.update = update
         self.state = state
+        self._zeros = [np.zeros_like(bias) for _, bias in state.layers]
 
-    def step(self, step: int, *, request: bool = False) -> StepSums:
-        """Take step `step`, from 0.
+    def step(self, step: int, requests: Requests = NOTHING, *, learning_rate_scale: float = 1.0) -> StepSums:
+        """Take step `step`, from 0; or none, if a number in it is not finite.
 
         Args:
             step: selects the samples and the learning rate.
-            request: this rank asks for a checkpoint after the step. It travels with the sums, so all ranks know.
+            requests: of this rank.
+            learning_rate_scale: factor on the learning rate of the schedule.
         """
         num_samples = self.plan.batch_size(step)
         # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
         scale = 1.0 / num_samples
+        asked: tuple[float, ...] = requests
         for shard in self.reducer.shards:
             first = self.reducer.first_row(num_samples, shard)
+            HERE.enter(whereabouts.DATA)
             x, labels = self.feed.gather(step, shard, first=first)
+            HERE.enter(whereabouts.FORWARD)
             logits = self.model.forward(x, self.state.layers, first=first)
             loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
-            self.model.propagate(logits, self.state.layers, self.reducer.dbiases)
-            self.reducer.add(shard, (loss, hits, request and shard == self.reducer.shards[0]))
-        total_loss, total_hits, requests = self.reducer.reduce(num_samples)
-        self.update.apply(step=step + 1, learning_rate=self.schedule(step))
-        self.state.commit()
-        return StepSums(num_samples, total_loss, int(total_hits), int(requests))
+            HERE.enter(whereabouts.BACKWARD)
+            dbiases = self.reducer.dbiases
+            self.model.propagate(logits, self.state.layers, dbiases)
+            self.reducer.add(shard, (loss, hits, not math.isfinite(loss + self._signs(dbiases)), *asked))
+            asked = (0, 0, 0)
+        HERE.enter(whereabouts.REDUCE)
+        total_loss, total_hits, bad, *asks = self.reducer.reduce(num_samples)
+        if bad:
+            self.state.keep()
+        else:
+            HERE.enter(whereabouts.UPDATE)
+            self.update.apply(step=step + 1, learning_rate=self.schedule(step) * learning_rate_scale)
+            HERE.enter(whereabouts.COMMIT)
+            self.state.commit()
+        return StepSums(num_samples, total_loss, int(total_hits), int(bad), *map(int, asks))
+
+    def _signs(self, dbiases: Sequence[Vector]) -> float:
+        """0, if all is finite; else NaN. A row of dz that is not finite makes the bias's gradient so, its sum."""
+        return sum(float(dbias.dot(zeros)) for dbias, zeros in zip(dbiases, self._zeros, strict=True))

@@ -1,23 +1,30 @@
-"""A whole training, from its configuration to its summary."""
+"""A whole training, from its configuration to its summary, through the loss of ranks."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from dpnet import threads
-from dpnet.assembly import check_world_size
+from dpnet.assembly import check_world_size, rehearse
+from dpnet.begin import Begin, begin_from
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import resolve
 from dpnet.comm.agree import on_root
 from dpnet.comm.connect import connect
+from dpnet.comm.environment import loss_obstacle
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
-from dpnet.coordinator import Coordinator, Summary
+from dpnet.coordinator import Coordinator
 from dpnet.engine import Engine, choose_engine
-from dpnet.inputs import open_data
+from dpnet.errors import WorkerLost
+from dpnet.inputs import measure_scaling, open_data
+from dpnet.progress import Progress
+from dpnet.records import Records, Summary
 from dpnet.resume import check_fits, choose, numerics_notes
 from dpnet.rundir import RunDirectory
+from dpnet.signals import StopSignals
 from dpnet.tables import training_text
 
 
@@ -37,36 +44,90 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
         DpnetError: see `dpnet.errors`.
     """
     group = connect() if group is None else group
-    on_root(group, lambda: check_world_size(job.train, group.world_size))
-    engine = choose_engine(job.train, group)
-    run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
-    data = open_data(job.data, group)
-    found, is_own = on_root(group, lambda: _find_checkpoint(job, group, engine, data.identity, run_dir, resume))
-    coordinator = Coordinator(job, group, run_dir, data, engine, found, is_own=is_own)
-    step = coordinator.progress.step
-    if coordinator.finished and is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
-        coordinator.say(f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
-        return summary
-    num_hosts = len(set(group.allgather(group.host)))
-    coordinator.say(training_text(job, data.source, coordinator.parts, engine, group.world_size, num_hosts))
-    if step:
-        coordinator.say(f"going on from the checkpoint of step {step:,}")
-    coordinator.prepare()
-    return coordinator.run()
+    training = _Training(job, group, resume)
+    with training.signals:
+        while True:
+            try:
+                return training.run()
+            except WorkerLost as loss:
+                training.lost(loss)
 
 
-def _find_checkpoint(
-    job: Job, group: Group, engine: Engine, identity: dict[str, Any], run_dir: RunDirectory, resume: str
-) -> tuple[Checkpoint | None, bool]:
-    """The checkpoint to go on from, and whether it is of this run; a new training is."""
-    found = choose(resume, run_dir.checkpoints.path, print)
-    if found is not None:
-        notes = check_fits(found, job, identity) + numerics_notes(
-            found,
-            threads.numerics(engine.products.name),
-            reproducible=bool(job.train.reproducible_shards),
-            world_size=group.world_size,
-        )
-        for note in notes:
-            print(f"note: {note}", flush=True)
-    return found, resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
+class _Training:
+    """A training, begun anew or gone on with after each loss."""
+
+    def __init__(self, job: Job, group: Group, resume: str) -> None:
+        self._job, self._group, self._resume = job, group, resume
+        self._run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
+        self._coordinator: Coordinator | None = None
+        self._loss: WorkerLost | None = None
+        self._lost_s = 0.0
+        self.signals = StopSignals(job.resilience.signals)
+
+    def lost(self, loss: WorkerLost) -> None:
+        """A rank was lost: another `run` goes on without it."""
+        self._loss, self._lost_s = loss, time.monotonic()
+
+    def run(self) -> Summary:
+        """All that is left to do.
+
+        Raises:
+            WorkerLost: a rank was lost meanwhile.
+        """
+        group, loss = self._group, self._loss
+        if loss is not None:
+            group.shrink()
+        if not all(group.allgather(self._coordinator is not None)):
+            self._coordinator = None  # Some rank has not even begun.
+        elif self._coordinator and loss and not self._coordinator.recover(self._lost_s, loss.detect_s):
+            self._coordinator = None
+        if self._coordinator is None:
+            coordinator = self._begin()
+            if isinstance(coordinator, dict):
+                return coordinator
+            self._coordinator, self._resume = coordinator, "auto"
+        return self._coordinator.run()
+
+    def _begin(self) -> Coordinator | Summary:
+        """Begin, at step 0 or from a checkpoint; the summary, where nothing is left to do."""
+        job, group, run_dir = self._job, self._group, self._run_dir
+        on_root(group, lambda: check_world_size(job.train, group.world_size))
+        engine = choose_engine(job.train, group)
+        data = open_data(job.data, group)
+        found, is_own = on_root(group, lambda: self._find_checkpoint(engine, data.identity))
+        if found is None:
+            begin = Begin(measure_scaling(job.data, data.source, group), Progress(), None, is_own)
+        else:
+            begin = begin_from(found, job, data.source, group, is_own=is_own)
+        rehearse(job, data.source, group, engine)
+        records = Records(job, group, run_dir, data, engine, begin)
+        coordinator = Coordinator(job, group, data, engine, begin, records, self.signals)
+        step = begin.progress.step
+        if coordinator.finished and is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
+            records.say(f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
+            return summary
+        num_hosts = len(set(group.allgather(group.host)))
+        records.say(training_text(job, data.source, coordinator.parts, engine, group.world_size, num_hosts))
+        if group.world_size > 1:
+            obstacle = loss_obstacle()
+            records.say(f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
+        if step:
+            records.say(f"going on from the checkpoint of step {step:,}")
+        records.prepare(step=step if is_own else 0)
+        records.open(coordinator.parts, coordinator.progress)
+        return coordinator
+
+    def _find_checkpoint(self, engine: Engine, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
+        """The checkpoint to go on from, and whether it is of this run; a new training is."""
+        resume = self._resume
+        found = choose(resume, self._run_dir.checkpoints.path, print)
+        if found is not None:
+            notes = check_fits(found, self._job, identity) + numerics_notes(
+                found,
+                threads.numerics(engine.products.name),
+                reproducible=bool(self._job.train.reproducible_shards),
+                world_size=self._group.world_size,
+            )
+            for note in notes:
+                print(f"note: {note}", flush=True)
+        return found, resume in ("auto", "never") or self._run_dir.holds(resolve(Path(resume)))

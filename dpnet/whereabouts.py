@@ -55,14 +55,14 @@ class Whereabouts:
     """
 
     def __init__(self) -> None:
-        self.row = memoryview(bytearray(8 * LENGTH)).cast("d")
+        self.row: memoryview[float] = memoryview(bytearray(8 * LENGTH)).cast("d")
         self.seconds = [0.0] * len(PHASES)
         self.waited = 0.0
         self._phase, self._since = START, time.monotonic()
         self.row[SINCE] = self.row[MOVED] = self._since
         self.row[PID] = os.getpid()
 
-    def move_to(self, row: memoryview) -> None:
+    def move_to(self, row: memoryview[float]) -> None:
         """Keep the numbers in another row, of LENGTH float64 numbers, from now on."""
         row[:] = self.row
         self.row = row
@@ -76,8 +76,12 @@ class Whereabouts:
         self.row[PHASE] = phase
 
     def move_on(self, step: int) -> None:
-        """Something was finished: a step, a block of an evaluation, a checkpoint; `step` is taken next."""
+        """A step was finished; step `step`, from 1, is taken next."""
         self.row[STEP] = step
+        self.moved()
+
+    def moved(self) -> None:
+        """Something was finished: a step, a block of an evaluation, a checkpoint."""
         self.row[MOVED] = time.monotonic()
 
     def wait(self, operation: int) -> None:

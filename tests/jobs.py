@@ -92,10 +92,10 @@ def train_until(path: Path, step: int, settings: Settings | None = None) -> None
     """Train, and stop after so many steps as if killed."""
     original = Trainer.step
 
-    def stopping(self: Trainer, number: int, **named: Any) -> Any:
+    def stopping(self: Trainer, number: int, *requests: Any, **named: Any) -> Any:
         if number == step:
             raise Stopped
-        return original(self, number, **named)
+        return original(self, number, *requests, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", stopping)

@@ -4,7 +4,7 @@ import numpy as np
 
 from dpnet.comm import topology
 from dpnet.comm.connect import connect
-from dpnet.comm.mpi import _by_node
+from dpnet.comm.world import by_node
 from dpnet.kernels import spec
 from dpnet.kernels.sums import complete, stack
 
@@ -18,7 +18,7 @@ def on_nodes(kind):
         return topology.shared(group)
     if kind == "a node for each rank":
         return topology.apart(group)
-    return topology.shared(_by_node(group._comm, 2))  # 3 ranks: 2 and 1. 4 ranks: 2 and 2.
+    return topology.shared(by_node(group._comm, 2))  # 3 ranks: 2 and 1. 4 ranks: 2 and 2.
 
 
 def finished(pieces, dtype):

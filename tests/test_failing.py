@@ -129,14 +129,14 @@ def test_mpi_that_fails_to_start_on_one_rank_ends_all(tmp_path):
         tmp_path,
         "import sys\n"
         "from mpi4py import MPI\n"
-        "from dpnet.comm import connect, mpi\n"
+        "from dpnet.comm import connect, world\n"
         "from dpnet.cli import run\n"
         "class Failing:\n"
         "    size, rank = MPI.COMM_WORLD.size, MPI.COMM_WORLD.rank\n"
         "    def Split_type(self, kind, key): raise MPI.Exception(MPI.ERR_INTERN)\n"
         "class Module:\n"
         "    COMM_WORLD, Exception, COMM_TYPE_SHARED = Failing(), MPI.Exception, MPI.COMM_TYPE_SHARED\n"
-        "if MPI.COMM_WORLD.rank == 1: mpi.MPI = Module\n"
+        "if MPI.COMM_WORLD.rank == 1: world.MPI = Module\n"
         "sys.exit(run(['train']))\n",
     )
     assert code not in (0, None), text

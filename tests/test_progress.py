@@ -23,8 +23,8 @@ def judged(values, **how):
 
 def test_steps_add_up():
     progress = Progress(step=3)
-    progress.add_step(StepSums(samples=4, loss=2.0, hits=3, requests=0))
-    progress.add_step(StepSums(samples=2, loss=0.5, hits=0, requests=1))
+    progress.add_step(StepSums(samples=4, loss=2.0, hits=3))
+    progress.add_step(StepSums(samples=2, loss=0.5, hits=0))
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 6, 2.5, 3)
     progress.clear_sums()
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 0, 0.0, 0)

@@ -14,7 +14,7 @@ from dpnet.kernels.sums import Piece, pending_sum
 from dpnet.nn.layout import BLOCK, Layout, owned_slices
 from dpnet.optim import apply
 from dpnet.optim.optimizers import SGD, make_optimizer
-from dpnet.state import State
+from dpnet.state import Start, State
 from dpnet.update import SliceUpdate
 
 LAYOUT = Layout((30, 70, 50, 7))  # Six blocks; tensors end in the middle of them.
@@ -115,7 +115,7 @@ def trained(node, memory, *, name="adamw", clip_norm=0.5, num_steps=4, dtype=np.
     optimizer = make_optimizer("sgd" if nesterov else name, **settings)
     training = Training(node, memory, optimizer, clip_norm=clip_norm, dtype=dtype, terms=terms, weight_decay=0.1, **how)
     state = training.state
-    state.load(numbers(0, dtype), {slot: np.zeros(LAYOUT.size, dtype) for slot in optimizer.slots})
+    state.load(Start(numbers(0, dtype), {slot: np.zeros(LAYOUT.size, dtype) for slot in optimizer.slots}, 0))
     for step in range(1, num_steps + 1):
         if node.rank == 0:
             for term, vector in enumerate(training.terms):
@@ -169,7 +169,7 @@ def test_the_next_state_may_lie_elsewhere(name, kernels):
     optimizer = make_optimizer(name, momentum=0.9, nesterov=False, betas=(0.9, 0.99), eps=1e-8, dtype=np.float32)
     training = Training(*alone(), optimizer, kernels=choose_kernels(kernels), weight_decay=0.1)
     state = training.state
-    state.load(numbers(0), {})
+    state.load(Start(numbers(0), {}, 0))
     state.next_params = state.owned_params.copy()
     state.next_slots = [slot.copy() for slot in state.owned_slots]
     training.terms[0] = numbers(1)
@@ -184,7 +184,7 @@ def test_the_next_state_may_lie_elsewhere(name, kernels):
 def test_weights_decay_and_biases_only_when_asked(decay_biases):
     optimizer = SGD(dtype=np.float64)
     training = Training(*alone(), optimizer, dtype=np.float64, weight_decay=0.5, decay_biases=decay_biases)
-    training.state.load(numbers(0, np.float64), {})
+    training.state.load(Start(numbers(0, np.float64), {}, 0))
     training.update.apply(step=1, learning_rate=0.25)
     for name, array in LAYOUT.named(training.state.params).items():
         factor = 1 - 0.25 * 0.5 * (decay_biases or name.endswith("weight"))
@@ -213,7 +213,7 @@ def test_padding_stays_zero():
 def test_loading_gives_every_owner_its_part():
     def work(node):
         state = State(node, node, LAYOUT, ("a", "b"), np.float32)
-        state.load(numbers(0), {"a": numbers(1), "b": numbers(2)})
+        state.load(Start(numbers(0), {"a": numbers(1), "b": numbers(2)}, 0))
         return state.params.tobytes(), state.slots["a"].tobytes(), state.slots["b"].tobytes()
 
     assert play(3, work) == [tuple(numbers(number).tobytes() for number in range(3))] * 3

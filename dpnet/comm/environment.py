@@ -61,6 +61,28 @@ def ranks_per_node(environ: Mapping[str, str] = os.environ) -> int | None:
     return int(value) if value.isdecimal() and int(value) > 0 else None
 
 
+FT_FLAGS = {
+    "OMPI_MCA_mpi_ft_enable": ("1", "true"),
+    "OMPI_MCA_mpi_ft_propagator_with_rbcast": ("1", "true"),
+    "OMPI_MCA_coll": ("^han",),
+}
+"""What mpirun of Open MPI hands on where its fault tolerance is on, and the component that sums wrongly after a loss is
+off. That a process ended is seen by the launcher; only a host that falls silent needs the failure detector as well."""
+
+
+def loss_obstacle(environ: Mapping[str, str] = os.environ) -> str:
+    """Why the loss of a rank ends this job; empty: it does not."""
+    family = launched(environ).size_name.partition("_")[0]
+    if family != "OMPI":
+        return {"PMI": "MPICH does not survive it", "SLURM": "srun ends the job step; start with dpnet launch"}.get(
+            family, "there is one rank"
+        )
+    missing = [name for name, values in FT_FLAGS.items() if environ.get(name, "").lower() not in values]
+    if len(missing) == len(FT_FLAGS):
+        return "mpirun was started without fault tolerance; dpnet launch turns it on"
+    return f"mpirun was started without {missing[0].removeprefix('OMPI_MCA_')}; dpnet launch sets it" if missing else ""
+
+
 def _of_this_node(text: str, node: str) -> int:
     """A number; or the one for node `node` of Slurm's list of all nodes: "4,2(x3)" is 4 and three times 2."""
     if text.isdecimal():

@@ -6,6 +6,7 @@ Every method but `abort` is collective: every rank calls it, in the same order, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NoReturn, Protocol, TypeVar
 
 from dpnet.arrays import Vector
@@ -15,8 +16,24 @@ Message = tuple[int, Vector]
 """The other rank, and what is sent to it or received from it."""
 
 
+@dataclass(frozen=True)
+class Member:
+    """A rank as it was when the job began.
+
+    Attributes:
+        rank: its number then.
+        host: its host.
+    """
+
+    rank: int
+    host: str
+
+
 class Group(Protocol):
-    """All ranks of a job."""
+    """All ranks of a job.
+
+    Where it survives losses, any of its methods may raise WorkerLost.
+    """
 
     @property
     def rank(self) -> int:
@@ -33,6 +50,31 @@ class Group(Protocol):
     @property
     def host(self) -> str:
         """Name of this node."""
+
+    @property
+    def survives_losses(self) -> bool:
+        """Whether the loss of a rank is told by WorkerLost, after which `shrink` makes the group usable again."""
+
+    @property
+    def lost(self) -> Sequence[Member]:
+        """The ranks that were lost since the job began."""
+
+    def shrink(self) -> None:
+        """Become the group of those ranks that are left; ranks are numbered anew, in the same order.
+
+        Every rank that is left must come here, from whatever it was doing: this wakes those that wait for others.
+
+        Raises:
+            WorkerLost: another rank was lost meanwhile; on every rank. Call it again.
+            CommunicationError: nobody was lost; MPI failed for another reason.
+        """
+
+    def conclude(self) -> None:
+        """Agree that all is done; after it no rank needs any other.
+
+        Raises:
+            WorkerLost: a rank was lost before; on every rank or on none.
+        """
 
     def barrier(self) -> None:
         """Return when every rank has called this."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn, TypeVar
 
 from dpnet.arrays import Vector
-from dpnet.comm.group import Message
+from dpnet.comm.group import Member, Message
 
 T = TypeVar("T")
 
@@ -19,6 +19,8 @@ class LocalGroup:
 
     rank = 0
     world_size = 1
+    survives_losses = False
+    lost: Sequence[Member] = ()
 
     def __init__(self) -> None:
         self.host = socket.gethostname()
@@ -27,6 +29,12 @@ class LocalGroup:
     def node(self) -> LocalGroup:
         """Itself."""
         return self
+
+    def shrink(self) -> None:
+        """Nobody can be lost."""
+
+    def conclude(self) -> None:
+        """Nobody to agree with."""
 
     def barrier(self) -> None:
         """Nobody to wait for."""

@@ -1,4 +1,4 @@
-"""The group of all ranks over MPI: the only module that imports mpi4py, and the only one that sees an MPI error.
+"""A group of ranks over MPI: the only module that imports mpi4py, and the only one that turns MPI errors into dpnet's.
 
 Importing this module initialises MPI.
 """
@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import pickle
 import socket
 import sys
-import traceback
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import mpi4py
+import numpy as np
 
 from dpnet.arrays import Vector
-from dpnet.comm.environment import Launched, ranks_per_node
-from dpnet.comm.group import Message
-from dpnet.errors import CommunicationError
+from dpnet.comm.environment import loss_obstacle
+from dpnet.comm.group import Member, Message
+from dpnet.errors import CommunicationError, WorkerLost
+from dpnet.whereabouts import HERE, OPERATIONS
+
+SURVIVES = not loss_obstacle()
+"""Whether this job survives the loss of a rank."""
 
 # Only the main thread calls MPI: spare the library the locks of MPI_THREAD_MULTIPLE. A program that initialised MPI
-# before is left as it is.
-mpi4py.rc.thread_level = "funneled"
+# before is left as it is. A thread of the failure detector needs them.
+mpi4py.rc.thread_level = "multiple" if "OMPI_MCA_mpi_ft_detector_thread" in os.environ else "funneled"
+if SURVIVES:
+    # With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever, with and without a loss. The launcher does not
+    # miss it.
+    mpi4py.rc.finalize = False
 
 try:
-    from mpi4py import MPI
+    from mpi4py import MPI as MPI  # As: other modules of this package take it from here.
 except (ImportError, RuntimeError) as error:
     missing = CommunicationError(
         f"mpi4py cannot load an MPI library ({str(error).splitlines()[0]}); "
@@ -38,37 +47,57 @@ except (ImportError, RuntimeError) as error:
 T = TypeVar("T")
 
 
-class _MpiErrors:
-    """Turns an MPI error into a dpnet error; the one place that does. A class: a generator would take a microsecond."""
+class _Waiting:
+    """Waiting for other ranks. Says so, and turns an MPI error into a dpnet error; the one place that does.
+
+    A class: a generator would take a microsecond.
+    """
 
     def __init__(self, operation: str) -> None:
-        self._operation = operation
+        self._name, self._operation = operation, OPERATIONS.index(operation)
 
     def __enter__(self) -> None:
-        pass
+        HERE.wait(self._operation)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        seconds = HERE.go_on()
         if isinstance(error, MPI.Exception):
+            if SURVIVES:
+                raise WorkerLost(self._name, seconds) from error
             place = f"rank {MPI.COMM_WORLD.rank}, {socket.gethostname()}"
-            raise CommunicationError(f"MPI failed in {self._operation} on {place}: {error}") from error
+            raise CommunicationError(f"MPI failed in {self._name} on {place}: {error}") from error
 
 
-IN_BARRIER, IN_EXCHANGE = _MpiErrors("barrier"), _MpiErrors("exchange")
+IN_START, IN_BARRIER, IN_BROADCAST, IN_ALLGATHER, IN_EXCHANGE, IN_ALLGATHER_INTO, IN_GATHER_INTO, IN_AGREEMENT = map(
+    _Waiting, OPERATIONS[1:]
+)
 
 
 class MpiGroup:
-    """All ranks of an MPI communicator.
+    """All ranks of an MPI communicator, or those of a node.
 
     Args:
         comm: the communicator, for dpnet alone.
         node: those of its ranks that run on the node of this one; None: all do.
     """
 
+    survives_losses = SURVIVES
+
     def __init__(self, comm: MPI.Intracomm, node: MpiGroup | None = None) -> None:
+        self.host = socket.gethostname()
+        self.lost: Sequence[Member] = ()
+        self._set(comm, node)
+
+    def _set(self, comm: MPI.Intracomm, node: MpiGroup | None) -> None:
         self._comm = comm
         self.node = self if node is None else node
         self.rank, self.world_size = comm.rank, comm.size
-        self.host = socket.gethostname()
+
+    def shrink(self) -> None:
+        """See Group.shrink."""
+        raise AssertionError("only a world shrinks")
+
+    conclude = shrink
 
     def barrier(self) -> None:
         """See Group.barrier."""
@@ -77,31 +106,36 @@ class MpiGroup:
 
     def broadcast(self, value: T) -> T:
         """See Group.broadcast."""
-        with _MpiErrors("broadcast"):
-            shared: T = self._comm.bcast(value)
-            return shared
+        with IN_BROADCAST:
+            return gathered(self._comm, value if self.rank == 0 else cast(T, None))[0]
 
     def allgather(self, value: T) -> list[T]:
         """See Group.allgather."""
-        with _MpiErrors("allgather"):
-            return self._comm.allgather(value)
+        with IN_ALLGATHER:
+            return gathered(self._comm, value)
 
     def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
         """See Group.exchange."""
         with IN_EXCHANGE:
             requests = [self._comm.Irecv(vector, rank) for rank, vector in receives]
             requests += [self._comm.Isend(vector, rank) for rank, vector in sends]
-            MPI.Request.Waitall(requests)
+            try:
+                MPI.Request.Waitall(requests)
+            except MPI.Exception:
+                _ABANDONED.append(requests)
+                raise
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """See Group.allgather_into."""
-        with _MpiErrors("allgather_into"):
+        with IN_ALLGATHER_INTO:
             self._comm.Allgatherv(MPI.IN_PLACE, [vector, _placed(counts)])
+            _confirm(self._comm)
 
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """See Group.gather_into."""
-        with _MpiErrors("gather_into"):
+        with IN_GATHER_INTO:
             self._comm.Gatherv(part, None if whole is None else [whole, _placed(counts)])
+            _confirm(self._comm)
 
     def abort(self, exit_code: int) -> NoReturn:
         """See Group.abort."""
@@ -110,64 +144,42 @@ class MpiGroup:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         self._comm.Abort(exit_code)
-        raise AssertionError("MPI_Abort returned")
+        os._exit(exit_code)  # After a loss MPI_Abort may return.
+
+
+_ABANDONED: list[list[MPI.Request]] = []
+"""Messages that were under way when a rank was lost. MPI may still write to their buffers, so these are kept."""
+
+
+def _confirm(comm: MPI.Comm) -> None:
+    """Make sure that what a collective brought is right.
+
+    In Open MPI 5 a collective in which a rank dies may report success and leave zeros or old numbers. A barrier sends
+    nothing that can be wrong: who leaves it knows that all have entered it, so all have done the collective.
+    """
+    if SURVIVES:
+        comm.Barrier()
+
+
+def gathered(comm: MPI.Comm, value: T) -> list[T]:
+    """The value of every rank, in rank order."""
+    data = pickle.dumps(value)
+    sizes = np.zeros(comm.size, np.int64)
+    comm.Allgather(np.array([len(data)]), sizes)
+    _confirm(comm)
+    content = np.empty(int(sizes.sum()), np.uint8)
+    comm.Allgatherv(np.frombuffer(data, np.uint8), [content, _placed(sizes.tolist())])
+    _confirm(comm)
+    return [pickle.loads(part.data) for part in np.split(content, np.cumsum(sizes)[:-1])]
+
+
+def revoke(*comms: MPI.Comm) -> None:
+    """Wake all that wait in one of these, with an error."""
+    for comm in comms:
+        if not comm.Is_revoked():
+            comm.Revoke()
 
 
 def _placed(counts: Sequence[int]) -> tuple[list[int], list[int]]:
     """Counts and displacements of pieces that lie one after the other."""
     return list(counts), [0, *itertools.accumulate(counts)][:-1]
-
-
-def connect_mpi(expected: Launched) -> MpiGroup:
-    """The group of all ranks of this job; from here on an exception that one rank does not catch ends them all.
-
-    Args:
-        expected: what the launcher's environment says. An MPI library that does not belong to the launcher gives every
-            process a world of its own, and N trainings would run side by side without a word.
-
-    Raises:
-        CommunicationError: MPI and the launcher disagree about the number of ranks.
-    """
-    if expected.world_size != MPI.COMM_WORLD.size:
-        error = CommunicationError(
-            f"the launcher started {expected.world_size} ranks ({expected.size_name}), but MPI sees "
-            f"{MPI.COMM_WORLD.size}: the launcher and the MPI library ({MPI.get_vendor()[0]}) do not belong together. "
-            "Start with `dpnet launch`, or with the mpirun of that library, or give srun the plugin that it speaks "
-            "(--mpi=pmix for Open MPI, --mpi=pmi2 for MPICH)"
-        )
-        error.agreed = True
-        raise error
-    with _MpiErrors("start"):
-        group = _by_node(MPI.COMM_WORLD, ranks_per_node())
-    _abort_on_uncaught_exception(group)
-    return group
-
-
-def _by_node(world: MPI.Intracomm, ranks_per_node: int | None) -> MpiGroup:
-    """All ranks, numbered so that those of a node follow one another; rank 0 stays rank 0."""
-    if ranks_per_node:
-        near = world.Split(world.rank // ranks_per_node, world.rank)
-    else:
-        near = world.Split_type(MPI.COMM_TYPE_SHARED, world.rank)
-    assert isinstance(near, MPI.Intracomm)
-    first_of_node = world.allgather(near.bcast(world.rank))
-    order = sorted(range(world.size), key=lambda rank: (first_of_node[rank], rank))
-    comm = world.Split(0, order.index(world.rank))
-    assert isinstance(comm, MPI.Intracomm)
-    return MpiGroup(comm, MpiGroup(near) if near.size < world.size else None)
-
-
-def _abort_on_uncaught_exception(group: MpiGroup) -> None:
-    # Without this hook the failing rank would wait in MPI_Finalize for the others, and they for it in their next
-    # collective, for ever.
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> Any:
-        try:
-            text = "".join(traceback.format_exception(kind, error, trace))
-            # One write: the output of other ranks cannot come in between.
-            sys.stderr.write(
-                f"\n{text}dpnet: rank {group.rank} of {group.world_size} on {group.host} failed, ending all ranks\n"
-            )
-        finally:
-            group.abort(1)
-
-    sys.excepthook = hook

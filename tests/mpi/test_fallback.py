@@ -10,7 +10,7 @@ import pytest
 
 from dpnet.assembly import build_parts
 from dpnet.comm.connect import connect
-from dpnet.comm.mpi import _by_node
+from dpnet.comm.world import by_node
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
@@ -24,7 +24,7 @@ group = connect()
 @pytest.mark.parametrize("shards", [0, 6])
 @pytest.mark.parametrize("fails_at", [0, 3])
 def test_one_node_without_room_makes_all_train_without(monkeypatch, shards, fails_at):
-    forced, allocate, calls = _by_node(group._comm, 2), os.posix_fallocate, itertools.count()
+    forced, allocate, calls = by_node(group._comm, 2), os.posix_fallocate, itertools.count()
 
     def full(handle, start, size):
         if forced.rank < 2 and next(calls) >= fails_at:  # On the first node alone.

@@ -7,7 +7,7 @@ import pytest
 
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.connect import connect
-from dpnet.comm.mpi import _by_node
+from dpnet.comm.world import by_node
 from dpnet.errors import DataError, DpnetError
 
 pytestmark = pytest.mark.mpi
@@ -81,7 +81,7 @@ several_ranks = pytest.mark.skipif(SIZE == 1, reason="one rank needs no MPI")
 @several_ranks
 @pytest.mark.parametrize("ranks_per_node", [1, 2, 3])
 def test_a_user_may_pretend_that_ranks_are_on_several_nodes(ranks_per_node):
-    forced = _by_node(group._comm, ranks_per_node)
+    forced = by_node(group._comm, ranks_per_node)
     first = RANK // ranks_per_node * ranks_per_node
     expected = list(range(first, min(first + ranks_per_node, SIZE)))
     assert forced.rank == RANK
@@ -95,9 +95,11 @@ def test_ranks_of_a_node_follow_one_another(monkeypatch):
     class Alternating:
         rank, size = RANK, SIZE
         Split_type = staticmethod(lambda kind, key: group._comm.Split(RANK % 2, key))
-        Split, allgather = group._comm.Split, group._comm.allgather
+        Split = group._comm.Split
+        Allgather, Allgatherv = group._comm.Allgather, group._comm.Allgatherv
+        Dup = staticmethod(lambda: Alternating)
 
-    ordered = _by_node(Alternating, None)
+    ordered = by_node(Alternating, None)
     assert ordered.allgather(RANK) == [*range(0, SIZE, 2), *range(1, SIZE, 2)]
     assert ordered.node.allgather(ordered.rank) == [
         rank for rank, old in enumerate([*range(0, SIZE, 2), *range(1, SIZE, 2)]) if old % 2 == RANK % 2

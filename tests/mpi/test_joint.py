@@ -9,7 +9,7 @@ from nodes import KINDS, finished, on_nodes
 from dpnet.assembly import build_parts
 from dpnet.blas.products import NUMPY
 from dpnet.comm.connect import connect
-from dpnet.comm.mpi import _by_node
+from dpnet.comm.world import by_node
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
@@ -127,7 +127,7 @@ def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_
     trained = []
     for piece in (pieces.PIECE, 700, 50):
         monkeypatch.setattr(pieces, "PIECE", piece)
-        group = _by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
+        group = by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
         parts = build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, plain_engine())
         for step in range(6):
             parts.trainer.step(step)

@@ -1,0 +1,76 @@
+"""Pace: which rank makes the others wait.
+
+A step ends on all ranks together, so the ranks that are early wait for the last one. Every rank keeps the time that it
+spent waiting, and now and then all look at one another's. The rank that waited least is the one that the others waited
+for; it is a straggler if they lost more than a tenth of their time to it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from dpnet import whereabouts
+from dpnet.comm.group import Group
+from dpnet.whereabouts import HERE
+
+EVERY_STEPS = 100
+"""Steps from one look to the next."""
+WORTH_TELLING = 0.10
+"""Share of the time that the others lose."""
+COMPUTING = (whereabouts.FORWARD, whereabouts.BACKWARD, whereabouts.UPDATE)
+
+
+class Pace:
+    """Of a group.
+
+    Args:
+        group: all ranks.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group, self._hosts = group, group.allgather(group.host)
+        self._rows = np.zeros((group.world_size, 4))
+        self._before = self._now()
+        self._told = -1
+
+    def look(self) -> str:
+        """Who was slow since the last look, in words; empty if nobody, or nobody new. Collective."""
+        now = self._now()
+        self._rows[self._group.rank] = now - self._before
+        self._before = now
+        counts = [self._rows.shape[1]] * self._group.world_size
+        self._group.allgather_into(self._rows.reshape(-1), counts)
+        slow = straggler(self._rows)
+        told, self._told = self._told, slow
+        if slow < 0 or slow == told:
+            return ""
+        data, computing = self._rows[slow, 2:]
+        others = np.delete(self._rows, slow, axis=0)
+        lost = float(np.median(others[:, 1] / others[:, 0]))
+        usual = np.median(others[:, 2:], axis=0)
+        what = "data" if data - usual[0] > computing - usual[1] else "compute"
+        return (
+            f"rank {slow} on {self._hosts[slow]} is slow: the others spent {lost:.0%} of the last {EVERY_STEPS} steps "
+            f"waiting for it ({what}: {data + computing:.2f} s, others {usual.sum():.2f} s)"
+        )
+
+    def _now(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        seconds = HERE.seconds
+        computing = sum(seconds[phase] for phase in COMPUTING)
+        return np.array([time.monotonic(), HERE.waited, seconds[whereabouts.DATA], computing])
+
+
+def straggler(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> int:
+    """The rank that all others waited for; -1: there is none.
+
+    Args:
+        rows: (ranks, at least 2) seconds in all, and of these waiting.
+    """
+    if len(rows) < 2:
+        return -1
+    shares = rows[:, 1] / rows[:, 0]
+    slow = int(shares.argmin())
+    others = np.delete(shares, slow)
+    return slow if others.min() - shares[slow] > WORTH_TELLING else -1
