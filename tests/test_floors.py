@@ -14,7 +14,7 @@ FLOORS = [
     {"blas", "kernels"},
     {"nn", "optim", "data"},
     {"comm"},
-    {"threads", "state", "reduce"},
+    {"threads", "state", "reduce", "manifest"},
     {"engine"},
     {"update", "checkpoint", "evaluator", "networks"},
     {"trainer", "checkpoints"},
