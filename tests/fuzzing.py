@@ -6,6 +6,7 @@ DPNET_TEST_EXAMPLES multiplies the number of examples, and then they are other o
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
 from collections.abc import Iterator
@@ -72,6 +73,12 @@ def mutate(content: bytes, changes: list[tuple[str, float, bytes, int]]) -> byte
             packed = struct.pack("<Q", number)[:width]
             content = before + (packed if number % 2 else packed[::-1]) + after[width:]
     return content
+
+
+def tensor_file(header: Any, data: bytes, length: int | None = None) -> bytes:
+    """A file of safetensors; `length` is what it claims for its header, where that is not the truth."""
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
 def nested(depth: int) -> Any:

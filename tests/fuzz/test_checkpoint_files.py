@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import struct
 
 import numpy as np
 import pytest
-from fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors
+from fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors, tensor_file
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,11 +121,6 @@ ENTRIES = st.fixed_dictionaries(
         "data_offsets": st.tuples(st.integers(0, 16), st.integers(0, 96)) | st.lists(SIDES, max_size=3),
     }
 )
-
-
-def tensor_file(header, data, length=None):
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
 @pytest.mark.parametrize("file", FILES)
