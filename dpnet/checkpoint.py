@@ -17,40 +17,30 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 from safetensors.numpy import load, save
 
 from dpnet.errors import CheckpointError, OutputError
+from dpnet.manifest import FORMAT, manifest_sum, read_file, read_manifest
 
 Tensors = dict[str, npt.NDArray[Any]]
-FORMAT = "dpnet-checkpoint-1"
 FILES = ("model", "optimizer", "scaling")
 TEMPORARY = ".unfinished-"
 STEP_NAME = re.compile(r"step-([0-9]{8,})")
-PARAMETER_NAME = re.compile(r"(0|[1-9][0-9]*)\.(weight|bias)")
-MANIFEST: dict[str, type] = {
-    "step": int,
-    "epoch": int,
-    "samples_of_epoch": int,
-    "sizes": list,
-    "config": dict,
-    "data": dict,
-    "data.samples": int,
-    "progress": dict,
-    "world_size": int,
-    "numerics": dict,
-    "numerics.numpy": str,
-    "dpnet": str,
-    "sha256": dict,
-}
-"""What every manifest has, and its type."""
+LAYER_DIGITS = 9
+"""Of the number of a layer. A longer one is no layer's, and Python refuses to read one of thousands."""
+PARAMETER_NAME = re.compile(rf"(0|[1-9][0-9]{{0,{LAYER_DIGITS - 1}}})\.(weight|bias)")
+MAX_VECTORS = 4
+"""Tensors of an optimizer for each parameter. Adam has 2."""
+HEADER_BYTES, ENTRY_BYTES = 1 << 20, 1 << 10
+"""Room for the header of a file of tensors: for all of it, and for each tensor."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ def _write_files(directory: Path, checkpoint: Checkpoint) -> None:
         write_synced(directory / f"{name}.safetensors", data)
         sums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
     manifest = {"format": FORMAT, **checkpoint.manifest, "sha256": sums}
-    manifest["manifest_sha256"] = _manifest_sum(manifest)
+    manifest["manifest_sha256"] = manifest_sum(manifest)
     write_synced(directory / "manifest.json", json.dumps(manifest, indent=1).encode())
     sync_directory(directory)
 
@@ -140,7 +130,7 @@ def read(directory: Path) -> Checkpoint:
     Raises:
         CheckpointError: a file is missing, damaged, or no such file at all.
     """
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory / "manifest.json")
     tensors = {name: _read_tensors(directory / f"{name}.safetensors", manifest) for name in FILES}
     for name in tensors["model"]:
         if not PARAMETER_NAME.fullmatch(name):
@@ -150,56 +140,31 @@ def read(directory: Path) -> Checkpoint:
     return Checkpoint(**tensors, manifest=manifest)
 
 
-def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-        content = _manifest_sum(manifest) if isinstance(manifest, dict) else ""
-    except OSError as error:
-        message = f"{directory} is no checkpoint: cannot read {path.name}: {error.strerror}"
-        raise CheckpointError(message) from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        seen = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise CheckpointError(f"{path} has format {seen!r}; this dpnet reads {FORMAT!r}")
-    if manifest.get("manifest_sha256") != content:
-        raise CheckpointError(f"{path} is damaged: its content does not match its own sha256")
-    _check_manifest(path, manifest)
-    return manifest
-
-
-def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    # Its sha256 is right: another program wrote it, or another dpnet. A name comes after the one that it lies in.
-    for name, kind in MANIFEST.items():
-        parent, _, key = name.rpartition(".")
-        value: Any = (manifest[parent] if parent else manifest).get(key)
-        if type(value) is not kind:
-            raise CheckpointError(f"{path}: {name} is {value!r:.60}; expected {kind.__name__}")
-        if type(value) is int and not 0 <= value < 2**63:
-            raise CheckpointError(f"{path}: {name} is {value!r:.60}; expected 0 or more")
-    sizes = manifest["sizes"]
-    if len(sizes) < 2 or not all(type(size) is int and size > 0 for size in sizes):
-        raise CheckpointError(f"{path}: sizes is {sizes!r:.60}; expected the widths of at least two layers")
-
-
-def _manifest_sum(manifest: Mapping[str, Any]) -> str:
-    content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _read_tensors(path: Path, manifest: Mapping[str, Any]) -> Tensors:
     try:
-        data = path.read_bytes()
+        data = read_file(path, _most_bytes(manifest["sizes"]))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except MemoryError as error:
+        raise CheckpointError(f"{path} does not fit in memory; read it on a larger machine") from error
     if hashlib.sha256(data).hexdigest() != manifest["sha256"].get(path.name):
         raise CheckpointError(f"{path} is damaged: its content does not match the sha256 in manifest.json")
     try:
         return dict(load(data))
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        # KeyError and TypeError: a type of number that numpy does not have, such as bfloat16.
+    except Exception as error:
+        # SafetensorError; KeyError, TypeError: a type of number that numpy does not have, such as bfloat16;
+        # OverflowError, ValueError: a shape that numpy cannot hold, which no memory need stand for if a side is 0.
         raise CheckpointError(f"{path} is no safetensors file that numpy can hold: {error}") from error
+
+
+def _most_bytes(sizes: Sequence[int]) -> int:
+    """Size that no file of a network of these widths exceeds, in float64."""
+    return 8 * MAX_VECTORS * count_params(sizes) + HEADER_BYTES + 2 * MAX_VECTORS * len(sizes) * ENTRY_BYTES
+
+
+def count_params(sizes: Sequence[int]) -> int:
+    """Parameters of a network of these widths, without the memory that its layout takes."""
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -68,12 +68,13 @@ def make_network(found: Checkpoint) -> Network:
     Raises:
         CheckpointError: what is in it does not fit together.
     """
-    job, layout = job_of(found), Layout(found.manifest["sizes"])
+    job, sizes = job_of(found), found.manifest["sizes"]
     scaling = Scaling.from_tensors(found.scaling)
+    fits = tuple(sizes[1:-1]) == job.model.hidden_layers and {len(scaling.offset), len(scaling.factor)} <= {1, sizes[0]}
     # The number of parameters as well, before memory is taken for as many as the sizes ask for.
-    num_params = sum(array.size for array in found.model.values())
-    if num_params != layout.num_params or not {len(scaling.offset), len(scaling.factor)} <= {1, layout.sizes[0]}:
-        raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {layout.sizes}")
+    if not fits or checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
+        raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
+    layout = Layout(sizes)
     params = flatten(found.model, layout, "{}", job.model.dtype)
     return Network(job, found.step, layout, layout.views(params), scaling)
 

@@ -6,11 +6,13 @@ without asking.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dpnet.config.job import Evaluate
+from dpnet.config.keys import shorten
 from dpnet.errors import CheckpointError
 from dpnet.evaluator import Scores
 from dpnet.trainer import StepSums
@@ -21,6 +23,9 @@ _JSON_TYPES = {
     "int | None": ("int", "NoneType"),
     "float | None": ("float", "int", "NoneType"),
 }
+
+_LEAST = {"eval_step": -1, "best_step": -1, "best_value": -sys.float_info.max}
+"""Least values of the numbers that may be below 0."""
 
 
 @dataclass
@@ -109,8 +114,16 @@ class Progress:
         wrong += [name for name in kept if name not in names]
         if wrong:
             raise CheckpointError(
-                f"progress in the checkpoint's manifest has another {', '.join(wrong)} than this dpnet knows"
+                f"progress in the checkpoint's manifest has another {shorten(', '.join(wrong))} than this dpnet knows"
             )
+        for name, value in kept.items():
+            least = _LEAST.get(name, 0)
+            if value is not None and not least <= value <= sys.float_info.max:
+                seen = "a huge integer" if isinstance(value, int) and value.bit_length() > 63 else value
+                raise CheckpointError(
+                    f"{name} of progress in the checkpoint's manifest is {seen}; "
+                    f"expected a finite number, at least {least:g}"
+                )
         progress = cls(**kept)
         if progress.eval_step >= 0 and None in (progress.eval_loss, progress.eval_accuracy, progress.eval_samples):
             raise CheckpointError(f"the checkpoint lacks the scores of its evaluation at step {progress.eval_step}")

@@ -14,6 +14,7 @@ from dpnet.checkpoint import Checkpoint, Tensors
 from dpnet.checkpoints import newest_whole, resolve
 from dpnet.config.file import from_dict, to_dict
 from dpnet.config.job import Job
+from dpnet.config.keys import shorten
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.nn.layout import Layout
 
@@ -113,7 +114,8 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     name = key.removeprefix("data: ")
-    return f"{key} is {now.get(name, 'not set')}, in the checkpoint it is {before.get(name, 'not set')}"
+    seen = shorten(str(before.get(name, "not set")), 1000)
+    return f"{key} is {now.get(name, 'not set')}, in the checkpoint it is {seen}"
 
 
 def optimizer_tensors(layout: Layout, slots: Mapping[str, Any]) -> Tensors:

@@ -66,11 +66,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         for name, array in sorted(found.model.items(), key=lambda item: checkpoint.layer_order(item[0]))
     ]
     total = sum(array.size for array in found.model.values())
-    lines = [
-        f"checkpoint {path}",
-        "",
-        table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")]),
-        "",
+    facts = [
         f"network      {'-'.join(map(str, manifest['sizes']))}, {job.model.activation}",
         f"step         {found.step:,}, epoch {manifest['epoch']} and {manifest['samples_of_epoch']:,} samples",
         f"optimizer    {job.optimizer.name}, learning rate {job.optimizer.learning_rate:g}",
@@ -80,11 +76,14 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         f"numpy {manifest['numerics']['numpy']}",
     ]
     if progress.eval_step >= 0:
-        lines.append(
+        facts.append(
             f"test scores  accuracy {progress.eval_accuracy:.2%}, loss {progress.eval_loss:.4f}, "
             f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
         )
-    return "\n".join(lines)
+    # What a checkpoint holds must not command the terminal.
+    facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
+    tensors = table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")])
+    return "\n".join([f"checkpoint {path}", "", tensors, "", *facts])
 
 
 def gradcheck_table(results: Sequence[TensorCheck], limit: float) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from dpnet import checkpoint
+from dpnet import manifest as manifest_module
 from dpnet.checkpoint import Checkpoint
 from dpnet.errors import CheckpointError, OutputError
 
@@ -148,7 +149,7 @@ def test_any_other_manifest_is_refused(tmp_path, data):
 
 
 @FAST
-@given(st.sampled_from([*checkpoint.MANIFEST, "format"]), JSON)
+@given(st.sampled_from([*manifest_module.MANIFEST, "format"]), JSON)
 def test_a_signed_manifest_with_other_values_is_refused_or_harmless(tmp_path, name, value):
     directory = checkpoint.write(tmp_path, content())
     original = (directory / "manifest.json").read_text()
@@ -161,7 +162,7 @@ def test_a_signed_manifest_with_other_values_is_refused_or_harmless(tmp_path, na
     (directory / "manifest.json").write_text(original)
 
 
-@pytest.mark.parametrize("name", checkpoint.MANIFEST)
+@pytest.mark.parametrize("name", manifest_module.MANIFEST)
 def test_a_signed_manifest_that_lacks_something_is_refused(tmp_path, name):
     directory = checkpoint.write(tmp_path, content())
     manifest = json.loads((directory / "manifest.json").read_text())
@@ -176,7 +177,7 @@ def test_a_signed_manifest_that_lacks_something_is_refused(tmp_path, name):
 def test_a_step_that_is_no_number_of_steps_is_refused(tmp_path, value):
     directory = checkpoint.write(tmp_path, content())
     rewrite(directory, step=value)
-    with pytest.raises(CheckpointError, match="step is"):
+    with pytest.raises(CheckpointError, match=r"step is|an integer of 64 bits"):
         checkpoint.read(directory)
 
 

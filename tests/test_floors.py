@@ -14,7 +14,7 @@ FLOORS = [
     {"blas", "kernels"},
     {"nn", "optim", "data"},
     {"comm"},
-    {"threads", "state", "reduce", "signals", "pace", "samebits"},
+    {"threads", "state", "reduce", "signals", "pace", "samebits", "manifest"},
     {"engine"},
     {"update", "checkpoint", "evaluator", "networks"},
     {"trainer", "checkpoints"},

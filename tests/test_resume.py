@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jobs import ADAMW, MOMENTUM, curve, make_job, outcome, save_data, train, train_until
 
-from dpnet.checkpoint import MANIFEST, Checkpoint, step_name
+from dpnet.checkpoint import Checkpoint, step_name
 from dpnet.checkpoints import steps_in
 from dpnet.cli import run as run_command
 from dpnet.config.file import to_dict
 from dpnet.errors import CheckpointError
+from dpnet.manifest import MANIFEST
 from dpnet.progress import Progress
 from dpnet.resume import numerics_notes
 

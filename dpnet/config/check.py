@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
+MAX_PROBLEMS = 100
+"""That a message names: more than a job file has keys."""
+
+
 @dataclass(frozen=True)
 class Given:
     """A value that a user gave, and where: a line of a file, or an option of the command line."""
@@ -77,6 +81,8 @@ def check(given: Mapping[str, Given]) -> Job:
 
 def _message(problems: list[str]) -> str:
     head = f"{len(problems)} errors in the configuration:\n  " if len(problems) > 1 else ""
+    if len(problems) > MAX_PROBLEMS:
+        problems = [*problems[:MAX_PROBLEMS], "... (only the first are shown)"]
     # An argument of the command line may hold bytes that no terminal can show.
     return (head + "\n  ".join(problems)).encode(errors="backslashreplace").decode()
 
@@ -118,14 +124,19 @@ def _advice(key: Key, value: Any) -> str:
     return ""
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, depth: int = 0) -> str:
     if value is None:
         return "null"
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, int) and value.bit_length() > 999:
         return "a huge integer"
-    return shorten(f"[{', '.join(map(_shown, value))}]" if isinstance(value, list | tuple) else toml_value(value))
+    if not isinstance(value, list | tuple):
+        return shorten(toml_value(value))
+    if depth > 3 and value:
+        return "[...]"  # A file can nest deeper than Python can recurse.
+    # No more than can be seen: showing every item of a long list takes its time.
+    return shorten(f"[{', '.join(_shown(item, depth + 1) for item in value[:60])}]")
 
 
 def _unknown(name: str, given: Given) -> str:
@@ -135,14 +146,14 @@ def _unknown(name: str, given: Given) -> str:
     if section not in SECTIONS and isinstance(given.value, Mapping):
         close = difflib.get_close_matches(name, SECTIONS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"the sections are {words(list(SECTIONS), 'and')}"
-        return f"unknown section {name} ({given.place}); {hint}"
+        return f"unknown section {shorten(name)} ({given.place}); {hint}"
     if close := _meant(section, key) if key else _meant("", name):
         hint = f"did you mean {words(close, 'or')}?"
     elif names := [entry.name for entry in KEYS.values() if entry.section == section]:
         hint = f"the keys of {section} are {words(names, 'and')}"
     else:
         hint = f"every key belongs to a section: {words(list(SECTIONS), 'or')}"
-    return f"unknown key {name} ({given.place}); {hint}"
+    return f"unknown key {shorten(name)} ({given.place}); {hint}"
 
 
 def _meant(section: str, name: str) -> list[str]:

@@ -19,6 +19,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+MAX_BYTES = 1 << 18
+"""Of a job file; the template has a fortieth of it."""
+
 __all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_toml", "write_template"]
 
 
@@ -97,9 +100,12 @@ def write_template(path: Path) -> None:
 
 def _read(path: Path) -> dict[str, Given]:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read the job file {path}: {error.strerror or error}") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"the job file {path} has more than {MAX_BYTES} bytes; give a job file, as of dpnet init")
     try:
         # Some editors begin a file with a byte order mark.
         text = data.decode("utf-8-sig")
@@ -124,15 +130,16 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} line {number} is no valid TOML: {found[1]}{seen}") from error
 
 
-_HEADER = re.compile(r"\s*\[\[?\s*([^\[\]=]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"""\s*([\w\-"'.\ \t]+?)\s*=""")
+# Of lines without spaces around them. No two neighbours match the same characters: a long line takes no long time.
+_HEADER = re.compile(r"\[\[?([^\[\]=]+)\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"""([\w\-"'.\ \t]+)=""")
 
 
 def _places(text: str, path: Path) -> Callable[[str], str]:
     """Where the file has its keys. A scan of lines that look like keys: enough for an error message."""
     lines: dict[str, int] = {}
     header = ""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
         if match := _HEADER.fullmatch(line):
             name = header = _joined(match[1])
         elif match := _KEY.match(line):
@@ -159,11 +166,11 @@ def _parse_override(text: str) -> dict[str, Given]:
     target, _, value = text.partition("=")
     section, _, key = target.strip().partition(".")
     if not (section and key and value.strip()) or "." in key:
-        raise ConfigError(f"--set {text}: it must be section.key=value, for example --set train.epochs=3")
+        raise ConfigError(f"--set {shorten(text, 200)}: it must be section.key=value, for example --set train.epochs=3")
     try:
         parsed = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):
         parsed = {}
     # A value that holds a line break could bring keys of its own.
     seen = parsed["value"] if parsed.keys() == {"value"} else value.strip()
-    return flatten({section: {key: seen}}, lambda name: f"--set {text}")
+    return flatten({section: {key: seen}}, lambda name: f"--set {shorten(text, 200)}")

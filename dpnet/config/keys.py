@@ -71,9 +71,9 @@ def words(items: Sequence[str], conjunction: str) -> str:
     return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, limit: int = 60) -> str:
     """The text, its end cut off where it is too long for a message."""
-    return text if len(text) <= 60 else f"{text[:60]}..."
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def toml_value(value: Any) -> str:

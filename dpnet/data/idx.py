@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.reading import guarded, read_exactly, size_message
+from dpnet.data.reading import check_ratio, guarded, read_exactly, size_message
 from dpnet.data.split import Split, listed, make_split
 from dpnet.errors import DataError
 
@@ -88,8 +88,10 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
             found = os.fstat(stream.fileno()).st_size - stream.tell()
             if found != num_bytes:
                 raise DataError(size_message(str(path), found, num_bytes))
+        else:
+            check_ratio(str(path), path.stat().st_size, num_bytes)
         data = read_exactly(stream, num_bytes, file=str(path))
-    return np.frombuffer(data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+        return np.frombuffer(data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -1,12 +1,13 @@
 """Files of numpy: .npy is mapped into memory and so may be larger than it; .npz is read.
 
 numpy reserves all the memory that a header promises before it reads, and its .npz reader knows no other way, so the
-header is read here by numpy's own parser, compared with the size of the file, and only then the numbers are touched.
-Pickled objects are never loaded: a pickle can run any code.
+header is cut out here, parsed by numpy's own parser, compared with the size of the file, and only then the numbers are
+touched. Pickled objects are never loaded: a pickle can run any code.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
@@ -18,11 +19,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
-from dpnet.data.reading import guarded, read_exactly, size_message
+from dpnet.data.reading import check_ratio, guarded, read_exactly, size_message
 from dpnet.data.split import SPLITS, Split, listed, make_split
 from dpnet.errors import DataError
 
-_HEADER_PARSERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+_HEADER_PARSERS = {(1, 0): (npy_format.read_array_header_1_0, 2), (2, 0): (npy_format.read_array_header_2_0, 4)}
+"""By version, with the bytes that hold the length of the header."""
+MAX_HEADER_BYTES = 10_000
+"""numpy's own limit; but numpy reads the header before it looks."""
 
 
 class Npz:
@@ -161,11 +165,15 @@ def read_npz_split(source: str, inputs_key: str, labels_key: str, *, name: str |
 def _read_member(archive: zipfile.ZipFile, key: str, file: str) -> npt.NDArray[Any]:
     with guarded(file):
         member = archive.getinfo(f"{key}.npy")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Python decompresses the others in one go, however large they become.
+            raise DataError(f"{file} is compressed by method {member.compress_type}; save it by np.savez_compressed.")
         with archive.open(member) as stream:
             dtype, shape, by_columns = _read_header(stream, file)
             found, promised = member.file_size - stream.tell(), math.prod(shape) * dtype.itemsize
             if found != promised:
                 raise DataError(size_message(file, found, promised))
+            check_ratio(file, member.compress_size, promised)
             flat = np.frombuffer(read_exactly(stream, promised, file=file), dtype=dtype)
         return np.ascontiguousarray(flat.reshape(shape, order="F" if by_columns else "C"))
 
@@ -175,10 +183,22 @@ def _read_header(stream: IO[bytes], file: str) -> tuple[np.dtype[Any], tuple[int
     version = npy_format.read_magic(stream)
     if version not in _HEADER_PARSERS:
         raise DataError(f"{file} has the .npy version {version}; expected 1 or 2, for plain numbers; save it again.")
-    with warnings.catch_warnings():
-        # numpy warns where a file is from Python 2; it reads it all the same.
-        warnings.simplefilter("ignore")
-        shape, by_columns, dtype = _HEADER_PARSERS[version](stream)
+    parser, length_bytes = _HEADER_PARSERS[version]
+    length = stream.read(length_bytes)
+    num_bytes = int.from_bytes(length, "little")
+    if num_bytes > MAX_HEADER_BYTES:
+        raise DataError(
+            f"{file} has a header of {num_bytes} bytes; expected at most {MAX_HEADER_BYTES}; save it again."
+        )
+    text = length + stream.read(num_bytes)
+    try:
+        with warnings.catch_warnings():
+            # numpy warns where a file is from Python 2; it reads it all the same.
+            warnings.simplefilter("ignore")
+            shape, by_columns, dtype = parser(io.BytesIO(text))
+    except MemoryError as error:
+        # So Python's parser says that an expression is too deep.
+        raise DataError(f"{file} has a header that is too complex; it is damaged: make or copy it again.") from error
     if dtype.kind not in "biufcSUmM":
         raise DataError(
             f"{file} holds elements of type {dtype}; expected plain numbers: pickled objects and records are not read; "
@@ -186,4 +206,7 @@ def _read_header(stream: IO[bytes], file: str) -> tuple[np.dtype[Any], tuple[int
         )
     if any(size < 0 for size in shape):
         raise DataError(f"{file} has a header with the shape {shape}; it is damaged: make or copy it again.")
+    if dtype.itemsize == 0:
+        # numpy would make elements of 1 byte, of which the file has none.
+        raise DataError(f"{file} has a header with elements of 0 bytes; it is damaged: make or copy it again.")
     return dtype, shape, by_columns

@@ -16,6 +16,8 @@ from typing import IO
 from dpnet.errors import DataError
 
 PIECE_BYTES = 1 << 20
+DEFLATE_RATIO = 1032
+"""Bytes that one byte can stand for in gzip and zip files: a symbol of 2 bits, at best, for 258 bytes."""
 
 
 @contextmanager
@@ -54,6 +56,13 @@ def read_exactly(stream: IO[bytes], num_bytes: int, *, file: str) -> bytearray:
     if stream.read(1):
         raise DataError(size_message(file, f"more than {num_bytes}", num_bytes))
     return data
+
+
+def check_ratio(file: str, compressed: int, promised: int) -> None:
+    """Raises DataError if so many bytes cannot come of so many compressed ones, before any memory is taken for them."""
+    most = DEFLATE_RATIO * compressed
+    if promised > most:
+        raise DataError(size_message(file, f"at most {most}", promised))
 
 
 def size_message(file: str, found: int | str, promised: int) -> str:

@@ -44,15 +44,18 @@ class Scaling:
         """The scaling of a checkpoint; other tensors among `tensors` are ignored.
 
         Raises:
-            CheckpointError: an array is missing, or is not a vector of finite numbers.
+            CheckpointError: an array is missing, or is not a vector of finite numbers, or a factor is 0.
         """
         for name in (OFFSET, FACTOR):
             if name not in tensors:
                 raise CheckpointError(f"The checkpoint has no tensor {name}; use one that dpnet wrote.")
-            if tensors[name].ndim != 1 or not np.isfinite(tensors[name]).all():
+            tensor = tensors[name]
+            if tensor.dtype.kind != "f" or tensor.ndim != 1 or not np.isfinite(tensor).all():
                 raise CheckpointError(
                     f"The tensor {name} of the checkpoint is no vector of finite numbers; use another."
                 )
+            if name == FACTOR and not tensor.all():
+                raise CheckpointError(f"The tensor {name} of the checkpoint holds a factor of 0; use another.")
         return cls(*(np.array(tensors[name], dtype=np.float64) for name in (OFFSET, FACTOR)))
 
 

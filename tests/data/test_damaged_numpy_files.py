@@ -37,7 +37,10 @@ def npz(tmp_path):
         (lambda b: b"", r"is damaged \("),
         (lambda b: b"<html>" + b, r"is damaged \("),
         (lambda b: b.replace(b"(4, 3), }  ", b"(4, 3000),}"), r"holds 48 bytes of data, but its header promises 48000"),
-        (lambda b: b.replace(b"(4, 3), } ", b"(-4, -3),}"), r"has a header with the shape \(-4, -3\); it is damaged"),
+        (
+            lambda b: b.replace(b"(4, 3), } ", b"(-4, -3),}"),
+            r"has a header with the shape \(-4, -3\); it is damaged",
+        ),
         (lambda b: b.replace(b"'<f4'", b"'<q4'"), r"is damaged \(ValueError"),
         (lambda b: b.replace(b"NUMPY\x01\0", b"NUMPY\x07\0"), r"has the \.npy version \(7, 0\); expected 1 or 2"),
     ],

@@ -91,7 +91,7 @@ def test_one_file_of_inputs_cannot_be_trained_on(idx_folder):
         (b"\0\0\x08\1\0\0\0\5abcdef", r"holds (6|more than 5) bytes of data, but its header promises 5"),
         (
             b"\0\0\x0e\3" + b"\xff" * 12 + b"a" * 16,
-            f"holds 16 bytes of data, but its header promises {8 * (2**32 - 1) ** 3}",
+            f"holds (16|at most [0-9]+) bytes of data, but its header promises {8 * (2**32 - 1) ** 3}",
         ),
     ],
 )

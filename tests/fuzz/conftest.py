@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzzing import only_dpnet_errors
+from jobs import make_job, save_data
+
+import dpnet
+from dpnet import checkpoint
+from dpnet.checkpoint import Checkpoint
+from dpnet.comm.local import LocalGroup
+from dpnet.config.job import Job
+from dpnet.data.identity import identity
+from dpnet.data.scaling import Scaling
+from dpnet.data.sources import open_source
+from dpnet.errors import CheckpointError, DpnetError
+from dpnet.nn.layout import Layout
+from dpnet.prediction import make_network
+from dpnet.progress import Progress
+from dpnet.resume import check_fits, job_of, numerics_notes, state_vectors
+from dpnet.tables import checkpoint_table
+
+
+@dataclass
+class Trained:
+    """A small training and its checkpoint, which tests change as they like.
+
+    Attributes:
+        folder: of the changed checkpoint.
+        original: of the checkpoint as it was written.
+        job: of the training.
+        identity: of its data.
+    """
+
+    folder: Path
+    original: Path
+    job: Job
+    identity: dict[str, Any]
+
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.original / "manifest.json").read_text())
+
+    def rewrite(self, manifest: Any = None, files: dict[str, bytes] | None = None) -> None:
+        """Write the checkpoint with another manifest or other files; every sha256 is right."""
+        manifest = self.manifest() if manifest is None else manifest
+        for name in checkpoint.FILES:
+            file = f"{name}.safetensors"
+            data = (files or {}).get(file, (self.original / file).read_bytes())
+            (self.folder / file).write_bytes(data)
+            if files and isinstance(manifest.get("sha256"), dict):
+                manifest["sha256"][file] = hashlib.sha256(data).hexdigest()
+        manifest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+        total = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+        (self.folder / "manifest.json").write_text(json.dumps({**manifest, "manifest_sha256": total}))
+
+    def consume(self) -> None:
+        """Do all that is ever done with a checkpoint; no error may escape but those of dpnet."""
+        with contextlib.suppress(CheckpointError):
+            self.use(checkpoint.read(self.folder))
+
+    def use(self, found: Checkpoint) -> None:
+        """Give a checkpoint to each of its consumers."""
+        layout = Layout((3, *self.job.model.hidden_layers, 2))
+        uses = [
+            lambda: job_of(found),
+            lambda: "".join(check_fits(found, self.job, self.identity)).encode(),
+            lambda: "".join(numerics_notes(found, {"numpy": "9"}, reproducible=True, world_size=1)).encode(),
+            lambda: state_vectors(found, layout, ("exp_avg", "exp_avg_sq"), self.job.model.dtype),
+            lambda: Progress.from_dict(found.manifest["progress"]),
+            lambda: Scaling.from_tensors(found.scaling),
+            lambda: make_network(found),
+            lambda: checkpoint_table(self.folder, found).encode(),
+            lambda: checkpoint.digest(found.model),
+        ]
+        for use in uses:
+            with only_dpnet_errors(DpnetError):
+                use()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    path = tmp_path_factory.mktemp("fuzz")
+    source = save_data(path / "data.npz", 12)
+    changes = {"model.hidden_layers": [2], "train.epochs": None, "train.steps": 2, "train.global_batch_size": 4}
+    job = make_job(path / "run", {**changes, "data.source": source, "evaluate.every_steps": 1})
+    dpnet.train(job, LocalGroup())
+    original = (path / "run/checkpoints/latest").resolve()
+    shutil.copytree(original, path / "changed")
+    return Trained(path / "changed", original, job, identity(open_source(source)))

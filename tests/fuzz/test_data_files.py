@@ -1,0 +1,135 @@
+"""Data files with any bytes and any header: samples or a DataError."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from fuzzing import INTEGERS, examples, mutate, mutations, only_dpnet_errors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpnet.data.identity import identity
+from dpnet.data.sources import check_classes, open_source, open_split
+from dpnet.errors import DataError
+
+X, Y = np.arange(24, dtype=np.uint8).reshape(4, 6), np.arange(4)
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def zipped(members, method=zipfile.ZIP_DEFLATED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+def check(folder, name, content):
+    path = folder / name
+    path.write_bytes(content)
+    with only_dpnet_errors(DataError):
+        open_split(str(path))
+    with only_dpnet_errors(DataError):
+        identity(check_classes(open_source(str(path))))
+
+
+IDX = bytes([0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 6]) + X.tobytes()
+NPZ = zipped({"x_train.npy": npy(X), "y_train.npy": npy(Y)})
+FILES = {"a.npz": NPZ, "b.npz": zipped({"x.npy": npy(X)}, zipfile.ZIP_STORED), "a.npy": npy(X)}
+FILES |= {"a-idx2-ubyte": IDX, "a-idx2-ubyte.gz": gzip.compress(IDX)}
+
+
+@pytest.mark.parametrize("name", FILES)
+@examples(100)
+@given(st.binary(max_size=300))
+def test_any_bytes(folder, name, content):
+    check(folder, name, content)
+
+
+@pytest.mark.parametrize("name", FILES)
+@examples(200)
+@given(mutations)
+def test_mutated_files(folder, name, changes):
+    check(folder, name, mutate(FILES[name], changes))
+
+
+@examples(150)
+@given(mutations, mutations, st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]))
+def test_mutated_members_of_a_whole_zip(folder, inputs, labels, method):
+    members = {"x_train.npy": mutate(npy(X), inputs), "y_train.npy": mutate(npy(Y), labels)}
+    check(folder, "c.npz", zipped(members, method))
+
+
+@examples(100)
+@given(mutations)
+def test_mutated_idx_in_a_whole_gzip(folder, changes):
+    check(folder, "c-idx2-ubyte.gz", gzip.compress(mutate(IDX, changes)))
+
+
+@examples(200)
+@given(
+    place=st.sampled_from([b"PK\1\2", b"PK\3\4", b"PK\5\6"]),
+    offset=st.integers(4, 45),
+    number=INTEGERS,
+    width=st.sampled_from("BHI"),
+)
+def test_wild_fields_of_a_zip(folder, place, offset, number, width):
+    content, at = bytearray(NPZ), NPZ.index(place) + offset
+    size = struct.calcsize(width)
+    content[at : at + size] = struct.pack(f"<{width}", number % 2 ** (8 * size))
+    check(folder, "d.npz", bytes(content))
+
+
+@examples(200)
+@given(
+    magic=st.sampled_from([b"\0\0"]) | st.binary(min_size=2, max_size=2),
+    code=st.sampled_from([8, 9, 11, 12, 13, 14]) | st.integers(0, 255),
+    dims=st.lists(st.integers(0, 3) | INTEGERS, max_size=70),
+    data=st.binary(max_size=40),
+    compressed=st.booleans(),
+)
+def test_any_header_of_idx(folder, magic, code, dims, data, compressed):
+    content = magic + bytes([code, len(dims)]) + b"".join(struct.pack(">I", size % 2**32) for size in dims) + data
+    check(folder, *(("e-idx2-x.gz", gzip.compress(content)) if compressed else ("e-idx2-x", content)))
+
+
+SIZES = st.integers(0, 5) | INTEGERS | st.integers(-(2**70), 2**70)
+DESCRS = st.sampled_from(
+    ["<f4", "|u1", ">i8", "<U0", "|S0", "<U2147483647", "|V0", "|O", "<M8[ns]", "<f2", "<g", "<c8"]
+)
+HEADERS = st.fixed_dictionaries(
+    {"descr": DESCRS | st.text(max_size=4), "fortran_order": st.booleans(), "shape": st.lists(SIZES, max_size=4)}
+).map(lambda header: repr({**header, "shape": tuple(header["shape"])}))
+DEEP = st.sampled_from(["-" * 9000 + "1", "(" * 150 + ")" * 150, "[" * 9000, "{" * 4000, "1" * 9000, "1j", "9" * 4300])
+
+
+@examples(300)
+@given(
+    text=HEADERS | DEEP | st.text(max_size=60),
+    version=st.sampled_from([(1, 0), (2, 0), (3, 0), (1, 1), (0, 0)]),
+    length=st.none() | INTEGERS,
+    data=st.binary(max_size=48),
+)
+def test_any_header_of_npy(folder, text, version, length, data):
+    header = text.encode() + b"\n"
+    number = len(header) if length is None else length
+    packed = struct.pack("<H", number % 2**16) if version[0] == 1 else struct.pack("<I", number % 2**32)
+    content = b"\x93NUMPY" + bytes(version) + packed + header + data
+    check(folder, "f.npy", content)
+    check(folder, "f.npz", zipped({"x.npy": content}))
+    check(folder, "g.npz", zipped({"x_train.npy": npy(X), "y_train.npy": content}))
