@@ -38,11 +38,12 @@ OPERATIONS = (
 )
 """What it may wait in for other ranks; "": nothing."""
 
-STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, MOVED, ALIVE, PID = range(8)
+STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, MOVED, ALIVE, PID, BORN, STACKS = range(10)
 """Places in a row of float64 numbers: the step being taken (from 1); the phase and since when; the operation in which
-it waits and since when; when something was last finished; when its watchdog was last seen; the process. Times are those
-of time.monotonic, which all processes of a host share, in seconds."""
-LENGTH = 8
+it waits and since when; when something was last finished; when its watchdog was last seen; the process, and when it
+began, in the kernel's ticks; its file descriptor with its stacks, written when its watchdog cannot run. Times are those
+of time.monotonic, which all processes of a host share, in seconds. The watchdog fills in the last four."""
+LENGTH = 10
 
 
 class Whereabouts:
@@ -55,14 +56,14 @@ class Whereabouts:
     """
 
     def __init__(self) -> None:
-        self.row = memoryview(bytearray(8 * LENGTH)).cast("d")
+        self.row: memoryview[float] = memoryview(bytearray(8 * LENGTH)).cast("d")
         self.seconds = [0.0] * len(PHASES)
         self.waited = 0.0
         self._phase, self._since = START, time.monotonic()
         self.row[SINCE] = self.row[MOVED] = self._since
         self.row[PID] = os.getpid()
 
-    def move_to(self, row: memoryview) -> None:
+    def move_to(self, row: memoryview[float]) -> None:
         """Keep the numbers in another row, of LENGTH float64 numbers, from now on."""
         row[:] = self.row
         self.row = row

@@ -13,7 +13,7 @@ FLOORS = [
     {"arrays", "plan", "config", "whereabouts"},
     {"blas", "kernels"},
     {"nn", "optim", "data"},
-    {"comm"},
+    {"comm", "watchdog"},
     {"threads", "state", "reduce"},
     {"engine"},
     {"update", "checkpoint", "evaluator", "networks"},
