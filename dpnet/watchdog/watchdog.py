@@ -90,7 +90,8 @@ class Watchdog:
     def stop(self) -> None:
         """Watch no more. The other ranks go on to watch this one: stop all at about the same time."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self._inquiry is not None:
             self._inquiry.stop()
         faulthandler.cancel_dump_traceback_later()
