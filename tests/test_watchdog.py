@@ -121,6 +121,7 @@ def test_no_alarm_when_the_whole_job_is_stopped_for_longer_than_the_timeout(tmp_
         job.wait_for(lambda: all(process.poll() is not None for process in job.processes))
         assert [process.returncode for process in job.processes] == [0, 0]
         assert job.all_stderr() == ""
+        assert not job.run.exists()
 
 
 def test_timeout_follows_from_what_was_seen():

@@ -186,6 +186,16 @@ class Scene:
         paths = [path for folder in self._folders for path in folder.glob("rank-*.txt") if self._is_of_this_hang(path)]
         return {int(path.stem.removeprefix("rank-")): path for path in reversed(paths)}
 
+    def refresh(self, rank: int) -> None:
+        """See what is there now: a client of NFS looks again only once it has changed the folder itself.
+
+        Raises:
+            OSError: the folder cannot be changed.
+        """
+        path = self.path / f"look.{rank}"
+        path.touch()
+        path.unlink()
+
     def told(self) -> bool:
         """Whether some rank has written the summary."""
         return any(self._is_of_this_hang(folder / SUMMARY) for folder in self._folders)

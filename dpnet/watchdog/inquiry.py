@@ -75,8 +75,10 @@ class Inquiry:
             waited_s = self.seen - began
             if self._node.is_first():
                 self._stand_in()
-                if waited_s >= self._told_after_s(waited_s):
-                    self._tell()
+                if self._is_turn(waited_s):
+                    self._scene.refresh(self._rank)
+                    if self._is_turn(waited_s) and not self._scene.told():
+                        self._tell()
             elif waited_s > self._grace_s + TURN_S:
                 return
             self._over.wait(POLL_S)
@@ -88,17 +90,17 @@ class Inquiry:
             if report.pid and rank not in self._scene.found():
                 self._scene.write(report, self._node.stacks(rank))
 
-    def _told_after_s(self, waited_s: float) -> float:
+    def _is_turn(self, waited_s: float) -> bool:
         found = self._scene.found()
         if waited_s < self._grace_s and len(found) < self._world_size:
-            return self._grace_s
-        turn = 0
+            return False
+        before = 0
         for rank in sorted(rank for rank in found if rank < self._rank):
             report = read(found[rank])
-            turn += report is not None and report.is_own
-            if turn == MAX_TURNS:
+            before += report is not None and report.is_own
+            if before == MAX_TURNS:
                 break
-        return self._grace_s + turn * TURN_S if turn else 0.0
+        return not before or waited_s >= self._grace_s + before * TURN_S
 
     def _tell(self) -> None:
         reports = [report for path in self._scene.found().values() if (report := read(path)) is not None]
