@@ -112,12 +112,13 @@ def test_no_alarm_and_no_file_when_everything_takes_ten_times_as_long(tmp_path):
 
 
 def test_no_alarm_when_the_whole_job_is_stopped_for_longer_than_the_timeout(tmp_path):
-    with Job(Setting(str(tmp_path), (range(2),), "none", 0, num_steps=60)) as job:
+    with Job(Setting(str(tmp_path), (range(2),), "stop", culprit=1, num_steps=10)) as job:
         job.deed_time()
-        for name in (signal.SIGSTOP, signal.SIGCONT):
-            for process in job.processes:
-                process.send_signal(name)
-            time.sleep(1.5 if name == signal.SIGSTOP else 0.0)
+        job.processes[0].send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        job.processes[0].send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # It goes on waiting, and should see that it was stopped itself.
+        job.processes[1].send_signal(signal.SIGCONT)
         job.wait_for(lambda: all(process.poll() is not None for process in job.processes))
         assert [process.returncode for process in job.processes] == [0, 0]
         assert job.all_stderr() == ""
