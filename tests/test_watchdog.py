@@ -71,7 +71,7 @@ def test_a_hang_that_ends_is_said_to_and_the_next_is_a_new_one(tmp_path):
         assert job.all_stderr().count("going on") == 1
 
 
-@pytest.mark.parametrize(("deed", "code"), [("stop", -signal.SIGKILL), ("hold", -signal.SIGKILL), ("loop", 1)])
+@pytest.mark.parametrize(("deed", "code"), [("stop", -signal.SIGKILL), ("loop", 1)])
 def test_the_job_ends_where_it_should(tmp_path, deed, code):
     with Job(Setting(str(tmp_path), (range(2), range(2, 4)), deed, culprit=0, end=True)) as job:
         job.wait_for(lambda: all(process.poll() is not None for process in job.processes))

@@ -23,6 +23,8 @@ MIN_GRACE_S, MAX_GRACE_S = 1.0, 5.0
 FILES_S = 10.0
 """Files that take longer than that are taken to hang themselves."""
 
+OTHERS_FIRST_S = 0.3
+
 
 class Watchdog:
     """Tells when nothing moves any more, and who is to blame.
@@ -152,7 +154,9 @@ class Watchdog:
 
     def _end_job(self) -> None:
         within(1.0, _flush)
-        if self._node.is_first():
+        if self._node.is_first() and self._node.stuck():
+            # The launcher returns the code of the rank that it sees end first: not that of one which was killed.
+            time.sleep(OTHERS_FIRST_S)
             self._node.kill_stuck()
         os._exit(1)
 
