@@ -13,7 +13,7 @@ FLOORS = [
     {"arrays", "plan", "config", "whereabouts"},
     {"blas", "kernels"},
     {"nn", "optim", "data"},
-    {"comm"},
+    {"comm", "watchdog"},
     {"threads", "state", "reduce", "signals", "pace", "samebits", "manifest"},
     {"engine"},
     {"update", "checkpoint", "evaluator", "networks"},
