@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dpnet.arrays import aligned_zeros
+from dpnet import whereabouts
+from dpnet.arrays import Vector, aligned_zeros
 from dpnet.comm import topology
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
@@ -56,6 +57,8 @@ class Parts:
         total_steps: of the training.
         trainer: takes steps.
         evaluator: None where evaluation is off or there is no test data.
+        board: the whereabouts of this node's ranks, in memory that they share.
+        here: these ranks.
     """
 
     layout: Layout
@@ -66,6 +69,8 @@ class Parts:
     total_steps: int
     trainer: Trainer
     evaluator: Evaluator | None
+    board: Vector
+    here: range
 
 
 def check_world_size(train: config.Train, world_size: int) -> None:
@@ -134,7 +139,8 @@ def build_parts(
         rows = min(job.evaluate.batch_size, len(source.test))
         network = build_network(job.model, source.test, scaling, layout, rows, engine)
         evaluator = Evaluator(group, *network, batch_size=rows)
-    return Parts(layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
+    parts = (layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
+    return Parts(*parts, core.board, core.here)
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,8 @@ class _Core:
     model: MLP
     loss: SoftmaxNLL
     reducer: Reducer
+    board: Vector
+    here: range
 
 
 def _in_node_memory(train: config.Train, group: Group, build: Callable[[Topology], _Core]) -> tuple[_Core, str]:
@@ -191,7 +199,8 @@ def _build_core(
     ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), engine)
     num_banks = 2 if where.group.survives_losses else 1
     state = State(where.node, memory, layout, slot_names, dtype, num_banks=num_banks)
-    return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer)
+    board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
+    return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer, board, where.here)
 
 
 def rehearse(job: config.Job, source: DataSource, group: Group, engine: Engine) -> None:

@@ -30,6 +30,7 @@ from dpnet.records import Records, Summary
 from dpnet.signals import StopSignals
 from dpnet.state import Start
 from dpnet.trainer import NOTHING, Requests
+from dpnet.watchdog import Watchdog
 from dpnet.whereabouts import HERE
 
 
@@ -76,6 +77,7 @@ class Coordinator:
         self.parts = parts
         self._past = deque([copy.copy(self.progress)], maxlen=2)
         self._pace = Pace(self._group)
+        HERE.move_to(parts.board.data.cast("B").cast("d")[(self._group.rank - parts.here.start) * whereabouts.LENGTH :])
         HERE.move_on(self.progress.step + 1)
 
     @property
@@ -91,7 +93,7 @@ class Coordinator:
         Returns:
             what summary.json holds.
         """
-        with contextlib.closing(self._records):
+        with contextlib.closing(self._records), self._watched():
             # Numbers that overflow are noticed in the sums of the step, on all ranks at once.
             with np.errstate(over="ignore", invalid="ignore"):
                 while not self.finished:
@@ -103,6 +105,18 @@ class Coordinator:
                 if self._checkpoints_on:
                     self._save(must=True)
             return self._records.finish(self.parts, self.progress)
+
+    def _watched(self) -> Watchdog:
+        return Watchdog(
+            self._records.folder,
+            self.parts.board,
+            rank=self._group.rank,
+            world_size=self._group.world_size,
+            node_ranks=self.parts.here,
+            host=self._group.host,
+            timeout_s=self._job.resilience.timeout_s,
+            end=self._job.resilience.on_hang == "end",
+        )
 
     def recover(self, lost_s: float, detect_s: float) -> bool:
         """Go on with the ranks that are left, from the last step that counts for all of them; collective.

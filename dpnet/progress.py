@@ -24,7 +24,7 @@ _JSON_TYPES = {
     "float | None": ("float", "int", "NoneType"),
 }
 
-_LEAST = {"eval_step": -1, "best_step": -1, "best_value": -sys.float_info.max}
+_LEAST = {"eval_step": -1, "best_step": -1, "bad_step": -1, "best_value": -sys.float_info.max}
 """Least values of the numbers that may be below 0."""
 
 

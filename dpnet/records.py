@@ -42,10 +42,14 @@ class Records:
         data: what it trains on.
         engine: what it computes with.
         begin: where it began.
+
+    Attributes:
+        folder: the run directory.
     """
 
     def __init__(self, job: Job, group: Group, run_dir: RunDirectory, data: Data, engine: Engine, begin: Begin) -> None:
         self._job, self._group, self._run_dir, self._data, self._engine = job, group, run_dir, data, engine
+        self.folder = run_dir.path
         self._scaling: Scaling = begin.scaling
         self._reporter: Reporter = SilentReporter()
         self._saver: Saver | NoSaver = NoSaver()

@@ -24,6 +24,7 @@ class Saver(NoSaver):
 
     def save(self, content: Checkpoint, *, best_step: int | None, must: bool = False) -> None:
         from dataclasses import replace
+
         import numpy as np
 
         c = {k: {n: np.ascontiguousarray(a) for n, a in getattr(content, k).items()} for k in ("model", "optimizer")}

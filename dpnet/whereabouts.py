@@ -64,9 +64,9 @@ class Whereabouts:
         self.row[PID] = os.getpid()
 
     def move_to(self, row: memoryview[float]) -> None:
-        """Keep the numbers in another row, of LENGTH float64 numbers, from now on."""
-        row[:] = self.row
-        self.row = row
+        """Keep the numbers in another row, of at least LENGTH float64 numbers, from now on."""
+        row[:LENGTH] = self.row[:LENGTH]
+        self.row = row[:LENGTH]
 
     def enter(self, phase: int) -> None:
         """Begin a phase."""

@@ -102,6 +102,12 @@ class Watchdog:
             os.close(self._stacks)
             self._stacks = 0
 
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
     def _watch(self) -> None:
         before, asked_s = time.monotonic(), 0.0
         while not self._stopped.wait(asked_s):
