@@ -14,13 +14,14 @@ import copy
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
 from dpnet import nonfinite, samebits, whereabouts
 from dpnet.assembly import build_parts
 from dpnet.begin import Begin
-from dpnet.comm.group import Group
+from dpnet.comm.group import Group, Member
 from dpnet.config.job import Job
 from dpnet.engine import Engine
 from dpnet.errors import Preempted
@@ -69,7 +70,6 @@ class Coordinator:
         self._evaluate_every = job.evaluate.interval_steps(steps_per_epoch)
         self._checkpoint_every = job.checkpoint.interval_steps(steps_per_epoch)
         self._checkpoints_on = bool(self._checkpoint_every or job.checkpoint.every_seconds)
-        self._lost_before = self.progress.ranks_lost
         self._stops_at_checkpoint = False
 
     def _build(self, start: Start | None) -> None:
@@ -118,33 +118,38 @@ class Coordinator:
             end=self._job.resilience.on_hang == "end",
         )
 
-    def recover(self, lost_s: float, detect_s: float) -> bool:
+    def recover(self) -> bool:
         """Go on with the ranks that are left, from the last step that counts for all of them; collective.
 
         Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.py`.
-
-        Args:
-            lost_s: when the loss was noticed, in seconds of time.monotonic.
-            detect_s: seconds that this rank had waited until then.
 
         Returns:
             False: they have no step in common, which is so only after a loss amid a rollback: begin from a checkpoint.
         """
         HERE.enter(whereabouts.RECOVERY)
-        group = self._group
-        step = min(group.allgather(self._past[-1].step))
+        step = min(self._group.allgather(self._past[-1].step))
         before = [past for past in self._past if past.step == step]
-        if not all(group.allgather(bool(before))):
+        if not all(self._group.allgather(bool(before))):
             return False
         bank = self.parts.state.at(step)
         self.progress = copy.copy(before[0])
-        self.progress.ranks_lost = self._lost_before + len(group.lost)
         self._build(Start(bank.params, bank.slots, step))
-        detect_s = max(group.allgather(detect_s))
-        self._stops_at_checkpoint = self._job.resilience.after_loss == "restart"
         self._records.open(self.parts, self.progress)
-        self._records.lost(self.progress, detect_s=detect_s, recover_s=time.monotonic() - lost_s)
         return True
+
+    def tell_losses(self, members: Sequence[Member], total: int, *, lost_s: float, detect_s: float) -> None:
+        """Tell that ranks were lost and that training goes on; collective.
+
+        Args:
+            members: that were lost since the last time.
+            total: ranks lost in this training.
+            lost_s: when the loss was noticed, in seconds of time.monotonic.
+            detect_s: seconds that this rank had waited until then.
+        """
+        detect_s = max(self._group.allgather(detect_s))
+        self.progress.ranks_lost = total
+        self._stops_at_checkpoint = self._job.resilience.after_loss == "restart"
+        self._records.lost(self.progress, members, detect_s=detect_s, recover_s=time.monotonic() - lost_s)
 
     def _take_step(self) -> None:
         step = self.progress.step

@@ -7,6 +7,7 @@ nothing on the other ranks.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dpnet
@@ -16,7 +17,7 @@ from dpnet.begin import Begin, begin_from
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import newest_whole
 from dpnet.comm.agree import on_root
-from dpnet.comm.group import Group
+from dpnet.comm.group import Group, Member
 from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
@@ -55,7 +56,6 @@ class Records:
         self._saver: Saver | NoSaver = NoSaver()
         self._first_step = begin.progress.step
         self._saved_step = begin.progress.step if begin.is_own else -1
-        self._told_lost = len(group.lost)
         self._began_s = self._counted_s = self._saved_s = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -104,11 +104,9 @@ class Records:
         """Tell something on the console."""
         self._reporter.note(text)
 
-    def lost(self, progress: Progress, *, detect_s: float, recover_s: float) -> None:
-        """Tell of the ranks that were lost since the last time."""
-        new = self._group.lost[self._told_lost :]
-        self._told_lost = len(self._group.lost)
-        self._reporter.lost(progress, new, self._group.world_size, detect_s=detect_s, recover_s=recover_s)
+    def lost(self, progress: Progress, members: Sequence[Member], *, detect_s: float, recover_s: float) -> None:
+        """See Reporter.lost."""
+        self._reporter.lost(progress, members, self._group.world_size, detect_s=detect_s, recover_s=recover_s)
 
     def overdue(self) -> bool:
         """Whether rank 0, which this is, must ask for a checkpoint by `checkpoint.every_seconds`."""

@@ -61,7 +61,7 @@ class _Training:
         self._run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
         self._coordinator: Coordinator | None = None
         self._loss: WorkerLost | None = None
-        self._lost_s = 0.0
+        self._lost_s, self._lost_before, self._told = 0.0, -1, 0
         self.signals = StopSignals(job.resilience.signals)
 
     def lost(self, loss: WorkerLost) -> None:
@@ -79,13 +79,19 @@ class _Training:
             group.shrink()
         if not all(group.allgather(self._coordinator is not None)):
             self._coordinator = None  # Some rank has not even begun.
-        elif self._coordinator and loss and not self._coordinator.recover(self._lost_s, loss.detect_s):
+        elif self._coordinator is not None and not self._coordinator.recover():
             self._coordinator = None
         if self._coordinator is None:
             coordinator = self._begin()
             if isinstance(coordinator, dict):
                 return coordinator
             self._coordinator, self._resume = coordinator, "auto"
+            if self._lost_before < 0:
+                self._lost_before = coordinator.progress.ranks_lost
+        if loss is not None:
+            told, total = self._told, self._lost_before + len(group.lost)
+            self._coordinator.tell_losses(group.lost[told:], total, lost_s=self._lost_s, detect_s=loss.detect_s)
+            self._told, self._loss = len(group.lost), None
         return self._coordinator.run()
 
     def _begin(self) -> Coordinator | Summary:

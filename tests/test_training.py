@@ -200,7 +200,7 @@ def test_parameters_that_are_not_finite_are_never_kept(tmp_path, checkpoints, ev
     # The loss of the only step is that of the parameters before it.
     settings = {"train.epochs": None, "train.steps": 1, "optimizer.learning_rate": 1e39}
     settings |= {"checkpoint.every_steps": checkpoints, "evaluate.every_steps": evaluations}
-    with pytest.raises(DivergenceError, match=r"a parameter of step 1 is not finite|the test loss of step 1 is not finite"):
+    with pytest.raises(DivergenceError, match=r"(a parameter|the test loss) of step 1 is not finite"):
         train(tmp_path, settings)
     assert steps_in(tmp_path / "checkpoints") == []
     assert not (tmp_path / "summary.json").exists()
