@@ -24,7 +24,7 @@ def test_the_checkpoint_that_is_changed_is_whole(trained):
     trained.use(found)
 
 
-@examples(150)
+@examples(100)
 @given(st.binary(max_size=200) | WILD.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_no_manifest(trained, content):
     (trained.folder / "manifest.json").write_bytes(content)
@@ -32,7 +32,7 @@ def test_any_bytes_are_no_manifest(trained, content):
         checkpoint.read(trained.folder)
 
 
-@examples(150)
+@examples(100)
 @given(mutations)
 def test_a_mutated_manifest(trained, changes):
     trained.rewrite()
@@ -40,7 +40,7 @@ def test_a_mutated_manifest(trained, changes):
     trained.consume()
 
 
-@examples(150)
+@examples(100)
 @given(mutations)
 def test_a_mutated_manifest_with_the_right_checksum(trained, changes):
     text = mutate((trained.original / "manifest.json").read_bytes(), changes)
@@ -68,7 +68,7 @@ def change(content, path, value):
 PLACES = st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=3)
 
 
-@examples(250)
+@examples(100)
 @given(st.lists(st.tuples(PLACES, WILD), min_size=1, max_size=3), st.sampled_from(["", *checkpoint.FILES]))
 def test_a_manifest_with_wild_values(trained, changes, extra):
     manifest = trained.manifest()
@@ -124,7 +124,7 @@ ENTRIES = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("file", FILES)
-@examples(150)
+@examples(100)
 @given(
     entries=st.dictionaries(st.sampled_from(NAMES), ENTRIES, max_size=3),
     data=st.sampled_from([b"", b"\0" * 4, b"\xff" * 8, b"\0" * 32, b"\x7f" * 96]),

@@ -62,13 +62,13 @@ def test_any_bytes(folder, name, content):
 
 
 @pytest.mark.parametrize("name", FILES)
-@examples(200)
+@examples(120)
 @given(mutations)
 def test_mutated_files(folder, name, changes):
     check(folder, name, mutate(FILES[name], changes))
 
 
-@examples(150)
+@examples(100)
 @given(mutations, mutations, st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]))
 def test_mutated_members_of_a_whole_zip(folder, inputs, labels, method):
     members = {"x_train.npy": mutate(npy(X), inputs), "y_train.npy": mutate(npy(Y), labels)}
@@ -81,7 +81,7 @@ def test_mutated_idx_in_a_whole_gzip(folder, changes):
     check(folder, "c-idx2-ubyte.gz", gzip.compress(mutate(IDX, changes)))
 
 
-@examples(200)
+@examples(120)
 @given(
     place=st.sampled_from([b"PK\1\2", b"PK\3\4", b"PK\5\6"]),
     offset=st.integers(4, 45),
@@ -95,7 +95,7 @@ def test_wild_fields_of_a_zip(folder, place, offset, number, width):
     check(folder, "d.npz", bytes(content))
 
 
-@examples(200)
+@examples(120)
 @given(
     magic=st.sampled_from([b"\0\0"]) | st.binary(min_size=2, max_size=2),
     code=st.sampled_from([8, 9, 11, 12, 13, 14]) | st.integers(0, 255),
@@ -118,7 +118,7 @@ HEADERS = st.fixed_dictionaries(
 DEEP = st.sampled_from(["-" * 9000 + "1", "(" * 150 + ")" * 150, "[" * 9000, "{" * 4000, "1" * 9000, "1j", "9" * 4300])
 
 
-@examples(300)
+@examples(100)
 @given(
     text=HEADERS | DEEP | st.text(max_size=60),
     version=st.sampled_from([(1, 0), (2, 0), (3, 0), (1, 1), (0, 0)]),
