@@ -104,7 +104,7 @@ def work(setting, rank):
     signal.alarm(60)  # Ends it even where it never lets go of the interpreter.
     patience.FLOOR_S = setting.floor_s
     if setting.patient >= 0:
-        patience.FACTOR = 3000 if rank == setting.patient else 1
+        patience.FACTOR_ONCE = 3000 if rank == setting.patient else 1
     folder = Path(setting.folder)
     steps = mapped(folder / "steps")
     node = next(node for node in setting.nodes if rank in node)
