@@ -102,6 +102,13 @@ def test_what_cannot_be_written_is_told_nevertheless(tmp_path):
         assert text.endswith("file/run/hang-4: Not a directory")
 
 
+def test_ranks_of_longer_timeouts_report_with_the_others(tmp_path):
+    setting = Setting(str(tmp_path), (range(1), range(1, 3)), "loop", 2, timeout_s=0.0, floor_s=1.0, patient=1)
+    with Job(setting) as job:
+        text, _ = job.verdict()
+        assert "Waiting in barrier (reduce): ranks 0, 1. Not waiting: rank 2 on node1 in forward" in text
+
+
 def test_no_alarm_and_no_file_when_everything_takes_ten_times_as_long(tmp_path):
     setting = Setting(str(tmp_path), (range(2),), "slow", 0, timeout_s=0.0, step_s=0.03, floor_s=0.2, num_steps=9)
     with Job(setting) as job:

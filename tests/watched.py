@@ -19,7 +19,7 @@ DEED_STEPS = (5, 10)
 
 @dataclass(frozen=True)
 class Setting:
-    """Of a job: the culprit does its deed in steps 5 and 10, or from step 5 on."""
+    """Of a job: the culprit does its deed in steps 5 and 10, or from step 5 on; the patient rank waits for ages."""
 
     folder: str
     nodes: tuple[range, ...]
@@ -31,6 +31,7 @@ class Setting:
     num_steps: int = 10**9
     floor_s: float = 60.0
     run: str = "run"
+    patient: int = -1
 
 
 class Job:
@@ -102,6 +103,8 @@ def work(setting, rank):
     """What a rank does."""
     signal.alarm(60)  # Ends it even where it never lets go of the interpreter.
     patience.FLOOR_S = setting.floor_s
+    if setting.patient >= 0:
+        patience.FACTOR_ONCE = 3000 if rank == setting.patient else 1
     folder = Path(setting.folder)
     steps = mapped(folder / "steps")
     node = next(node for node in setting.nodes if rank in node)

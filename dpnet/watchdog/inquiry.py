@@ -21,7 +21,9 @@ MAX_TURNS = 3
 
 
 class Inquiry:
-    """Into one hang.
+    """Into one hang, or what may become one: it begins with the alarm, of this rank or of another.
+
+    Time-outs that are chosen differ between ranks. The shortest decides; the others see its report and add theirs.
 
     Args:
         node: the ranks of this node.
@@ -29,6 +31,7 @@ class Inquiry:
         rank: this one.
         world_size: as many ranks should report.
         grace_s: reports that take longer are not waited for.
+        beat_s: how often to look whether others have raised the alarm.
 
     Attributes:
         is_teller: whether this rank has told.
@@ -36,21 +39,35 @@ class Inquiry:
         seen: time.monotonic when it last got on.
     """
 
-    def __init__(self, node: Node, scene: Scene, *, rank: int, world_size: int, grace_s: float) -> None:
+    def __init__(self, node: Node, scene: Scene, *, rank: int, world_size: int, grace_s: float, beat_s: float) -> None:
         self._node = node
         self._scene = scene
         self._rank = rank
         self._world_size = world_size
         self._grace_s = grace_s
+        self._beat_s = beat_s
+        self._alarm = threading.Event()
         self._over = threading.Event()
         self._stood_in: set[int] = set()
         self.is_teller = self.is_done = False
         self.seen = time.monotonic()
         threading.Thread(target=self._run, name="dpnet-inquiry", daemon=True).start()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was an alarm."""
+        return self._alarm.is_set()
+
+    def alarm(self) -> None:
+        """This rank hangs."""
+        if not self.has_begun:
+            self.seen = time.monotonic()
+            self._alarm.set()
+
     def stop(self) -> None:
         """Do nothing more."""
         self._over.set()
+        self._alarm.set()
 
     def tell_alone(self, why: str) -> None:
         """Tell what is known on this node, for there are no reports."""
@@ -61,12 +78,23 @@ class Inquiry:
         self.is_done = True
 
     def _run(self) -> None:
+        while not self._alarm.wait(self._beat_s):
+            if self._is_alarm_elsewhere():
+                self.alarm()
+        if self._over.is_set():
+            return
         try:
             self._scene.write(self._node.report(self._rank))
             self._follow()
         except OSError as error:
             self.tell_alone(f"cannot write to {self._scene.path}: {error.strerror or error}")
         self.is_done = True
+
+    def _is_alarm_elsewhere(self) -> bool:
+        try:
+            return bool(self._scene.found())
+        except OSError:
+            return False
 
     def _follow(self) -> None:
         began = time.monotonic()

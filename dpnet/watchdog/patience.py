@@ -58,6 +58,10 @@ class Patience:
         self._moved, self._since = moved, min(now, moved + lost_s)
         return True
 
+    def idle_s(self, now: float) -> float:
+        """Seconds since something was finished."""
+        return now - self._since
+
     def left_s(self, now: float) -> float:
         """Seconds until the time-out; negative behind it."""
         return self._since + self.timeout_s - now

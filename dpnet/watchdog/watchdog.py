@@ -29,7 +29,8 @@ OTHERS_FIRST_S = 0.3
 class Watchdog:
     """Tells when nothing moves any more, and who is to blame.
 
-    While all is well it reads and writes some numbers, once a second, and touches no file.
+    While all is well it reads and writes some numbers, once a second, and touches no file. (Where a step takes longer
+    than half the shortest time-out, it looks once a second whether other ranks have reported a hang.)
 
     A rank that never lets go of the interpreter stops its watchdog too. Its stacks are then written by a timer of
     faulthandler that needs no interpreter: to memory that the other ranks of the node read, or to stderr where there
@@ -116,9 +117,8 @@ class Watchdog:
             self._arm()
             late_s = now - before - asked_s
             self._look(now, late_s if late_s > max(1.0, asked_s) else 0.0)
-            before, asked_s = now, self._beat_s
-            if self._inquiry is None:
-                asked_s = min(asked_s, max(MIN_BEAT_S, self._patience.left_s(now)))
+            left_s = self._patience.left_s(now)
+            before, asked_s = now, min(self._beat_s, max(MIN_BEAT_S, left_s)) if left_s > 0 else self._beat_s
 
     def _arm(self) -> None:
         timeout_s = self._patience.timeout_s
@@ -140,20 +140,30 @@ class Watchdog:
                     say(f"dpnet: going on after {moved - self._moved:.0f} s")
             self._inquiry = None
             self._moved = moved
-        elif self._inquiry is not None:
+            return
+        if self._inquiry is None and self._patience.idle_s(now) > self._shortest_s / 2:
+            self._inquiry = self._inquire(now, moved)
+        if self._inquiry is not None:
+            if self._patience.left_s(now) <= 0:
+                self._inquiry.alarm()
             if not lost_s:
                 self._follow(self._inquiry, now)
-        elif self._patience.left_s(now) <= 0:
-            self._inquiry = self._inquire(now, moved)
 
     def _inquire(self, now: float, moved: float) -> Inquiry:
         after = time.time() - (now - moved) + self._shortest_s / 2
         scene = Scene(self._folder, int(self._row[whereabouts.STEP]), after=after)
         grace_s = min(max(MIN_GRACE_S, self._patience.timeout_s / 5), MAX_GRACE_S)
-        return Inquiry(self._node, scene, rank=self._rank, world_size=self._world_size, grace_s=grace_s)
+        return Inquiry(
+            self._node,
+            scene,
+            rank=self._rank,
+            world_size=self._world_size,
+            grace_s=grace_s,
+            beat_s=self._beat_s,
+        )
 
     def _follow(self, inquiry: Inquiry, now: float) -> None:
-        if not inquiry.is_done and now - inquiry.seen > FILES_S:
+        if inquiry.has_begun and not inquiry.is_done and now - inquiry.seen > FILES_S:
             inquiry.tell_alone(f"{self._folder} does not answer")
         if self._end and inquiry.is_done:
             self._end_job()
