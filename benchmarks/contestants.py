@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.workloads import WORKLOADS
-from dpnet.launch import find_mpirun, flavour_flags
+from dpnet.launch.flags import find_mpirun, flavour_flags
 from dpnet.threads import VARIABLES
 
 ROOT = Path(__file__).parents[1]

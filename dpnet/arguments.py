@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 import dpnet
 
@@ -19,9 +20,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a network"))
     commands.add_parser(
         "launch",
-        usage="dpnet launch -n N [mpirun options] -- COMMAND ...",
+        usage="dpnet launch -n N [options] [mpirun options] -- COMMAND ...",
         help="start a command on N ranks: dpnet launch -n N [mpirun options] -- COMMAND ...",
-        description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH.",
+        description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH. SIGTERM, SIGUSR1 "
+        "and SIGUSR2 ask the ranks to end, with SIGUSR1. Options: --max-restarts K: start a training that was cut off "
+        "again, from its newest checkpoint, up to K times (default: 0). --grace S: seconds for the ranks to end when "
+        "asked to (default: 30). --time-limit S: seconds for one attempt. --no-ft: do not tell Open MPI to survive "
+        "lost ranks. All others are mpirun's.",
     )
     _add_samples(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")
@@ -38,6 +43,12 @@ def make_parser() -> argparse.ArgumentParser:
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default="learning-curve.png", help=".png, .svg or .pdf")
     return parser
+
+
+def overrides(arguments: argparse.Namespace) -> list[str]:
+    """All settings `section.key=value` of a command line, short forms among them."""
+    output = getattr(arguments, "output", None)
+    return [*arguments.overrides, *([] if output is None else [f"output.dir={json.dumps(output, ensure_ascii=False)}"])]
 
 
 def _add_train(command: argparse.ArgumentParser) -> None:

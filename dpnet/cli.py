@@ -39,9 +39,9 @@ def run(argv: Sequence[str]) -> int:
     group: Group | None = None
     try:
         if argv[:1] == ["launch"] and "--help" not in argv[:2] and "-h" not in argv[:2]:
-            from dpnet.launch import launch
+            from dpnet.launch.supervise import launch
 
-            launch(argv[1:])
+            return launch(argv[1:])
         arguments = parse(argv)
         # Not above: parsing needs neither numpy nor MPI.
         from dpnet import commands

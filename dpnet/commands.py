@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 from pathlib import Path
 
 import numpy as np
 
 from dpnet import checkpoint, prediction, timing, training
 from dpnet import tune as tuning
+from dpnet.arguments import overrides
 from dpnet.arrays import aligned_zeros
 from dpnet.assembly import build_plan
 from dpnet.checkpoints import resolve
@@ -31,11 +31,7 @@ GRADCHECK_ROWS = 32
 
 
 def _load_job(arguments: argparse.Namespace, group: Group) -> Job:
-    overrides: list[str] = list(arguments.overrides)
-    output = getattr(arguments, "output", None)
-    if output is not None:
-        overrides.append(f"output.dir={json.dumps(output, ensure_ascii=False)}")
-    return on_root(group, lambda: config_file.load(arguments.job, overrides))
+    return on_root(group, lambda: config_file.load(arguments.job, overrides(arguments)))
 
 
 def _say(group: Group, text: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dpnet.comm.environment import available_cores
 from dpnet.config.job import Job
 from dpnet.errors import CommunicationError, ConfigError
-from dpnet.launch import find_mpirun, flavour_flags
+from dpnet.launch.flags import find_mpirun, flavour_flags
 from dpnet.threads import VARIABLES
 
 ROUNDS = 3

@@ -10,7 +10,7 @@ import dpnet
 PACKAGE = Path(dpnet.__file__).parent
 FLOORS = [
     {"errors"},
-    {"arrays", "plan", "config", "whereabouts"},
+    {"arguments", "arrays", "plan", "config", "whereabouts"},
     {"blas", "kernels"},
     {"nn", "optim", "data"},
     {"comm", "watchdog"},
@@ -25,7 +25,7 @@ FLOORS = [
     {"coordinator"},
     {"training", "timing", "launch"},
     {"tune"},
-    {"commands", "arguments"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,6 +1,7 @@
-"""`dpnet launch`: the right mpirun with the right flags; signals, output and exit code are mpirun's own."""
+"""`dpnet launch`: the right mpirun with the right flags; output and exit code are mpirun's own."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 from mpirun import mpirun, run_command, start, vendor
 
-from dpnet import cli, launch
+from dpnet import cli
 from dpnet.comm.environment import available_cores
 from dpnet.errors import CommunicationError, ConfigError
+from dpnet.launch import flags as launch_flags
+from dpnet.launch import hosts, options
+from dpnet.launch.supervise import launch
 from dpnet.threads import VARIABLES, threads_from_user
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +45,11 @@ def program(path, text="exit 0"):
     return str(path)
 
 
-def flags(tmp_path, options, version="mpirun (Open MPI) 5.0.8", threads=None):
-    return launch.flavour_flags(program(tmp_path / "mpirun", f"echo '{version}'"), options, threads=threads)
+OPEN_MPI = "mpirun (Open MPI) 5.0.8"
+
+
+def flags(tmp_path, options, version=OPEN_MPI, threads=None):
+    return launch_flags.flavour_flags(program(tmp_path / "mpirun", f"echo '{version}'"), options, threads=threads)
 
 
 # --- what is started ---
@@ -66,7 +73,7 @@ def test_open_mpi_as_a_user_is_not_told_of_root(tmp_path, monkeypatch):
 def test_a_rank_of_one_thread_keeps_to_its_core(
     tmp_path, no_thread_variables, monkeypatch, ranks, cores, threads, bound
 ):
-    monkeypatch.setattr(launch, "available_cores", lambda: cores)
+    monkeypatch.setattr(launch_flags, "available_cores", lambda: cores)
     found = flags(tmp_path, ["-n", str(ranks)], threads=threads)
     assert found[found.index("--bind-to") + 1] == ("core:overload-allowed" if bound else "none")
 
@@ -99,21 +106,21 @@ def test_other_launchers_need_no_flags(tmp_path, version):
 
 @pytest.mark.parametrize("name", ["-n", "-np", "--np"])
 def test_cores_are_shared_out_among_the_ranks(no_thread_variables, monkeypatch, name):
-    monkeypatch.setattr(launch, "available_cores", lambda: 8)
+    monkeypatch.setattr(launch_flags, "available_cores", lambda: 8)
     for num_ranks, threads in ((1, "8"), (3, "2"), (8, "1"), (20, "1")):
-        assert launch.environment([name, str(num_ranks)]) == dict.fromkeys(VARIABLES, threads)
+        assert launch_flags.environment([name, str(num_ranks)]) == dict.fromkeys(VARIABLES, threads)
 
 
 @pytest.mark.parametrize(
     "options", [["--host", "a,b"], ["-hosts", "a,b"], ["-x", "OMP_NUM_THREADS=3"], ["-env", "MKL_NUM_THREADS", "3"]]
 )
 def test_threads_are_left_to_the_ranks_on_other_hosts_and_to_the_user(no_thread_variables, options):
-    assert launch.environment(["-n", "2", *options]) == {}
+    assert launch_flags.environment(["-n", "2", *options]) == {}
 
 
 def test_thread_variables_of_the_user_win(no_thread_variables, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert launch.environment(["-n", "2"]) == {}
+    assert launch_flags.environment(["-n", "2"]) == {}
 
 
 def test_the_mpirun_beside_this_python_comes_before_the_one_on_path(tmp_path, monkeypatch):
@@ -122,11 +129,134 @@ def test_the_mpirun_beside_this_python_comes_before_the_one_on_path(tmp_path, mo
         program(tmp_path / name / "mpirun")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "beside/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    assert launch.find_mpirun() == str(tmp_path / "beside/mpirun")
+    assert launch_flags.find_mpirun() == str(tmp_path / "beside/mpirun")
     (tmp_path / "beside/mpirun").unlink()
-    assert launch.find_mpirun() == str(tmp_path / "path/mpirun")
+    assert launch_flags.find_mpirun() == str(tmp_path / "path/mpirun")
     (tmp_path / "path/mpirun").rename(tmp_path / "path/mpiexec")
-    assert launch.find_mpirun() == str(tmp_path / "path/mpiexec")
+    assert launch_flags.find_mpirun() == str(tmp_path / "path/mpiexec")
+
+
+# --- fault tolerance of Open MPI ---
+
+
+def ft(tmp_path, *options, version=OPEN_MPI):
+    return launch_flags.fault_tolerance(program(tmp_path / "mpirun", f"echo '{version}'"), ["-n", "4", *options])
+
+
+FT = "--with-ft ulfm --mca mpi_ft_detector true --mca mpi_ft_detector_thread true"
+FT += " --mca mpi_ft_propagator_with_rbcast true --mca coll ^han"
+
+
+def test_open_mpi_5_is_told_to_survive_lost_ranks(tmp_path):
+    assert " ".join(ft(tmp_path)) == FT
+
+
+def test_on_several_hosts_a_silent_one_is_noticed_soon(tmp_path):
+    expected = FT + " --mca mpi_ft_detector_period 0.3 --mca mpi_ft_detector_timeout 3"
+    assert " ".join(ft(tmp_path, "--host", "a:2,b:2")) == expected
+
+
+@pytest.mark.parametrize("version", ["mpirun (Open MPI) 4.1.6", "HYDRA build details:"])
+def test_launchers_that_cannot_survive_are_not_told_to(tmp_path, version):
+    assert ft(tmp_path, version=version) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--with-ft", "mpi"],
+        ["--mca", "coll", "tuned,basic"],
+        ["-mca", "mpi_ft_detector", "false"],
+        ["--mca", "mpi_ft_detector_timeout", "9"],
+    ],
+)
+def test_a_part_that_the_user_sets_leaves_all_to_him(tmp_path, options):
+    assert ft(tmp_path, *options) == []
+
+
+def test_one_rank_has_no_other_to_survive(tmp_path):
+    path = program(tmp_path / "mpirun", f"echo '{OPEN_MPI}'")
+    assert launch_flags.fault_tolerance(path, ["-n", "1"]) == []
+
+
+def test_a_variable_of_open_mpi_counts_as_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMPI_MCA_coll", "basic")
+    assert ft(tmp_path) == []
+
+
+# --- our own options ---
+
+
+def test_own_options_are_taken_out_and_the_rest_is_mpiruns():
+    given = ["--max-restarts", "3", "-n", "2", "--grace=5", "-x", "A=1", "--time-limit", "60.5", "--no-ft"]
+    found = options.parse([*given, "--", "train", "--grace", "7"])
+    assert found.mpirun == ("-n", "2", "-x", "A=1")
+    assert found.command == ("train", "--grace", "7")
+    assert (found.max_restarts, found.grace_s, found.time_limit_s, found.fault_tolerance) == (3, 5.0, 60.5, False)
+
+
+def test_without_own_options_nothing_is_restarted_or_limited():
+    found = options.parse(["-n", "2", "--", "inspect", "x"])
+    assert (found.max_restarts, found.grace_s, found.time_limit_s, found.fault_tolerance) == (0, 30.0, None, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "command", "message"),
+    [
+        (["--max-restarts", "-1"], "train", "--max-restarts is '-1'; it must be a number of restarts, from 0"),
+        (["--max-restarts"], "train", "--max-restarts is ''"),
+        (["--max-restarts=2"], "evaluate", "--max-restarts is for the command train"),
+        (["--grace", "soon"], "train", "--grace is 'soon'; it must be a number of seconds from 0"),
+        (["--grace", "inf"], "train", "--grace is 'inf'"),
+        (["--time-limit", "0"], "train", "--time-limit is '0'; it must be a number of seconds above 0"),
+        (["--time-limit", "nan"], "train", "--time-limit is 'nan'"),
+    ],
+)
+def test_wrong_values_of_own_options_are_refused(given, command, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        options.parse(["-n", "2", *given, "--", command])
+
+
+def test_a_wrong_job_is_told_before_anything_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: program(tmp_path / "mpirun", "echo $* >&2"))
+    assert cli.run(["launch", "-n", "2", "--max-restarts", "1", "--", "train", "--set", "train.epochs=0"]) == 2
+    assert capsys.readouterr().err.startswith("ConfigError: train.epochs is 0")
+
+
+# --- hosts ---
+
+
+@pytest.mark.parametrize(
+    ("given", "lost", "left"),
+    [
+        ("-n 8 --host a:4,b:4", {"b"}, "-n 4 --host a:4"),
+        ("-n 3 --host a:4,b:4", {"b"}, "-n 3 --host a:4"),
+        ("-n 2 -H a,b,c", {"a"}, "-n 2 -H b,c"),
+        ("-n 6 --oversubscribe -H a,b", {"a"}, "-n 6 --oversubscribe -H b"),
+        ("-n 2 --host a --host b", {"a"}, "-n 1 --host b"),
+        ("-n 4 -hosts a:*,b:2", {"b"}, "-n 4 -hosts a:*"),
+    ],
+)
+def test_lost_hosts_are_left_out_with_the_ranks_that_no_longer_fit(given, lost, left):
+    assert hosts.leave_out(given.split(), lost) == left.split()
+
+
+def test_a_probe_reaches_hosts_as_the_job_does():
+    reach = ["--prtemca", "plm_ssh_agent", "/x", "-launcher-exec", "y"]
+    given = ["-n", "2", *reach, "--mca", "btl", "tcp", "--bind-to", "none", "--host", "a"]
+    assert hosts.reach_options(given) == reach
+
+
+def test_hosts_are_asked_with_the_same_mpirun(tmp_path):
+    path = program(tmp_path / "mpirun", 'case "$*" in *"--host b -n 1 true") exit 1;; *"--host c "*) sleep 20;; esac')
+    assert hosts.silent(path, ["-n", "3", "--host", "a,b:2,c"], timeout_s=1.0) == {"b", "c"}
+
+
+def test_where_no_host_answers_all_are_tried(tmp_path):
+    path = program(tmp_path / "mpirun", "exit 1")
+    told = []
+    assert hosts.those_that_answer(path, ["-n", "1", "-H", "a,b"], told.append) == ["-n", "1", "-H", "a,b"]
+    assert told == ["no host answers; trying all of them"]
 
 
 # --- what is refused ---
@@ -170,16 +300,16 @@ def test_an_mpirun_that_cannot_run_is_named(tmp_path, monkeypatch):
     broken.write_text("#!/no/such/python\n")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(CommunicationError, match=f"cannot run {broken}: No such file"):
-        launch.launch(["-n", "2", "--", "train"])
+        launch(["-n", "2", "--", "train"])
 
 
 def test_options_and_command_are_cut_at_the_first_double_dash():
-    assert launch.split_arguments(["-n", "2", "-x", "A", "--", "train", "--", "b"]) == (
+    assert options.split_arguments(["-n", "2", "-x", "A", "--", "train", "--", "b"]) == (
         ["-n", "2", "-x", "A"],
         ["train", "--", "b"],
     )
     with pytest.raises(ConfigError, match="missing"):
-        launch.split_arguments(["-x", "n", "--", "train", "-n", "2"])
+        options.split_arguments(["-x", "n", "--", "train", "-n", "2"])
 
 
 # --- what comes of it ---

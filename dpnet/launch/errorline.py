@@ -1,0 +1,62 @@
+"""Passes on what a job writes to stderr, and keeps the last error among it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from typing import IO
+
+CHUNK_BYTES = 65536
+_ERROR = re.compile(r"\b\w+Error: .*")
+_BY_RANK = re.compile(r" \(rank \d+, [^()]*\)$")
+
+
+class ErrorLine:
+    """The last line `SomeError: ...` of a stream that is copied to stderr.
+
+    Args:
+        stream: to be read.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._last: str | None = None
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+        self._thread.start()
+
+    def close(self) -> str | None:
+        """Wait for the end of the stream; the last error, without the rank that told it."""
+        # Not for ever: a process of another host's launcher may keep the stream open.
+        self._thread.join(1)
+        return self._last
+
+    def _copy(self) -> None:
+        with self._stream:
+            self._copy_all()
+
+    def _copy_all(self) -> None:
+        rest = b""
+        while chunk := os.read(self._stream.fileno(), CHUNK_BYTES):
+            with contextlib.suppress(OSError):  # Nobody reads on: the job must not stop for that.
+                _write(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._look(line)
+            rest = rest[-CHUNK_BYTES:]
+        self._look(rest)
+
+    def _look(self, line: bytes) -> None:
+        self._last = find_error(line.decode(errors="replace")) or self._last
+
+
+def find_error(line: str) -> str | None:
+    """The error that a line tells; None where it tells none."""
+    found = _ERROR.search(line)
+    return None if found is None else _BY_RANK.sub("", found[0].rstrip())
+
+
+def _write(data: bytes) -> None:
+    while data:
+        data = data[os.write(2, data) :]

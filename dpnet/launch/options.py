@@ -1,0 +1,121 @@
+"""What may be said in front of `--`: options of `dpnet launch` itself, and those of mpirun."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dpnet.errors import ConfigError
+
+USAGE = "dpnet launch -n N [mpirun options] -- COMMAND ..., e.g.: dpnet launch -n 4 -- train job.toml"
+RANKS = ("-n", "-np", "--n", "--np")
+TRAIN = "train"
+_NUMBERS = ("--max-restarts", "--grace", "--time-limit")
+_NO_FT = "--no-ft"
+
+
+@dataclass(frozen=True)
+class Options:
+    """A command line of `dpnet launch`.
+
+    Attributes:
+        mpirun: options for mpirun, `-n N` among them.
+        command: arguments of dpnet itself.
+        max_restarts: how often a training that was cut off is started again.
+        grace_s: time for a job to end by itself once it has been asked to.
+        time_limit_s: of one attempt; None: there is none.
+        fault_tolerance: Open MPI may be told to survive lost ranks.
+    """
+
+    mpirun: tuple[str, ...]
+    command: tuple[str, ...]
+    max_restarts: int = 0
+    grace_s: float = 30.0
+    time_limit_s: float | None = None
+    fault_tolerance: bool = True
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Take the arguments of `dpnet launch` apart.
+
+    Raises:
+        ConfigError: a part is missing, or an option of ours has a value that it cannot have.
+    """
+    options, command = split_arguments(arguments)
+    mpirun, own = take_own(options)
+    max_restarts = _restarts(own.get("--max-restarts", "0"))
+    if max_restarts and command[0] != TRAIN:
+        raise ConfigError(f"--max-restarts is for the command {TRAIN}, whose checkpoints it goes on from")
+    return Options(
+        mpirun=tuple(mpirun),
+        command=tuple(command),
+        max_restarts=max_restarts,
+        grace_s=_seconds("--grace", own["--grace"], least=0.0) if "--grace" in own else Options.grace_s,
+        time_limit_s=_seconds("--time-limit", own["--time-limit"]) if "--time-limit" in own else None,
+        fault_tolerance=_NO_FT not in own,
+    )
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options in front of `--`, and the arguments of dpnet behind it.
+
+    Raises:
+        ConfigError: a part is missing.
+    """
+    if "--" not in arguments:
+        raise ConfigError(f"no '--' between the options of mpirun and the dpnet command; usage: {USAGE}")
+    cut = list(arguments).index("--")
+    options, command = list(arguments[:cut]), list(arguments[cut + 1 :])
+    if num_ranks(options) is None:
+        raise ConfigError(f"the number of ranks, -n N, is missing; usage: {USAGE}")
+    if not command:
+        raise ConfigError(f"no dpnet command behind '--'; usage: {USAGE}")
+    return options, command
+
+
+def num_ranks(options: Sequence[str]) -> int | None:
+    """The N of `-n N`; None where there is no such option.
+
+    Raises:
+        ConfigError: N is no positive integer.
+    """
+    for name, value in itertools.pairwise([*options, ""]):
+        if name in RANKS:
+            if not value.isdecimal() or int(value) < 1:
+                raise ConfigError(f"{name} is {value!r}; it must be a positive number of ranks; usage: {USAGE}")
+            return int(value)
+    return None
+
+
+def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The options for mpirun, and ours by name; of one that is given twice the last holds."""
+    rest: list[str] = []
+    own: dict[str, str] = {}
+    words = iter(options)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in _NUMBERS:
+            own[name] = value if equals else next(words, "")
+        elif word == _NO_FT:
+            own[word] = ""
+        else:
+            rest.append(word)
+    return rest, own
+
+
+def _restarts(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError(f"--max-restarts is {text!r}; it must be a number of restarts, from 0")
+    return int(text)
+
+
+def _seconds(name: str, text: str, *, least: float | None = None) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not (0 < seconds < float("inf") or seconds == least):
+        limit = "above 0" if least is None else f"from {least:g}"
+        raise ConfigError(f"{name} is {text!r}; it must be a number of seconds {limit}")
+    return seconds

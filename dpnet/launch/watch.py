@@ -1,0 +1,103 @@
+"""How far a training got, read from its run directory: the proof that it is complete, and the place of a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dpnet.arguments import make_parser, overrides
+from dpnet.checkpoints import steps_in
+from dpnet.config.file import load
+from dpnet.errors import CheckpointError
+from dpnet.launch.decide import Place
+from dpnet.rundir import CHECKPOINTS, CONFIG, METRICS, SUMMARY
+
+COMPLETE = ("finished", "stopped_early")
+TAIL_BYTES = 65536
+
+
+class Training:
+    """The training that a command line describes.
+
+    Args:
+        command: arguments of dpnet, `train` the first.
+
+    Attributes:
+        preempted_exit_code: of a training that a signal ended.
+
+    Raises:
+        ConfigError: the job file or a setting is wrong.
+        SystemExit: the command line is wrong, or asks for help.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        arguments = make_parser().parse_args(list(command))
+        job = load(arguments.job, overrides(arguments))
+        self._command = list(command)
+        self._path = Path(job.output.dir)
+        self.preempted_exit_code = job.resilience.preempted_exit_code
+        self._config_before = _identity(self._path / CONFIG)
+        self._summary_before = _identity(self._path / SUMMARY)
+
+    def begin_attempt(self) -> list[str]:
+        """The command of the next attempt: what an earlier one has begun, it goes on with."""
+        self._summary_before = _identity(self._path / SUMMARY)
+        # Written last when a training begins: before, the directory may hold what the user wants set aside. Without a
+        # checkpoint, "auto" would forget the one that the user named.
+        begun = _identity(self._path / CONFIG) != self._config_before
+        return go_on(self._command) if begun and self.place().checkpoint else self._command
+
+    def finished(self, code: int) -> bool:
+        """Whether an attempt that ended with this exit code has completed the training, or found it complete."""
+        summary = self._summary()
+        changed = _identity(self._path / SUMMARY) != self._summary_before
+        return summary.get("status") in COMPLETE and (changed or code == 0)
+
+    def place(self) -> Place:
+        """How far the training got."""
+        steps: list[int] = []
+        with contextlib.suppress(CheckpointError):
+            steps = steps_in(self._path / CHECKPOINTS)
+        return Place(max(last_step(self._path / METRICS), *steps, 0), max(steps, default=0))
+
+    def _summary(self) -> dict[str, Any]:
+        try:
+            # A listing first: it makes a network file system look anew for files that were not there before.
+            os.listdir(self._path)
+            summary = json.loads((self._path / SUMMARY).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return summary if isinstance(summary, dict) else {}
+
+
+def go_on(command: Sequence[str]) -> list[str]:
+    """The same command, but from the newest checkpoint: the last --resume holds."""
+    cut = list(command).index("--") if "--" in command else len(command)
+    return [*command[:cut], "--resume", "auto", *command[cut:]]
+
+
+def last_step(path: Path) -> int:
+    """Step of the last whole row of a learning curve; 0 where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
+            return int(json.loads(line)["step"])
+    return 0
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that replaces it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

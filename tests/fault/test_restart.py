@@ -1,0 +1,360 @@
+"""`dpnet launch` as a supervisor: with an mpirun that is a small script, and with real jobs."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mpirun import mpirun, run_command, start
+
+from dpnet import cli
+from dpnet.launch import attempt
+from dpnet.launch.attempt import Attempt, Limits, Signals
+from dpnet.launch.errorline import find_error
+from dpnet.launch.watch import go_on, last_step
+
+RUN = "runs/digits"
+SUMMARY = f'mkdir -p {RUN}; echo \'{{"status": "finished"}}\' > {RUN}/summary.json'
+BEGUN = (
+    f"mkdir -p {RUN}/checkpoints/step-00000008; echo > {RUN}/config.toml; echo '{{\"step\": 9}}' > {RUN}/metrics.jsonl"
+)
+
+
+@pytest.fixture
+def supervised(tmp_path, monkeypatch, capfd):
+    """Runs `dpnet launch` in this process, with a shell script for mpirun that knows the number of its attempt, $n.
+
+    Returns exit code, stderr, and the command lines that were started.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(attempt, "KILL_AFTER_S", 0.3)
+    monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: str(tmp_path / "mpirun"))
+
+    def run(script, *options, command=("train",), version="mpirun (Open MPI) 5.0.8", probe=":"):
+        lines = [
+            "#!/bin/bash",
+            f'[ "$1" = --version ] && echo "{version}" && exit',
+            f'if [ "${{@: -1}}" = true ]; then {probe}; exit; fi',
+            'echo "$*" >> calls; n=$(wc -l < calls)',
+            script,
+        ]
+        (tmp_path / "mpirun").write_text("\n".join(lines) + "\n")
+        (tmp_path / "mpirun").chmod(0o755)
+        code = cli.run(["launch", "-n", "2", *options, "--", *command])
+        return code, capfd.readouterr().err, (tmp_path / "calls").read_text().splitlines()
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch):
+    real = Signals.wait
+    monkeypatch.setattr(Signals, "wait", lambda self, seconds: real(self, seconds / 20))
+
+
+# --- what counts as done, and what is restarted ---
+
+
+def test_exit_code_0_without_a_summary_is_a_failure(supervised):
+    code, text, calls = supervised(f"[ $n = 1 ] || {{ {SUMMARY}; }}", "--max-restarts", "3")
+    assert (code, len(calls)) == (0, 2), text
+    assert text == ("dpnet launch: attempt 2 of 4: exit code 0, without a summary at step 0; restart in 1 s\n")
+
+
+def test_a_new_summary_is_believed_more_than_the_exit_code(supervised):
+    code, text, calls = supervised(f"{SUMMARY}; exit 137", "--max-restarts", "3")
+    assert (code, len(calls)) == (0, 1), text
+
+
+def test_the_summary_of_an_earlier_training_proves_nothing(supervised, tmp_path):
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
+    code, text, calls = supervised("exit $((n + 2))", "--max-restarts", "1")
+    assert (code, len(calls)) == (4, 2), text
+
+
+def test_a_training_that_is_complete_already_is_done(supervised, tmp_path):
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "summary.json").write_text('{"status": "stopped_early"}')
+    code, text, calls = supervised("exit 0", "--max-restarts", "1")
+    assert (code, len(calls)) == (0, 1), text
+
+
+def test_a_wrong_configuration_is_not_tried_again(supervised):
+    code, text, calls = supervised("exit 2", "--max-restarts", "3")
+    assert (code, len(calls)) == (2, 1), text
+
+
+def test_a_job_that_the_scheduler_cut_off_is_restarted(supervised):
+    code, text, calls = supervised(f"[ $n = 1 ] && exit 75; {SUMMARY}", "--max-restarts", "3")
+    assert (code, len(calls)) == (0, 2), text
+    assert "attempt 2 of 4: exit code 75" in text
+
+
+def test_the_same_error_at_the_same_step_is_given_up(supervised):
+    script = f"{BEGUN}; echo 'some words' >&2; echo \"DataError: row 7 (rank $n, host)\" >&2; exit 5"
+    code, text, calls = supervised(script, "--max-restarts", "5")
+    assert (code, len(calls)) == (5, 2), text
+    assert text.endswith("dpnet launch: gave up: DataError: row 7 twice at step 9, newest checkpoint 8\n")
+    assert text.count("some words\nDataError: row 7 (rank") == 2  # stderr is passed on.
+
+
+def test_kills_are_given_up_after_three_without_progress(supervised):
+    code, text, calls = supervised("kill -9 $$", "--max-restarts", "9")
+    assert (code, len(calls)) == (137, 3), text
+    assert "gave up: exit code 137 3 times at step 0" in text
+
+
+def test_restarts_go_on_from_the_newest_checkpoint_once_the_training_has_begun(supervised):
+    script = f"[ $n = 2 ] && {{ {BEGUN}; }}; [ $n = 3 ] && {{ {SUMMARY}; }}; exit 137"
+    code, text, calls = supervised(script, "--max-restarts", "5", command=("train", "--resume", "never"))
+    assert (code, len(calls)) == (0, 3), text
+    assert calls[0].endswith("dpnet train --resume never")
+    assert calls[1].endswith("dpnet train --resume never")  # Nothing was set aside yet.
+    assert calls[2].endswith("dpnet train --resume never --resume auto")
+
+
+def test_without_restarts_the_exit_code_is_mpiruns(supervised):
+    assert supervised("exit 0")[0] == 0
+    assert supervised("exit 75")[0] == 75
+    assert supervised("kill -9 $$")[0] == 137
+
+
+def test_hosts_that_do_not_answer_are_left_out_of_the_next_attempt(supervised):
+    code, text, calls = supervised(
+        f"[ $n = 1 ] && exit 255; {SUMMARY}", "-H", "a,b", "--max-restarts", "3", probe='[ "${@: -4:1}" = a ]'
+    )
+    assert (code, len(calls)) == (0, 2), text
+    assert "dpnet launch: left out, as they do not answer: b; -n 1 in place of 2\n" in text
+    assert " -n 2 -H a,b " in calls[0]
+    assert " -n 1 -H a " in calls[1]
+
+
+def test_fault_tolerance_is_for_training_alone_and_can_be_turned_off(supervised):
+    assert "--with-ft ulfm" in supervised("exit 0")[2][-1]
+    assert "--with-ft" not in supervised("exit 0", "--no-ft")[2][-1]
+    assert "--with-ft" not in supervised("exit 0", command=("inspect", "x"))[2][-1]
+
+
+# --- signals ---
+
+PREEMPTED = "trap 'exit 75' USR1; trap 'exit 15' TERM; kill -{signal} $PPID; while :; do sleep 0.01; done"
+
+
+@pytest.mark.parametrize("name", ["TERM", "USR1", "USR2"])
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "3")])
+def test_a_preempted_job_is_not_restarted_by_the_one_who_was_told_to_end(supervised, name, restarts):
+    code, text, calls = supervised(PREEMPTED.format(signal=name), *restarts)
+    assert (code, len(calls)) == (75, 1), text
+
+
+def test_ctrl_c_reaches_mpirun_as_it_is(supervised):
+    code, text, calls = supervised("trap 'exit 130' INT; kill -INT $PPID; while :; do sleep 0.01; done")
+    assert (code, len(calls)) == (130, 1), text
+
+
+STUBBORN = (
+    "trap 'echo usr1 >> got; {on_usr1}' USR1; trap 'echo term >> got' TERM; {first}; while :; do sleep 0.01; done"
+)
+
+
+def test_a_job_that_does_not_end_in_its_grace_is_ended(supervised, tmp_path):
+    script = STUBBORN.format(on_usr1="", first="kill -TERM $PPID")
+    begin = time.monotonic()
+    code, text, _ = supervised(script, "--grace", "0.3")
+    assert code == 137, text
+    assert 0.6 <= time.monotonic() - begin < 5
+    assert (tmp_path / "got").read_text().split() == ["usr1", "term"]
+
+
+def test_the_second_signal_ends_the_grace(supervised, tmp_path):
+    script = STUBBORN.format(on_usr1="kill -TERM $PPID", first="kill -TERM $PPID")
+    begin = time.monotonic()
+    code, text, _ = supervised(script, "--grace", "60")
+    assert code == 137, text
+    assert time.monotonic() - begin < 10
+    assert (tmp_path / "got").read_text().split() == ["usr1", "term"]
+
+
+def test_an_attempt_at_its_time_limit_is_ended_and_has_failed(supervised):
+    script = f"[ $n = 1 ] || {{ {SUMMARY}; exit; }}; " + STUBBORN.format(on_usr1="exit 75", first=":")
+    code, text, calls = supervised(script, "--time-limit", "0.5", "--max-restarts", "1")
+    assert (code, len(calls)) == (0, 2), text
+    assert "attempt 2 of 2: the time limit was reached at step 0" in text
+
+
+def test_a_signal_while_nothing_runs_leaves_the_checkpoint_to_the_next_start(supervised, monkeypatch):
+    real = Signals.wait
+
+    def wait(self, seconds):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, seconds)
+
+    monkeypatch.setattr(Signals, "wait", wait)
+    code, text, calls = supervised("exit 137", "--max-restarts", "3")
+    assert (code, len(calls)) == (75, 1), text
+
+
+def test_ranks_get_the_signal_themselves_where_mpirun_does_not_pass_it_on(supervised, tmp_path):
+    script = "trap 'echo mpirun >> got' USR1; PMI_RANK=0 bash -c "
+    script += "\"trap 'echo rank >> got; exit 7' USR1; kill -TERM $PPID; while :; do sleep 0.01; done\"; exit $?"
+    code, text, _ = supervised(script, version="Intel(R) MPI Library")
+    assert code == 7, text
+    assert (tmp_path / "got").read_text().split() == ["rank"]
+
+
+def test_what_a_job_leaves_behind_is_killed(supervised, tmp_path):
+    code, text, _ = supervised("setsid sleep 300 & echo $! > left; exit 3")
+    assert code == 3, text
+    assert not alive(int((tmp_path / "left").read_text()))
+
+
+def test_mpirun_ends_with_its_supervisor(tmp_path):
+    code = """
+import os, signal
+from dpnet.launch.attempt import Attempt, Limits
+Attempt(["sleep", "300"], os.environ, Limits(1, None), read_errors=False, forwards=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    job = start([sys.executable, "-c", code])
+    try:
+        job.wait(20)
+        deadline = time.monotonic() + 10
+        while job.pids() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not job.pids()
+    finally:
+        job.close()
+
+
+def alive(pid):
+    """Whether a process is there and no zombie; gives it a moment to go."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return False
+        except FileNotFoundError:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+# --- small parts ---
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("DataError: x is 3 (rank 1, node-2)", "DataError: x is 3"),
+        ("[1,0]<stderr>: OutputError: disk full", "OutputError: disk full"),
+        ("ValueError: bad (see above)", "ValueError: bad (see above)"),
+        ("Error: no name", None),
+        ("finished", None),
+    ],
+)
+def test_the_error_of_a_line(line, error):
+    assert find_error(line) == error
+
+
+def test_resume_is_put_in_front_of_what_is_no_option():
+    assert go_on(["train", "--", "job.toml"]) == ["train", "--resume", "auto", "--", "job.toml"]
+
+
+def test_the_last_step_is_that_of_the_last_whole_row(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert last_step(path) == 0
+    path.write_text('{"step": 5}\n{"step": 10}\n{"ste')
+    assert last_step(path) == 10
+
+
+# --- real jobs ---
+
+JOB = """
+[model]
+hidden_layers = [32]
+[train]
+epochs = 30
+global_batch_size = 100
+reproducible_shards = 4
+[checkpoint]
+every_steps = 5
+[output]
+log_every_steps = 5
+"""
+
+
+def kill_ranks_once(job, output):
+    """SIGKILL to all ranks when there is a first checkpoint."""
+    deadline = time.monotonic() + 40
+    while not (output / "checkpoints/latest").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for pid in job.pids():
+        try:
+            if b"\0OMPI_COMM_WORLD_RANK=" in (e := Path(f"/proc/{pid}/environ").read_bytes()) or b"\0PMI_RANK=" in e:
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
+
+
+@pytest.mark.ranks
+def test_a_job_whose_ranks_are_killed_ends_with_the_same_bits(tmp_path):
+    mpirun(2)
+    (tmp_path / "job.toml").write_text(JOB)
+    train = ["train", str(tmp_path / "job.toml"), "--output"]
+    code, text = run_command([sys.executable, "-m", "dpnet", *train, str(tmp_path / "whole")], timeout_s=60)
+    assert code == 0, text
+    line = [sys.executable, "-m", "dpnet", "launch", "-n", "2", "--max-restarts", "3", "--", *train]
+    job = start([*line, str(tmp_path / "killed")])
+    try:
+        kill_ranks_once(job, tmp_path / "killed")
+        assert job.wait(90) == 0, job.read()
+        text = job.read()
+    finally:
+        job.close()
+    assert "dpnet launch: attempt 2 of 4: exit code" in text
+    assert "going on from the checkpoint of step" in text
+    digests = [json.loads((tmp_path / name / "summary.json").read_text())["digest"] for name in ("whole", "killed")]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.ranks
+def test_a_job_that_diverges_at_the_same_step_is_given_up(tmp_path):
+    mpirun(2)
+    settings = ["optimizer.name=sgd", "optimizer.learning_rate=1e30", "checkpoint.every_steps=1", "train.steps=50"]
+    line = [sys.executable, "-m", "dpnet", "launch", "-n", "2", "--max-restarts", "5", "--", "train", "--output"]
+    code, text = run_command(
+        [*line, str(tmp_path / "run"), *(word for setting in settings for word in ("--set", setting))], timeout_s=90
+    )
+    assert code == 1, text
+    assert "dpnet launch: gave up: DivergenceError: " in text
+    assert " twice at step " in text
+
+
+RANK = """
+import os, signal, sys, time
+from mpi4py import MPI
+def stop(number, frame):
+    sys.stdout.write(f"rank {MPI.COMM_WORLD.rank} got {signal.Signals(number).name}\\n")
+    sys.stdout.flush()
+    os._exit(75)
+signal.signal(signal.SIGUSR1, stop)
+MPI.COMM_WORLD.Barrier()
+if MPI.COMM_WORLD.rank == 0:
+    os.kill(int(sys.argv[1]), signal.SIGTERM)
+time.sleep(60)
+"""
+
+
+@pytest.mark.ranks
+def test_sigterm_to_the_launcher_is_sigusr1_for_every_rank(capfd):
+    line = [*mpirun(2), sys.executable, "-c", RANK, str(os.getpid())]
+    environ = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    with Signals() as signals:
+        ended = Attempt(line, environ, Limits(30, 60), read_errors=True, forwards=True).run(signals)
+    assert (ended.code, ended.stopped_by) == (75, signal.SIGTERM)
+    text = capfd.readouterr().out
+    assert "rank 0 got SIGUSR1" in text or "rank 1 got SIGUSR1" in text
