@@ -190,7 +190,8 @@ class Records:
         }
         on_root(self._group, lambda: self._run_dir.write_summary(summary))
         self._group.conclude()
-        self._reporter.note(
+        self.close()
+        self.say(
             f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {self._run_dir.path}"
         )
         return summary

@@ -95,13 +95,9 @@ def test_going_back_lowers_the_learning_rate_until_it_goes_well(tmp_path, monkey
 
     monkeypatch.setattr(Trainer, "step", stepping)
     monkeypatch.setattr(SoftmaxNLL, "__call__", failing)
-    more = {
-        "resilience.on_nonfinite": "rollback",
-        "train.epochs": 1,
-        "evaluate.every_steps": 0,
-        "train.kernels": "numpy",
-    }
-    summary = train(tmp_path, {**more, "checkpoint.every_steps": 5, "output.log_every_steps": 1})
+    more = {"resilience.on_nonfinite": "rollback", "checkpoint.every_steps": 5, "output.log_every_steps": 1}
+    more |= {"train.epochs": 1, "evaluate.every_steps": 0, "train.kernels": "numpy", "output.progress": "plain"}
+    summary = train(tmp_path, more)
     assert (summary["status"], summary["steps"]) == ("finished", 12)
     assert steps == [*range(8), 5, 6, 7, 5, 6, *range(7, 12)]
     rates = {row["step"]: row["learning_rate"] for row in rows(tmp_path) if "learning_rate" in row}
