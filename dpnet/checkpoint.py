@@ -115,7 +115,8 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
 def _write_files(directory: Path, checkpoint: Checkpoint) -> None:
     sums = {}
     for name in FILES:
-        data = save(getattr(checkpoint, name))
+        # safetensors would write a view that is not in row-major order as it lies in memory: wrong, and without a word.
+        data = save({key: np.ascontiguousarray(array) for key, array in getattr(checkpoint, name).items()})
         write_synced(directory / f"{name}.safetensors", data)
         sums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
     manifest = {"format": FORMAT, **checkpoint.manifest, "sha256": sums}

@@ -140,11 +140,9 @@ class Saver(NoSaver):
             self._memory = None
 
     def _write_here(self, content: Checkpoint, best_step: int | None) -> None:
-        arrays = {name: {key: np.ascontiguousarray(a) for key, a in getattr(content, name).items()} for name in FILES}
-        whole = Checkpoint(**arrays, manifest=content.manifest)
         while True:
             try:
-                self._folder.save(whole, best_step=best_step)
+                self._folder.save(content, best_step=best_step)
                 return
             except OutputError as error:
                 self._fail(str(error))

@@ -49,5 +49,5 @@ def _tensors(entries: list[Any], memory: mmap.mmap) -> Tensors:
     found = {}
     for key, place, dtype, shape, turned in entries:
         array = np.frombuffer(memory, dtype, int(np.prod(shape)), place).reshape(shape)
-        found[key] = np.ascontiguousarray(array.T) if turned else array
+        found[key] = array.T if turned else array
     return found

@@ -38,6 +38,7 @@ class WriterProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environ,
+            start_new_session=True,  # What ends a rank's process group lets it finish.
             pass_fds=[descriptor, *([] if kept_open is None else [kept_open])],
         )
         assert self._process.stdin is not None
