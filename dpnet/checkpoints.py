@@ -33,7 +33,7 @@ class CheckpointFolder:
 
     def __init__(self, path: Path, *, keep_last: int) -> None:
         self.path = path
-        self._keep_last = keep_last
+        self.keep_last = keep_last
 
     def steps(self) -> list[int]:
         """Steps of which a checkpoint exists, in order."""
@@ -54,7 +54,7 @@ class CheckpointFolder:
             self._point(LATEST, content.step)
             if best_step in self.steps():
                 self._point(BEST, best_step)
-            kept = {*self.steps()[-self._keep_last :], best_step}
+            kept = {*self.steps()[-self.keep_last :], best_step}
             for step in set(self.steps()) - kept:
                 self._delete(step)
             self.mend_links()

@@ -31,6 +31,8 @@ from dpnet.rundir import RunDirectory
 from dpnet.saver import NoSaver, Saver
 
 Summary = dict[str, Any]
+WRITER_ENDS_S = 60.0
+"""Within so many seconds whatever writes a checkpoint has written it."""
 
 
 class Records:
@@ -53,7 +55,7 @@ class Records:
         self.folder = run_dir.path
         self._scaling: Scaling = begin.scaling
         self._reporter: Reporter = SilentReporter()
-        self._saver: Saver | NoSaver = NoSaver()
+        self._saver = NoSaver()
         self._first_step = begin.progress.step
         self._saved_step = begin.progress.step if begin.is_own else -1
         self._began_s = self._counted_s = self._saved_s = time.monotonic()
@@ -77,6 +79,9 @@ class Records:
         self._reporter = SilentReporter()
 
         def open_on_root() -> None:
+            # After a loss: what writes the last checkpoint of a rank 0 that was lost may be at work still.
+            self._run_dir.lock(wait_s=WRITER_ENDS_S)
+            self._run_dir.checkpoints.clean()
             self._reporter = RootReporter(
                 self._run_dir.metrics_path,
                 self._job.output.progress,
@@ -84,9 +89,10 @@ class Records:
                 step=progress.step,
                 total_steps=parts.total_steps,
             )
-            if isinstance(self._saver, NoSaver):
+            if not isinstance(self._saver, Saver):
                 max_failed = self._job.checkpoint.max_failed
-                self._saver = Saver(self._run_dir.checkpoints, max_failed=max_failed, tell=self.note)
+                lock = self._run_dir.lock_descriptor
+                self._saver = Saver(self._run_dir.checkpoints, max_failed=max_failed, tell=self.note, kept_open=lock)
 
         on_root(self._group, open_on_root)
         self._progress = progress
@@ -184,7 +190,8 @@ class Records:
         }
         on_root(self._group, lambda: self._run_dir.write_summary(summary))
         self._group.conclude()
-        self._reporter.note(
+        self.close()
+        self.say(
             f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {self._run_dir.path}"
         )
         return summary

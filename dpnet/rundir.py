@@ -11,9 +11,14 @@ Only rank 0 touches it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
 import shutil
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,7 @@ from dpnet.checkpoints import CheckpointFolder, steps_in
 from dpnet.errors import OutputError
 
 CONFIG, METRICS, SUMMARY, CHECKPOINTS = "config.toml", "metrics.jsonl", "summary.json", "checkpoints"
+LOCK = ".lock"
 
 
 class RunDirectory:
@@ -35,11 +41,49 @@ class RunDirectory:
     def __init__(self, path: Path, *, keep_last: int) -> None:
         self.path = path
         self.checkpoints = CheckpointFolder(path / CHECKPOINTS, keep_last=keep_last)
+        self.lock_descriptor: int | None = None
 
     @property
     def metrics_path(self) -> Path:
         """Of the learning curve."""
         return self.path / METRICS
+
+    def lock(self, *, wait_s: float) -> None:
+        """Take the directory for this training. Nothing but the end of its processes gives a lock back.
+
+        Whatever inherits `lock_descriptor` holds the lock as well: what writes the last checkpoint of a training that
+        was killed, say.
+
+        Args:
+            wait_s: for one that has it, and may be about to end.
+
+        Raises:
+            OutputError: another training has it.
+        """
+        if self.lock_descriptor is not None:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return  # Nothing can be written here: `prepare` tells.
+        if not _lock(descriptor, wait_s):
+            owner = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise OutputError(
+                f"another training is at work in {self.path} ({owner}); wait for its end, or choose another directory "
+                "with --output DIR"
+            )
+        with contextlib.suppress(OSError):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        self.lock_descriptor = descriptor
+
+    def unlock(self) -> None:
+        """Leave the directory to others."""
+        if self.lock_descriptor is not None:
+            os.close(self.lock_descriptor)
+            self.lock_descriptor = None
 
     def prepare(self, config_toml: str, *, step: int) -> None:
         """Make the directory ready for a training that goes on after `step` of the steps that were taken here.
@@ -107,6 +151,21 @@ class RunDirectory:
         folder = self.path / f"previous-{number}"
         folder.mkdir()
         return folder
+
+
+def _lock(descriptor: int, wait_s: float) -> bool:
+    """Whether the lock is had in time; also where the file system has none."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return True  # A file system without locks.
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from dpnet.rundir import RunDirectory
 from dpnet.signals import StopSignals
 from dpnet.tables import training_text
 
+ENDING_S = 2.0
+"""How long another training in the run directory may take to end."""
+
 
 def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summary:
     """Train as the configuration says; called by every rank.
@@ -45,7 +49,7 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
     """
     group = connect() if group is None else group
     training = _Training(job, group, resume)
-    with training.signals:
+    with training.signals, contextlib.closing(training):
         while True:
             try:
                 return training.run()
@@ -67,6 +71,10 @@ class _Training:
     def lost(self, loss: WorkerLost) -> None:
         """A rank was lost: another `run` goes on without it."""
         self._loss, self._lost_s = loss, time.monotonic()
+
+    def close(self) -> None:
+        """Leave the run directory to others."""
+        self._run_dir.unlock()
 
     def run(self) -> Summary:
         """All that is left to do.
@@ -126,6 +134,7 @@ class _Training:
     def _find_checkpoint(self, engine: Engine, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
         """The checkpoint to go on from, and whether it is of this run; a new training is."""
         resume = self._resume
+        self._run_dir.lock(wait_s=ENDING_S)
         found = choose(resume, self._run_dir.checkpoints.path, print)
         if found is not None:
             notes = check_fits(found, self._job, identity) + numerics_notes(

@@ -283,13 +283,13 @@ def test_a_full_disk_under_the_checkpoints(tmp_path):
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, sys\n"
-        "from dpnet import coordinator\n"
+        "from dpnet import records\n"
         "from dpnet.cli import run\n"
-        "prepare = coordinator.Coordinator.prepare\n"
-        "def limited(self):\n"
-        "    prepare(self)\n"
+        "prepare = records.Records.prepare\n"
+        "def limited(self, **named):\n"
+        "    prepare(self, **named)\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "coordinator.Coordinator.prepare = limited\n"
+        "records.Records.prepare = limited\n"
         "sys.exit(run(sys.argv[1:]))\n"
     )
     output = tmp_path / "run"
@@ -299,6 +299,8 @@ def test_a_full_disk_under_the_checkpoints(tmp_path):
     )
     assert code == 1, text
     assert text.count("OutputError: ") == 1, text
-    assert f"cannot write checkpoint {output}" in text
+    assert text.count(f"note: cannot write checkpoint {output}") == 2, text
+    assert text.count("trying again") == 2, text
+    assert "OutputError: 3 checkpoints in a row could not be written: cannot write checkpoint" in text
     assert "File too large" in text
     assert not list((output / "checkpoints").iterdir())

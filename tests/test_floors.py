@@ -18,7 +18,7 @@ FLOORS = [
     {"engine"},
     {"update", "checkpoint", "evaluator", "networks"},
     {"trainer", "checkpoints"},
-    {"progress", "rundir", "resume"},
+    {"progress", "rundir", "resume", "writer_process", "writer"},
     {"metrics", "assembly", "inputs"},
     {"reporter", "begin", "nonfinite", "saver"},
     {"prediction", "tables", "plot", "records"},

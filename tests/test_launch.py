@@ -143,7 +143,7 @@ def ft(tmp_path, *options, version=OPEN_MPI):
     return launch_flags.fault_tolerance(program(tmp_path / "mpirun", f"echo '{version}'"), ["-n", "4", *options])
 
 
-FT = "--with-ft ulfm --mca mpi_ft_detector true --mca mpi_ft_detector_thread true"
+FT = "--with-ft ulfm"
 FT += " --mca mpi_ft_propagator_with_rbcast true --mca coll ^han"
 
 
@@ -152,7 +152,8 @@ def test_open_mpi_5_is_told_to_survive_lost_ranks(tmp_path):
 
 
 def test_on_several_hosts_a_silent_one_is_noticed_soon(tmp_path):
-    expected = FT + " --mca mpi_ft_detector_period 0.3 --mca mpi_ft_detector_timeout 3"
+    expected = FT + " --mca mpi_ft_detector true --mca mpi_ft_detector_thread true"
+    expected += " --mca mpi_ft_detector_period 0.3 --mca mpi_ft_detector_timeout 3"
     assert " ".join(ft(tmp_path, "--host", "a:2,b:2")) == expected
 
 

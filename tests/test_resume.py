@@ -41,9 +41,9 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_bits(tmp_path, optim
 
 def test_a_complete_run_is_left_as_it_is(tmp_path, capsys):
     expected = train(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("[!.]*")}
     assert train(tmp_path) == expected
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("[!.]*")} == before
     assert "is complete already, 36 steps" in capsys.readouterr().out
 
 
@@ -128,10 +128,10 @@ def test_another_metric_looks_for_the_best_anew(tmp_path):
 )
 def test_what_may_not_change_is_refused_with_both_values(tmp_path, changed, message):
     train(tmp_path, {"train.epochs": 1})
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("[!.]*")}
     with pytest.raises(CheckpointError, match=message):
         train(tmp_path, changed)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("[!.]*")} == before
 
 
 def test_other_data_are_refused_with_both_values(tmp_path):

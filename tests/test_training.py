@@ -42,7 +42,13 @@ def test_the_run_directory_is_that_of_the_contract(tmp_path):
     summary = train(tmp_path / "run", ADAMW)
     assert list(summary) == SUMMARY_KEYS
     assert json.loads((tmp_path / "run/summary.json").read_text()) == summary
-    assert sorted(os.listdir(tmp_path / "run")) == ["checkpoints", "config.toml", "metrics.jsonl", "summary.json"]
+    assert sorted(os.listdir(tmp_path / "run")) == [
+        ".lock",
+        "checkpoints",
+        "config.toml",
+        "metrics.jsonl",
+        "summary.json",
+    ]
     assert dpnet.load_job(tmp_path / "run/config.toml") == make_job(tmp_path / "run", ADAMW)
     assert (summary["status"], summary["steps"], summary["world_size"], summary["ranks_lost"]) == ("finished", 36, 1, 0)
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
@@ -125,10 +131,10 @@ def test_checkpoints_by_time(tmp_path, monkeypatch):
 def test_checkpoints_can_be_turned_off(tmp_path, key):
     settings = {"checkpoint.every_steps": None, f"checkpoint.{key}": 0}
     train(tmp_path, settings)
-    files = ["config.toml", "metrics.jsonl", "summary.json"]
+    files = [".lock", "config.toml", "metrics.jsonl", "summary.json"]
     assert sorted(os.listdir(tmp_path)) == files
     train(tmp_path, settings)  # There is nothing to go on from.
-    assert sorted(os.listdir(tmp_path / "previous-1")) == files
+    assert sorted(os.listdir(tmp_path / "previous-1")) == files[1:]
     assert curve(tmp_path) == curve(tmp_path / "previous-1")
 
 

@@ -17,17 +17,21 @@ from dpnet.threads import VARIABLES, threads_from_user
 
 HOST_OPTIONS = ("host", "hosts", "hostfile", "machinefile", "f", "H")
 FAULT_TOLERANCE = {
-    "mpi_ft_detector": "true",
-    # Without a thread of its own, the detector takes a rank that computes for long for a dead one.
-    "mpi_ft_detector_thread": "true",
     # Without it, some ranks never hear of a loss and the others wait for them.
     "mpi_ft_propagator_with_rbcast": "true",
     # Open MPI's hierarchical collectives can return wrong sums as right ones when a rank is lost.
     "coll": "^han",
 }
 """Parameters of Open MPI 5, besides --with-ft ulfm, with which a job survives lost ranks."""
-SEVERAL_HOSTS = {"mpi_ft_detector_period": "0.3", "mpi_ft_detector_timeout": "3"}
-"""Further ones: a host that falls silent is noticed after this many seconds."""
+SEVERAL_HOSTS = {
+    "mpi_ft_detector": "true",
+    # Without a thread of its own, the detector takes a rank that computes for long for a dead one.
+    "mpi_ft_detector_thread": "true",
+    "mpi_ft_detector_period": "0.3",
+    "mpi_ft_detector_timeout": "3",
+}
+"""Further ones: a host that falls silent is noticed after so many seconds. That a process ended is seen without it; and
+a rank in forty failed at its start with the detector's thread."""
 
 
 def find_mpirun() -> str:

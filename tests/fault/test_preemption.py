@@ -1,0 +1,101 @@
+"""A signal to any rank: all stop after the same step with a checkpoint, exit code 75, and go on to the same bits."""
+
+import os
+import random
+import signal
+import sys
+import time
+
+import pytest
+from faults import curve, pid_of_rank, summary, survivable, times, train_arguments, undisturbed, wait_for, write_job
+from mpirun import mpirun, start
+
+from dpnet import checkpoint
+from dpnet.checkpoints import steps_in
+
+pytestmark = [pytest.mark.ranks, pytest.mark.slow]
+NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 4)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    mpirun(1)
+    folder = tmp_path_factory.mktemp("whole")
+    job = write_job(folder, epochs=20 * (NUM_JOBS + 2))
+    return job, undisturbed(folder, job)
+
+
+def run_and_signal(launcher, job, output, chance, num_ranks, number):
+    """Start a job, signal a random rank of it at a random moment, and return exit code and output."""
+    process = start([*launcher, sys.executable, "-m", "dpnet", *train_arguments(job, output)])
+    try:
+        before = max(steps_in(output / "checkpoints"), default=0)
+        begun = wait_for(
+            lambda: max(steps_in(output / "checkpoints"), default=0) > before or process.process.poll() is not None
+        )
+        assert begun, process.read()
+        time.sleep(chance.random() * 0.05)
+        if process.process.poll() is None:
+            os.kill(pid_of_rank(process, chance.randrange(num_ranks)), number)
+        return process.wait(30), process.read()
+    finally:
+        process.close()
+
+
+@pytest.mark.timeout(120 + 20 * NUM_JOBS)
+@pytest.mark.parametrize("survives", [False, True], ids=["plain", "fault tolerant"])
+def test_a_signal_to_any_rank_stops_all_and_changes_no_bit(tmp_path, whole, survives):
+    job, undisturbed_run = whole
+    chance = random.Random(NUM_JOBS)
+    output, preempted = tmp_path / "run", 0
+    for job_number in range(NUM_JOBS + 1):
+        number = chance.choice(SIGNALS) if job_number < NUM_JOBS else None
+        num_ranks = chance.choice([2, 3, 4])
+        launcher = survivable(num_ranks) if survives else mpirun(num_ranks)
+        code, text = run_and_signal(launcher, job, output, chance, num_ranks, number)
+        assert code in (0, 75), text
+        if code == 0:
+            break
+        preempted += 1
+        assert text.count("Preempted: a signal came: stopped after step") == 1, text
+        assert not (output / "summary.json").exists()
+        for step in steps_in(output / "checkpoints"):
+            checkpoint.read(output / "checkpoints" / checkpoint.step_name(step))  # Raises if it is not whole.
+    assert preempted
+    assert code == 0, text
+    for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
+        assert summary(output)[key] == summary(undisturbed_run)[key], key
+    assert curve(output) == curve(undisturbed_run)
+
+
+def test_the_exit_code_and_the_signals_can_be_chosen(tmp_path, whole):
+    job, _ = whole
+    output = tmp_path / "run"
+    settings = ("resilience.preempted_exit_code=9", 'resilience.signals=["SIGUSR2"]')
+    process = start([*mpirun(2), sys.executable, "-m", "dpnet", *train_arguments(job, output, *settings)])
+    try:
+        assert wait_for(lambda: bool(steps_in(output / "checkpoints"))), process.read()
+        os.kill(pid_of_rank(process, 1), signal.SIGUSR2)
+        assert process.wait(30) == 9, process.read()
+    finally:
+        process.close()
+
+
+def test_a_second_signal_ends_a_rank_at_once_even_if_it_waits_for_another(tmp_path, whole):
+    job, _ = whole
+    output = tmp_path / "run"
+    process = start([*mpirun(2), sys.executable, "-m", "dpnet", *train_arguments(job, output)])
+    try:
+        assert wait_for(lambda: bool(steps_in(output / "checkpoints"))), process.read()
+        os.kill(pid_of_rank(process, 0), signal.SIGSTOP)
+        waiting = pid_of_rank(process, 1)
+        os.kill(waiting, signal.SIGTERM)
+        time.sleep(2.3)  # Two signals within two seconds are one.
+        assert process.process.poll() is None
+        os.kill(waiting, signal.SIGTERM)
+        assert wait_for(lambda: not os.path.exists(f"/proc/{waiting}/exe"), 5)
+    finally:
+        process.close()
+    for step in steps_in(output / "checkpoints"):
+        checkpoint.read(output / "checkpoints" / checkpoint.step_name(step))
