@@ -249,7 +249,7 @@ def test_a_probe_reaches_hosts_as_the_job_does():
 
 
 def test_hosts_are_asked_with_the_same_mpirun(tmp_path):
-    path = program(tmp_path / "mpirun", 'case "$*" in *"--host b -n 1 true") exit 1;; *"--host c "*) sleep 20;; esac')
+    path = program(tmp_path / "mpirun", 'case "$*" in *"--host b -n 1 "*) exit 1;; *"--host c "*) sleep 20;; esac')
     assert hosts.silent(path, ["-n", "3", "--host", "a,b:2,c"], timeout_s=1.0) == {"b", "c"}
 
 

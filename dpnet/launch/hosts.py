@@ -19,6 +19,8 @@ REACH = {"launcher": 1, "launcher-exec": 1, "iface": 1, "launch-agent": 1, "pref
 """Options that say how a host is reached, and their number of values."""
 REACH_PARAMETERS = ("plm_", "oob_", "ras_", "prte_")
 TIMEOUT_S = 10.0
+PROBE = ("sleep", "0.5")
+"""Not `true`: Open MPI's mpirun can miss the end of a process that ends before its start was told, and then hangs."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def silent(mpirun: str, options: Sequence[str], timeout_s: float = TIMEOUT_S) ->
 def _probe(mpirun: str, options: Sequence[str], name: str) -> subprocess.Popen[bytes]:
     option = next(word for word in options if _in_list(word))
     asked = [*reach_options(options), option, name, "-n", "1"]
-    line = [mpirun, *flavour_flags(mpirun, asked), *asked, "true"]
+    line = [mpirun, *flavour_flags(mpirun, asked), *asked, *PROBE]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(line, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
 

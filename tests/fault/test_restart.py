@@ -37,7 +37,7 @@ def supervised(tmp_path, monkeypatch, capfd):
         lines = [
             "#!/bin/bash",
             f'[ "$1" = --version ] && echo "{version}" && exit',
-            f'if [ "${{@: -1}}" = true ]; then {probe}; exit; fi',
+            f'if [ "${{@: -2:1}}" = sleep ]; then {probe}; exit; fi',
             'echo "$*" >> calls; n=$(wc -l < calls)',
             script,
         ]
@@ -125,7 +125,7 @@ def test_without_restarts_the_exit_code_is_mpiruns(supervised):
 
 def test_hosts_that_do_not_answer_are_left_out_of_the_next_attempt(supervised):
     code, text, calls = supervised(
-        f"[ $n = 1 ] && exit 255; {SUMMARY}", "-H", "a,b", "--max-restarts", "3", probe='[ "${@: -4:1}" = a ]'
+        f"[ $n = 1 ] && exit 255; {SUMMARY}", "-H", "a,b", "--max-restarts", "3", probe='[ "${@: -5:1}" = a ]'
     )
     assert (code, len(calls)) == (0, 2), text
     assert "dpnet launch: left out, as they do not answer: b; -n 1 in place of 2\n" in text
