@@ -134,7 +134,7 @@ class Coordinator:
         bank = self.parts.state.at(step)
         self.progress = copy.copy(before[0])
         self._build(Start(bank.params, bank.slots, step))
-        self._records.open(self.parts, self.progress)
+        self._records.open(self.parts, self.progress, after_loss=True)
         return True
 
     def tell_losses(self, members: Sequence[Member], total: int, *, lost_s: float, detect_s: float) -> None:

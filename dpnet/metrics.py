@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from dpnet.errors import OutputError
 from dpnet.rundir import write_atomically
 
 Row = Mapping[str, Any]
+TAIL_BYTES = 65536
 PLAIN_INTERVAL_S = 5.0
 """Least time between two lines about training steps where the console is no terminal."""
 
@@ -73,6 +75,20 @@ def _rows_up_to(path: Path, step: int) -> list[str]:
         except (ValueError, LookupError, TypeError, RecursionError):
             continue  # Nothing that dpnet wrote.
     return kept
+
+
+def last_step(path: Path) -> int:
+    """Step of the last whole row of a learning curve; 0 where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
+            return int(json.loads(line)["step"])
+    return 0
 
 
 class Console(Protocol):

@@ -22,8 +22,9 @@ from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
 from dpnet.engine import Engine
-from dpnet.errors import DivergenceError
+from dpnet.errors import DivergenceError, OutputError
 from dpnet.inputs import Data
+from dpnet.metrics import last_step
 from dpnet.progress import Progress
 from dpnet.reporter import Reporter, RootReporter, SilentReporter
 from dpnet.resume import optimizer_tensors
@@ -73,14 +74,20 @@ class Records:
         """
         on_root(self._group, lambda: self._run_dir.prepare(to_toml(self._job), step=step))
 
-    def open(self, parts: Parts, progress: Progress) -> None:
-        """Begin to report after the steps of `progress`; rows of later steps are dropped. Collective."""
+    def open(self, parts: Parts, progress: Progress, *, after_loss: bool = False) -> None:
+        """Begin to report after the steps of `progress`; rows of later steps are dropped. Collective.
+
+        Raises:
+            OutputError: something cannot be written; or, after a loss, it is this part of the job that was lost.
+        """
         self._reporter.close()
         self._reporter = SilentReporter()
 
         def open_on_root() -> None:
             # After a loss: what writes the last checkpoint of a rank 0 that was lost may be at work still.
             self._run_dir.lock(wait_s=WRITER_ENDS_S)
+            if after_loss:
+                self._check_alone(progress.step)
             self._run_dir.checkpoints.clean()
             self._reporter = RootReporter(
                 self._run_dir.metrics_path,
@@ -97,6 +104,15 @@ class Records:
         on_root(self._group, open_on_root)
         self._progress = progress
         self._saved_step = min(self._saved_step, progress.step)
+
+    def _check_alone(self, step: int) -> None:
+        """Ranks that were cut off from the others take those for lost, and those go on as well."""
+        written = last_step(self._run_dir.metrics_path)
+        if written > step + 1 or self._run_dir.read_summary() is not None:
+            raise OutputError(
+                f"the other ranks went on without {self._group.host}, in {self.folder} up to step {written:,}: it was "
+                "cut off from the network"
+            )
 
     def trained(self, progress: Progress, learning_rate: float) -> None:
         """See Reporter.trained."""

@@ -8,6 +8,8 @@ shrink the world to those that are left, and build the rest from it.
 
 from __future__ import annotations
 
+import contextlib
+
 from dpnet.comm.environment import Launched, ranks_per_node
 from dpnet.comm.group import Member
 from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, MpiGroup, gathered, revoke

@@ -69,6 +69,10 @@ class Signals:
         return None
 
 
+LINGER_S = 5.0
+"""Seconds that mpirun has, at least, to end once all is done."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How long a job may take: to end when asked to, and in all (None: as long as it likes)."""
@@ -118,12 +122,21 @@ class Attempt:
         self._next_s = float("inf")
         self._stopped_by: int | None = None
         self._timed_out = False
+        self._is_done, self._look_s = False, 0.0
 
-    def run(self, signals: Signals) -> Ended:
-        """Wait for its end."""
+    def run(self, signals: Signals, is_done: Callable[[], bool] = lambda: False) -> Ended:
+        """Wait for its end.
+
+        Args:
+            signals: to this process.
+            is_done: whether all is done that the job is for. Open MPI's mpirun waits for ever for a host that fell
+                silent; it is then ended.
+        """
         limit = self._limits.time_limit_s
         self._next_s = float("inf") if limit is None else time.monotonic() + limit
         while (code := self._process.poll()) is None:
+            if self._lingers(is_done):
+                self._kill()
             if self._next_s <= time.monotonic():
                 self._timed_out |= self._stopped_by is None
                 self._press()
@@ -135,6 +148,15 @@ class Attempt:
         kill_all(self._name)
         error = self._errors.close() if self._errors else None
         return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out)
+
+    def _lingers(self, is_done: Callable[[], bool]) -> bool:
+        """Whether mpirun has not ended although all has been done for a while."""
+        now = time.monotonic()
+        if now < self._look_s:
+            return False
+        was_done, self._is_done = self._is_done, is_done()
+        self._look_s = now + LINGER_S
+        return was_done and self._is_done
 
     def _stop(self, number: int | None) -> None:
         # A job that the time limit has asked already gets the rest of its grace.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dpnet.errors import CommunicationError
@@ -71,7 +71,13 @@ class Launcher:
             flags += ["-x", ATTEMPT]  # Others pass the whole environment to all hosts.
         return [self.mpirun, *flags, *options, sys.executable, "-m", "dpnet", *command]
 
-    def start(self, options: Sequence[str], command: Sequence[str], signals: Signals) -> Ended:
+    def start(
+        self,
+        options: Sequence[str],
+        command: Sequence[str],
+        signals: Signals,
+        is_done: Callable[[], bool] = lambda: False,
+    ) -> Ended:
         """Run an attempt to its end.
 
         Raises:
@@ -84,7 +90,7 @@ class Launcher:
             attempt = Attempt(line, environ, self._limits, read_errors=read_errors, forwards=self._forwards)
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
-        return attempt.run(signals)
+        return attempt.run(signals, is_done)
 
 
 def supervise(launcher: Launcher, training: Training, options: Options, signals: Signals) -> int:
@@ -92,7 +98,7 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
     outcomes: list[Outcome] = []
     mpirun_options: Sequence[str] = options.mpirun
     while True:
-        ended = launcher.start(mpirun_options, training.begin_attempt(), signals)
+        ended = launcher.start(mpirun_options, training.begin_attempt(), signals, lambda: training.finished(1))
         outcomes.append(_outcome(ended, training))
         decision = decide(outcomes, options.max_restarts)
         if decision.wait_s is None:

@@ -14,10 +14,10 @@ from dpnet.checkpoints import steps_in
 from dpnet.config.file import load
 from dpnet.errors import CheckpointError
 from dpnet.launch.decide import Place
+from dpnet.metrics import last_step
 from dpnet.rundir import CHECKPOINTS, CONFIG, METRICS, SUMMARY
 
 COMPLETE = ("finished", "stopped_early")
-TAIL_BYTES = 65536
 
 
 class Training:
@@ -78,20 +78,6 @@ def go_on(command: Sequence[str]) -> list[str]:
     """The same command, but from the newest checkpoint: the last --resume holds."""
     cut = list(command).index("--") if "--" in command else len(command)
     return [*command[:cut], "--resume", "auto", *command[cut:]]
-
-
-def last_step(path: Path) -> int:
-    """Step of the last whole row of a learning curve; 0 where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-            lines = file.read().splitlines()
-    except OSError:
-        return 0
-    for line in reversed(lines):
-        with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
-            return int(json.loads(line)["step"])
-    return 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
