@@ -14,7 +14,7 @@ from dpnet import checkpoint
 from dpnet.checkpoints import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 4)
+NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 3)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -67,6 +67,23 @@ def test_a_signal_to_any_rank_stops_all_and_changes_no_bit(tmp_path, whole, surv
     for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
         assert summary(output)[key] == summary(undisturbed_run)[key], key
     assert curve(output) == curve(undisturbed_run)
+
+
+def test_a_signal_to_dpnet_launch_does_the_same(tmp_path, whole):
+    job, undisturbed_run = whole
+    output = tmp_path / "run"
+    mpirun(3)
+    for code in (75, 0):
+        command = [sys.executable, "-m", "dpnet", "launch", "-n", "3", "--", *train_arguments(job, output)]
+        process = start(command)
+        try:
+            if code:
+                assert wait_for(lambda: bool(steps_in(output / "checkpoints"))), process.read()
+                process.process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == code, process.read()
+        finally:
+            process.close()
+    assert summary(output)["digest"] == summary(undisturbed_run)["digest"]
 
 
 def test_the_exit_code_and_the_signals_can_be_chosen(tmp_path, whole):
