@@ -25,6 +25,7 @@ from dpnet.launch.errorline import ErrorLine
 ATTEMPT = "DPNET_ATTEMPT"
 """Variable that every process of an attempt carries, and no other."""
 KILL_AFTER_S = 5.0
+LEFTOVERS_END_S = 10.0
 POLL_S = 1.0
 ASK = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 CAUGHT = (*ASK, signal.SIGINT, signal.SIGCHLD)
@@ -145,7 +146,7 @@ class Attempt:
                 self._interrupt()
             elif number in ASK:
                 self._stop(number)
-        kill_all(self._name)
+        end_all(self._name, LEFTOVERS_END_S)
         error = self._errors.close() if self._errors else None
         return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out)
 
@@ -209,9 +210,18 @@ def carriers(name: str, *, of_ranks: bool = False) -> list[int]:
     return found
 
 
-def kill_all(name: str) -> None:
-    """SIGKILL to every process on this host that belongs to an attempt: Open MPI's ranks can outlive their mpirun."""
-    for pid in carriers(name):
+def end_all(name: str, wait_s: float) -> None:
+    """End every process on this host that belongs to an attempt.
+
+    Ranks get SIGKILL at once: Open MPI's can outlive their mpirun. Others get it after `wait_s` seconds: one may be
+    writing the last checkpoint.
+    """
+    for pid in carriers(name, of_ranks=True):
+        _kill(pid, signal.SIGKILL)
+    end = time.monotonic() + wait_s
+    while (left := carriers(name)) and time.monotonic() < end:
+        time.sleep(0.1)
+    for pid in left:
         _kill(pid, signal.SIGKILL)
 
 

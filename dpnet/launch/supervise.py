@@ -26,8 +26,7 @@ def launch(arguments: Sequence[str]) -> int:
         arguments: `-n N`, options, `--`, and the arguments of `dpnet` itself.
 
     Returns:
-        exit code: that of mpirun, 128 + n where signal n ended it. Of a training that may be restarted: 0 exactly if
-            it is complete.
+        exit code: that of mpirun, 128 + n where signal n ended it; of a training 0 only if it is complete.
 
     Raises:
         ConfigError: the arguments, or those of a training that may be restarted, are wrong.
@@ -37,7 +36,8 @@ def launch(arguments: Sequence[str]) -> int:
     launcher = Launcher(find_mpirun(), options)
     if not options.max_restarts:
         with Signals() as signals:
-            return launcher.start(options.mpirun, options.command, signals).code
+            code = launcher.start(options.mpirun, options.command, signals).code
+        return _believed(code, launcher.mpirun, options.command)
     from dpnet.launch.watch import Training
 
     training = Training(options.command)
@@ -110,6 +110,18 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
         if (number := signals.wait(decision.wait_s)) is not None:
             # The job is at its checkpoint, as if the signal had come before it failed.
             return 128 + number if number == signal.SIGINT else training.preempted_exit_code
+
+
+def _believed(code: int, mpirun: str, command: Sequence[str]) -> int:
+    """The exit code of a command that is not restarted: Open MPI 5 returns 0 for a job all of whose ranks were lost."""
+    if code or command[0] != TRAIN or not is_open_mpi(mpirun):
+        return code
+    from dpnet.launch.watch import is_complete
+
+    if is_complete(command):
+        return 0
+    _say("mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it")
+    return 1
 
 
 def _outcome(ended: Ended, training: Training) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from dpnet.arguments import make_parser, overrides
 from dpnet.checkpoints import steps_in
 from dpnet.config.file import load
-from dpnet.errors import CheckpointError
+from dpnet.errors import CheckpointError, DpnetError
 from dpnet.launch.decide import Place
 from dpnet.metrics import last_step
 from dpnet.rundir import CHECKPOINTS, CONFIG, METRICS, SUMMARY
@@ -72,6 +73,15 @@ class Training:
         except (OSError, ValueError):
             return {}
         return summary if isinstance(summary, dict) else {}
+
+
+def is_complete(command: Sequence[str]) -> bool:
+    """Whether there is a summary of a training that has returned 0; also where that cannot be known from here."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return Training(command).finished(0)
+    except (DpnetError, SystemExit):
+        return True  # It was asked for help, or the job file is on another host.
 
 
 def go_on(command: Sequence[str]) -> list[str]:

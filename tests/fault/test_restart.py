@@ -11,7 +11,7 @@ import pytest
 from mpirun import mpirun, run_command, start
 
 from dpnet import cli
-from dpnet.launch import attempt
+from dpnet.launch import attempt, flags
 from dpnet.launch.attempt import Attempt, Limits, Signals
 from dpnet.launch.errorline import find_error
 from dpnet.launch.watch import go_on, last_step
@@ -31,6 +31,7 @@ def supervised(tmp_path, monkeypatch, capfd):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(attempt, "KILL_AFTER_S", 0.3)
+    monkeypatch.setattr(attempt, "LEFTOVERS_END_S", 0.3)
     monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: str(tmp_path / "mpirun"))
 
     def run(script, *options, command=("train",), version="mpirun (Open MPI) 5.0.8", probe=":"):
@@ -43,6 +44,7 @@ def supervised(tmp_path, monkeypatch, capfd):
         ]
         (tmp_path / "mpirun").write_text("\n".join(lines) + "\n")
         (tmp_path / "mpirun").chmod(0o755)
+        flags.version.cache_clear()
         code = cli.run(["launch", "-n", "2", *options, "--", *command])
         return code, capfd.readouterr().err, (tmp_path / "calls").read_text().splitlines()
 
@@ -118,9 +120,19 @@ def test_restarts_go_on_from_the_newest_checkpoint_once_the_training_has_begun(s
 
 
 def test_without_restarts_the_exit_code_is_mpiruns(supervised):
-    assert supervised("exit 0")[0] == 0
     assert supervised("exit 75")[0] == 75
     assert supervised("kill -9 $$")[0] == 137
+    assert supervised(f"{SUMMARY}; exit 3")[0] == 3
+    assert supervised("exit 0", command=("inspect", "x"))[0] == 0
+
+
+def test_open_mpis_0_is_believed_where_there_is_a_summary(supervised):
+    code, text, _ = supervised("exit 0")
+    assert code == 1
+    assert "mpirun returned 0, but there is no summary" in text
+    assert supervised("exit 0", version="HYDRA build details:")[0] == 0
+    assert supervised("exit 0", command=("train", "--help"))[0] == 0
+    assert supervised(SUMMARY)[0] == 0
 
 
 def test_hosts_that_do_not_answer_are_left_out_of_the_next_attempt(supervised):
@@ -206,10 +218,21 @@ def test_ranks_get_the_signal_themselves_where_mpirun_does_not_pass_it_on(superv
     assert (tmp_path / "got").read_text().split() == ["rank"]
 
 
-def test_what_a_job_leaves_behind_is_killed(supervised, tmp_path):
-    code, text, _ = supervised("setsid sleep 300 & echo $! > left; exit 3")
+@pytest.mark.parametrize(("variable", "wait_s"), [("", 0.3), ("PMI_RANK=1", 60.0)])
+def test_what_a_job_leaves_behind_is_killed_and_ranks_at_once(supervised, tmp_path, monkeypatch, variable, wait_s):
+    monkeypatch.setattr(attempt, "LEFTOVERS_END_S", wait_s)
+    begin = time.monotonic()
+    code, text, _ = supervised(f"{variable} setsid bash -c 'echo $$ > left; exec sleep 300' & sleep 0.3; exit 3")
     assert code == 3, text
     assert not alive(int((tmp_path / "left").read_text()))
+    assert time.monotonic() - begin < 20
+
+
+def test_the_writer_of_the_last_checkpoint_may_finish(supervised, tmp_path, monkeypatch):
+    monkeypatch.setattr(attempt, "LEFTOVERS_END_S", 20.0)
+    code, text, _ = supervised("setsid bash -c 'sleep 0.5; echo written > last' & exit 3")
+    assert code == 3, text
+    assert (tmp_path / "last").read_text() == "written\n"
 
 
 def test_mpirun_ends_with_its_supervisor(tmp_path):
