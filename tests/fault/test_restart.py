@@ -110,7 +110,8 @@ def test_kills_are_given_up_after_three_without_progress(supervised):
     assert "gave up: exit code 137 3 times at step 0" in text
 
 
-def test_restarts_go_on_from_the_newest_checkpoint_once_the_training_has_begun(supervised):
+def test_restarts_go_on_from_the_newest_checkpoint_once_the_training_has_begun(supervised, tmp_path):
+    (tmp_path / RUN / "checkpoints/step-00000005").mkdir(parents=True)  # Of an earlier training.
     script = f"[ $n = 2 ] && {{ {BEGUN}; }}; [ $n = 3 ] && {{ {SUMMARY}; }}; exit 137"
     code, text, calls = supervised(script, "--max-restarts", "5", command=("train", "--resume", "never"))
     assert (code, len(calls)) == (0, 3), text
