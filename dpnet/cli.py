@@ -85,13 +85,14 @@ def _tell(error: DpnetError, group: Group | None) -> int:
     elif group is None:
         _end_after_rank_0(error.exit_code)  # No rank has met another yet.
     if group is not None:
-        group.barrier()  # The first rank to leave with an error ends the others: let rank 0 speak first.
+        group.leave()  # The first rank to end with an error ends the others: let rank 0 speak first.
         return _leave(error.exit_code, group)
     return error.exit_code
 
 
 def _leave(exit_code: int, group: Group) -> int:
     if group.survives_losses:
+        group.leave()
         # MPI is not finalised, see `comm/mpi.py`: what its library would do at the end of the process is not to be had.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -159,7 +159,7 @@ class Coordinator:
         self.progress.add_step(sums)
         if sums.bad and self._goes_back(sums.loss):
             return
-        if self._due(self._job.output.log_every_steps):
+        if self._due(self._job.output.log_every_steps) and self.progress.samples:
             self._records.trained(self.progress, self.parts.trainer.schedule(step) * scale)
             self.progress.clear_sums()
         self._look_around(step + 1)

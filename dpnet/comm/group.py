@@ -76,6 +76,9 @@ class Group(Protocol):
             WorkerLost: a rank was lost before; on every rank or on none.
         """
 
+    def leave(self) -> None:
+        """Wait for the others before this process ends: whoever is gone is a lost rank for those that are not done."""
+
     def barrier(self) -> None:
         """Return when every rank has called this."""
 

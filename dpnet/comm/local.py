@@ -36,6 +36,9 @@ class LocalGroup:
     def conclude(self) -> None:
         """Nobody to agree with."""
 
+    def leave(self) -> None:
+        """Nobody to wait for."""
+
     def barrier(self) -> None:
         """Nobody to wait for."""
 

@@ -97,7 +97,7 @@ class MpiGroup:
         """See Group.shrink."""
         raise AssertionError("only a world shrinks")
 
-    conclude = shrink
+    conclude = leave = shrink
 
     def barrier(self) -> None:
         """See Group.barrier."""

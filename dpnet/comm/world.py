@@ -67,9 +67,12 @@ class World(MpiGroup):
         with IN_AGREEMENT:
             if SURVIVES:
                 self._comm.Agree(1)  # Fails if a rank was lost: on every rank or on none.
-                # Whoever left now would be a lost rank for those that are still about to agree.
-                with contextlib.suppress(MPI.Exception):
-                    self._comm.Barrier()
+        self.leave()
+
+    def leave(self) -> None:
+        """See Group.leave."""
+        with contextlib.suppress(MPI.Exception):
+            self._comm.Barrier()
 
 
 def connect_mpi(expected: Launched) -> World:

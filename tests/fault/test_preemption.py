@@ -36,7 +36,7 @@ def run_and_signal(launcher, job, output, chance, num_ranks, number):
         )
         assert begun, process.read()
         time.sleep(chance.random() * 0.05)
-        if process.process.poll() is None:
+        if number is not None and process.process.poll() is None:
             os.kill(pid_of_rank(process, chance.randrange(num_ranks)), number)
         return process.wait(30), process.read()
     finally:
