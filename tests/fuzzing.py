@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dpnet.errors import DpnetError
 
 MULTIPLE = int(os.environ.get("DPNET_TEST_EXAMPLES", "1"))
-LONGEST_MESSAGE = 20_000
+LONGEST_MESSAGE = 100_000  # Of a hundred problems, each with the path of the file.
 
 
 def examples(count: int) -> settings:
