@@ -70,11 +70,11 @@ class Whereabouts:
 
     def enter(self, phase: int) -> None:
         """Begin a phase."""
-        now = time.monotonic()
+        now, row = time.monotonic(), self.row
         self.seconds[self._phase] += now - self._since
-        self._phase = phase
-        self._since = self.row[SINCE] = now
-        self.row[PHASE] = phase
+        self._phase, self._since = phase, now
+        row[SINCE] = now
+        row[PHASE] = phase
 
     def move_on(self, step: int) -> None:
         """A step was finished; step `step`, from 1, is taken next."""
