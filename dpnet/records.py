@@ -88,7 +88,7 @@ class Records:
             self._run_dir.lock(wait_s=WRITER_ENDS_S)
             if after_loss:
                 self._check_alone(progress.step)
-            self._run_dir.checkpoints.clean()
+                self._run_dir.checkpoints.clean()
             self._reporter = RootReporter(
                 self._run_dir.metrics_path,
                 self._job.output.progress,
@@ -102,7 +102,6 @@ class Records:
                 self._saver = Saver(self._run_dir.checkpoints, max_failed=max_failed, tell=self.note, kept_open=lock)
 
         on_root(self._group, open_on_root)
-        self._progress = progress
         self._saved_step = min(self._saved_step, progress.step)
 
     def _check_alone(self, step: int) -> None:

@@ -24,7 +24,7 @@ clip_norm = 1.0
 [evaluate]
 every_steps = 37
 [checkpoint]
-every_steps = 20
+every_steps = {every_steps}
 [output]
 log_every_steps = 7
 """
@@ -65,9 +65,10 @@ main()
 """A dpnet command that does something to itself when it enters a phase for the so-many-th time, or a moment later."""
 
 
-def write_job(folder: Path, epochs: int = 20) -> Path:
+def write_job(folder: Path, epochs: int = 20, every_steps: int = 20) -> Path:
+    """A job file; `every_steps` is from one checkpoint to the next."""
     path = folder / "job.toml"
-    path.write_text(JOB.format(epochs=epochs))
+    path.write_text(JOB.format(epochs=epochs, every_steps=every_steps))
     return path
 
 

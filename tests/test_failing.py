@@ -5,9 +5,9 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from faults import pid_of_rank, wait_for
 from mpirun import mpirun, run_command, start, vendor
 
 from dpnet import checkpoint
@@ -15,7 +15,6 @@ from dpnet.checkpoints import steps_in
 
 pytestmark = pytest.mark.ranks
 
-RANK_NAMES = (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK")
 TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "checkpoint.every_steps=10"]
 
 FAILING = """
@@ -167,16 +166,6 @@ def test_a_missing_mpi_library_is_named_with_the_command_that_installs_one():
     assert "Traceback" not in text
 
 
-def wait_for(condition, timeout_s=40):
-    """Whether the condition comes true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def start_training(folder, num_ranks):
     """A training that has written a checkpoint and has much left to do."""
     job = start([*mpirun(num_ranks), sys.executable, *TRAINING, "--output", str(folder / "run")])
@@ -184,15 +173,6 @@ def start_training(folder, num_ranks):
         job.close()
         pytest.fail("no checkpoint after 40 s")
     return job
-
-
-def pid_of_rank(job, rank):
-    """The process of a rank."""
-    for pid in job.pids():
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        if any(name + b"=%d" % rank in variables for name in RANK_NAMES):
-            return pid
-    raise AssertionError(f"no process of rank {rank}")
 
 
 def assert_all_gone(job, code):

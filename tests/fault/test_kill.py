@@ -1,36 +1,19 @@
 """SIGKILL to the whole job at random moments: nothing is lost, and the resumed training ends with the same bits."""
 
-import json
-import os
 import random
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from mpirun import mpirun, run_command, start
+from faults import curve, rows, summary, times, undisturbed, write_job
+from mpirun import mpirun, start
 
 from dpnet import checkpoint
 from dpnet.checkpoints import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-KILLS = int(os.environ.get("DPNET_TEST_KILLS", "20"))
-JOB = """
-[model]
-hidden_layers = [32]
-[train]
-epochs = 40
-global_batch_size = 100
-reproducible_shards = 4
-[optimizer]
-clip_norm = 1.0
-[evaluate]
-every_steps = 37
-[checkpoint]
-every_steps = 3
-[output]
-log_every_steps = 7
-"""
+KILLS = times("DPNET_TEST_KILLS", 20)
 
 
 def command(num_ranks, job, output):
@@ -43,18 +26,11 @@ def last_step(output: Path) -> int:
     return max(steps_in(output / "checkpoints"), default=0)
 
 
-def undisturbed(tmp_path, job):
-    code, text = run_command(command(1, job, tmp_path / "whole"), timeout_s=120)
-    assert code == 0, text
-    return json.loads((tmp_path / "whole/summary.json").read_text())
-
-
 @pytest.mark.timeout(400)
 def test_a_killed_job_goes_on_to_the_same_bits_on_any_number_of_ranks(tmp_path):
     mpirun(2)
-    job = tmp_path / "job.toml"
-    job.write_text(JOB)
-    expected = undisturbed(tmp_path, job)
+    job = write_job(tmp_path, epochs=40, every_steps=3)
+    whole = undisturbed(tmp_path, job)
     output = tmp_path / "killed"
     chance = random.Random(20)
     kills = 0
@@ -76,13 +52,7 @@ def test_a_killed_job_goes_on_to_the_same_bits_on_any_number_of_ranks(tmp_path):
             process.close()
             break
     assert kills == KILLS, f"only {kills} kills: the job ended too early"
-    summary = json.loads((output / "summary.json").read_text())
     for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
-        assert summary[key] == expected[key], key
-    assert _curve(output) == _curve(tmp_path / "whole")
-
-
-def _curve(output: Path) -> list[dict]:
-    """The learning curve without what depends on time."""
-    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
+        assert summary(output)[key] == summary(whole)[key], key
+    assert curve(output) == curve(whole)
+    assert not [row for row in rows(output) if "event" in row]
