@@ -37,7 +37,7 @@ from dpnet.whereabouts import PHASES, Whereabouts
 from dpnet.comm.environment import launched
 
 deeds = [deed for deed in json.loads(os.environ["DPNET_TEST_DEEDS"]) if deed["rank"] == launched().rank]
-enter, counts = Whereabouts.enter, dict.fromkeys(PHASES, 0)
+enter, counts = Whereabouts.enter, dict.fromkeys([*PHASES, "conclusion"], 0)
 
 def do(what, number=None):
     if what == "loop":
@@ -47,9 +47,7 @@ def do(what, number=None):
     else:
         os.kill(os.getpid(), getattr(signal, what))
 
-def entering(self, phase):
-    enter(self, phase)
-    name = PHASES[phase]
+def come_to(name):
     counts[name] += 1
     for deed in deeds:
         if deed["phase"] == name and deed.get("each", deed["call"] == counts[name]):
@@ -58,11 +56,30 @@ def entering(self, phase):
             else:
                 do(deed["what"], deed.get("seconds"))
 
+def entering(self, phase):
+    enter(self, phase)
+    if PHASES[phase] == "end" and not counts["end"]:
+        watch_conclusion()
+    come_to(PHASES[phase])
+
+def watch_conclusion():
+    from dpnet.comm.world import World  # Not before MPI is wanted.
+    conclude = World.conclude
+
+    def concluding(self):
+        come_to("conclusion")
+        conclude(self)
+
+    World.conclude = concluding
+
 Whereabouts.enter = entering
 from dpnet.__main__ import main
 main()
 """
-"""A dpnet command that does something to itself when it enters a phase for the so-many-th time, or a moment later."""
+"""A dpnet command that does something to itself when it enters a phase for the so-many-th time, or a moment later.
+
+"conclusion" counts as a phase: all is written, and the ranks agree that this is the end.
+"""
 
 
 def write_job(folder: Path, epochs: int = 20, every_steps: int = 20) -> Path:

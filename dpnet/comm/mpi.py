@@ -120,7 +120,8 @@ class MpiGroup:
             requests = [self._comm.Irecv(vector, rank) for rank, vector in receives]
             requests += [self._comm.Isend(vector, rank) for rank, vector in sends]
             try:
-                MPI.Request.Waitall(requests)
+                for request in requests:  # Not Waitall: see _ABANDONED.
+                    request.Wait()
             except MPI.Exception:
                 _ABANDONED.append(requests)
                 raise
@@ -148,7 +149,11 @@ class MpiGroup:
 
 
 _ABANDONED: list[list[MPI.Request]] = []
-"""Messages that were under way when a rank was lost. MPI may still write to their buffers, so these are kept."""
+"""Messages that were under way when a rank was lost. MPI may still write to their buffers, so these are kept.
+
+Nor may they be given back: where the failure of such a message comes to light later, Open MPI 5.0 ends the job. Its
+Waitall gives back those that failed, its Wait does not.
+"""
 
 
 def _confirm(comm: MPI.Comm) -> None:

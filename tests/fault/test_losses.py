@@ -8,8 +8,20 @@ from mpirun import mpirun, vendor
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 NUM_JOBS = times("DPNET_TEST_LOSSES", 5)
-PHASES = ("forward", "backward", "reduce", "update", "commit", "checkpoint", "evaluation", "recovery", "end", "data")
-CALLS = {"checkpoint": 15, "evaluation": 8, "recovery": 2, "end": 1}
+PHASES = (
+    "forward",
+    "backward",
+    "reduce",
+    "update",
+    "commit",
+    "checkpoint",
+    "evaluation",
+    "recovery",
+    "data",
+    "end",
+    "conclusion",
+)
+CALLS = {"checkpoint": 15, "evaluation": 8, "recovery": 2, "end": 1, "conclusion": 1}
 """How often a phase is entered in a job, about; the others once a step."""
 
 
@@ -48,10 +60,11 @@ def assert_survived(output, whole, least, most):
 
 @pytest.mark.timeout(60 + 20 * NUM_JOBS)
 @pytest.mark.parametrize("seed", range(NUM_JOBS))
-def test_killed_ranks_change_no_bit(tmp_path, whole, seed):
+def test_killed_ranks_change_no_bit(tmp_path, whole, seed, monkeypatch):
     job, undisturbed_run = whole
     chance = random.Random(seed)
     kills = random_kills(chance, chance.choice([1, 2, 3, 3]))
+    monkeypatch.setenv("DPNET_RANKS_PER_NODE", "012"[seed % 3])  # 0: all ranks on one node.
     output = tmp_path / "run"
     code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), kills, timeout_s=60)
     assert code == 0, f"{kills}\n{text}"
@@ -61,7 +74,15 @@ def test_killed_ranks_change_no_bit(tmp_path, whole, seed):
 
 
 @pytest.mark.parametrize(
-    ("rank", "phase", "call"), [(3, "forward", 1), (0, "commit", 300), (0, "checkpoint", 3), (2, "evaluation", 2)]
+    ("rank", "phase", "call"),
+    [
+        (3, "forward", 1),
+        (0, "commit", 300),
+        (0, "checkpoint", 3),
+        (2, "evaluation", 2),
+        (1, "conclusion", 1),
+        (0, "conclusion", 1),
+    ],
 )
 def test_the_loss_is_told(tmp_path, whole, rank, phase, call):
     job, undisturbed_run = whole
