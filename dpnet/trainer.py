@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from dpnet import whereabouts
-from dpnet.arrays import Vector
 from dpnet.data.feed import Feed
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
@@ -96,7 +92,6 @@ class Trainer:
         self.reducer = reducer
         self.update = update
         self.state = state
-        self._zeros = [np.zeros_like(bias) for _, bias in state.layers]
 
     def step(self, step: int, requests: Requests = NOTHING, *, learning_rate_scale: float = 1.0) -> StepSums:
         """Take step `step`, from 0; or none, if a number in it is not finite.
@@ -118,9 +113,8 @@ class Trainer:
             logits = self.model.forward(x, self.state.layers, first=first)
             loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
             HERE.enter(whereabouts.BACKWARD)
-            dbiases = self.reducer.dbiases
-            self.model.propagate(logits, self.state.layers, dbiases)
-            self.reducer.add(shard, (loss, hits, not math.isfinite(loss + self._signs(dbiases)), *asked))
+            finite = self.model.propagate(logits, self.state.layers, self.reducer.dbiases)
+            self.reducer.add(shard, (loss, hits, not (finite and math.isfinite(loss)), *asked))
             asked = (0, 0, 0)
         HERE.enter(whereabouts.REDUCE)
         total_loss, total_hits, bad, *asks = self.reducer.reduce(num_samples)
@@ -132,10 +126,3 @@ class Trainer:
             HERE.enter(whereabouts.COMMIT)
             self.state.commit()
         return StepSums(num_samples, total_loss, int(total_hits), int(bad), *map(int, asks))
-
-    def _signs(self, dbiases: Sequence[Vector]) -> float:
-        """0, if all is finite; else NaN. A row of dz that is not finite makes the bias's gradient so, its sum."""
-        signs = 0.0
-        for dbias, zeros in zip(dbiases, self._zeros):  # noqa: B905  # Of a step of 50 microseconds, each one counts.
-            signs += dbias.dot(zeros)
-        return signs

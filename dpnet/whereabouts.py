@@ -45,13 +45,18 @@ began, in the kernel's ticks; its file descriptor with its stacks, written when 
 of time.monotonic, which all processes of a host share, in seconds. The watchdog fills in the last four."""
 LENGTH = 10
 
+QUICK_S = 1e-3
+"""Of steps that take less only every `SAMPLED`-th is timed: reading the clock takes a hundredth of the shortest."""
+SAMPLED = 8
+
 
 class Whereabouts:
     """Of one process.
 
     Attributes:
         row: its numbers; others may read them.
-        seconds: spent in each phase so far, the time that it waited for others included.
+        seconds: spent in each phase so far, the time that it waited for others included. Where steps are quick, an
+            estimate from some of them.
         waited: of these, the time that it waited for others.
     """
 
@@ -60,6 +65,8 @@ class Whereabouts:
         self.seconds = [0.0] * len(PHASES)
         self.waited = 0.0
         self._phase, self._since = START, time.monotonic()
+        # Of how many steps the current one is an example; 0: it is not timed.
+        self._weight = 1
         self.row[SINCE] = self.row[MOVED] = self._since
         self.row[PID] = os.getpid()
 
@@ -70,16 +77,28 @@ class Whereabouts:
 
     def enter(self, phase: int) -> None:
         """Begin a phase."""
-        now, row = time.monotonic(), self.row
-        self.seconds[self._phase] += now - self._since
-        self._phase, self._since = phase, now
-        row[SINCE] = now
-        row[PHASE] = phase
+        self.row[PHASE] = phase
+        if self._weight or phase > COMMIT or self._phase > COMMIT:  # What is no part of a step is always timed.
+            self._count(time.monotonic())
+            self._phase = phase
+
+    def _count(self, now: float) -> None:
+        self.seconds[self._phase] += (now - self._since) * (self._weight if self._phase <= COMMIT else 1)
+        self._since = self.row[SINCE] = now
 
     def move_on(self, step: int) -> None:
         """A step was finished; step `step`, from 1, is taken next."""
-        self.row[STEP] = step
-        self.moved()
+        now, row = time.monotonic(), self.row
+        if self._weight:
+            self._count(now)
+        if now - row[MOVED] > QUICK_S:
+            self._weight = 1
+        elif step % SAMPLED:
+            self._weight = 0
+        else:
+            self._weight = SAMPLED
+        self._since = row[MOVED] = now
+        row[STEP] = step
 
     def moved(self) -> None:
         """Something was finished: a step, a block of an evaluation, a checkpoint."""

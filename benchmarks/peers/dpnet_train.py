@@ -27,6 +27,7 @@ from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
 from dpnet.engine import Engine, choose_engine
+from dpnet.whereabouts import HERE
 
 RULES = {
     "sgd": {"name": "sgd", "momentum": MOMENTUM, "learning_rate": LEARNING_RATE},
@@ -55,7 +56,13 @@ def build(workload: str, optimizer: str, batch: int, group: Group, **train: obje
 def stepper(parts: Parts) -> Callable[[], object]:
     """Takes one step after the other."""
     numbers = itertools.count()
-    return lambda: parts.trainer.step(next(numbers))
+
+    def take() -> None:
+        step = next(numbers)
+        parts.trainer.step(step)
+        HERE.move_on(step + 2)  # As the coordinator does.
+
+    return take
 
 
 def main() -> None:

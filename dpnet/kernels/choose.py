@@ -25,8 +25,8 @@ class Loops(Protocol):
     ) -> None: ...
     def add_bias(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
     def add_bias_relu(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
-    def column_sums(self, dy: Matrix, dbias: Vector) -> None: ...  # noqa: D102
-    def relu_backward(self, a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> None: ...  # noqa: D102
+    def column_sums(self, dy: Matrix, dbias: Vector) -> bool: ...  # noqa: D102
+    def relu_backward(self, a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> bool: ...  # noqa: D102
     def softmax_shift(  # noqa: D102
         self, logits: Matrix, labels: Labels, row_start: Indices, index: Indices, row: Matrix, at_label: Vector
     ) -> int: ...

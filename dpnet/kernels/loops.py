@@ -56,16 +56,25 @@ def add_bias_relu(z: Array, bias: Array) -> None:
 
 
 @loop
-def column_sums(dy: Array, dbias: Array) -> None:
+def _all_finite(values: Array) -> bool:
+    bad = 0
+    for i in range(len(values)):
+        bad += values[i] - values[i] != 0  # Infinity minus itself is NaN.
+    return bad == 0
+
+
+@loop
+def column_sums(dy: Array, dbias: Array) -> bool:
     """See spec.column_sums."""
     dbias[:] = dy.dtype.type(0)
     for row in range(len(dy)):
         for column in range(dy.shape[1]):
             dbias[column] += dy[row, column]
+    return _all_finite(dbias)
 
 
 @loop
-def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> None:
+def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> bool:
     """See spec.relu_backward; nothing is left in the scratch."""
     zero, one = da.dtype.type(0), da.dtype.type(1)
     dbias[:] = zero
@@ -74,6 +83,7 @@ def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> None:
             value = da[row, column] * (one if a[row, column] > zero else zero)
             da[row, column] = value
             dbias[column] += value
+    return _all_finite(dbias)
 
 
 @loop

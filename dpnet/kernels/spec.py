@@ -55,15 +55,20 @@ def add_bias_relu(z: Matrix, bias: Vector) -> None:
     np.maximum(z, 0, out=z)
 
 
-def column_sums(dy: Matrix, dbias: Vector) -> None:
-    """The sum of the rows of `dy` (rows, width), one row after the other, into `dbias` (width,)."""
+def column_sums(dy: Matrix, dbias: Vector) -> bool:
+    """The sum of the rows of `dy` (rows, width), one row after the other, into `dbias` (width,).
+
+    Returns:
+        whether all sums are finite. If not, some element of `dy` is not, or a sum has overflowed.
+    """
     if dy.shape[1] > 1:
         np.add.reduce(dy, axis=0, out=dbias, initial=0)
     else:  # numpy adds up a single column in pairs.
         dbias[0] = 0 if len(dy) == 0 else np.add.accumulate(dy[:, 0])[-1] + 0
+    return bool(np.isfinite(dbias).all())
 
 
-def relu_backward(a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> None:
+def relu_backward(a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> bool:
     """Da = da where a > 0, else da times 0, in place; then the sums of its columns into `dbias`.
 
     Args:
@@ -71,11 +76,14 @@ def relu_backward(a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> None:
         da: (rows, width) d loss / d a, becomes d loss / d z.
         dbias: (width,); overwritten.
         active: (rows, width); scratch.
+
+    Returns:
+        see `column_sums`.
     """
     # 1.0 and 0.0, then a product: several times faster than numpy's masked assignments.
     np.greater(a, 0, out=active)
     np.multiply(da, active, out=da)
-    column_sums(da, dbias)
+    return column_sums(da, dbias)
 
 
 def softmax_shift(

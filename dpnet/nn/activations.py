@@ -65,10 +65,10 @@ class Activation(ABC):
         """Turns `z` (rows, width) into a = f(z + bias), in place."""
 
     @abstractmethod
-    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> None:
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool:
         """Turns `da` = d loss / d a (rows, width) into dz = d loss / d z, in place; its column sums go to `dbias`.
 
-        `a` is what forward made.
+        `a` is what forward made. Returns whether all sums are finite.
         """
 
 
@@ -91,9 +91,9 @@ class ReLU(Activation):
         """Turns z into max(z + bias, 0), in place."""
         self._loops.add_bias_relu(z, bias)
 
-    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> None:
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool:
         """Leaves da where a > 0 and puts 0 elsewhere; then the column sums."""
-        self._loops.relu_backward(a, da, dbias, self._scratch[: len(a)])
+        return self._loops.relu_backward(a, da, dbias, self._scratch[: len(a)])
 
 
 class _InPasses(Activation):
@@ -104,10 +104,10 @@ class _InPasses(Activation):
         self._loops.add_bias(z, bias)
         self._bend(z)
 
-    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> None:
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool:
         """See Activation."""
         self._unbend(a, da)
-        self._loops.column_sums(da, dbias)
+        return self._loops.column_sums(da, dbias)
 
     @abstractmethod
     def _bend(self, z: Matrix) -> None:

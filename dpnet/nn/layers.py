@@ -28,6 +28,7 @@ class Layer:
 
     Attributes:
         a: (rows, num_outputs), the output of the last forward.
+        finite: whether the gradient of the bias was, in the last backward; so was dz then.
         activation: f.
     """
 
@@ -40,6 +41,7 @@ class Layer:
         self._views: dict[tuple[int, int], tuple[Matrix, Matrix | None]] = {}
         self.a, self._dx = self._rows(0, 0)
         self._x = self._dz = self.a
+        self.finite = True
 
     def _rows(self, first: int, count: int) -> tuple[Matrix, Matrix | None]:
         """Some rows of both buffers. A training asks for the same ones again and again: each view is made once."""
@@ -89,7 +91,7 @@ class Layer:
             its input is data, which nobody moves, and dx would be the costliest product of all for nothing.
         """
         self._dz = da
-        self.activation.backward(self.a, da, dbias)
+        self.finite = self.activation.backward(self.a, da, dbias)
         if self._dx is not None:
             self._products(da, weight, self._dx, transpose_b=True)
         return self._dx

@@ -93,18 +93,24 @@ class MLP:
         self.propagate(dlogits, params, [dbias for _, dbias in grads])
         self.weight_gradients([dweight for dweight, _ in grads])
 
-    def propagate(self, dlogits: Matrix, params: Views, dbiases: Sequence[Vector]) -> None:
+    def propagate(self, dlogits: Matrix, params: Views, dbiases: Sequence[Vector]) -> bool:
         """Goes back through the layers of the last forward: the gradient of every bias, and what the weights' need.
 
         Args:
             dlogits: (rows, classes) d loss / d logits; overwritten.
             params: the same parameters as in forward.
             dbiases: of every layer; overwritten, with zeros if there are no rows.
+
+        Returns:
+            whether all that was computed is finite.
         """
         da: Matrix | None = dlogits
+        finite = True
         for layer, (weight, _), dbias in zip(self.layers[::-1], params[::-1], dbiases[::-1], strict=True):
             assert da is not None
             da = layer.backward(da, weight, dbias)
+            finite &= layer.finite
+        return finite
 
     def weight_gradients(self, dweights: Sequence[Matrix]) -> None:
         """The gradient of every weight, after `propagate`; overwritten, with zeros if there are no rows."""
