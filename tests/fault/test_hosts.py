@@ -1,0 +1,114 @@
+"""Several hosts with a network of their own: a rank is killed, a cable is cut, a host dies."""
+
+import os
+import random
+import signal
+import sys
+
+import pytest
+from faults import curve, rows, summary, times, train_arguments, undisturbed, wait_for, write_job
+from hosts import HEAD, Hosts, obstacle
+from mpirun import mpirun, start, vendor
+
+from dpnet.metrics import last_step
+
+pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(240)]
+NUM_HOSTS = 4
+SEEDS = range(times("DPNET_TEST_HOSTS", 1))
+EPOCHS = 30
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    mpirun(1)
+    if vendor() != "Open MPI":
+        pytest.skip(f"{vendor()} does not survive the loss of a rank")
+    if why := obstacle():
+        pytest.skip(why)
+    folder = tmp_path_factory.mktemp("whole")
+    job = write_job(folder, epochs=EPOCHS)
+    return job, undisturbed(folder, job)
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    with Hosts(folder, NUM_HOSTS) as made:
+        yield made
+
+
+def run(hosts, job, output, restarts, deed, chance):
+    """Start on all hosts, one rank each; do something at some step; returns exit code and output."""
+    listed = ",".join(f"{name}:1" for name in hosts.names)
+    options = ["-n", str(NUM_HOSTS), "--host", listed, "--prtemca", "plm_ssh_agent", str(hosts.agent)]
+    launch = [sys.executable, "-m", "dpnet", "launch", "--max-restarts", str(restarts), *options, "--"]
+    line = hosts.on(HEAD, [*launch, *train_arguments(job, output, "resilience.timeout_s=60")])
+    started = start(line, env={"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"})
+    try:
+        at_step = chance.randint(10, 350)
+        assert wait_for(lambda: last_step(output / "metrics.jsonl") >= at_step, 60), started.read()
+        deed(started)
+        return started.wait(120), started.read()
+    finally:
+        started.close()
+
+
+def assert_same(output, undisturbed_run):
+    result, expected = summary(output), summary(undisturbed_run)
+    for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
+        assert result[key] == expected[key], key
+    assert curve(output) == curve(undisturbed_run)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_rank_killed_on_one_of_several_hosts_is_survived(tmp_path, whole, hosts, seed):
+    job, undisturbed_run = whole
+    chance = random.Random(seed)
+    name = chance.choice(hosts.names)
+
+    def kill(started):
+        (pid,) = ranks_on(hosts, name)
+        os.kill(pid, signal.SIGKILL)
+
+    code, text = run(hosts, job, tmp_path / "run", 0, kill, chance)
+    assert code == 0, text
+    assert_same(tmp_path / "run", undisturbed_run)
+    (loss,) = [row for row in rows(tmp_path / "run") if row.get("event") == "ranks_lost"]
+    assert loss["hosts"] == [name]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_host_whose_cable_is_cut_is_survived(tmp_path, whole, hosts, seed):
+    job, undisturbed_run = whole
+    chance = random.Random(seed)
+    name = chance.choice(hosts.names[1:])
+    code, text = run(hosts, job, tmp_path / "run", 2, lambda _: hosts.cut(name), chance)
+    assert code == 0, text
+    assert_same(tmp_path / "run", undisturbed_run)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_after_a_host_has_died_the_job_is_restarted_on_the_others(tmp_path, whole, hosts, seed):
+    job, undisturbed_run = whole
+    chance = random.Random(seed)
+    name = chance.choice(hosts.names)
+
+    def crash(_):
+        hosts.crash(name)
+        hosts.cut(name)
+
+    code, text = run(hosts, job, tmp_path / "run", 2, crash, chance)
+    assert code == 0, text
+    assert_same(tmp_path / "run", undisturbed_run)
+
+
+def ranks_on(hosts, name):
+    """Processes of ranks on a host."""
+    found = []
+    for pid in hosts.pids(name):
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+        if b"train" in words and b"python" in words[0]:
+            found.append(pid)
+    return found

@@ -1,0 +1,137 @@
+"""Hosts on one machine, for tests: each with a network, a name and shared memory of its own, all on one switch.
+
+They are namespaces of Linux, which only root may make: `man 7 namespaces`, `man 4 veth`, `man 8 ip-link`. A process
+that sleeps holds each of them; they go with it. All see the same files, as hosts of a cluster do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+AGENT = """#!/bin/sh
+# In the place of ssh: [OPTION...] HOST COMMAND...
+while [ "${{1#-}}" != "$1" ]; do shift; done
+holder=$(cat {folder}/$1); shift
+nsenter --target $holder {namespaces} --wd="$PWD" -- /bin/sh -c "$*"
+code=$?
+# ssh returns 255 where the other end has gone.
+if [ $code -gt 128 ]; then exit 255; fi
+exit $code
+"""
+BEGIN = """
+hostname {name}
+mount -t sysfs sysfs /sys
+mount -t tmpfs tmpfs /dev/shm
+mount --bind {folder}/hosts /etc/hosts
+ip link set lo up
+echo $$ > {folder}/{name}.holder
+mv {folder}/{name}.holder {folder}/{name}
+exec sleep infinity
+"""
+NAMESPACES = ("--net", "--uts", "--ipc", "--mount")
+HEAD = "head"
+
+
+def obstacle() -> str:
+    """Why there can be no hosts here; empty: there can."""
+    missing = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]
+    if missing:
+        return f"there is no {missing[0]} (Debian: iproute2, util-linux)"
+    if os.geteuid() != 0:
+        return "only root makes network namespaces"
+    tried = subprocess.run(
+        ["unshare", *NAMESPACES, "mount", "-t", "sysfs", "sysfs", "/sys"], capture_output=True, text=True, check=False
+    )
+    return f"no network namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+class Hosts:
+    """A head, where jobs are started, and hosts node1, node2, ... for ranks; a context.
+
+    Args:
+        folder: empty, for files about them.
+        number: of hosts for ranks.
+
+    Attributes:
+        names: of those.
+        agent: path of the program that runs a command on a host, as ssh would.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._folder = folder
+        self.names = [f"node{index + 1}" for index in range(number)]
+        self.agent = folder / "agent"
+        self.agent.write_text(AGENT.format(folder=folder, namespaces=" ".join(NAMESPACES)))
+        self.agent.chmod(0o755)
+        all_names = [HEAD, *self.names]
+        addresses = {name: f"10.99.0.{index + 1}" for index, name in enumerate(all_names)}
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in addresses.items())]
+        (folder / "hosts").write_text("\n".join(lines) + "\n")
+        self._holders = {"switch": self._hold(["--net"], f"echo $$ > {folder}/switch; exec sleep infinity")}
+        for name in all_names:
+            self._holders[name] = self._hold(NAMESPACES, BEGIN.format(name=name, folder=folder))
+        self._wait_for_holders()
+        self._ip("switch", "link add bridge0 type bridge")
+        self._ip("switch", "link set bridge0 up")
+        for name, address in addresses.items():
+            self._ip("switch", f"link add {name} type veth peer name eth0 netns {self._holders[name].pid}")
+            self._ip("switch", f"link set {name} master bridge0 up")
+            self._ip(name, f"addr add {address}/24 dev eth0")
+            self._ip(name, "link set eth0 up")
+
+    def __enter__(self) -> Hosts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, holder in self._holders.items():
+            self.crash(name)
+            holder.kill()
+            holder.wait()
+
+    def on(self, name: str, command: Sequence[str]) -> list[str]:
+        """The command line that runs a command on a host."""
+        return ["nsenter", "--target", str(self._holders[name].pid), *NAMESPACES, f"--wd={os.getcwd()}", "--", *command]
+
+    def cut(self, name: str) -> None:
+        """Pull the cable of a host."""
+        self._ip("switch", f"link set {name} down")
+
+    def crash(self, name: str) -> None:
+        """Kill all that runs on a host, at once."""
+        for pid in self.pids(name):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def pids(self, name: str) -> list[int]:
+        """Processes on a host."""
+        network = os.readlink(f"/proc/{self._holders[name].pid}/ns/net")
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdecimal() and os.readlink(entry / "ns/net") == network:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return [pid for pid in found if pid != self._holders[name].pid]
+
+    def _hold(self, namespaces: Sequence[str], script: str) -> subprocess.Popen[bytes]:
+        command = ["unshare", *namespaces, "--", "/bin/sh", "-c", script]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def _wait_for_holders(self) -> None:
+        end = time.monotonic() + 20
+        while not all((self._folder / name).exists() for name in self._holders):
+            assert time.monotonic() < end, "the hosts did not come up"
+            time.sleep(0.01)
+
+    def _ip(self, name: str, words: str) -> None:
+        line = ["nsenter", "--target", str(self._holders[name].pid), "--net", "--", "ip", *words.split()]
+        subprocess.run(line, check=True)
