@@ -186,7 +186,7 @@ class Coordinator:
 
     def _stop(self, why: str) -> None:
         self._save(must=True)
-        self._records.flush()
+        self._records.settle(self.progress)
         raise Preempted(
             f"{why}: stopped after step {self.progress.step:,} of {self.parts.total_steps:,}, with a checkpoint; "
             "the same command goes on from there",

@@ -2,12 +2,13 @@
 
 A step ends on all ranks together, so the ranks that are early wait for the last one. Every rank keeps the time that it
 spent waiting, and now and then all look at one another's. The rank that waited least is the one that the others waited
-for; it is a straggler if they lost more than a tenth of their time to it.
+for; it is a straggler if they lost more than a tenth of their time to it. At the end all tell where their time went.
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,18 @@ class Pace:
         seconds = HERE.seconds
         computing = sum(seconds[phase] for phase in COMPUTING)
         return np.array([time.monotonic(), HERE.waited, seconds[whereabouts.DATA], computing])
+
+
+def totals(group: Group) -> dict[str, list[Any]]:
+    """Where the time of this process went, for every rank in order; collective.
+
+    Returns:
+        "hosts", "waiting" for other ranks, and every phase of `whereabouts.PHASES`, which the waiting is a part of; in
+        seconds.
+    """
+    here = (group.host, round(HERE.waited, 3), *(round(seconds, 3) for seconds in HERE.seconds))
+    names = ("hosts", "waiting", *whereabouts.PHASES)
+    return {name: list(column) for name, column in zip(names, zip(*group.allgather(here), strict=True), strict=True)}
 
 
 def straggler(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dpnet
-from dpnet import checkpoint, threads
+from dpnet import checkpoint, pace, threads
 from dpnet.assembly import Parts
 from dpnet.begin import Begin, begin_from
 from dpnet.checkpoint import Checkpoint
@@ -163,12 +163,14 @@ class Records:
         on_root(self._group, take)
         self._saved_step, self._saved_s = progress.step, time.monotonic()
 
-    def flush(self) -> None:
-        """Wait until the disk has all checkpoints; collective.
+    def settle(self, progress: Progress) -> None:
+        """Tell where the time went, and wait until the disk has all checkpoints; collective.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: something cannot be written.
         """
+        seconds = pace.totals(self._group)
+        on_root(self._group, lambda: self._reporter.spent(progress, seconds))
         on_root(self._group, self._saver.flush)
 
     def last_checkpoint(self) -> Begin:
@@ -177,7 +179,7 @@ class Records:
         Raises:
             DivergenceError: there is none to go back to.
         """
-        self.flush()
+        on_root(self._group, self._saver.flush)
 
         def find() -> Checkpoint:
             found = newest_whole(self._run_dir.checkpoints.path, self.note)
@@ -189,7 +191,7 @@ class Records:
 
     def finish(self, parts: Parts, progress: Progress) -> Summary:
         """Write the summary, when all is done; collective."""
-        self.flush()
+        self.settle(progress)
         self._count_seconds(progress)
         plan = parts.plan
         samples = plan.samples_before(progress.step) - plan.samples_before(self._first_step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ class Reporter(Protocol):
     ) -> None:
         """Ranks were lost; training goes on with `world_size` ranks after the steps of `progress`."""
 
+    def spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
+        """Where the time of every rank went."""
+
     def note(self, text: str) -> None:
         """Something else happened."""
 
@@ -49,6 +52,9 @@ class SilentReporter:
     def lost(
         self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
     ) -> None:
+        """Nothing."""
+
+    def spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
         """Nothing."""
 
     def note(self, text: str) -> None:
@@ -130,6 +136,10 @@ class RootReporter:
             f"lost {names} (noticed after {detect_s:.2f} s); going on after step {progress.step:,} with "
             f"{world_size} rank{'s' * (world_size > 1)}, {recover_s:.2f} s later"
         )
+
+    def spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
+        """See Reporter.spent."""
+        self._metrics.write({**self._position(progress), "event": "time_spent", **seconds})
 
     def note(self, text: str) -> None:
         """See Reporter.note."""

@@ -127,19 +127,6 @@ def summary(output: Path) -> dict[str, Any]:
     return json.loads((output / "summary.json").read_text())
 
 
-def rows(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-
-
-def curve(output: Path) -> list[dict[str, Any]]:
-    """The learning curve without what depends on time and on faults."""
-    return [
-        {key: value for key, value in row.items() if key != "samples_per_s"}
-        for row in rows(output)
-        if "event" not in row
-    ]
-
-
 def wait_for(condition: Callable[[], bool], timeout_s: float = 40) -> bool:
     """Whether the condition comes true in time."""
     deadline = time.monotonic() + timeout_s

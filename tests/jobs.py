@@ -60,9 +60,14 @@ def save_data(path: Path, num_train: int, num_test: int | None = 6, *, features:
 
 
 def curve(path: Path) -> list[dict[str, Any]]:
-    """The learning curve without what depends on time."""
-    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    """The learning curve without what depends on time and on faults."""
+    rows = [row for row in metrics(path) if "event" not in row]
     return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
+
+
+def metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a run directory's metrics.jsonl."""
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
 def outcome(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from jobs import curve
 from mpirun import mpirun, run_command, run_ranks
 from readme import block
 from safetensors.numpy import load_file
@@ -49,12 +50,6 @@ def assert_close(output, expected):
     """Parameters agree to 1e-4, in the norm of their difference."""
     whole = parameters(expected)
     assert 0 < np.linalg.norm(parameters(output) - whole) <= 1e-4 * np.linalg.norm(whole)
-
-
-def curve(output):
-    """The learning curve without what depends on time."""
-    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from jobs import ADAMW, MOMENTUM, curve, make_job, save_data, train, train_until
+from jobs import ADAMW, MOMENTUM, curve, make_job, metrics, save_data, train, train_until
 
 import dpnet
 from dpnet import checkpoint, records
@@ -14,6 +14,7 @@ from dpnet.checkpoints import steps_in
 from dpnet.cli import run as run_command
 from dpnet.errors import DivergenceError
 from dpnet.trainer import Trainer
+from dpnet.whereabouts import PHASES
 
 SUMMARY_KEYS = [
     "status",
@@ -51,7 +52,7 @@ def test_the_run_directory_is_that_of_the_contract(tmp_path):
     ]
     assert dpnet.load_job(tmp_path / "run/config.toml") == make_job(tmp_path / "run", ADAMW)
     assert (summary["status"], summary["steps"], summary["world_size"], summary["ranks_lost"]) == ("finished", 36, 1, 0)
-    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    rows = metrics(tmp_path / "run")
     trained = [row for row in rows if "loss" in row]
     assert [row["step"] for row in trained] == [4, 8, 12, 16, 20, 24, 28, 32, 36]
     assert all(row["samples_per_s"] > 0 for row in trained)
@@ -63,6 +64,9 @@ def test_the_run_directory_is_that_of_the_contract(tmp_path):
         summary["eval_accuracy"],
     )
     assert [row["epoch"] for row in trained][2::3] == [1.0, 2.0, 3.0]
+    spent = rows[-1]
+    assert (spent["step"], spent["event"], len(spent["hosts"])) == (36, "time_spent", 1)
+    assert all(len(spent[name]) == 1 and spent[name][0] >= 0 for name in ("waiting", *PHASES))
 
 
 def test_the_rows_are_means_over_all_samples_of_their_steps(tmp_path, monkeypatch):

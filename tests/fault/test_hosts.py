@@ -6,8 +6,9 @@ import signal
 import sys
 
 import pytest
-from faults import curve, rows, summary, times, train_arguments, undisturbed, wait_for, write_job
+from faults import summary, times, train_arguments, undisturbed, wait_for, write_job
 from hosts import HEAD, Hosts, obstacle
+from jobs import curve, metrics
 from mpirun import mpirun, start, vendor
 
 from dpnet.metrics import last_step
@@ -74,7 +75,7 @@ def test_a_rank_killed_on_one_of_several_hosts_is_survived(tmp_path, whole, host
     code, text = run(hosts, job, tmp_path / "run", 0, kill, chance)
     assert code == 0, text
     assert_same(tmp_path / "run", undisturbed_run)
-    (loss,) = [row for row in rows(tmp_path / "run") if row.get("event") == "ranks_lost"]
+    (loss,) = [row for row in metrics(tmp_path / "run") if row.get("event") == "ranks_lost"]
     assert loss["hosts"] == [name]
 
 

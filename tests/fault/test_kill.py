@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import curve, rows, summary, times, undisturbed, write_job
+from faults import summary, times, undisturbed, write_job
+from jobs import curve, metrics
 from mpirun import mpirun, start
 
 from dpnet import checkpoint
@@ -55,4 +56,4 @@ def test_a_killed_job_goes_on_to_the_same_bits_on_any_number_of_ranks(tmp_path):
     for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
         assert summary(output)[key] == summary(whole)[key], key
     assert curve(output) == curve(whole)
-    assert not [row for row in rows(output) if "event" in row]
+    assert not [row for row in metrics(output) if "event" in row]

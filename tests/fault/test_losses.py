@@ -3,7 +3,8 @@
 import random
 
 import pytest
-from faults import curve, rows, run_with_deeds, summary, survivable, times, train_arguments, undisturbed, write_job
+from faults import run_with_deeds, summary, survivable, times, train_arguments, undisturbed, write_job
+from jobs import curve, metrics
 from mpirun import mpirun, vendor
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
@@ -52,7 +53,7 @@ def assert_survived(output, whole, least, most):
         assert result[key] == expected[key], key
     assert least <= result["ranks_lost"] <= most
     assert curve(output) == curve(whole)
-    losses = [row for row in rows(output) if row.get("event") == "ranks_lost"]
+    losses = [row for row in metrics(output) if row.get("event") == "ranks_lost"]
     assert sum(len(row["ranks"]) for row in losses) == result["ranks_lost"]
     assert all(row["recover_s"] < 2 for row in losses), losses
     return losses
@@ -103,6 +104,9 @@ def test_a_job_that_lost_nobody_says_so(tmp_path, whole):
     code, text = run_with_deeds(survivable(3), tmp_path, train_arguments(job, output), [], timeout_s=60)
     assert code == 0, text
     assert_survived(output, undisturbed_run, 0, 0)
+    (spent,) = [row for row in metrics(output) if row.get("event") == "time_spent"]
+    assert len(spent["hosts"]) == len(spent["waiting"]) == len(spent["forward"]) == 3
+    assert min(spent["forward"]) > 0
 
 
 def test_a_training_with_one_shard_a_rank_goes_on_too(tmp_path, whole):

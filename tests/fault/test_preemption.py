@@ -7,7 +7,8 @@ import sys
 import time
 
 import pytest
-from faults import curve, pid_of_rank, summary, survivable, times, train_arguments, undisturbed, wait_for, write_job
+from faults import pid_of_rank, summary, survivable, times, train_arguments, undisturbed, wait_for, write_job
+from jobs import curve
 from mpirun import mpirun, start
 
 from dpnet import checkpoint

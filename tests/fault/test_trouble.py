@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-from faults import pid_of_rank, rows, run_with_deeds, train_arguments, wait_for, write_job
-from jobs import train
+from faults import pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
+from jobs import metrics, train
 from mpirun import mpirun, start
 
 from dpnet.checkpoints import steps_in
@@ -69,7 +69,7 @@ def test_a_step_can_be_left_out(tmp_path, bad_data, capfd):
     assert (summary["status"], summary["steps"]) == ("finished", 20)
     told = [line for line in capfd.readouterr().out.splitlines() if "is not taken" in line]
     assert len(told) == 0 or all(f"sample {BAD_SAMPLE}" in line for line in told)
-    losses = [row["loss"] for row in rows(tmp_path / "run") if "loss" in row]
+    losses = [row["loss"] for row in metrics(tmp_path / "run") if "loss" in row]
     assert losses
     assert np.isfinite(losses).all()
 
@@ -100,7 +100,7 @@ def test_going_back_lowers_the_learning_rate_until_it_goes_well(tmp_path, monkey
     summary = train(tmp_path, more)
     assert (summary["status"], summary["steps"]) == ("finished", 12)
     assert steps == [*range(8), 5, 6, 7, 5, 6, *range(7, 12)]
-    rates = {row["step"]: row["learning_rate"] for row in rows(tmp_path) if "learning_rate" in row}
+    rates = {row["step"]: row["learning_rate"] for row in metrics(tmp_path) if "learning_rate" in row}
     assert rates[5] == 1e-3
     assert rates[8] == pytest.approx(0.25e-3)
     assert list(rates) == list(range(1, 13))
