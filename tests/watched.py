@@ -156,7 +156,8 @@ def misbehave(deed, folder, here):
         while True:
             pass
     elif deed == "hold":
-        ctypes.PyDLL(None).sleep(3600)  # Unlike those of CDLL, its functions keep the interpreter.
+        reading_end, _ = os.pipe()
+        ctypes.PyDLL(None).read(reading_end, bytes(1), 1)  # Unlike those of CDLL, its functions keep the interpreter.
     elif deed == "disagree":
         here.wait(whereabouts.OPERATIONS.index("allgather"))
         time.sleep(3600)

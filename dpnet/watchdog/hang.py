@@ -17,8 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dpnet import whereabouts
+from dpnet.watchdog import stacks
 
 GONE = ""
+STOPPED = "Tt"
 STATES = {
     GONE: "is gone",
     "T": "is stopped by a signal",
@@ -124,12 +126,11 @@ class Node:
         )
 
     def stacks(self, rank: int) -> bytes:
-        """What the interpreter of a stuck rank last wrote of its stacks; empty if it could not."""
+        """The stacks of a stuck rank; empty if it cannot even be asked."""
         row = self._row(rank)
         descriptor = int(row[whereabouts.STACKS])
-        if descriptor and self._state(rank) != GONE:
-            with contextlib.suppress(OSError):
-                return Path(f"/proc/{int(row[whereabouts.PID])}/fd/{descriptor}").read_bytes()
+        if descriptor and self._state(rank) not in (GONE, *STOPPED):
+            return stacks.ask(int(row[whereabouts.PID]), descriptor)
         return b""
 
     def kill_stuck(self) -> None:
@@ -164,8 +165,12 @@ class Scene:
         self._folders = [folder / f"hang-{near}" for near in (step, step - 1, step + 1)]
         self._after = after
 
-    def write(self, report: Report, stacks: bytes | None = None) -> None:
-        """Write a report; of the stacks of this process if none are given.
+    def write(self, report: Report, found: bytes | None = None) -> None:
+        """Write a report.
+
+        Args:
+            report: of a rank.
+            found: its stacks; None: those of this process.
 
         Raises:
             OSError: it cannot be written.
@@ -175,9 +180,9 @@ class Scene:
         draft = path.with_suffix(f".{report.by}")
         with draft.open("wb") as file:
             file.write(report.text().encode())
-            file.write(b"no stacks: its interpreter could not write them\n" if stacks == b"" else stacks or b"")
+            file.write(b"no stacks: its process does not answer\n" if found == b"" else found or b"")
             file.flush()
-            if stacks is None:
+            if found is None:
                 faulthandler.dump_traceback(file)
         draft.replace(path)
 

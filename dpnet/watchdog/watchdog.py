@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dpnet import whereabouts
 from dpnet.arrays import Vector
-from dpnet.watchdog import patience
+from dpnet.watchdog import patience, stacks
 from dpnet.watchdog.hang import Node, Scene, process
 from dpnet.watchdog.inquiry import Inquiry, say, within
 from dpnet.watchdog.patience import Patience
@@ -32,10 +32,10 @@ class Watchdog:
     While all is well it reads and writes some numbers, once a second, and touches no file. (Where a step takes longer
     than half the shortest time-out, it looks once a second whether other ranks have reported a hang.)
 
-    A rank that never lets go of the interpreter stops its watchdog too. Its stacks are then written by a timer of
-    faulthandler that needs no interpreter: to memory that the other ranks of the node read, or to stderr where there
-    are none; there, with `end`, the timer ends the process too. (It does so as well when the process is stopped for
-    longer than the time-out, and continued.)
+    A rank that never lets go of the interpreter stops its watchdog too. Another rank of the node asks it for its stacks
+    then, see `stacks`. Where there is none, a timer of faulthandler, which needs no interpreter, writes them to stderr
+    and, with `end`, ends the process. (It does so as well when the process is stopped for longer than the time-out, and
+    continued.)
 
     Args:
         folder: of the run, seen by all ranks; what is known of a hang goes to hang-<step> in it.
@@ -82,7 +82,7 @@ class Watchdog:
         """Watch from now on."""
         now, pid = time.monotonic(), os.getpid()
         if len(self._node.ranks) > 1:
-            self._stacks = os.memfd_create("dpnet-stacks")
+            self._stacks = stacks.ready()
         self._patience = Patience(self._patience.fixed_s, patience.FLOOR_S, now)
         row = self._row
         row[whereabouts.STACKS] = self._stacks
@@ -99,9 +99,6 @@ class Watchdog:
             self._inquiry.stop()
         faulthandler.cancel_dump_traceback_later()
         self._row[whereabouts.STACKS] = 0
-        if self._stacks:
-            os.close(self._stacks)
-            self._stacks = 0
 
     def __enter__(self) -> None:
         self.start()
@@ -121,15 +118,8 @@ class Watchdog:
             before, asked_s = now, min(self._beat_s, max(MIN_BEAT_S, left_s)) if left_s > 0 else self._beat_s
 
     def _arm(self) -> None:
-        timeout_s = self._patience.timeout_s
         if not self._stacks:
-            faulthandler.dump_traceback_later(1.2 * timeout_s, file=2, exit=self._end)
-            return
-        # Before the others find that nothing moves, so that the stacks are there when they look for them.
-        faulthandler.dump_traceback_later(timeout_s / 2, file=self._stacks)
-        if os.lseek(self._stacks, 0, os.SEEK_CUR):  # It could run after all.
-            os.ftruncate(self._stacks, 0)
-            os.lseek(self._stacks, 0, os.SEEK_SET)
+            faulthandler.dump_traceback_later(1.2 * self._patience.timeout_s, file=2, exit=self._end)
 
     def _look(self, now: float, lost_s: float) -> None:
         moved = self._row[whereabouts.MOVED]
