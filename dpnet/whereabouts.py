@@ -41,7 +41,7 @@ OPERATIONS = (
 STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, MOVED, ALIVE, PID, BORN, STACKS = range(10)
 """Places in a row of float64 numbers: the step being taken (from 1); the phase and since when; the operation in which
 it waits and since when; when something was last finished; when its watchdog was last seen; the process, and when it
-began, in the kernel's ticks; its file descriptor of its stacks (see watchdog.stacks; 0: it has none). Times are those of
+began, in the kernel's ticks; its file descriptor of its stacks, see watchdog.stacks. Times are those of
 time.monotonic, which all processes of a host share, in seconds. The watchdog fills in the last four."""
 LENGTH = 10
 
