@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,12 +20,16 @@ from dpnet.checkpoint import Checkpoint, Tensors
 from dpnet.checkpoints import CheckpointFolder
 from dpnet.errors import OutputError
 
+LEAST_URGENT = 19
+"""Where ranks keep all cores busy, the writer takes what they leave. When they wait for it, as at the end, it has one."""
+
 
 def main() -> None:
     """Write what the lines of standard input ask for, from the memory whose descriptor the command line tells."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _, descriptor, path, keep_last = sys.argv[1:]
+    os.nice(LEAST_URGENT)
     memory = mmap.mmap(int(descriptor), 0, access=mmap.ACCESS_READ)
     folder = CheckpointFolder(Path(path), keep_last=int(keep_last))
     for line in sys.stdin:
