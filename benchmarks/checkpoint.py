@@ -108,7 +108,9 @@ def main() -> None:
             price = summary([(saving - plain) / copy for plain, saving, copy in rounds])
             print(f"{workload}, {options.optimizer}, {group.world_size} ranks: {plain_s * 1e3:.2f} ms a step, ", end="")
             print(f"{saving_s * 1e3:.2f} ms with a checkpoint, {copy_s * 1e3:.2f} ms a copy; difference/copy ", end="")
-            print(f"{price['median']:.2f} ({price['least']:.2f} to {price['greatest']:.2f}); {written} left on the disk")
+            print(
+                f"{price['median']:.2f} ({price['least']:.2f} to {price['greatest']:.2f}); {written} left on the disk"
+            )
             rows.append(
                 {"workload": workload, "optimizer": options.optimizer, "ranks": group.world_size}
                 | {"step_s": plain_s, "with_checkpoint_s": saving_s, "copy_s": copy_s, "difference_per_copy": price}
