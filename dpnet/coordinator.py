@@ -159,11 +159,16 @@ class Coordinator:
         self.progress.add_step(sums)
         if sums.bad and self._goes_back(sums.loss):
             return
-        if self._due(self._job.output.log_every_steps) and self.progress.samples:
+        has_rows = self._due(self._job.output.log_every_steps) and self.progress.samples > 0
+        if has_rows:
             self._records.trained(self.progress, self.parts.trainer.schedule(step) * scale)
             self.progress.clear_sums()
         self._look_around(step + 1)
-        is_best = self.parts.evaluator is not None and self._due(self._evaluate_every) and self._evaluate()
+        is_best = False
+        if self.parts.evaluator is not None and self._due(self._evaluate_every):
+            is_best, has_rows = self._evaluate(), True
+        if has_rows and self._group.survives_losses:
+            self._group.barrier()  # Rank 0 has written them. Before that is sure the step counts for nobody.
         keep = is_best and self._job.checkpoint.keep_best
         due = self._checkpoints_on and (self._due(self._checkpoint_every) or bool(sums.saves) or keep)
         if due:

@@ -21,7 +21,7 @@ from dpnet.checkpoints import CheckpointFolder
 from dpnet.errors import OutputError
 
 LEAST_URGENT = 19
-"""Where ranks keep all cores busy, the writer takes what they leave. When they wait for it, as at the end, it has one."""
+"""Where ranks keep all cores busy it takes what they leave. When they wait for it, as at the end, it has one."""
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ from dpnet.whereabouts import PHASES, Whereabouts
 from dpnet.comm.environment import launched
 
 deeds = [deed for deed in json.loads(os.environ["DPNET_TEST_DEEDS"]) if deed["rank"] == launched().rank]
-enter, counts = Whereabouts.enter, dict.fromkeys([*PHASES, "conclusion"], 0)
+enter, counts = Whereabouts.enter, dict.fromkeys([*PHASES, "row", "conclusion"], 0)
 
 def do(what, number=None):
     if what == "loop":
@@ -58,19 +58,21 @@ def come_to(name):
 
 def entering(self, phase):
     enter(self, phase)
-    if PHASES[phase] == "end" and not counts["end"]:
-        watch_conclusion()
+    if not any(counts.values()):
+        watch("row", "dpnet.reporter", "RootReporter", "trained")
+        watch("conclusion", "dpnet.comm.world", "World", "conclude")
     come_to(PHASES[phase])
 
-def watch_conclusion():
-    from dpnet.comm.world import World  # Not before MPI is wanted.
-    conclude = World.conclude
+def watch(name, module, owner, method):
+    if module in sys.modules:
+        owner = getattr(sys.modules[module], owner)
+        original = getattr(owner, method)
 
-    def concluding(self):
-        come_to("conclusion")
-        conclude(self)
+        def watched(self, *arguments):
+            come_to(name)
+            original(self, *arguments)
 
-    World.conclude = concluding
+        setattr(owner, method, watched)
 
 Whereabouts.enter = entering
 from dpnet.__main__ import main
@@ -78,7 +80,8 @@ main()
 """
 """A dpnet command that does something to itself when it enters a phase for the so-many-th time, or a moment later.
 
-"conclusion" counts as a phase: all is written, and the ranks agree that this is the end.
+Two more count as phases: "row", in which rank 0 is about to write a row on training steps, and "conclusion", in which
+all is written, and the ranks agree that this is the end.
 """
 
 

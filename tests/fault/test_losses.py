@@ -18,11 +18,12 @@ PHASES = (
     "checkpoint",
     "evaluation",
     "recovery",
+    "row",
     "data",
     "end",
     "conclusion",
 )
-CALLS = {"checkpoint": 15, "evaluation": 8, "recovery": 2, "end": 1, "conclusion": 1}
+CALLS = {"row": 40, "checkpoint": 15, "evaluation": 8, "recovery": 2, "end": 1, "conclusion": 1}
 """How often a phase is entered in a job, about; the others once a step."""
 
 
@@ -83,6 +84,7 @@ def test_killed_ranks_change_no_bit(tmp_path, whole, seed, monkeypatch):
         (2, "evaluation", 2),
         (1, "conclusion", 1),
         (0, "conclusion", 1),
+        (0, "row", 3),
     ],
 )
 def test_the_loss_is_told(tmp_path, whole, rank, phase, call):

@@ -27,9 +27,16 @@ def whole(tmp_path_factory):
     return job, undisturbed(folder, job)
 
 
-def run_and_signal(launcher, job, output, chance, num_ranks, number):
-    """Start a job, signal a random rank of it at a random moment, and return exit code and output."""
-    process = start([*launcher, sys.executable, "-m", "dpnet", *train_arguments(job, output)])
+LAUNCHERS = {
+    "mpirun": lambda n: [*mpirun(n), sys.executable, "-m", "dpnet"],
+    "fault tolerant mpirun": lambda n: [*survivable(n), sys.executable, "-m", "dpnet"],
+    "dpnet launch": lambda n: [sys.executable, "-m", "dpnet", "launch", "-n", str(n), "--"],
+}
+
+
+def run_and_signal(how, job, output, chance, num_ranks, number):
+    """Start a job, signal a random rank, or dpnet launch, at a random moment, and return exit code and output."""
+    process = start([*LAUNCHERS[how](num_ranks), *train_arguments(job, output)])
     try:
         before = max(steps_in(output / "checkpoints"), default=0)
         begun = wait_for(
@@ -38,23 +45,23 @@ def run_and_signal(launcher, job, output, chance, num_ranks, number):
         assert begun, process.read()
         time.sleep(chance.random() * 0.05)
         if number is not None and process.process.poll() is None:
-            os.kill(pid_of_rank(process, chance.randrange(num_ranks)), number)
+            to_rank = how != "dpnet launch"
+            os.kill(pid_of_rank(process, chance.randrange(num_ranks)) if to_rank else process.process.pid, number)
         return process.wait(30), process.read()
     finally:
         process.close()
 
 
 @pytest.mark.timeout(120 + 20 * NUM_JOBS)
-@pytest.mark.parametrize("survives", [False, True], ids=["plain", "fault tolerant"])
-def test_a_signal_to_any_rank_stops_all_and_changes_no_bit(tmp_path, whole, survives):
+@pytest.mark.parametrize("how", LAUNCHERS)
+def test_a_signal_stops_all_ranks_and_changes_no_bit(tmp_path, whole, how):
     job, undisturbed_run = whole
     chance = random.Random(NUM_JOBS)
     output, preempted = tmp_path / "run", 0
     for job_number in range(NUM_JOBS + 1):
         number = chance.choice(SIGNALS) if job_number < NUM_JOBS else None
         num_ranks = chance.choice([2, 3, 4])
-        launcher = survivable(num_ranks) if survives else mpirun(num_ranks)
-        code, text = run_and_signal(launcher, job, output, chance, num_ranks, number)
+        code, text = run_and_signal(how, job, output, chance, num_ranks, number)
         assert code in (0, 75), text
         if code == 0:
             break
@@ -68,23 +75,6 @@ def test_a_signal_to_any_rank_stops_all_and_changes_no_bit(tmp_path, whole, surv
     for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
         assert summary(output)[key] == summary(undisturbed_run)[key], key
     assert curve(output) == curve(undisturbed_run)
-
-
-def test_a_signal_to_dpnet_launch_does_the_same(tmp_path, whole):
-    job, undisturbed_run = whole
-    output = tmp_path / "run"
-    mpirun(3)
-    for code in (75, 0):
-        command = [sys.executable, "-m", "dpnet", "launch", "-n", "3", "--", *train_arguments(job, output)]
-        process = start(command)
-        try:
-            if code:
-                assert wait_for(lambda: bool(steps_in(output / "checkpoints"))), process.read()
-                process.process.send_signal(signal.SIGTERM)
-            assert process.wait(40) == code, process.read()
-        finally:
-            process.close()
-    assert summary(output)["digest"] == summary(undisturbed_run)["digest"]
 
 
 def test_the_exit_code_and_the_signals_can_be_chosen(tmp_path, whole):
