@@ -106,8 +106,8 @@ class Records:
 
     def _check_alone(self, step: int) -> None:
         """Ranks that were cut off from the others take those for lost, and those go on as well."""
-        summary = self._run_dir.read_summary() or {"steps": 0}
-        written = max(last_step(self._run_dir.metrics_path), summary["steps"])
+        summary = self._run_dir.read_summary() or {}
+        written = max(last_step(self._run_dir.metrics_path), summary.get("steps", 0))
         if written > step + 1:  # One step ahead may be a rank that was lost.
             raise OutputError(
                 f"the other ranks went on without {self._group.host}, in {self.folder} up to step {written:,}: it was "

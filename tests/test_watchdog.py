@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from watched import Job, Setting
+from watched import Job, Setting, mapped
 
 from dpnet.watchdog.hang import Report, Scene, read
 from dpnet.watchdog.patience import Patience, adaptive_timeout_s
@@ -92,6 +92,19 @@ def test_a_rank_that_is_all_the_job_ends_even_so(tmp_path):
         job.wait_for(lambda: job.processes[0].poll() is not None)
         assert job.processes[0].returncode == 1
         assert "in misbehave" in job.stderr(0)
+
+
+def test_a_rank_that_is_all_the_job_may_be_stopped_for_long(tmp_path):
+    with Job(Setting(str(tmp_path), (range(1),), "nothing", culprit=0, timeout_s=0.5)) as job:
+        steps = mapped(tmp_path / "steps")
+        for _ in range(4):
+            before = steps[0]
+            job.wait_for(lambda before=before: steps[0] > before + 5)
+            job.processes[0].send_signal(signal.SIGSTOP)
+            time.sleep(0.8)  # Longer than the timer that has its stacks written.
+            job.processes[0].send_signal(signal.SIGCONT)
+        job.wait_for(lambda: job.stderr(0).count("in work") >= 3)
+        assert job.processes[0].poll() is None
 
 
 def test_what_cannot_be_written_is_told_nevertheless(tmp_path):

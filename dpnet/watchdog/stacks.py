@@ -1,20 +1,23 @@
-"""The stacks of a process whose interpreter cannot run any more, for another one on its host.
+"""The stacks of a process whose interpreter cannot run any more.
 
-Asked by a signal, the process writes them to a file in memory, wherever it is: what runs then is C code of
-faulthandler, in the thread that the kernel interrupts. (A timer of faulthandler would do it in a thread of its own,
-next to those whose stacks it reads; it crashed processes that were stopped for long and then continued.)
+Asked by a signal, the process writes them, wherever it is: what runs then is C code of faulthandler, in the thread that
+the kernel interrupts. Another process of the host asks, and reads them in a file in memory; or, where there is none, a
+timer of the kernel, and they come to stderr. (A timer of faulthandler would write them in a thread of its own, next to
+those whose stacks it reads; it crashed processes that were stopped for long and then continued.)
 """
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import functools
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
-SIGNAL = signal.SIGRTMIN + 12
+SIGNAL, TIMER_SIGNAL = signal.SIGRTMIN + 12, signal.SIGRTMIN + 13
 """Nobody else's, as far as is known: not the C library's (the first two), and no MPI library's."""
 ANSWER_S = 1.0
 POLL_S = 0.02
@@ -49,3 +52,47 @@ def ask(pid: int, descriptor: int) -> bytes:
         return path.read_bytes()[before:]
     except OSError:
         return b""
+
+
+def write_later(seconds: float) -> None:
+    """Write the stack of the main thread to stderr after so many seconds, and no sooner; 0: never. Replaces the last.
+
+    Other threads may run by then, if the process was stopped meanwhile: their stacks are not looked at.
+    """
+    whole = int(seconds)
+    times = _Times(0, 0, whole, int((seconds - whole) * 1e9))
+    _library().timer_settime(_timer(), 0, ctypes.byref(times), None)
+
+
+class _Times(ctypes.Structure):
+    """`struct itimerspec`: seconds and nanoseconds of the interval, and of the first time."""
+
+    _fields_ = tuple((name, ctypes.c_long) for name in ("interval_s", "interval_ns", "first_s", "first_ns"))
+
+
+class _Event(ctypes.Structure):
+    """`struct sigevent` of Linux, 64 bytes."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("thread", ctypes.c_int),
+        ("rest", ctypes.c_int * 11),
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "timer_create") else ctypes.CDLL("librt.so.1")  # Before glibc 2.34.
+
+
+@functools.cache
+def _timer() -> ctypes.c_void_p:
+    faulthandler.register(TIMER_SIGNAL, file=2, all_threads=False)
+    timer, to_thread = ctypes.c_void_p(), 4
+    event = _Event(None, TIMER_SIGNAL, to_thread, threading.main_thread().native_id)
+    status = _library().timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer))
+    assert status == 0, "timer_create failed"
+    return timer

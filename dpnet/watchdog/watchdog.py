@@ -33,8 +33,8 @@ class Watchdog:
     than half the shortest time-out, it looks once a second whether other ranks have reported a hang.)
 
     A rank that never lets go of the interpreter stops its watchdog too. Another rank of the node asks it for its stacks
-    then, see `stacks`. Where there is none, a timer of faulthandler, which needs no interpreter, writes them to stderr
-    and, with `end`, ends the process. (It does so as well when the process is stopped for longer than the time-out, and
+    then, see `stacks`. Where there is none, a timer, which needs no interpreter, has them written to stderr or, with
+    `end`, ends the process. (It does so as well when the process is stopped for longer than the time-out, and
     continued.)
 
     Args:
@@ -98,6 +98,7 @@ class Watchdog:
         if self._inquiry is not None:
             self._inquiry.stop()
         faulthandler.cancel_dump_traceback_later()
+        stacks.write_later(0)
         self._row[whereabouts.STACKS] = 0
 
     def __enter__(self) -> None:
@@ -118,8 +119,13 @@ class Watchdog:
             before, asked_s = now, min(self._beat_s, max(MIN_BEAT_S, left_s)) if left_s > 0 else self._beat_s
 
     def _arm(self) -> None:
-        if not self._stacks:
-            faulthandler.dump_traceback_later(1.2 * self._patience.timeout_s, file=2, exit=self._end)
+        if self._stacks:
+            return
+        late_s = 1.2 * self._patience.timeout_s
+        if self._end:
+            faulthandler.dump_traceback_later(late_s, file=2, exit=True)
+        else:
+            stacks.write_later(late_s)
 
     def _look(self, now: float, lost_s: float) -> None:
         moved = self._row[whereabouts.MOVED]
