@@ -16,7 +16,7 @@ from dpnet.metrics import last_step
 pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(240)]
 NUM_HOSTS = 4
 SEEDS = range(times("DPNET_TEST_HOSTS", 1))
-EPOCHS = 30
+EPOCHS = 15
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def run(hosts, job, output, restarts, deed, chance):
     line = hosts.on(HEAD, [*launch, *train_arguments(job, output, "resilience.timeout_s=60")])
     started = start(line, env={"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"})
     try:
-        at_step = chance.randint(10, 350)
+        at_step = chance.randint(10, 170)
         assert wait_for(lambda: last_step(output / "metrics.jsonl") >= at_step, 60), started.read()
         deed(started)
         return started.wait(120), started.read()
