@@ -47,14 +47,11 @@ class Pace:
         told, self._told = self._told, slow
         if slow < 0 or slow == told:
             return ""
-        data, computing = self._rows[slow, 2:]
         others = np.delete(self._rows, slow, axis=0)
         lost = float(np.median(others[:, 1] / others[:, 0]))
-        usual = np.median(others[:, 2:], axis=0)
-        what = "data" if data - usual[0] > computing - usual[1] else "compute"
         return (
             f"rank {slow} on {self._hosts[slow]} is slow: the others spent {lost:.0%} of the last {EVERY_STEPS} steps "
-            f"waiting for it ({what}: {data + computing:.2f} s, others {usual.sum():.2f} s)"
+            f"waiting for it ({cause(self._rows, slow)})"
         )
 
     def _now(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -87,3 +84,18 @@ def straggler(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> int:
     slow = int(shares.argmin())
     others = np.delete(shares, slow)
     return slow if others.min() - shares[slow] > WORTH_TELLING else -1
+
+
+def cause(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], slow: int) -> str:
+    """What keeps a straggler busy, in words.
+
+    Args:
+        rows: (ranks, 4) seconds in all, waiting, with data, computing.
+        slow: the straggler.
+    """
+    usual = np.median(np.delete(rows, slow, axis=0), axis=0)
+    _, waiting, data, computing = rows[slow] - usual
+    name, place = ("data", 2) if data > computing else ("compute", 3)
+    if max(data, computing) < -waiting / 2:
+        return "neither data nor compute: it writes files, say"
+    return f"{name}: {rows[slow, place]:.2f} s, others {usual[place]:.2f} s"
