@@ -23,7 +23,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 def whole(tmp_path_factory):
     mpirun(1)
     folder = tmp_path_factory.mktemp("whole")
-    job = write_job(folder, epochs=20 * (NUM_JOBS + 2))
+    job = write_job(folder, epochs=10 * (NUM_JOBS + 2))
     return job, undisturbed(folder, job)
 
 
@@ -47,7 +47,7 @@ def run_and_signal(how, job, output, chance, num_ranks, number):
         if number is not None and process.process.poll() is None:
             to_rank = how != "dpnet launch"
             os.kill(pid_of_rank(process, chance.randrange(num_ranks)) if to_rank else process.process.pid, number)
-        return process.wait(30), process.read()
+        return process.wait(300 if number is None else 30), process.read()  # The last one does all that is left.
     finally:
         process.close()
 
