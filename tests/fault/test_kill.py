@@ -27,7 +27,7 @@ def last_step(output: Path) -> int:
     return max(steps_in(output / "checkpoints"), default=0)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(100 + 15 * KILLS)
 def test_a_killed_job_goes_on_to_the_same_bits_on_any_number_of_ranks(tmp_path):
     mpirun(2)
     job = write_job(tmp_path, epochs=40, every_steps=3)
