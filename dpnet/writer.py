@@ -6,6 +6,7 @@ that it is at.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -29,7 +30,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _, descriptor, path, keep_last = sys.argv[1:]
-    os.nice(LEAST_URGENT)
+    _step_back()
     memory = mmap.mmap(int(descriptor), 0, access=mmap.ACCESS_READ)
     folder = CheckpointFolder(Path(path), keep_last=int(keep_last))
     for line in sys.stdin:
@@ -38,6 +39,13 @@ def main() -> None:
             print(json.dumps({"error": error}), flush=True)
         except BrokenPipeError:
             break  # The training is gone; what it asked for is written.
+
+
+def _step_back() -> None:
+    """Let ranks go first. Linux may share cores out among sessions first, of which this process has its own."""
+    os.nice(LEAST_URGENT)
+    with contextlib.suppress(OSError):  # Where it does not, there is no such file.
+        Path("/proc/self/autogroup").write_text(str(LEAST_URGENT))
 
 
 def _write(order: dict[str, Any], memory: mmap.mmap, folder: CheckpointFolder) -> str:
