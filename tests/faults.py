@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs import curve
 from mpirun import Started, mpirun, run_command, vendor
 
 JOB = """
@@ -128,6 +129,14 @@ def undisturbed(folder: Path, job: Path, *settings: str) -> Path:
 
 def summary(output: Path) -> dict[str, Any]:
     return json.loads((output / "summary.json").read_text())
+
+
+def assert_same_result(output: Path, undisturbed_run: Path) -> None:
+    """Assert that two trainings ended alike, to the bit, and had the same learning curve."""
+    result, expected = summary(output), summary(undisturbed_run)
+    for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
+        assert result[key] == expected[key], key
+    assert curve(output) == curve(undisturbed_run)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 40) -> bool:

@@ -98,7 +98,8 @@ class Watchdog:
         if self._inquiry is not None:
             self._inquiry.stop()
         faulthandler.cancel_dump_traceback_later()
-        stacks.write_later(0)
+        if not self._stacks:
+            stacks.write_later(0)
         self._row[whereabouts.STACKS] = 0
 
     def __enter__(self) -> None:

@@ -6,9 +6,9 @@ import signal
 import sys
 
 import pytest
-from faults import summary, times, train_arguments, undisturbed, wait_for, write_job
+from faults import assert_same_result, times, train_arguments, undisturbed, wait_for, write_job
 from hosts import HEAD, Hosts, obstacle
-from jobs import curve, metrics
+from jobs import metrics
 from mpirun import mpirun, start, vendor
 
 from dpnet.metrics import last_step
@@ -39,8 +39,9 @@ def hosts(tmp_path):
         yield made
 
 
-def run(hosts, job, output, restarts, deed, chance):
-    """Start on all hosts, one rank each; do something at some step; returns exit code and output."""
+def assert_survived(hosts, whole, output, chance, restarts, deed):
+    """Train on all hosts, one rank each, and do something to them at some step; the result stays the same."""
+    job, undisturbed_run = whole
     listed = ",".join(f"{name}:1" for name in hosts.names)
     options = ["-n", str(NUM_HOSTS), "--host", listed, "--prtemca", "plm_ssh_agent", str(hosts.agent)]
     launch = [sys.executable, "-m", "dpnet", "launch", "--max-restarts", str(restarts), *options, "--"]
@@ -49,59 +50,44 @@ def run(hosts, job, output, restarts, deed, chance):
     try:
         at_step = chance.randint(10, 170)
         assert wait_for(lambda: last_step(output / "metrics.jsonl") >= at_step, 60), started.read()
-        deed(started)
-        return started.wait(120), started.read()
+        deed()
+        assert started.wait(120) == 0, started.read()
     finally:
         started.close()
-
-
-def assert_same(output, undisturbed_run):
-    result, expected = summary(output), summary(undisturbed_run)
-    for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
-        assert result[key] == expected[key], key
-    assert curve(output) == curve(undisturbed_run)
+    assert_same_result(output, undisturbed_run)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_rank_killed_on_one_of_several_hosts_is_survived(tmp_path, whole, hosts, seed):
-    job, undisturbed_run = whole
     chance = random.Random(seed)
     name = chance.choice(hosts.names)
 
-    def kill(started):
+    def kill():
         (pid,) = ranks_on(hosts, name)
         os.kill(pid, signal.SIGKILL)
 
-    code, text = run(hosts, job, tmp_path / "run", 0, kill, chance)
-    assert code == 0, text
-    assert_same(tmp_path / "run", undisturbed_run)
+    assert_survived(hosts, whole, tmp_path / "run", chance, 0, kill)
     (loss,) = [row for row in metrics(tmp_path / "run") if row.get("event") == "ranks_lost"]
     assert loss["hosts"] == [name]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_host_whose_cable_is_cut_is_survived(tmp_path, whole, hosts, seed):
-    job, undisturbed_run = whole
     chance = random.Random(seed)
     name = chance.choice(hosts.names)
-    code, text = run(hosts, job, tmp_path / "run", 2, lambda _: hosts.cut(name), chance)
-    assert code == 0, text
-    assert_same(tmp_path / "run", undisturbed_run)
+    assert_survived(hosts, whole, tmp_path / "run", chance, 2, lambda: hosts.cut(name))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_a_host_has_died_the_job_is_restarted_on_the_others(tmp_path, whole, hosts, seed):
-    job, undisturbed_run = whole
     chance = random.Random(seed)
     name = chance.choice(hosts.names)
 
-    def crash(_):
+    def crash():
         hosts.crash(name)
         hosts.cut(name)
 
-    code, text = run(hosts, job, tmp_path / "run", 2, crash, chance)
-    assert code == 0, text
-    assert_same(tmp_path / "run", undisturbed_run)
+    assert_survived(hosts, whole, tmp_path / "run", chance, 2, crash)
 
 
 def ranks_on(hosts, name):

@@ -7,8 +7,16 @@ import sys
 import time
 
 import pytest
-from faults import pid_of_rank, summary, survivable, times, train_arguments, undisturbed, wait_for, write_job
-from jobs import curve
+from faults import (
+    assert_same_result,
+    pid_of_rank,
+    survivable,
+    times,
+    train_arguments,
+    undisturbed,
+    wait_for,
+    write_job,
+)
 from mpirun import mpirun, start, vendor
 
 from dpnet import checkpoint
@@ -74,9 +82,7 @@ def test_a_signal_stops_all_ranks_and_changes_no_bit(tmp_path, whole, how):
             checkpoint.read(output / "checkpoints" / checkpoint.step_name(step))  # Raises if it is not whole.
     assert preempted
     assert code == 0, text
-    for key in ("status", "steps", "digest", "eval_accuracy", "eval_loss"):
-        assert summary(output)[key] == summary(undisturbed_run)[key], key
-    assert curve(output) == curve(undisturbed_run)
+    assert_same_result(output, undisturbed_run)
 
 
 def test_the_exit_code_and_the_signals_can_be_chosen(tmp_path, whole):
