@@ -24,6 +24,7 @@ from benchmarks.results import keep, machine
 from dpnet.arrays import aligned_zeros
 from dpnet.blas import wheels
 from dpnet.blas.choose import PRODUCTS
+from dpnet.blas.products import warm_up
 from dpnet.threads import limit_threads
 
 SHAPES = ((64, 1024, 1024), (128, 784, 256), (256, 2048, 2048), (32, 64, 64))
@@ -78,6 +79,7 @@ def main() -> None:
     names = [name for name in PRODUCTS if name == "numpy" or wheels.loads(name)]
     libraries = {name: PRODUCTS[name](options.threads) for name in names}
     limit_threads(options.threads)
+    warm_up(options.threads)
     kept = []
     for shape in SHAPES:
         for in_by_out in (True, False):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dpnet import threads
 from dpnet.blas.choose import PRODUCTS, choose_products
 from dpnet.blas.products import NUMPY as NUMPY_PRODUCTS
-from dpnet.blas.products import Products
+from dpnet.blas.products import Products, warm_up
 from dpnet.comm.agree import everywhere
 from dpnet.comm.environment import core_set
 from dpnet.comm.group import Group
@@ -57,5 +57,6 @@ def choose_engine(train: Train, group: Group) -> Engine:
         )
     products = everywhere(group, lambda: PRODUCTS[name](num_threads))
     threads.limit_threads(num_threads)
+    warm_up(num_threads)
     kernels = everywhere(group, lambda: choose_kernels(train.kernels))
     return Engine(num_threads, products, kernels, Crew(num_threads))
