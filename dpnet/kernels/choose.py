@@ -28,11 +28,12 @@ class Loops(Protocol):
     def column_sums(self, dy: Matrix, dbias: Vector) -> bool: ...  # noqa: D102
     def relu_backward(self, a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> bool: ...  # noqa: D102
     def softmax_shift(  # noqa: D102
-        self, logits: Matrix, labels: Labels, row_start: Indices, index: Indices, row: Matrix, at_label: Vector
+        self, logits: Matrix, labels: Labels, row_start: Indices, index: Indices, at_label: Vector
     ) -> int: ...
     def softmax_gradient(  # noqa: D102
-        self, p: Matrix, labels: Labels, index: Indices, row: Matrix, at_label: Vector, scale: float
+        self, p: Matrix, labels: Labels, index: Indices, running: Matrix, total: Vector, scale: float
     ) -> None: ...
+    def softmax_loss(self, log_total: Vector, at_label: Vector) -> float: ...  # noqa: D102
     def sum_block(self, vectors: Matrix, joins: Indices, start: int, stop: int, work: Matrix) -> None: ...  # noqa: D102
     def sum_rows(self, vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Matrix) -> None: ...  # noqa: D102
 

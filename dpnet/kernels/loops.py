@@ -87,7 +87,7 @@ def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> bool:
 
 
 @loop
-def softmax_shift(logits: Array, labels: Array, row_start: Array, index: Array, row: Array, at_label: Array) -> int:
+def softmax_shift(logits: Array, labels: Array, row_start: Array, index: Array, at_label: Array) -> int:
     """See spec.softmax_shift; nothing is left in `index`."""
     rows, classes = logits.shape
     for label in labels:
@@ -108,16 +108,28 @@ def softmax_shift(logits: Array, labels: Array, row_start: Array, index: Array, 
 
 
 @loop
-def softmax_gradient(p: Array, labels: Array, index: Array, row: Array, at_label: Array, scale: float) -> None:
-    """See spec.softmax_gradient; reads nothing of `index`."""
+def softmax_gradient(p: Array, labels: Array, index: Array, running: Array, total: Array, scale: float) -> None:
+    """See spec.softmax_gradient; reads nothing of `index`, and nothing is left in the scratch."""
     one, factor = p.dtype.type(1), p.dtype.type(scale)
     for number in range(p.shape[0]):
-        total = row[number, 0]
+        summed = p[number, 0]
+        for column in range(1, p.shape[1]):
+            summed += p[number, column]
+        total[number] = summed
         for column in range(p.shape[1]):
-            p[number, column] /= total
+            p[number, column] /= summed
         p[number, labels[number]] -= one
         for column in range(p.shape[1]):
             p[number, column] *= factor
+
+
+@loop
+def softmax_loss(log_total: Array, at_label: Array) -> float:
+    """See spec.softmax_loss; leaves `log_total` as it is."""
+    loss = 0.0
+    for number in range(len(log_total)):
+        loss += log_total[number] - at_label[number]
+    return loss
 
 
 @loop

@@ -86,9 +86,7 @@ def relu_backward(a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> bool:
     return column_sums(da, dbias)
 
 
-def softmax_shift(
-    logits: Matrix, labels: Labels, row_start: Indices, index: Indices, row: Matrix, at_label: Vector
-) -> int:
+def softmax_shift(logits: Matrix, labels: Labels, row_start: Indices, index: Indices, at_label: Vector) -> int:
     """Subtract its maximum from every row of `logits`, in place.
 
     Args:
@@ -96,7 +94,6 @@ def softmax_shift(
         labels: (rows,) int64.
         row_start: (rows,) 0, classes, 2 * classes, ...
         index: (rows,) int64; where in the flat logits the label of each row lies, for `softmax_gradient`.
-        row: (rows, 1); scratch.
         at_label: (rows,); the shifted logit of each row's label.
 
     Returns:
@@ -109,30 +106,48 @@ def softmax_shift(
     np.argmax(logits, axis=1, out=index)
     np.subtract(index, labels, out=index)
     hits = len(labels) - int(np.count_nonzero(index))
-    np.max(logits, axis=1, keepdims=True, out=row)
-    np.subtract(logits, row, out=logits)
+    np.max(logits, axis=1, out=at_label)
+    np.subtract(logits, at_label[:, np.newaxis], out=logits)
     np.add(row_start, labels, out=index)
     # The index is checked, and "clip", unlike "raise", writes into `out` without a copy.
     np.take(logits, index, out=at_label, mode="clip")
     return hits
 
 
-def softmax_gradient(p: Matrix, labels: Labels, index: Indices, row: Matrix, at_label: Vector, scale: float) -> None:
-    """P = (p / row - onehot(labels)) * scale, in place.
+def softmax_gradient(
+    p: Matrix, labels: Labels, index: Indices, running: Matrix, total: Vector, scale: float
+) -> None:
+    """P = (p / total - onehot(labels)) * scale, in place; total are the sums of the rows of p, from left to right.
 
     Args:
         p: (rows, classes), C order: exp of the shifted logits.
         labels: (rows,) int64.
         index: (rows,) as `softmax_shift` left it.
-        row: (rows, 1): the sums of the rows of `p`.
-        at_label: (rows,); scratch.
+        running: (rows, classes); scratch.
+        total: (rows,) float64; overwritten. Sums are those of the dtype of `p`.
         scale: 1 / global number of samples.
     """
-    np.divide(p, row, out=p)
-    np.take(p, index, out=at_label, mode="clip")
-    at_label -= 1
-    np.put(p, index, at_label)
+    np.add.accumulate(p, axis=1, out=running)
+    last = running[:, -1:]
+    total[:] = last[:, 0]
+    np.divide(p, last, out=p)
+    last = running[:, 0]
+    np.take(p, index, out=last, mode="clip")
+    last -= 1
+    np.put(p, index, last)
     p *= scale
+
+
+def softmax_loss(log_total: Vector, at_label: Vector) -> float:
+    """The sum of log_total - at_label, both (rows,), in float64 and from the first row to the last.
+
+    Args:
+        log_total: (rows,) float64; overwritten.
+        at_label: (rows,) as `softmax_shift` left it.
+    """
+    np.subtract(log_total, at_label, out=log_total)
+    np.add.accumulate(log_total, out=log_total)
+    return float(log_total[-1]) + 0.0 if len(log_total) else 0.0  # Never -0.0.
 
 
 def sum_block(vectors: Matrix, joins: Indices, start: int, stop: int, work: Matrix) -> None:

@@ -59,9 +59,9 @@ class SoftmaxNLL:
         self._most = _Scratch(
             row_start=np.arange(max_rows) * classes,
             index=np.zeros(max_rows, np.int64),
-            row=aligned_zeros((max_rows, 1), dtype),
             at_label=aligned_zeros(max_rows, dtype),
-            nll=aligned_zeros(max_rows, np.float64),
+            running=aligned_zeros((max_rows, classes), dtype),
+            total=aligned_zeros(max_rows, np.float64),
         )
         self._scratch = self._most
 
@@ -83,17 +83,14 @@ class SoftmaxNLL:
         """
         if len(logits) != len(self._scratch.index):
             self._scratch = self._most.cut(len(logits))
-        scratch = self._scratch
-        index, row, at_label, nll = scratch.index, scratch.row, scratch.at_label, scratch.nll
-        hits = self._loops.softmax_shift(logits, labels, scratch.row_start, index, row, at_label)
+        loops, scratch, total = self._loops, self._scratch, self._scratch.total
+        hits = loops.softmax_shift(logits, labels, scratch.row_start, scratch.index, scratch.at_label)
         if hits < 0:
             self._refuse(labels)
         np.exp(logits, out=logits)
-        np.add.reduce(logits, axis=1, keepdims=True, out=row)
-        np.log(row[:, 0], out=nll, dtype=np.float64)
-        np.subtract(nll, at_label, out=nll)  # (1): log S - z_c
-        self._loops.softmax_gradient(logits, labels, index, row, at_label, scale)  # (2): p - y
-        return float(np.add.reduce(nll)), hits
+        loops.softmax_gradient(logits, labels, scratch.index, scratch.running, total, scale)  # (2): p - y
+        np.log(total, out=total)
+        return loops.softmax_loss(total, scratch.at_label), hits  # (1): log S - z_c
 
     def _refuse(self, labels: Labels) -> NoReturn:
         wrong = labels[(labels < 0) | (labels >= self._classes)][0]
@@ -105,18 +102,18 @@ class SoftmaxNLL:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Scratch:
-    """See `kernels.spec` for the first four; `nll` is the loss of each row."""
+    """See `kernels.spec`."""
 
     row_start: Indices
     index: Indices
-    row: Matrix
     at_label: Vector
-    nll: Vector
+    running: Matrix
+    total: Vector
 
     def cut(self, rows: int) -> _Scratch:
         """The same for fewer rows."""
         return _Scratch(
-            self.row_start[:rows], self.index[:rows], self.row[:rows], self.at_label[:rows], self.nll[:rows]
+            self.row_start[:rows], self.index[:rows], self.at_label[:rows], self.running[:rows], self.total[:rows]
         )
 
 
