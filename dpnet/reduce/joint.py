@@ -75,7 +75,7 @@ class JointReducer:
         dbiases = [_rows_of_ranks(topology, width, dtype) for width in layout.sizes[1:]]
         self._dbiases = [rows[node.rank] for rows in dbiases]
         owned = owned_slices(layout.size, node.world_size)[node.rank]
-        self._slice = SliceGradient(layout, owned, factors, dbiases, products, dtype)
+        self._slice = SliceGradient(layout, owned, factors, dbiases, products, loops, dtype)
         self.grad: Sequence[Piece] = self._slice.pieces
         shards = [range(rank, rank + 1) for rank in range(group.world_size)]
         self._words = Words(topology, shards, num_words, loops)

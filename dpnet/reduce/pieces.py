@@ -9,11 +9,11 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import numpy.typing as npt
 
 from dpnet.arrays import Matrix, Vector, aligned_zeros
 from dpnet.blas.products import Products
+from dpnet.kernels.choose import Loops
 from dpnet.kernels.sums import Piece, pending_sum
 from dpnet.nn.layout import ALIGNMENT, Layout
 from dpnet.plan import bounds
@@ -54,6 +54,7 @@ class SliceGradient:
         factors: of the weights' gradients.
         dbiases: (ranks, outputs) for every layer, to be summed over the ranks.
         products: matrix products.
+        loops: element-wise work.
         dtype: of the gradient.
 
     Attributes:
@@ -68,6 +69,7 @@ class SliceGradient:
         factors: Factors,
         dbiases: Sequence[Matrix],
         products: Products,
+        loops: Loops,
         dtype: npt.DTypeLike,
     ) -> None:
         self.rows = 0
@@ -76,7 +78,7 @@ class SliceGradient:
 
         def work_on(part: Part, out: Vector) -> Callable[[int], None]:
             if part.is_bias:
-                return _bias_work(dbiases[part.layer][:, part.rows], out)
+                return _bias_work(loops, dbiases[part.layer][:, part.rows], out)
             return _weight_work(products, *factors[part.layer], part.rows, out)
 
         self.pieces: list[Piece] = []
@@ -157,8 +159,8 @@ def _padding_work(out: Vector) -> Callable[[int], None]:
     return compute
 
 
-def _bias_work(dbiases: Matrix, out: Vector) -> Callable[[int], None]:
+def _bias_work(loops: Loops, dbiases: Matrix, out: Vector) -> Callable[[int], None]:
     def compute(rows: int) -> None:
-        np.add.reduce(dbiases, axis=0, out=out)
+        loops.column_sums(dbiases, out)
 
     return compute
