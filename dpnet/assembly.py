@@ -36,7 +36,7 @@ from dpnet.nn.mlp import MLP
 from dpnet.optim.optimizers import Optimizer, make_optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.plan import Plan
-from dpnet.reduce.joint import JointReducer
+from dpnet.reduce.joint import JointReducer, joint_reads_less
 from dpnet.reduce.reducer import Reducer
 from dpnet.reduce.shards import ShardReducer
 from dpnet.state import Start, State
@@ -188,7 +188,8 @@ def _build_core(
     dtype, memory = job.model.dtype, where.memory
     how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": engine.kernels.loops}
     reducer: Reducer
-    if job.train.reproducible_shards:
+    most_ranks = max(map(len, where.nodes))  # All nodes choose the same.
+    if job.train.reproducible_shards or not joint_reads_less(layout, ranks=most_ranks, rows=plan.max_rows()):
         # One shard after the other, each rank for itself.
         data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), engine)
         reducer = ShardReducer(where, num_shards=plan.num_shards, weight_gradients=model.weight_gradients, **how)

@@ -50,7 +50,7 @@ def error(job: Job, progress: Progress, what: str, where: str) -> DivergenceErro
 def _of_shard(parts: Parts, step: int, shard: int) -> str:
     trainer, layers = parts.trainer, parts.state.layers
     num_samples = parts.plan.batch_size(step)
-    ids = parts.plan.shard(parts.plan.batch(step), shard)
+    ids = parts.plan.shard(step, shard)
     first = trainer.reducer.first_row(num_samples, shard)
     x, labels = trainer.feed.gather(step, shard, first=first)
     if text := _rows("input", x, ids):

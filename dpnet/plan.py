@@ -80,9 +80,12 @@ class Plan:
         """Where shard `shard` starts in a batch of `num_samples`; with shard = num_shards, where the last one ends."""
         return bounds(num_samples, shard, self.num_shards)[0]
 
-    def shard(self, batch: SampleIds, shard: int) -> SampleIds:
-        """The sample ids of `batch` that make up its shard `shard`; may be none."""
-        return batch[self.shard_start(len(batch), shard) : self.shard_start(len(batch), shard + 1)]
+    def shard(self, step: int, shard: int) -> SampleIds:
+        """The sample ids of shard `shard` of step `step`; may be none."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        first = number * self.global_batch_size
+        start, stop = bounds(min(self.global_batch_size, self.num_samples - first), shard, self.num_shards)
+        return self._permutation(epoch)[first + start : first + stop]
 
     def samples_before(self, step: int) -> int:
         """Number of samples that all the steps before step `step` use."""

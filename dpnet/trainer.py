@@ -117,7 +117,8 @@ class Trainer:
             self.reducer.add(shard, (loss, hits, not (finite and math.isfinite(loss)), *asked))
             asked = (0, 0, 0)
         HERE.enter(whereabouts.REDUCE)
-        total_loss, total_hits, bad, *asks = self.reducer.reduce(num_samples)
+        total_loss, *counts = self.reducer.reduce(num_samples)
+        hits, bad, saves, stops, failures = map(int, counts)
         if bad:
             self.state.keep()
         else:
@@ -125,4 +126,4 @@ class Trainer:
             self.update.apply(step=step + 1, learning_rate=self.schedule(step) * learning_rate_scale)
             HERE.enter(whereabouts.COMMIT)
             self.state.commit()
-        return StepSums(num_samples, total_loss, int(total_hits), int(bad), *map(int, asks))
+        return StepSums(num_samples, total_loss, hits, bad, saves, stops, failures)

@@ -31,8 +31,8 @@ def test_every_sample_is_used_once_in_every_epoch(num_samples, batch_size, num_s
     assert sorted(np.concatenate(batches)) == list(range(num_samples))
     assert all(len(batch) == plan.global_batch_size for batch in batches[:-1])
     assert len(batches[-1]) >= 1
-    for batch in batches:
-        shards = [plan.shard(batch, shard) for shard in range(num_shards)]
+    for step, batch in enumerate(batches, first):
+        shards = [plan.shard(step, shard) for shard in range(num_shards)]
         assert np.concatenate(shards).tolist() == batch.tolist()
         assert max(map(len, shards)) <= plan.max_rows()
 

@@ -60,14 +60,14 @@ class Feed:
         """
         self._count += 1
         if self._ahead is None and self._count % LOOKS_EVERY:
-            return self._data.gather(self._ids(step, shard), first=first)
+            return self._data.gather(self._plan.shard(step, shard), first=first)
         x, labels, asleep_s = self._with_a_look(step, shard, first)
         self._ahead = None
         if asleep_s > WORTH_A_THREAD_S:
             self._helper = self._helper or _Helper()
             shard_after, steps = self._after[shard]
             self._ahead = (step + steps, shard_after)
-            self._helper.ask(self._data_ahead, self._ids(*self._ahead))
+            self._helper.ask(self._data_ahead, self._plan.shard(*self._ahead))
         return x, labels
 
     def _with_a_look(self, step: int, shard: int, first: int) -> Gathered:
@@ -76,10 +76,7 @@ class Feed:
             if self._ahead == (step, shard):
                 return Gathered(*self._data.put(gathered.x, gathered.labels, first=first), gathered.asleep_s)
             # Somebody went elsewhere: to an earlier step, say.
-        return watched_gather(self._data, self._ids(step, shard), first=first)
-
-    def _ids(self, step: int, shard: int) -> SampleIds:
-        return self._plan.shard(self._plan.batch(step), shard)
+        return watched_gather(self._data, self._plan.shard(step, shard), first=first)
 
 
 def watched_gather(data: Dataset, ids: SampleIds, *, first: int = 0) -> Gathered:

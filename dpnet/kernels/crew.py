@@ -32,10 +32,10 @@ class Crew:
             parts: how many there are.
             least: fewest that are worth a thread: waking one takes some 20 microseconds.
         """
-        helpers = min(self.size, max(1, parts // least)) - 1
-        if helpers == 0:
+        if self.size == 1 or parts < 2 * least:
             work(0, 0, parts)
             return
+        helpers = min(self.size, parts // least) - 1
         shares = [parts * member // (helpers + 1) for member in range(helpers + 2)]
         for member in range(1, helpers + 1):
             self._orders[member - 1].put((work, shares[member], shares[member + 1]))

@@ -46,7 +46,7 @@ def make_feed(plan, shards, delay_s):
 
 def check(feed, plan, step, shard):
     x, labels = feed.gather(step, shard, first=FIRST)
-    ids = plan.shard(plan.batch(step), shard)
+    ids = plan.shard(step, shard)
     assert labels.tolist() == ids.tolist()
     assert x.tobytes() == INPUTS[ids].tobytes()
     assert np.shares_memory(x, feed._data.x[FIRST : FIRST + len(ids)]) == (len(ids) > 0)
