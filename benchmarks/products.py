@@ -46,28 +46,21 @@ def layer(products: Any, rows: int, inputs: int, outputs: int, *, in_by_out: boo
     weights, dweights = ([random(*shape) for _ in range(max(1, int(COLD_BYTES / 8 / inputs / outputs)))] for _ in "wd")
     x, y, dx = random(rows, inputs), random(rows, outputs), random(rows, inputs)
 
-    def forward() -> None:
-        for weight in weights:
-            products(x, weight, y, transpose_b=not in_by_out)
-
-    def gradient() -> None:
-        for dweight in dweights:
-            products(*((x, y) if in_by_out else (y, x)), dweight, transpose_a=True)
-
-    def backward() -> None:
-        for weight in weights:
-            products(y, weight, dx, transpose_b=in_by_out)
-
+    pair = (x, y) if in_by_out else (y, x)
+    forward = [products.bind(x, weight, y, transpose_b=not in_by_out) for weight in weights]
+    gradient = [products.bind(*pair, dweight, transpose_a=True) for dweight in dweights]
+    backward = [products.bind(y, weight, dx, transpose_b=in_by_out) for weight in weights]
     flops = 2 * rows * inputs * outputs * len(weights)
-    return [lambda run=run: _speed(run, flops) for run in (forward, gradient, backward)]
+    return [lambda calls=calls: _speed(calls, flops) for calls in (forward, gradient, backward)]
 
 
-def _speed(run: Callable[[], None], flops: int) -> float:
-    calls = max(1, int(FLOPS_PER_ROUND / flops))
+def _speed(calls: list[Callable[[], object]], flops: int) -> float:
+    turns = max(1, int(FLOPS_PER_ROUND / flops))
     begin = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return calls * flops / (time.perf_counter() - begin) / 1e9
+    for _ in range(turns):
+        for call in calls:
+            call()
+    return turns * flops / (time.perf_counter() - begin) / 1e9
 
 
 def main() -> None:

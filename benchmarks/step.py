@@ -65,13 +65,13 @@ def bare_products(workload: str, ranks: int, products: Products) -> Callable[[],
         backward.append((whole_dz[:rows], weight, random(rows, i)))
         gradient.append((whole_x[:, :share], whole_dz, random(share, o)))
 
+    calls = [products.bind(*arrays) for arrays in forward]
+    calls += [products.bind(*arrays, transpose_b=True) for arrays in backward[:0:-1]]
+    calls += [products.bind(*arrays, transpose_a=True) for arrays in gradient]
+
     def run() -> None:
-        for x, weight, y in forward:
-            products(x, weight, y)
-        for dz, weight, dx in backward[:0:-1]:
-            products(dz, weight, dx, transpose_b=True)
-        for x, dz, dweight in gradient:
-            products(x, dz, dweight, transpose_a=True)
+        for call in calls:
+            call()
 
     return run
 

@@ -188,8 +188,7 @@ def _build_core(
     dtype, memory = job.model.dtype, where.memory
     how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": engine.kernels.loops}
     reducer: Reducer
-    most_ranks = max(map(len, where.nodes))  # All nodes choose the same.
-    if job.train.reproducible_shards or not joint_reads_less(layout, ranks=most_ranks, rows=plan.max_rows()):
+    if job.train.reproducible_shards or not joint_reads_less(layout, where.nodes, plan.max_rows()):
         # One shard after the other, each rank for itself.
         data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), engine)
         reducer = ShardReducer(where, num_shards=plan.num_shards, weight_gradients=model.weight_gradients, **how)

@@ -43,7 +43,8 @@ STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, MOVED, ALIVE, PID, BORN, STACKS = 
 it waits and since when; when something was last finished; when its watchdog was last seen; the process, and when it
 began, in the kernel's ticks; its file descriptor of its stacks, see watchdog.stacks. Times are those of
 time.monotonic, which all processes of a host share, in seconds. The watchdog fills in the last four."""
-LENGTH = 10
+LENGTH = 16
+"""Numbers of a row, with room behind: no two rows share a line of the cache, which every write would take away."""
 
 QUICK_S = 1e-3
 """Of steps that take less only every `SAMPLED`-th is timed: reading the clock takes a hundredth of the shortest."""
@@ -65,6 +66,7 @@ class Whereabouts:
         self.seconds = [0.0] * len(PHASES)
         self.waited = 0.0
         self._phase, self._since = START, time.monotonic()
+        self._waiting_since = self._since
         # Of how many steps the current one is an example; 0: it is not timed.
         self._weight = 1
         self.row[SINCE] = self.row[MOVED] = self._since
@@ -106,14 +108,15 @@ class Whereabouts:
 
     def wait(self, operation: int) -> None:
         """Begin to wait for other ranks."""
-        self.row[WAITING_SINCE] = time.monotonic()
-        self.row[OPERATION] = operation
+        row = self.row
+        row[WAITING_SINCE] = self._waiting_since = time.monotonic()
+        row[OPERATION] = operation
 
     def go_on(self) -> float:
         """The wait is over; returns the seconds that it took."""
-        seconds = time.monotonic() - self.row[WAITING_SINCE]
+        seconds = time.monotonic() - self._waiting_since
         self.waited += seconds
-        self.row[OPERATION] = 0
+        self.row[OPERATION] = 0.0
         return seconds
 
 

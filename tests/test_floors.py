@@ -81,4 +81,4 @@ def test_the_network_imports_nothing_but_numpy():
                 assert name.split(".")[0] in {"numpy", "dpnet", *STANDARD}, f"{path}: {name}"
 
 
-STANDARD = {"__future__", "abc", "collections", "dataclasses", "itertools", "math", "typing"}
+STANDARD = {"__future__", "abc", "collections", "dataclasses", "functools", "itertools", "math", "typing"}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+from collections.abc import Callable
 
 from dpnet.arrays import Matrix
-from dpnet.blas.products import Call, ForeignProducts, row_length
+from dpnet.blas.products import operand
 from dpnet.blas.wheels import load
 
 
-class MklProducts(ForeignProducts):
+class MklProducts:
     """See Products.
 
     Args:
@@ -23,7 +25,6 @@ class MklProducts(ForeignProducts):
     name = "mkl"
 
     def __init__(self, threads: int) -> None:
-        super().__init__()
         os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
         library = load("mkl")
         library.MKL_Set_Dynamic(0)  # It must never choose fewer threads by itself: bits depend on them.
@@ -32,11 +33,15 @@ class MklProducts(ForeignProducts):
         for routine, _ in self._routines.values():
             routine.restype = None
 
-    def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
+    def bind(
+        self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
+    ) -> Callable[[], object]:
+        """See Products."""
+        assert a.dtype == b.dtype == out.dtype
         (rows, columns), inner = out.shape, a.shape[0] if transpose_a else a.shape[1]
         routine, number = self._routines[out.dtype.char]
         row_major, plain, transposed = 101, 111, 112
         flags = [row_major, transposed if transpose_a else plain, transposed if transpose_b else plain]
-        pointers = [(ctypes.c_void_p(x.ctypes.data), ctypes.c_int(row_length(x))) for x in (a, b, out)]
+        places = [(pointer, ctypes.c_int(length)) for pointer, length in map(operand, (a, b, out))]
         sizes = [ctypes.c_int(size) for size in (*flags, rows, columns, inner)]
-        return routine, [*sizes, number(1), *pointers[0], *pointers[1], number(0), *pointers[2]]
+        return functools.partial(routine, *sizes, number(1), *places[0], *places[1], number(0), *places[2])

@@ -12,12 +12,14 @@ Source: https://uxlfoundation.github.io/oneDNN, "BLAS functions" and "Matrix Mul
 from __future__ import annotations
 
 import ctypes
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from dpnet.arrays import Matrix
-from dpnet.blas.products import Call, ForeignProducts, row_length
+from dpnet.blas.products import NUMPY, operand
 from dpnet.blas.wheels import load
 
 SMALL_FLOPS = 2_000_000
@@ -28,7 +30,7 @@ SOURCE, WEIGHTS, DESTINATION = 1, 33, 17
 """The library's numbers for things; `a`, `b` and `out` are its source, weights and destination."""
 
 
-class OneDnnProducts(ForeignProducts):
+class OneDnnProducts:
     """See Products.
 
     Args:
@@ -41,22 +43,25 @@ class OneDnnProducts(ForeignProducts):
     name = "onednn"
 
     def __init__(self, threads: int) -> None:
-        super().__init__()
         self._library = _Library()
 
-    def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
+    def bind(
+        self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
+    ) -> Callable[[], object]:
+        """See Products."""
+        assert a.dtype == b.dtype == out.dtype
         (rows, columns), inner = out.shape, a.shape[0] if transpose_a else a.shape[1]
         # At least 1: dnnl_sgemm leaves `out` as it was where there is nothing to add up.
         if out.dtype != np.float32 or 2 * rows * columns * inner < max(1, SMALL_FLOPS):
-            return np.dot, (a.T if transpose_a else a, b.T if transpose_b else b, out)
+            return NUMPY.bind(a, b, out, transpose_a=transpose_a, transpose_b=transpose_b)
         if transpose_b:
-            return _Matmul(self._library, a.T if transpose_a else a, b.T, out), ()
+            return _Matmul(self._library, a.T if transpose_a else a, b.T, out)
         letters = [ctypes.c_char(b"T" if transpose_a else b"N"), ctypes.c_char(b"N")]
         sizes = [ctypes.c_int64(size) for size in (rows, columns, inner)]
-        pointers = [(ctypes.c_void_p(x.ctypes.data), ctypes.c_int64(row_length(x))) for x in (a, b, out)]
+        places = [(pointer, ctypes.c_int64(length)) for pointer, length in map(operand, (a, b, out))]
         number = ctypes.c_float
-        arguments = [*letters, *sizes, number(1), *pointers[0], *pointers[1], number(0), *pointers[2]]
-        return self._library.routines.dnnl_sgemm, arguments
+        arguments = [*letters, *sizes, number(1), *places[0], *places[1], number(0), *places[2]]
+        return functools.partial(self._library.routines.dnnl_sgemm, *arguments)
 
 
 class _Library:
@@ -87,13 +92,14 @@ class _Argument(ctypes.Structure):
 
 
 class _Matmul:
-    """The primitive `matmul` for three arrays, of any strides. It does not keep them."""
+    """The primitive `matmul` for three arrays, of any strides."""
 
     def __init__(self, library: _Library, a: Matrix, b: Matrix, out: Matrix) -> None:
         self._library = library
         self._primitive, self._memories = ctypes.c_void_p(), list[ctypes.c_void_p]()  # What __del__ may find.
         self._execute = library.routines.dnnl_primitive_execute
-        descriptions = [self._description(array) for array in (a, b, out)]
+        self._arrays = (a, b, out)
+        descriptions = [self._description(array) for array in self._arrays]
         source, weights, destination = descriptions
         described = library.new(
             "matmul_primitive_desc_create", library.engine, source, weights, None, destination, None
@@ -101,7 +107,7 @@ class _Matmul:
         self._primitive = library.new("primitive_create", described)
         self._memories = [
             library.new("memory_create", description, library.engine, ctypes.c_void_p(array.ctypes.data))
-            for description, array in zip(descriptions, (a, b, out), strict=True)
+            for description, array in zip(descriptions, self._arrays, strict=True)
         ]
         numbers = (SOURCE, WEIGHTS, DESTINATION)
         self._arguments = (_Argument * 3)(*(_Argument(*pair) for pair in zip(numbers, self._memories, strict=True)))

@@ -1,15 +1,17 @@
-"""What a library of matrix products does, the one that numpy brings, and what calls through ctypes have in common.
+"""What a library of matrix products does, and the one that numpy brings.
 
-A product is written into an array that exists, with either operand transposed. The bits of a product depend on the
-library, its kernels for the processor at hand, and its number of threads: all three are in the fingerprint of a
-checkpoint (see `threads.numerics`).
+A product is bound to its arrays once and computed as often as wanted, from what they hold then: in a training they are
+the same in every step. It is written into an array that exists, with either operand transposed. The bits of a product
+depend on the library, its kernels for the processor at hand, and its number of threads: all three are in the
+fingerprint of a checkpoint (see `threads.numerics`).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -21,10 +23,10 @@ class Products(Protocol):
 
     name: str
 
-    def __call__(
+    def bind(
         self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
-    ) -> None:
-        """Out = a b, or with an operand transposed: out = a^T b, out = a b^T.
+    ) -> Callable[[], object]:
+        """A call that computes out = a b, or with an operand transposed: out = a^T b, out = a b^T.
 
         Args:
             a: (m, k), or (k, m) to be transposed. C order, or some columns of an array in C order. All three are of one
@@ -33,6 +35,9 @@ class Products(Protocol):
             out: (m, n), C order; overwritten, with zeros where k is 0. None of the memory of the others.
             transpose_a: multiply with a^T.
             transpose_b: multiply with b^T.
+
+        Returns:
+            the call; it holds on to the arrays. What it returns means nothing.
         """
 
 
@@ -41,12 +46,12 @@ class NumpyProducts:
 
     name = "numpy"
 
-    def __call__(
+    def bind(
         self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
-    ) -> None:
+    ) -> Callable[[], object]:
         """See Products."""
         # np.dot calls the same routine as np.matmul, and gets there faster.
-        np.dot(a.T if transpose_a else a, b.T if transpose_b else b, out)
+        return functools.partial(np.dot, a.T if transpose_a else a, b.T if transpose_b else b, out)
 
 
 NUMPY = NumpyProducts()
@@ -67,44 +72,10 @@ def warm_up(threads: int) -> None:
     np.dot(rows, rows[:WORK_ROWS])
 
 
-Call = tuple[Callable[..., object], Sequence[Any]]
-"""A foreign function and its arguments."""
+def operand(array: Matrix) -> tuple[ctypes.c_void_p, int]:
+    """Where a matrix lies, for a foreign function, and its leading dimension: elements from one row to the next.
 
-
-class ForeignProducts(ABC):
-    """A library that is called through ctypes: the arguments of a call are made once for the same three arrays."""
-
-    MAX_KEPT: ClassVar[int] = 1 << 14
-    """Calls that are kept. A training uses some dozens, some thousands where it is very large, for the same arrays."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, int, bool, bool], tuple[Callable[..., object], Sequence[Any], object]] = {}
-
-    def __call__(
-        self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
-    ) -> None:
-        """See Products."""
-        key = id(a), id(b), id(out), transpose_a, transpose_b
-        kept = self._kept.get(key)
-        if kept is None:
-            assert all(_has_plain_rows(array) and array.dtype == out.dtype for array in (a, b, out))
-            if len(self._kept) >= self.MAX_KEPT:
-                self._kept.clear()
-            # The arrays are kept as well: while they live, nothing else has their ids.
-            kept = self._kept[key] = *self._call(a, b, out, transpose_a, transpose_b), (a, b, out)
-        routine, arguments, _ = kept
-        routine(*arguments)
-
-    @abstractmethod
-    def _call(self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool) -> Call:
-        """How to compute a product."""
-
-
-def row_length(array: Matrix) -> int:
-    """Elements from the start of one row to that of the next, as BLAS wants it: at least 1, at least the width."""
-    length: int = max(1, array.shape[1], array.strides[0] // array.itemsize)
-    return length
-
-
-def _has_plain_rows(array: Matrix) -> bool:
-    return array.size == 0 or array.shape[1] == 1 or array.strides[1] == array.itemsize
+    BLAS wants at least 1, and at least the width. The pointer holds on to the array.
+    """
+    assert array.size == 0 or array.shape[1] == 1 or array.strides[1] == array.itemsize, array.strides
+    return array.ctypes.data_as(ctypes.c_void_p), max(1, array.shape[1], array.strides[0] // array.itemsize)

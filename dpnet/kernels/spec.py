@@ -114,9 +114,7 @@ def softmax_shift(logits: Matrix, labels: Labels, row_start: Indices, index: Ind
     return hits
 
 
-def softmax_gradient(
-    p: Matrix, labels: Labels, index: Indices, running: Matrix, total: Vector, scale: float
-) -> None:
+def softmax_gradient(p: Matrix, labels: Labels, index: Indices, running: Matrix, total: Vector, scale: float) -> None:
     """P = (p / total - onehot(labels)) * scale, in place; total are the sums of the rows of p, from left to right.
 
     Args:

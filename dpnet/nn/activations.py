@@ -23,12 +23,14 @@ all logits changes nothing; and the gradient that starts at the top is p - y, be
 logits are.
 
 All work in place and get f' from the output alone: `a` overwrites `z`, and nothing else has to be kept for backward.
-A NaN in z stays a NaN in a.
+A NaN in z stays a NaN in a. As every step works on the same arrays, calls are bound to them once (see `layers`).
 """
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -61,14 +63,14 @@ class Activation(ABC):
         self._loops = loops
 
     @abstractmethod
-    def forward(self, z: Matrix, bias: Vector) -> None:
-        """Turns `z` (rows, width) into a = f(z + bias), in place."""
+    def forward(self, z: Matrix, bias: Vector) -> Callable[[], object]:
+        """A call that turns `z` (rows, width) into a = f(z + bias), in place."""
 
     @abstractmethod
-    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool:
-        """Turns `da` = d loss / d a (rows, width) into dz = d loss / d z, in place; its column sums go to `dbias`.
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
+        """A call that turns `da` = d loss / d a (rows, width) into dz = d loss / d z; its column sums go to `dbias`.
 
-        `a` is what forward made. Returns whether all sums are finite.
+        `a` is what forward made. The call returns whether all sums are finite.
         """
 
 
@@ -87,27 +89,35 @@ class ReLU(Activation):
 
     has_kink = True
 
-    def forward(self, z: Matrix, bias: Vector) -> None:
+    def forward(self, z: Matrix, bias: Vector) -> Callable[[], object]:
         """Turns z into max(z + bias, 0), in place."""
-        self._loops.add_bias_relu(z, bias)
+        return functools.partial(self._loops.add_bias_relu, z, bias)
 
-    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool:
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
         """Leaves da where a > 0 and puts 0 elsewhere; then the column sums."""
-        return self._loops.relu_backward(a, da, dbias, self._scratch[: len(a)])
+        return functools.partial(self._loops.relu_backward, a, da, dbias, self._scratch[: len(a)])
 
 
 class _InPasses(Activation):
     """An activation that is one pass or more of numpy of its own."""
 
-    def forward(self, z: Matrix, bias: Vector) -> None:
+    def forward(self, z: Matrix, bias: Vector) -> Callable[[], object]:
         """See Activation."""
-        self._loops.add_bias(z, bias)
-        self._bend(z)
 
-    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool:
+        def call() -> None:
+            self._loops.add_bias(z, bias)
+            self._bend(z)
+
+        return call
+
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
         """See Activation."""
-        self._unbend(a, da)
-        return self._loops.column_sums(da, dbias)
+
+        def call() -> bool:
+            self._unbend(a, da)
+            return self._loops.column_sums(da, dbias)
+
+        return call
 
     @abstractmethod
     def _bend(self, z: Matrix) -> None:
@@ -182,14 +192,16 @@ class Sigmoid(_InPasses):
         da *= factor
 
 
-class Identity(_InPasses):
+class Identity(Activation):
     """f(z) = z, with f' = 1. As a hidden activation it leaves the network linear, whatever its depth."""
 
-    def _bend(self, z: Matrix) -> None:
-        """Leaves z as it is."""
+    def forward(self, z: Matrix, bias: Vector) -> Callable[[], object]:
+        """Adds the bias."""
+        return functools.partial(self._loops.add_bias, z, bias)
 
-    def _unbend(self, a: Matrix, da: Matrix) -> None:
-        """Leaves da as it is."""
+    def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
+        """Leaves da as it is; the column sums."""
+        return functools.partial(self._loops.column_sums, da, dbias)
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

@@ -1,5 +1,8 @@
 """A layer: a linear map and an activation, forward and back, written into buffers that are made once.
 
+So are the calls that do it. A training comes with the same few arrays in every step; what is to be called for them,
+with all arguments, is put together the first time and kept. Of a small network's step this saves a tenth.
+
 Backpropagation is the chain rule from the loss towards the input. Each layer is handed da = d loss / d a of its own
 output and answers two questions: how does the loss move with my parameters, and how does it move with my input? The
 second answer is the da of the layer below.
@@ -7,10 +10,18 @@ second answer is the da of the layer below.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from dpnet.arrays import Matrix, Vector
 from dpnet.blas.products import Products
 from dpnet.kernels.choose import Loops
 from dpnet.nn.activations import Activation
+
+MAX_KEPT = 256
+"""Kinds of calls that are kept. A training has one to four: two banks of parameters, and a shorter last batch."""
+
+Call = Callable[[], object]
 
 
 class Layer:
@@ -39,12 +50,16 @@ class Layer:
         self._products = products
         self.activation = activation(a.shape[0], a.shape[1], a.dtype, loops)
         self._views: dict[tuple[int, int], tuple[Matrix, Matrix | None]] = {}
+        # By the ids of arrays. They are kept as well: while they live, nothing else has their ids.
+        self._forward: dict[tuple[int, ...], tuple[Call, Call, Matrix, Matrix | None, Any]] = {}
+        self._backward: dict[tuple[int, ...], tuple[Callable[[], bool], Call | None, Any]] = {}
+        self._gradient: dict[tuple[int, ...], tuple[Call, Any]] = {}
         self.a, self._dx = self._rows(0, 0)
         self._x = self._dz = self.a
         self.finite = True
 
     def _rows(self, first: int, count: int) -> tuple[Matrix, Matrix | None]:
-        """Some rows of both buffers. A training asks for the same ones again and again: each view is made once."""
+        """Some rows of both buffers; each view is made once."""
         if (first, count) not in self._views:
             a, dx = self._buffers
             assert first + count <= len(a), (first, count, len(a))
@@ -61,10 +76,15 @@ class Layer:
             bias: (num_outputs,).
             first: row of the buffers in which the first row of `x` belongs.
         """
-        self.a, self._dx = self._rows(first, len(x))
+        key = id(x), id(weight), id(bias), first
+        if key not in self._forward:
+            a, dx = self._rows(first, len(x))
+            calls = self._products.bind(x, weight, a), self.activation.forward(a, bias)
+            _keep(self._forward, key, (*calls, a, dx, (x, weight, bias)))
+        multiply, bend, self.a, self._dx, _ = self._forward[key]
         self._x = x
-        self._products(x, weight, self.a)
-        self.activation.forward(self.a, bias)
+        multiply()
+        bend()
         return self.a
 
     def backward(self, da: Matrix, weight: Matrix, dbias: Vector) -> Matrix | None:
@@ -90,10 +110,16 @@ class Layer:
             (rows, num_inputs) d loss / d x, a view into the buffer; None where there is none. The first layer has none:
             its input is data, which nobody moves, and dx would be the costliest product of all for nothing.
         """
+        key = id(self.a), id(da), id(weight), id(dbias)
+        if key not in self._backward:
+            multiply = None if self._dx is None else self._products.bind(da, weight, self._dx, transpose_b=True)
+            unbend = self.activation.backward(self.a, da, dbias)
+            _keep(self._backward, key, (unbend, multiply, (da, weight, dbias)))
+        unbend, multiply, _ = self._backward[key]
         self._dz = da
-        self.finite = self.activation.backward(self.a, da, dbias)
-        if self._dx is not None:
-            self._products(da, weight, self._dx, transpose_b=True)
+        self.finite = unbend()
+        if multiply is not None:
+            multiply()
         return self._dx
 
     def weight_gradient(self, dweight: Matrix) -> None:
@@ -102,4 +128,14 @@ class Layer:
         Args:
             dweight: (num_inputs, num_outputs), C order, overwritten; zeros if there are no rows.
         """
-        self._products(self._x, self._dz, dweight, transpose_a=True)
+        key = id(self._x), id(self._dz), id(dweight)
+        if key not in self._gradient:
+            arrays = self._x, self._dz, dweight
+            _keep(self._gradient, key, (self._products.bind(*arrays, transpose_a=True), arrays))
+        self._gradient[key][0]()
+
+
+def _keep(kept: dict[tuple[int, ...], Any], key: tuple[int, ...], value: Any) -> None:
+    if len(kept) >= MAX_KEPT:
+        kept.clear()
+    kept[key] = value

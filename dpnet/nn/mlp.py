@@ -106,7 +106,7 @@ class MLP:
         """
         da: Matrix | None = dlogits
         finite = True
-        for layer, (weight, _), dbias in zip(self.layers[::-1], params[::-1], dbiases[::-1], strict=True):
+        for layer, (weight, _), dbias in zip(reversed(self.layers), reversed(params), reversed(dbiases), strict=True):
             assert da is not None
             da = layer.backward(da, weight, dbias)
             finite &= layer.finite

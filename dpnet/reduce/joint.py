@@ -115,7 +115,7 @@ class JointReducer:
         return self._words.totals()
 
 
-def joint_reads_less(layout: Layout, *, ranks: int, rows: int) -> bool:
+def joint_reads_less(layout: Layout, nodes: Sequence[range], rows: int) -> bool:
     """Whether the ranks of a node read less of one another with a JointReducer than with a ShardReducer.
 
     Every two ranks read from each other either the owned slice of a gradient, or the columns of x and dz that it is
@@ -124,11 +124,11 @@ def joint_reads_less(layout: Layout, *, ranks: int, rows: int) -> bool:
 
     Args:
         layout: of the network.
-        ranks: of the node.
+        nodes: the ranks of each. The largest node decides, so that all choose the same.
         rows: of each rank.
     """
     columns = 0.0
-    for owned in owned_slices(layout.size, ranks):
+    for owned in owned_slices(layout.size, max(map(len, nodes))):
         for tensor in layout.tensors:
             elements = min(tensor.stop, owned.stop) - max(tensor.start, owned.start)
             if elements > 0 and not tensor.is_bias:

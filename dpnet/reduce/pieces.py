@@ -142,12 +142,12 @@ def _extent(group: Sequence[Part]) -> int:
 
 def _weight_work(products: Products, x: Matrix, dz: Matrix, columns: slice, out: Vector) -> Callable[[int], None]:
     dweight = out.reshape(-1, dz.shape[1])
-    views: dict[int, tuple[Matrix, Matrix]] = {}  # Two sizes of a batch occur: that of the last one differs.
+    bound: dict[int, Callable[[], object]] = {}  # Two sizes of a batch occur: that of the last one differs.
 
     def compute(rows: int) -> None:
-        if rows not in views:
-            views[rows] = x[:rows, columns], dz[:rows]
-        products(*views[rows], dweight, transpose_a=True)
+        if rows not in bound:
+            bound[rows] = products.bind(x[:rows, columns], dz[:rows], dweight, transpose_a=True)
+        bound[rows]()
 
     return compute
 

@@ -8,7 +8,6 @@ from threadpoolctl import threadpool_limits
 
 from dpnet.blas import onednn, wheels
 from dpnet.blas.choose import PRODUCTS
-from dpnet.blas.products import ForeignProducts
 
 
 @pytest.fixture(params=sorted(PRODUCTS))
@@ -45,8 +44,9 @@ def written_out(a, b, transpose_a, transpose_b):
 def test_a_product_is_the_written_out_sum(products, dtype, shape, transpose_a, transpose_b):
     a, b = operands(*shape, dtype, transpose_a, transpose_b)
     out = np.full((shape[0], shape[2]), np.nan, dtype)
-    for _ in range(2):  # A library may keep what it learnt from the first call.
-        products(a, b, out, transpose_a=transpose_a, transpose_b=transpose_b)
+    call = products.bind(a, b, out, transpose_a=transpose_a, transpose_b=transpose_b)
+    for _ in range(2):  # A call computes with what the arrays hold then.
+        call()
         expected = written_out(a, b, transpose_a, transpose_b)
         np.testing.assert_allclose(out, expected, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-5)
         a *= 2
@@ -59,16 +59,23 @@ def test_operands_may_be_columns_of_wider_arrays(products, transpose_a):
     wide_a, wide_b = draw.standard_normal((2, 40, 70)).astype(np.float32)
     a, b, out = wide_a[:, 7:47], wide_b[:, 16:], np.full((30, 54), np.nan, np.float32)
     a = a[:, :30] if transpose_a else a[:30]
-    products(a, b, out, transpose_a=transpose_a)
+    products.bind(a, b, out, transpose_a=transpose_a)()
     np.testing.assert_allclose(out, written_out(a, b, transpose_a, False), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("_of_any_size")
 @pytest.mark.parametrize("transpose_b", [False, True])
-def test_arrays_that_come_and_go_are_never_mixed_up(products, monkeypatch, transpose_b):
-    monkeypatch.setattr(ForeignProducts, "MAX_KEPT", 3)
+def test_a_call_holds_on_to_its_arrays(products, transpose_b):
+    calls, outs = [], []
     for number in range(20):
         a, b, out = np.full((2, 3), number, np.float32), np.ones((3, 3), np.float32), np.zeros((2, 3), np.float32)
-        products(a, b, out, transpose_b=transpose_b)
+        calls.append(products.bind(a, b, out, transpose_b=transpose_b))
+        outs.append(out)
+    del a, b
+    gc.collect()
+    for call in calls:
+        call()
+    for number, out in enumerate(outs):
         assert (out == 3 * number).all()
+    del call, calls
     gc.collect()  # What a library was asked to forget is gone: a second time would crash.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from nodes import KINDS, finished, on_nodes
 
+from dpnet import assembly
 from dpnet.assembly import build_parts
 from dpnet.blas.products import NUMPY
 from dpnet.comm.connect import connect
@@ -18,7 +19,8 @@ from dpnet.kernels import spec
 from dpnet.nn.layout import Layout, owned_slices
 from dpnet.plan import Plan
 from dpnet.reduce import pieces
-from dpnet.reduce.joint import JointReducer
+from dpnet.reduce.joint import JointReducer, joint_reads_less
+from dpnet.reduce.shards import ShardReducer
 
 pytestmark = pytest.mark.mpi
 
@@ -111,11 +113,23 @@ def test_the_bits_are_the_same_every_time(nodes):
         nodes.node.barrier()
 
 
-@pytest.mark.parametrize("ranks_per_node", [2, 4])
-@pytest.mark.parametrize("clip_norm", [0.0, 0.1])
-def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_per_node):
-    draw = np.random.default_rng(1)
-    source = DataSource("random", Split(draw.standard_normal((50, 30)), np.arange(50) % 3, "x", "y"), None)
+def test_it_is_used_where_ranks_read_less_of_one_another():
+    wide, small = Layout([784, 2048, 2048, 10]), Layout([64, 64, 10])
+    assert joint_reads_less(wide, [range(2)], 256)
+    assert not joint_reads_less(small, [range(2)], 32)
+    # Of 64 x 64 weights each of two ranks makes the rows of 32 inputs and all 64 outputs.
+    square = Layout([64, 64])
+    most = square.size // (2 * (32 + 64))
+    assert [joint_reads_less(square, [range(1), range(1, 3)], most + more) for more in (-3, 3)] == [True, False]
+
+
+SOURCE = DataSource(
+    "random", Split(np.random.default_rng(1).standard_normal((50, 30)), np.arange(50) % 3, "x", "y"), None
+)
+
+
+def trained(clip_norm, ranks_per_node):
+    """The parameters after some steps on nodes of so many ranks, and what reduced the gradients."""
     job = from_dict(
         {
             "model": {"hidden_layers": [70, 9, 9, 5], "dtype": "float64"},
@@ -124,13 +138,34 @@ def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_
         },
         where="test",
     )
-    trained = []
+    group = by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
+    parts = build_parts(job, SOURCE, Scaling(np.zeros(1), np.ones(1)), group, plain_engine())
+    for step in range(6):
+        parts.trainer.step(step)
+    return np.array(parts.state.params), parts.trainer.reducer
+
+
+on_several_nodes = pytest.mark.parametrize("ranks_per_node", [2, 4])
+
+
+@on_several_nodes
+@pytest.mark.parametrize("clip_norm", [0.0, 0.1])
+def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_per_node):
+    seen = []
     for piece in (pieces.PIECE, 700, 50):
         monkeypatch.setattr(pieces, "PIECE", piece)
-        group = by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
-        parts = build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, plain_engine())
-        for step in range(6):
-            parts.trainer.step(step)
-        trained.append(np.array(parts.state.params))
-    for params in trained[1:]:
-        np.testing.assert_allclose(params, trained[0], rtol=1e-11, atol=1e-14)
+        params, reducer = trained(clip_norm, ranks_per_node)
+        assert isinstance(reducer, JointReducer)
+        seen.append(params)
+    for params in seen[1:]:
+        np.testing.assert_allclose(params, seen[0], rtol=1e-11, atol=1e-14)
+
+
+@on_several_nodes
+@pytest.mark.parametrize("clip_norm", [0.0, 0.1])
+def test_a_training_that_adds_up_gradients_instead_is_the_same_but_for_rounding(monkeypatch, clip_norm, ranks_per_node):
+    joint, _ = trained(clip_norm, ranks_per_node)
+    monkeypatch.setattr(assembly, "joint_reads_less", lambda *_: False)
+    summed, reducer = trained(clip_norm, ranks_per_node)
+    assert isinstance(reducer, ShardReducer)
+    np.testing.assert_allclose(summed, joint, rtol=1e-11, atol=1e-14)

@@ -25,8 +25,8 @@ def run(name, z, dtype=np.float64):
     da = np.ones_like(a)
     activation = ACTIVATIONS[name](3, a.shape[1], dtype, spec)
     dbias = np.full(a.shape[1], np.nan, dtype)
-    activation.forward(a, np.zeros_like(dbias))
-    activation.backward(a, da, dbias)
+    activation.forward(a, np.zeros_like(dbias))()
+    activation.backward(a, da, dbias)()
     np.testing.assert_array_equal(dbias, da[0])
     return a[0], da[0]
 
@@ -92,8 +92,8 @@ def test_works_on_fewer_rows_and_on_none(name):
     activation = ACTIVATIONS[name](5, 2, np.float64, spec)
     for rows in (0, 1, 5):
         a, da = np.full((rows, 2), 0.5), np.full((rows, 2), 3.0)
-        activation.forward(a, np.zeros(2))
-        activation.backward(a, da, dbias := np.full(2, np.nan))
+        activation.forward(a, np.zeros(2))()
+        activation.backward(a, da, dbias := np.full(2, np.nan))()
         np.testing.assert_allclose(dbias, da.sum(axis=0), rtol=1e-15)
         expected_a, expected_slope = run(name, [0.5, 0.5])
         assert a.tobytes() == np.tile(expected_a, (rows, 1)).tobytes()

@@ -5,6 +5,7 @@ import numpy as np
 from dpnet.arrays import aligned_zeros
 from dpnet.blas.products import NumpyProducts
 from dpnet.kernels import spec
+from dpnet.nn import layers
 from dpnet.nn.activations import Identity
 from dpnet.nn.layers import Layer
 
@@ -58,6 +59,24 @@ def test_rows_go_where_they_are_told_and_nowhere_else():
     assert layer.backward(da.copy(), weight, np.empty(2)).tobytes() == alone.backward(da, weight, np.empty(2)).tobytes()
     assert (np.delete(a, [3, 4], axis=0) == 7).all()
     assert (np.delete(dx, [3, 4], axis=0) == 7).all()
+
+
+def test_arrays_that_come_and_go_are_never_mixed_up(monkeypatch):
+    monkeypatch.setattr(layers, "MAX_KEPT", 3)
+    layer = linear(2, 3, 3, np.float64)
+    for number in range(20):
+        x, weight, bias, da = (
+            np.full((2, 3), float(number)),
+            np.ones((3, 3)),
+            np.full(3, 0.5),
+            np.full((2, 3), float(number)),
+        )
+        dweight, dbias = np.empty((3, 3)), np.empty(3)
+        assert (layer.forward(x, weight, bias) == 3 * number + 0.5).all()
+        assert (layer.backward(da, weight, dbias) == 3 * number).all()
+        layer.weight_gradient(dweight)
+        assert (dweight == 2 * number * number).all()
+        assert (dbias == 2 * number).all()
 
 
 def test_output_lies_in_one_aligned_buffer():
