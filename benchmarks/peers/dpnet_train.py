@@ -27,7 +27,7 @@ from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
 from dpnet.engine import Engine, choose_engine
-from dpnet.whereabouts import HERE
+from dpnet.whereabouts import HERE, LENGTH
 
 RULES = {
     "sgd": {"name": "sgd", "momentum": MOMENTUM, "learning_rate": LEARNING_RATE},
@@ -56,11 +56,13 @@ def build(workload: str, optimizer: str, batch: int, group: Group, **train: obje
 def stepper(parts: Parts) -> Callable[[], object]:
     """Takes one step after the other."""
     numbers = itertools.count()
+    # As the coordinator does: in memory that the ranks share, for the watchdog.
+    HERE.move_to(parts.board.data.cast("B").cast("d")[parts.state.node.rank * LENGTH :])
 
     def take() -> None:
         step = next(numbers)
         parts.trainer.step(step)
-        HERE.move_on(step + 2)  # As the coordinator does.
+        HERE.move_on(step + 2)
 
     return take
 
