@@ -101,29 +101,29 @@ class Trainer:
             requests: of this rank.
             learning_rate_scale: factor on the learning rate of the schedule.
         """
+        reducer, state, enter = self.reducer, self.state, HERE.enter
         num_samples = self.plan.batch_size(step)
         # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
         scale = 1.0 / num_samples
         asked: tuple[float, ...] = requests
-        for shard in self.reducer.shards:
-            first = self.reducer.first_row(num_samples, shard)
-            HERE.enter(whereabouts.DATA)
+        for shard in reducer.shards:
+            first = reducer.first_row(num_samples, shard)
+            enter(whereabouts.DATA)
             x, labels = self.feed.gather(step, shard, first=first)
-            HERE.enter(whereabouts.FORWARD)
-            logits = self.model.forward(x, self.state.layers, first=first)
+            enter(whereabouts.FORWARD)
+            logits = self.model.forward(x, state.layers, first=first)
             loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
-            HERE.enter(whereabouts.BACKWARD)
-            finite = self.model.propagate(logits, self.state.layers, self.reducer.dbiases)
-            self.reducer.add(shard, (loss, hits, not (finite and math.isfinite(loss)), *asked))
+            enter(whereabouts.BACKWARD)
+            finite = self.model.propagate(logits, state.layers, reducer.dbiases)
+            reducer.add(shard, (loss, hits, not (finite and math.isfinite(loss)), *asked))
             asked = (0, 0, 0)
-        HERE.enter(whereabouts.REDUCE)
-        total_loss, *counts = self.reducer.reduce(num_samples)
-        hits, bad, saves, stops, failures = map(int, counts)
+        enter(whereabouts.REDUCE)
+        total_loss, right, bad, saves, stops, failures = reducer.reduce(num_samples)
         if bad:
-            self.state.keep()
+            state.keep()
         else:
-            HERE.enter(whereabouts.UPDATE)
+            enter(whereabouts.UPDATE)
             self.update.apply(step=step + 1, learning_rate=self.schedule(step) * learning_rate_scale)
-            HERE.enter(whereabouts.COMMIT)
-            self.state.commit()
-        return StepSums(num_samples, total_loss, hits, bad, saves, stops, failures)
+            enter(whereabouts.COMMIT)
+            state.commit()
+        return StepSums(num_samples, total_loss, int(right), int(bad), int(saves), int(stops), int(failures))

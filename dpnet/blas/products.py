@@ -50,14 +50,14 @@ class NumpyProducts:
         self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
     ) -> Callable[[], object]:
         """See Products."""
-        # np.dot calls the same routine as np.matmul, and gets there faster.
-        return functools.partial(np.dot, a.T if transpose_a else a, b.T if transpose_b else b, out)
+        # The method dot calls the same routine as np.dot and np.matmul, and gets there faster.
+        return functools.partial((a.T if transpose_a else a).dot, b.T if transpose_b else b, out)
 
 
 NUMPY = NumpyProducts()
 
 WORK_ROWS = 512
-"""Rows and columns of matrices that fill what OpenBLAS has of its work memory in the caches."""
+"""Rows and columns of a product that uses all the work memory that smaller ones come near."""
 
 
 def warm_up(threads: int) -> None:

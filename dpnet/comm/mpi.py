@@ -101,7 +101,7 @@ class MpiGroup:
 
     def barrier(self) -> None:
         """See Group.barrier."""
-        # Without `with`: of two microseconds that it takes, a short step has two such waits.
+        # `with` would take a microsecond more, and a short step has two barriers.
         IN_BARRIER.__enter__()
         try:
             self._comm.Barrier()

@@ -1,7 +1,7 @@
 """A layer: a linear map and an activation, forward and back, written into buffers that are made once.
 
 So are the calls that do it. A training comes with the same few arrays in every step; what is to be called for them,
-with all arguments, is put together the first time and kept. Of a small network's step this saves a tenth.
+with all arguments, is put together the first time and kept. Of a small network's step this saves a twentieth.
 
 Backpropagation is the chain rule from the loss towards the input. Each layer is handed da = d loss / d a of its own
 output and answers two questions: how does the loss move with my parameters, and how does it move with my input? The

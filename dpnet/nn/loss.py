@@ -87,9 +87,9 @@ class SoftmaxNLL:
         hits = loops.softmax_shift(logits, labels, scratch.row_start, scratch.index, scratch.at_label)
         if hits < 0:
             self._refuse(labels)
-        np.exp(logits, out=logits)
+        np.exp(logits, logits)
         loops.softmax_gradient(logits, labels, scratch.index, scratch.running, total, scale)  # (2): p - y
-        np.log(total, out=total)
+        np.log(total, total)
         return loops.softmax_loss(total, scratch.at_label), hits  # (1): log S - z_c
 
     def _refuse(self, labels: Labels) -> NoReturn:
