@@ -30,7 +30,7 @@ def last_step(output: Path) -> int:
 @pytest.mark.timeout(100 + 15 * KILLS)
 def test_a_killed_job_goes_on_to_the_same_bits_on_any_number_of_ranks(tmp_path):
     mpirun(2)
-    job = write_job(tmp_path, epochs=40, every_steps=3)
+    job = write_job(tmp_path, epochs=2 * KILLS + 4, every_steps=3)
     whole = undisturbed(tmp_path, job)
     output = tmp_path / "killed"
     chance = random.Random(20)
