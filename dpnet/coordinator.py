@@ -77,7 +77,7 @@ class Coordinator:
         self.parts = parts
         self._past = deque([copy.copy(self.progress)], maxlen=2)
         self._pace = Pace(self._group)
-        HERE.move_to(parts.board.data.cast("B").cast("d")[(self._group.rank - parts.here.start) * whereabouts.LENGTH :])
+        HERE.move_to(whereabouts.row_of(parts.board.data, self._group.rank - parts.here.start))
         HERE.move_on(self.progress.step + 1)
 
     @property

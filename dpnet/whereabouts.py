@@ -51,6 +51,11 @@ QUICK_S = 1e-3
 SAMPLED = 8
 
 
+def row_of(board: memoryview, number: int) -> memoryview[float]:
+    """Row `number`, and those behind it, of a board: the rows of all ranks of a node, one after the other."""
+    return board.cast("B").cast("d")[number * LENGTH :]
+
+
 class Whereabouts:
     """Of one process.
 
@@ -66,7 +71,6 @@ class Whereabouts:
         self.seconds = [0.0] * len(PHASES)
         self.waited = 0.0
         self._phase, self._since = START, time.monotonic()
-        self._waiting_since = self._since
         # Of how many steps the current one is an example; 0: it is not timed.
         self._weight = 1
         self.row[SINCE] = self.row[MOVED] = self._since
@@ -109,14 +113,15 @@ class Whereabouts:
     def wait(self, operation: int) -> None:
         """Begin to wait for other ranks."""
         row = self.row
-        row[WAITING_SINCE] = self._waiting_since = time.monotonic()
+        row[WAITING_SINCE] = time.monotonic()
         row[OPERATION] = operation
 
     def go_on(self) -> float:
         """The wait is over; returns the seconds that it took."""
-        seconds = time.monotonic() - self._waiting_since
+        row = self.row
+        seconds = time.monotonic() - row[WAITING_SINCE]
         self.waited += seconds
-        self.row[OPERATION] = 0.0
+        row[OPERATION] = 0
         return seconds
 
 

@@ -27,7 +27,7 @@ from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
 from dpnet.engine import Engine, choose_engine
-from dpnet.whereabouts import HERE, LENGTH
+from dpnet.whereabouts import HERE, row_of
 
 RULES = {
     "sgd": {"name": "sgd", "momentum": MOMENTUM, "learning_rate": LEARNING_RATE},
@@ -57,7 +57,7 @@ def stepper(parts: Parts) -> Callable[[], object]:
     """Takes one step after the other."""
     numbers = itertools.count()
     # As the coordinator does: in memory that the ranks share, for the watchdog.
-    HERE.move_to(parts.board.data.cast("B").cast("d")[parts.state.node.rank * LENGTH :])
+    HERE.move_to(row_of(parts.board.data, parts.state.node.rank))
 
     def take() -> None:
         step = next(numbers)

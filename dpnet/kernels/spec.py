@@ -129,10 +129,10 @@ def softmax_gradient(p: Matrix, labels: Labels, index: Indices, running: Matrix,
     last = running[:, -1:]
     total[:] = last[:, 0]
     np.divide(p, last, out=p)
-    last = running[:, 0]
-    np.take(p, index, out=last, mode="clip")
-    last -= 1
-    np.put(p, index, last)
+    at_label = running[:, 0]
+    np.take(p, index, out=at_label, mode="clip")
+    at_label -= 1
+    np.put(p, index, at_label)
     p *= scale
 
 
