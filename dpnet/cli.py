@@ -114,9 +114,11 @@ def _stop(exit_code: int, group: Group | None) -> int:
 
 
 def _end_all(group: Group | None, exit_code: int) -> NoReturn:
+    from dpnet.comm import connect  # Not above, as in `run`.
+
     if group is not None:
         group.abort(exit_code)
-    os._exit(exit_code)  # Without a word to MPI: the launcher ends the others.
+    connect.abort(exit_code)
 
 
 def _end_after_rank_0(exit_code: int) -> NoReturn:

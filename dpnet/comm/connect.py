@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from dpnet.comm.environment import launched
 from dpnet.comm.group import Group
@@ -28,6 +29,17 @@ def connect() -> Group:
     group = connect_mpi(expected)
     _abort_on_uncaught_exception(group)
     return group
+
+
+def abort(exit_code: int) -> NoReturn:
+    """End this process and all others, from a rank that has no group: it failed on the way to it.
+
+    Where MPI is up it passes the word on. MPICH's mpirun does not always notice that a process ended without it.
+    """
+    mpi = sys.modules.get("dpnet.comm.mpi")
+    if mpi is not None:
+        mpi.abort(exit_code)
+    os._exit(exit_code)  # The launcher ends the others.
 
 
 def _abort_on_uncaught_exception(group: Group) -> None:

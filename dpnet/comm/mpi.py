@@ -146,12 +146,7 @@ class MpiGroup:
 
     def abort(self, exit_code: int) -> NoReturn:
         """See Group.abort."""
-        for stream in (sys.stdout, sys.stderr):
-            # Nobody may listen any more: the ranks end all the same.
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        self._comm.Abort(exit_code)
-        os._exit(exit_code)  # After a loss MPI_Abort may return.
+        abort(exit_code, self._comm)
 
 
 _ABANDONED: list[list[MPI.Request]] = []
@@ -160,6 +155,16 @@ _ABANDONED: list[list[MPI.Request]] = []
 Nor may they be given back: where the failure of such a message comes to light later, Open MPI 5.0 ends the job. Its
 Waitall gives back those that failed, its Wait does not.
 """
+
+
+def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
+    """End this process and all others. See Group.abort."""
+    for stream in (sys.stdout, sys.stderr):
+        # Nobody may listen any more: the ranks end all the same.
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    comm.Abort(exit_code)
+    os._exit(exit_code)  # After a loss MPI_Abort may return.
 
 
 def _confirm(comm: MPI.Comm) -> None:
