@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from dpnet import whereabouts
 from dpnet.data.feed import Feed
 from dpnet.nn.loss import SoftmaxNLL
 from dpnet.nn.mlp import MLP
@@ -14,7 +13,7 @@ from dpnet.plan import Plan
 from dpnet.reduce.reducer import Reducer
 from dpnet.state import State
 from dpnet.update import SliceUpdate
-from dpnet.whereabouts import HERE
+from dpnet.whereabouts import BACKWARD, COMMIT, DATA, FORWARD, HERE, REDUCE, UPDATE
 
 
 class StepSums(NamedTuple):
@@ -108,22 +107,22 @@ class Trainer:
         asked: tuple[float, ...] = requests
         for shard in reducer.shards:
             first = reducer.first_row(num_samples, shard)
-            enter(whereabouts.DATA)
+            enter(DATA)
             x, labels = self.feed.gather(step, shard, first=first)
-            enter(whereabouts.FORWARD)
+            enter(FORWARD)
             logits = self.model.forward(x, state.layers, first=first)
             loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
-            enter(whereabouts.BACKWARD)
+            enter(BACKWARD)
             finite = self.model.propagate(logits, state.layers, reducer.dbiases)
             reducer.add(shard, (loss, hits, not (finite and math.isfinite(loss)), *asked))
             asked = (0, 0, 0)
-        enter(whereabouts.REDUCE)
+        enter(REDUCE)
         total_loss, right, bad, saves, stops, failures = reducer.reduce(num_samples)
         if bad:
             state.keep()
         else:
-            enter(whereabouts.UPDATE)
+            enter(UPDATE)
             self.update.apply(step=step + 1, learning_rate=self.schedule(step) * learning_rate_scale)
-            enter(whereabouts.COMMIT)
+            enter(COMMIT)
             state.commit()
         return StepSums(num_samples, total_loss, int(right), int(bad), int(saves), int(stops), int(failures))

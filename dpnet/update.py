@@ -58,7 +58,10 @@ class SliceUpdate:
             grad = self._norm.grad
         segments = _segments(layout, owned, weight_decay, weight_decay if decay_biases else 0.0)
         self._pieces = [
-            (piece, make_apply(optimizer, _within(segments, piece), piece.sum, state.params.dtype, kernels, crew))
+            (
+                piece.prepare,
+                make_apply(optimizer, _within(segments, piece), piece.sum, state.params.dtype, kernels, crew),
+            )
             for piece in grad
         ]
 
@@ -70,20 +73,13 @@ class SliceUpdate:
             learning_rate: of this step.
         """
         scale = 1.0 if self._norm is None else self._norm()
+        # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
+        numbers = scale, float(learning_rate), step
         state = self._state
-        for piece, apply in self._pieces:
-            piece.prepare()
-            apply(
-                piece.sum,
-                state.owned_params,
-                state.owned_slots,
-                state.next_params,
-                state.next_slots,
-                scale=scale,
-                # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
-                learning_rate=float(learning_rate),
-                step=step,
-            )
+        arrays = state.owned_params, state.owned_slots, state.next_params, state.next_slots
+        for prepare, apply in self._pieces:
+            prepare()
+            apply(*arrays, *numbers)
 
 
 class _ClippedSum:

@@ -15,9 +15,6 @@ from dpnet.kernels import spec
 from dpnet.kernels.choose import Loops, can_gather
 from dpnet.plan import SampleIds
 
-_Buffers = tuple[npt.NDArray[Any], npt.NDArray[Any], Matrix, Labels]
-"""Raw rows, centred ones, scaled ones, labels; the first three may be the same memory."""
-
 
 class Dataset:
     """Scaled rows of a split.
@@ -64,9 +61,8 @@ class Dataset:
             np.broadcast_to(vector.astype(work), self.features).copy() for vector in (scaling.offset, scaling.factor)
         )
         self.x: Matrix = zeros(max_rows * self.features, dtype).reshape(max_rows, self.features)
-        taken = _buffer(self._raw.dtype, self.x)
-        self._buffers = taken, _buffer(work, self.x, taken), self.x, np.zeros(max_rows, np.int64)
-        self._views: dict[tuple[int, int], _Buffers] = {}
+        self._labels = np.zeros(max_rows, np.int64)
+        self._views: dict[tuple[int, int], tuple[Matrix, Labels]] = {}
         self._gather = loops.gather if can_gather(self._raw.dtype) else spec.gather
 
     def __len__(self) -> int:
@@ -83,27 +79,26 @@ class Dataset:
             (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels. Both are views of buffers
             that the next call for the same rows overwrites.
         """
-        taken, centred, x, labels = self._rows(first, len(ids))
-        self._gather(self._raw, ids, self._offset, self._factor, taken, centred, x)
+        x, labels = self._rows(first, len(ids))
+        self._gather(self._raw, ids, self._offset, self._factor, x)
         if self._all_labels is not None:
             # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
-            self._all_labels.take(ids, out=labels, mode="clip")
+            self._all_labels.take(ids, None, labels, "clip")
         return x, labels
 
     def put(self, gathered: Matrix, their_labels: Labels, *, first: int) -> tuple[Matrix, Labels]:
         """What `gather` would return, from rows that another data set over the same samples has gathered."""
-        _, _, x, labels = self._rows(first, len(gathered))
+        x, labels = self._rows(first, len(gathered))
         np.copyto(x, gathered)
         np.copyto(labels, their_labels)
         return x, labels
 
-    def _rows(self, first: int, count: int) -> _Buffers:
-        """Some rows of all buffers. A training asks for the same ones again and again: each view is made once."""
+    def _rows(self, first: int, count: int) -> tuple[Matrix, Labels]:
+        """Some rows of both buffers. A training asks for the same ones again and again: each view is made once."""
         if (first, count) not in self._views:
             assert first + count <= len(self.x), (first, count, len(self.x))
-            taken, centred, x, labels = self._buffers
             rows = slice(first, first + count)
-            self._views[first, count] = taken[rows], centred[rows], x[rows], labels[rows]
+            self._views[first, count] = self.x[rows], self._labels[rows]
         return self._views[first, count]
 
 
@@ -116,12 +111,6 @@ def check_labels(split: Split, classes: int) -> None:
         f"{split.labels_file}, row {row} (from 0): the label is {split.labels[row]}; the network has {classes} "
         f"classes, so expected 0 to {classes - 1}; give data of the same classes."
     )
-
-
-def _buffer(dtype: np.dtype[Any], *others: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The first of `others` with that dtype, to be worked in place; otherwise a new array of their shape."""
-    same = [other for other in others if other.dtype == dtype]
-    return same[0] if same else aligned_zeros(others[0].shape, dtype)
 
 
 def _working_dtype(raw: np.dtype[Any], scaling: Scaling, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -20,19 +20,13 @@ Raw = npt.NDArray[Any]
 class Loops(Protocol):
     """The functions of `spec`."""
 
-    def gather(  # noqa: D102
-        self, raw: Raw, ids: Indices, offset: Vector, factor: Vector, taken: Raw, centred: Matrix, x: Matrix
-    ) -> None: ...
+    def gather(self, raw: Raw, ids: Indices, offset: Vector, factor: Vector, x: Matrix) -> None: ...  # noqa: D102
     def add_bias(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
     def add_bias_relu(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
     def column_sums(self, dy: Matrix, dbias: Vector) -> bool: ...  # noqa: D102
-    def relu_backward(self, a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> bool: ...  # noqa: D102
-    def softmax_shift(  # noqa: D102
-        self, logits: Matrix, labels: Labels, row_start: Indices, index: Indices, at_label: Vector
-    ) -> int: ...
-    def softmax_gradient(  # noqa: D102
-        self, p: Matrix, labels: Labels, index: Indices, running: Matrix, total: Vector, scale: float
-    ) -> None: ...
+    def relu_backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool: ...  # noqa: D102
+    def softmax_shift(self, logits: Matrix, labels: Labels, at_label: Vector) -> int: ...  # noqa: D102
+    def softmax_gradient(self, p: Matrix, labels: Labels, total: Vector, scale: float) -> None: ...  # noqa: D102
     def softmax_loss(self, log_total: Vector, at_label: Vector) -> float: ...  # noqa: D102
     def sum_block(self, vectors: Matrix, joins: Indices, start: int, stop: int, work: Matrix) -> None: ...  # noqa: D102
     def sum_rows(self, vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Matrix) -> None: ...  # noqa: D102

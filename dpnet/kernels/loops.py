@@ -28,8 +28,8 @@ def loop(function: F) -> F:
 
 
 @loop
-def gather(raw: Array, ids: Array, offset: Array, factor: Array, taken: Array, centred: Array, x: Array) -> None:
-    """See spec.gather; nothing is left in the scratch."""
+def gather(raw: Array, ids: Array, offset: Array, factor: Array, x: Array) -> None:
+    """See spec.gather."""
     for row in range(len(ids)):
         source = ids[row]
         for column in range(x.shape[1]):
@@ -74,8 +74,8 @@ def column_sums(dy: Array, dbias: Array) -> bool:
 
 
 @loop
-def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> bool:
-    """See spec.relu_backward; nothing is left in the scratch."""
+def relu_backward(a: Array, da: Array, dbias: Array) -> bool:
+    """See spec.relu_backward."""
     zero, one = da.dtype.type(0), da.dtype.type(1)
     dbias[:] = zero
     for row in range(a.shape[0]):
@@ -87,8 +87,8 @@ def relu_backward(a: Array, da: Array, dbias: Array, active: Array) -> bool:
 
 
 @loop
-def softmax_shift(logits: Array, labels: Array, row_start: Array, index: Array, at_label: Array) -> int:
-    """See spec.softmax_shift; nothing is left in `index`."""
+def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
+    """See spec.softmax_shift."""
     rows, classes = logits.shape
     for label in labels:
         if label < 0 or label >= classes:
@@ -108,8 +108,8 @@ def softmax_shift(logits: Array, labels: Array, row_start: Array, index: Array, 
 
 
 @loop
-def softmax_gradient(p: Array, labels: Array, index: Array, running: Array, total: Array, scale: float) -> None:
-    """See spec.softmax_gradient; reads nothing of `index`, and nothing is left in the scratch."""
+def softmax_gradient(p: Array, labels: Array, total: Array, scale: float) -> None:
+    """See spec.softmax_gradient."""
     one, factor = p.dtype.type(1), p.dtype.type(scale)
     for number in range(p.shape[0]):
         summed = p[number, 0]

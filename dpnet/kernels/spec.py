@@ -1,16 +1,19 @@
 """The element-wise work of a step in numpy: what the compiled loops do as well, to the bit.
 
-Each function is a few passes over arrays that exist already. What it needs on the way is handed in as scratch, whose
-content means nothing before or after. Transcendental functions are no kernels: exp and log stay numpy's everywhere, as
-no two libraries round them alike.
+Each function is a few passes over arrays that exist already; what it needs on the way is kept from call to call.
+Transcendental functions are no kernels: exp and log stay numpy's everywhere, as no two libraries round them alike.
 """
 
 from __future__ import annotations
 
+import math
+import threading
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Indices, Labels, Matrix, Vector
+from dpnet.arrays import Indices, Labels, Matrix, Vector, aligned_zeros
 
 # In AdamW on float32 a block of every vector is then 5 * 128 KiB, which a second-level cache of 1 MiB holds. Half of it
 # makes AdamW about 20 % slower, by the cost of calling numpy; twice as much gains about 5 %.
@@ -18,15 +21,7 @@ BLOCK = 32768
 """Elements of long vectors that are taken through all passes before the next ones are touched."""
 
 
-def gather(
-    raw: npt.NDArray[np.generic],
-    ids: Indices,
-    offset: Vector,
-    factor: Vector,
-    taken: npt.NDArray[np.generic],
-    centred: Matrix,
-    x: Matrix,
-) -> None:
+def gather(raw: npt.NDArray[np.generic], ids: Indices, offset: Vector, factor: Vector, x: Matrix) -> None:
     """The rows `ids` of `raw`, scaled: x = (raw[ids] - offset) * factor, computed in the dtype of `offset`.
 
     Args:
@@ -34,10 +29,13 @@ def gather(
         ids: (rows,) int64, each in [0, n).
         offset: (features,) float32 or float64.
         factor: (features,) of the same dtype.
-        taken: (rows, features) of the dtype of `raw`; scratch.
-        centred: (rows, features) of the dtype of `offset`; scratch.
         x: (rows, features) float32 or float64; overwritten.
     """
+    # Where types are the same, in place.
+    taken = x if raw.dtype == x.dtype else _scratch("taken", x.shape, raw.dtype)
+    centred = next((array for array in (x, taken) if array.dtype == offset.dtype), None)
+    if centred is None:
+        centred = _scratch("centred", x.shape, offset.dtype)
     # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
     np.take(raw, ids, axis=0, out=taken, mode="clip")
     np.subtract(taken, offset, out=centred, dtype=centred.dtype, casting="same_kind")
@@ -68,33 +66,31 @@ def column_sums(dy: Matrix, dbias: Vector) -> bool:
     return bool(np.isfinite(dbias).all())
 
 
-def relu_backward(a: Matrix, da: Matrix, dbias: Vector, active: Matrix) -> bool:
+def relu_backward(a: Matrix, da: Matrix, dbias: Vector) -> bool:
     """Da = da where a > 0, else da times 0, in place; then the sums of its columns into `dbias`.
 
     Args:
         a: (rows, width), the output of `add_bias_relu`.
         da: (rows, width) d loss / d a, becomes d loss / d z.
         dbias: (width,); overwritten.
-        active: (rows, width); scratch.
 
     Returns:
         see `column_sums`.
     """
     # 1.0 and 0.0, then a product: several times faster than numpy's masked assignments.
+    active = _scratch("active", a.shape, a.dtype)
     np.greater(a, 0, out=active)
     np.multiply(da, active, out=da)
     return column_sums(da, dbias)
 
 
-def softmax_shift(logits: Matrix, labels: Labels, row_start: Indices, index: Indices, at_label: Vector) -> int:
+def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:
     """Subtract its maximum from every row of `logits`, in place.
 
     Args:
         logits: (rows, classes), C order.
         labels: (rows,) int64.
-        row_start: (rows,) 0, classes, 2 * classes, ...
-        index: (rows,) int64; where in the flat logits the label of each row lies, for `softmax_gradient`.
-        at_label: (rows,); the shifted logit of each row's label.
+        at_label: (rows,); overwritten with the shifted logit of each row's label.
 
     Returns:
         in how many rows the largest logit, the first of equal ones, is the label's; -1, and nothing is done, where a
@@ -103,33 +99,31 @@ def softmax_shift(logits: Matrix, labels: Labels, row_start: Indices, index: Ind
     # As unsigned numbers negative labels are huge ones: a single maximum finds both kinds of wrong label.
     if len(labels) and labels.view(np.uint64).max() >= logits.shape[1]:
         return -1
-    np.argmax(logits, axis=1, out=index)
-    np.subtract(index, labels, out=index)
-    hits = len(labels) - int(np.count_nonzero(index))
+    guesses = _scratch("index", labels.shape, np.dtype(np.int64))
+    np.argmax(logits, axis=1, out=guesses)
+    hits = int(np.count_nonzero(guesses == labels))
     np.max(logits, axis=1, out=at_label)
     np.subtract(logits, at_label[:, np.newaxis], out=logits)
-    np.add(row_start, labels, out=index)
     # The index is checked, and "clip", unlike "raise", writes into `out` without a copy.
-    np.take(logits, index, out=at_label, mode="clip")
+    np.take(logits, _of_labels(logits, labels), out=at_label, mode="clip")
     return hits
 
 
-def softmax_gradient(p: Matrix, labels: Labels, index: Indices, running: Matrix, total: Vector, scale: float) -> None:
+def softmax_gradient(p: Matrix, labels: Labels, total: Vector, scale: float) -> None:
     """P = (p / total - onehot(labels)) * scale, in place; total are the sums of the rows of p, from left to right.
 
     Args:
         p: (rows, classes), C order: exp of the shifted logits.
-        labels: (rows,) int64.
-        index: (rows,) as `softmax_shift` left it.
-        running: (rows, classes); scratch.
+        labels: (rows,) int64, in [0, classes).
         total: (rows,) float64; overwritten. Sums are those of the dtype of `p`.
         scale: 1 / global number of samples.
     """
+    running = _scratch("running", p.shape, p.dtype)
     np.add.accumulate(p, axis=1, out=running)
     last = running[:, -1:]
     total[:] = last[:, 0]
     np.divide(p, last, out=p)
-    at_label = running[:, 0]
+    index, at_label = _of_labels(p, labels), running[:, 0]
     np.take(p, index, out=at_label, mode="clip")
     at_label -= 1
     np.put(p, index, at_label)
@@ -186,3 +180,31 @@ def sum_rows(vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Ma
         stop = min(start + work.shape[1], length)
         sum_block(vectors, joins, offset + start, offset + stop, work)
         out[:, start:stop] = work[:rows, : stop - start]
+
+
+def _of_labels(logits: Matrix, labels: Labels) -> Indices:
+    """Where the label of each row lies among the logits, taken as one long vector."""
+    rows, classes = logits.shape
+    index = _scratch("index", labels.shape, np.dtype(np.int64))
+    np.multiply(np.arange(rows), classes, out=index)
+    index += labels
+    return index
+
+
+class _Kept(threading.local):
+    """What functions work in, one array for each use and dtype; every thread has its own."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
+
+
+_KEPT = _Kept()
+
+
+def _scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """To work in. The next call for the same use gives the same memory; what it holds means nothing by then."""
+    size, key = math.prod(shape), (use, dtype.str)
+    array = _KEPT.arrays.get(key)
+    if array is None or len(array) < size:
+        array = _KEPT.arrays[key] = aligned_zeros(size, dtype)
+    return array[:size].reshape(shape)

@@ -41,7 +41,7 @@ from dpnet.kernels.choose import Loops
 
 
 class Activation(ABC):
-    """One activation of one layer, with room for what its arithmetic needs on the way.
+    """One activation of one layer.
 
     It also does what the linear map leaves next to it: the bias goes in before f, and the gradient of the bias comes
     out after f'. Both are passes over the same numbers.
@@ -59,7 +59,6 @@ class Activation(ABC):
     has_kink: ClassVar[bool] = False
 
     def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike, loops: Loops) -> None:
-        self._scratch = aligned_zeros((max_rows, width), dtype)
         self._loops = loops
 
     @abstractmethod
@@ -95,11 +94,15 @@ class ReLU(Activation):
 
     def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
         """Leaves da where a > 0 and puts 0 elsewhere; then the column sums."""
-        return functools.partial(self._loops.relu_backward, a, da, dbias, self._scratch[: len(a)])
+        return functools.partial(self._loops.relu_backward, a, da, dbias)
 
 
 class _InPasses(Activation):
-    """An activation that is one pass or more of numpy of its own."""
+    """An activation that is one pass or more of numpy of its own, with room for what they need on the way."""
+
+    def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike, loops: Loops) -> None:
+        super().__init__(max_rows, width, dtype, loops)
+        self._scratch = aligned_zeros((max_rows, width), dtype)
 
     def forward(self, z: Matrix, bias: Vector) -> Callable[[], object]:
         """See Activation."""

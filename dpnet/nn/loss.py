@@ -31,13 +31,12 @@ largest exponent is then exp(0) = 1: nothing overflows, S >= 1, log S is finite,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Indices, Labels, Matrix, Vector, aligned_zeros
+from dpnet.arrays import Labels, Matrix, Vector, aligned_zeros
 from dpnet.errors import DataError
 from dpnet.kernels import spec
 from dpnet.kernels.choose import Loops
@@ -56,14 +55,8 @@ class SoftmaxNLL:
     def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = spec) -> None:
         self._classes = classes
         self._loops = loops
-        self._most = _Scratch(
-            row_start=np.arange(max_rows) * classes,
-            index=np.zeros(max_rows, np.int64),
-            at_label=aligned_zeros(max_rows, dtype),
-            running=aligned_zeros((max_rows, classes), dtype),
-            total=aligned_zeros(max_rows, np.float64),
-        )
-        self._scratch = self._most
+        self._at_label, self._total = aligned_zeros(max_rows, dtype), aligned_zeros(max_rows, np.float64)
+        self._views: dict[int, tuple[Vector, Vector]] = {}
 
     def __call__(self, logits: Matrix, labels: Labels, scale: float) -> tuple[float, int]:
         """Negative log-likelihood summed over the batch, in nats, and the number of correct guesses.
@@ -81,39 +74,23 @@ class SoftmaxNLL:
         Raises:
             DataError: a label lies outside [0, classes).
         """
-        if len(logits) != len(self._scratch.index):
-            self._scratch = self._most.cut(len(logits))
-        loops, scratch, total = self._loops, self._scratch, self._scratch.total
-        hits = loops.softmax_shift(logits, labels, scratch.row_start, scratch.index, scratch.at_label)
+        rows, loops = len(logits), self._loops
+        if rows not in self._views:
+            self._views[rows] = self._at_label[:rows], self._total[:rows]
+        at_label, total = self._views[rows]
+        hits = loops.softmax_shift(logits, labels, at_label)
         if hits < 0:
             self._refuse(labels)
         np.exp(logits, logits)
-        loops.softmax_gradient(logits, labels, scratch.index, scratch.running, total, scale)  # (2): p - y
+        loops.softmax_gradient(logits, labels, total, scale)  # (2): p - y
         np.log(total, total)
-        return loops.softmax_loss(total, scratch.at_label), hits  # (1): log S - z_c
+        return loops.softmax_loss(total, at_label), hits  # (1): log S - z_c
 
     def _refuse(self, labels: Labels) -> NoReturn:
         wrong = labels[(labels < 0) | (labels >= self._classes)][0]
         raise DataError(
             f"a label is {wrong}; this network has {self._classes} classes, so labels must lie in "
             f"0..{self._classes - 1}. Number the classes of the data from 0, or use a network with more classes."
-        )
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Scratch:
-    """See `kernels.spec`."""
-
-    row_start: Indices
-    index: Indices
-    at_label: Vector
-    running: Matrix
-    total: Vector
-
-    def cut(self, rows: int) -> _Scratch:
-        """The same for fewer rows."""
-        return _Scratch(
-            self.row_start[:rows], self.index[:rows], self.at_label[:rows], self.running[:rows], self.total[:rows]
         )
 
 

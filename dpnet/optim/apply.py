@@ -6,6 +6,7 @@ slice is long. The bits are the same.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -27,16 +28,14 @@ BLOCKS_PER_THREAD = 24
 
 
 class Apply(Protocol):
-    """Applies the optimizer to a slice."""
+    """Applies the optimizer to a slice, with a gradient of n elements."""
 
     def __call__(
         self,
-        grad: PendingSum,
         params: Vector,
         slots: Sequence[Vector],
         out: Vector,
         out_slots: Sequence[Vector],
-        *,
         scale: float,
         learning_rate: float,
         step: int,
@@ -44,7 +43,6 @@ class Apply(Protocol):
         """Make one step.
 
         Args:
-            grad: the gradient, n elements.
             params: (n,) parameters.
             slots: (n,) optimizer vectors.
             out: (n,) new parameters; the memory of the old, or none of it.
@@ -63,7 +61,7 @@ def make_apply(
     kernels: Kernels,
     crew: Crew,
 ) -> Apply:
-    """What applies `optimizer` to a slice that is made of `segments`, with gradients of the shape of `grad`."""
+    """What applies `optimizer` with the gradient `grad`, whatever it is by then, to a slice made of `segments`."""
     rule = kernels.rules.get(optimizer.rule)
     if rule is None:
         return NumpyApply(optimizer, segments, grad, dtype)
@@ -76,23 +74,22 @@ class NumpyApply:
     def __init__(
         self, optimizer: Optimizer, segments: Sequence[Segment], grad: PendingSum, dtype: npt.DTypeLike
     ) -> None:
-        self._optimizer = optimizer
+        self._optimizer, self._grad = optimizer, grad
         self._blocks = cut(segments, spec.BLOCK)
         self._work = aligned_zeros((grad.depth, spec.BLOCK), dtype)
 
     def __call__(
         self,
-        grad: PendingSum,
         params: Vector,
         slots: Sequence[Vector],
         out: Vector,
         out_slots: Sequence[Vector],
-        *,
         scale: float,
         learning_rate: float,
         step: int,
     ) -> None:
         """See Apply."""
+        grad = self._grad
         for start, stop, decay in self._blocks:
             block = slice(start, stop)
             spec.sum_block(grad.vectors, grad.joins, grad.offset + start, grad.offset + stop, self._work)
@@ -125,35 +122,32 @@ class LoopApply:
     ) -> None:
         from dpnet.kernels.rules import BLOCK  # Not above: this imports numba.
 
-        self._optimizer, self._rule, self._crew = optimizer, rule, crew
+        self._optimizer, self._crew = optimizer, crew
         blocks = cut(segments, BLOCK)
-        self._blocks = np.array([block[:2] for block in blocks], np.int64).reshape(-1, 2)
-        self._decays = np.array([block[2] for block in blocks], np.float64)
+        self._num_blocks = len(blocks)
+        limits = np.array([block[:2] for block in blocks], np.int64).reshape(-1, 2)
+        decays = np.array([block[2] for block in blocks], np.float64)
+        self._rule = functools.partial(rule, grad.vectors, grad.joins, grad.offset, limits, decays)
         self._work = [aligned_zeros((grad.depth, BLOCK), dtype) for _ in range(crew.size)]
 
     def __call__(
         self,
-        grad: PendingSum,
         params: Vector,
         slots: Sequence[Vector],
         out: Vector,
         out_slots: Sequence[Vector],
-        *,
         scale: float,
         learning_rate: float,
         step: int,
     ) -> None:
         """See Apply."""
         numbers = self._optimizer.numbers(learning_rate, step)
-        in_place = out is params
+        arguments = (params, *slots, out, *out_slots, out is params, scale, *numbers)
 
         def work(member: int, first: int, stop: int) -> None:
-            self._rule(
-                grad.vectors, grad.joins, grad.offset, self._blocks, self._decays, first, stop, self._work[member],
-                params, *slots, out, *out_slots, in_place, scale, *numbers,
-            )  # fmt: skip
+            self._rule(first, stop, self._work[member], *arguments)
 
-        self._crew.run(work, len(self._blocks), least=BLOCKS_PER_THREAD)
+        self._crew.run(work, self._num_blocks, least=BLOCKS_PER_THREAD)
 
 
 def cut(segments: Sequence[Segment], length: int) -> list[Segment]:
