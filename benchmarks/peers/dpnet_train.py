@@ -23,6 +23,7 @@ from benchmarks.workloads import (
 from dpnet.assembly import Parts, build_parts, rehearse
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
+from dpnet.comm.local import LocalGroup
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
@@ -71,7 +72,10 @@ def main() -> None:
     options = peer_arguments(__doc__)
     group = connect()
     settings = {"threads": options.threads, "reproducible_shards": options.shards}
-    parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
+    if options.separate:
+        parts, _ = build(options.workload, options.optimizer, options.batch // options.ranks, LocalGroup(), **settings)
+    else:
+        parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
     seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
     if group.rank == 0:
         print(options.batch / seconds)
