@@ -2,9 +2,9 @@
 
     mpirun -n 2 python -m benchmarks.checkpoint [WORKLOAD ...] [--optimizer sgd|adamw] [--seconds 2] [--rounds 5]
 
-Steps without checkpoints and steps with one each take turns in the same processes; the copy alone is measured in
-between. The checkpoints go to a folder for temporary files, on whatever disk that is. Rows are kept in
-benchmarks/results/checkpoint.jsonl.
+Steps by themselves, steps with a checkpoint each, and steps with nothing but a copy of the state, which all ranks wait
+for, take turns in the same processes. The checkpoints go to a folder for temporary files, on whatever disk that is.
+Rows are kept in benchmarks/results/checkpoint.jsonl.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,29 +57,30 @@ def copier(parts: Parts) -> Callable[[], None]:
 
 
 def measure(parts: Parts, group: Any, saver: NoSaver, options: argparse.Namespace) -> list[tuple[float, float, float]]:
-    """Seconds of a step without and with a checkpoint, and of a copy, in each round."""
+    """Seconds of a step, of one with a copy of the state, and of one with a checkpoint, in each round."""
     step, copy = stepper(parts), copier(parts)
 
-    def step_and_save() -> None:
+    def save() -> None:
+        saver.save(content(parts), best_step=None)
+
+    def step_and(what: Callable[[], None]) -> None:
         step()
         if group.rank == 0:
-            saver.save(content(parts), best_step=None)
+            what()
         group.barrier()  # Nobody changes the state before it is copied.
 
     def finish() -> None:
         saver.flush()
         group.barrier()
 
+    kinds = (step, lambda: step_and(copy), lambda: step_and(save))
     rounds = []
     for _ in range(options.rounds):
-        plain_s = time_steps(step, group.barrier, options.seconds, group.broadcast)
-        saving_s = time_steps(step_and_save, group.barrier, options.seconds, group.broadcast)
-        finish()
-        begin = time.perf_counter()
-        if group.rank == 0:
-            copy()
-        rounds.append((plain_s, saving_s, time.perf_counter() - begin))
-        group.barrier()
+        seconds = []
+        for kind in kinds:
+            seconds.append(time_steps(kind, group.barrier, options.seconds, group.broadcast))
+            finish()
+        rounds.append((seconds[0], seconds[1], seconds[2]))
     return rounds
 
 
@@ -104,16 +104,20 @@ def main() -> None:
         written = len(list(folder.glob("step-*")))
         shutil.rmtree(folder)
         if group.rank == 0:
-            plain_s, saving_s, copy_s = (statistics.median(column) for column in zip(*rounds, strict=True))
-            price = summary([(saving - plain) / copy for plain, saving, copy in rounds])
+            plain_s, copying_s, saving_s = (statistics.median(column) for column in zip(*rounds, strict=True))
+            price = summary([saving / copying for _, copying, saving in rounds])
             print(f"{workload}, {options.optimizer}, {group.world_size} ranks: {plain_s * 1e3:.2f} ms a step, ", end="")
-            print(f"{saving_s * 1e3:.2f} ms with a checkpoint, {copy_s * 1e3:.2f} ms a copy; difference/copy ", end="")
-            print(
-                f"{price['median']:.2f} ({price['least']:.2f} to {price['greatest']:.2f}); {written} left on the disk"
-            )
+            print(f"{copying_s * 1e3:.2f} ms with a copy, {saving_s * 1e3:.2f} ms with a checkpoint; ", end="")
+            print(f"checkpoint/copy {price['median']:.3f} ({price['least']:.3f} to {price['greatest']:.3f}); ", end="")
+            print(f"{written} left on the disk")
             rows.append(
                 {"workload": workload, "optimizer": options.optimizer, "ranks": group.world_size}
-                | {"step_s": plain_s, "with_checkpoint_s": saving_s, "copy_s": copy_s, "difference_per_copy": price}
+                | {
+                    "step_s": plain_s,
+                    "with_copy_s": copying_s,
+                    "with_checkpoint_s": saving_s,
+                    "checkpoint_per_copy": price,
+                }
             )
     if group.rank == 0:
         print(f"{machine()}; kept in {keep('checkpoint', rows)}")
