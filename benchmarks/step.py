@@ -11,7 +11,6 @@ matrix products are in `forward`, `backward` and `gradient`; what ranks wait for
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import statistics
 import time
@@ -94,9 +93,7 @@ def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dic
         setattr(owner, name, timed(phase, getattr(owner, name)))
     # The update has the pieces of the gradient computed as it goes.
     pieces = trainer.update._pieces
-    trainer.update._pieces = [
-        (dataclasses.replace(piece, prepare=timed("gradient", piece.prepare)), apply) for piece, apply in pieces
-    ]
+    trainer.update._pieces = [(timed("gradient", prepare), apply) for prepare, apply in pieces]
     begin = time.perf_counter()
     for _ in range(calls):
         step()
