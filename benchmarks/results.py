@@ -33,7 +33,10 @@ def commit() -> str:
     """The commit that was measured; with a + where files differ from it."""
     git = ["git", "-C", str(FOLDER.parent)]
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
+    others = ["--", ":/", f":!{FOLDER}"]  # Not what earlier measurements left.
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "-uno", *others], capture_output=True, text=True, check=False
+    )
     return name.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
