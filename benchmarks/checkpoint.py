@@ -56,12 +56,21 @@ def copier(parts: Parts) -> Callable[[], None]:
     return copy
 
 
-def measure(parts: Parts, group: Any, saver: NoSaver, options: argparse.Namespace) -> list[tuple[float, float, float]]:
-    """Seconds of a step, of one with a copy of the state, and of one with a checkpoint, in each round."""
+def measure(
+    parts: Parts, group: Any, saver: NoSaver, folder: Path, options: argparse.Namespace
+) -> tuple[list[tuple[float, float, float]], int, int]:
+    """Seconds of a step, of one with a copy of the state, and of one with a checkpoint, in each round.
+
+    Also how many checkpoints were asked for, and how many of them were on the disk while the steps went on.
+    """
     step, copy = stepper(parts), copier(parts)
+    asked, seen = 0, set[str]()
 
     def save() -> None:
+        nonlocal asked
+        asked += 1
         saver.save(content(parts), best_step=None)
+        seen.update(path.name for path in folder.glob("step-*"))
 
     def step_and(what: Callable[[], None]) -> None:
         step()
@@ -81,7 +90,7 @@ def measure(parts: Parts, group: Any, saver: NoSaver, options: argparse.Namespac
             seconds.append(time_steps(kind, group.barrier, options.seconds, group.broadcast))
             finish()
         rounds.append((seconds[0], seconds[1], seconds[2]))
-    return rounds
+    return rounds, asked, len(seen)
 
 
 def main() -> None:
@@ -99,9 +108,8 @@ def main() -> None:
         saver = NoSaver()
         if group.rank == 0:
             saver = Saver(CheckpointFolder(folder, keep_last=2), max_failed=1, tell=print)
-        rounds = measure(parts, group, saver, options)
+        rounds, asked, written = measure(parts, group, saver, folder, options)
         saver.close()
-        written = len(list(folder.glob("step-*")))
         shutil.rmtree(folder)
         if group.rank == 0:
             plain_s, copying_s, saving_s = (statistics.median(column) for column in zip(*rounds, strict=True))
@@ -109,7 +117,7 @@ def main() -> None:
             print(f"{workload}, {options.optimizer}, {group.world_size} ranks: {plain_s * 1e3:.2f} ms a step, ", end="")
             print(f"{copying_s * 1e3:.2f} ms with a copy, {saving_s * 1e3:.2f} ms with a checkpoint; ", end="")
             print(f"checkpoint/copy {price['median']:.3f} ({price['least']:.3f} to {price['greatest']:.3f}); ", end="")
-            print(f"{written} left on the disk")
+            print(f"{written} of {asked} were written meanwhile")
             rows.append(
                 {"workload": workload, "optimizer": options.optimizer, "ranks": group.world_size}
                 | {

@@ -17,14 +17,20 @@ import numpy as np
 import dpnet
 
 FOLDER = Path(__file__).parent / "results"
+VECTORS = {"AVX-512": "avx512f", "AVX2": "avx2"}
+"""Names, widest first, and how the kernel calls them."""
 
 
 def machine() -> str:
-    """The processor, and how many cores the machine has."""
+    """The processor, the widest vectors that it computes with, and how many cores the machine has."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
+        model, flags = (
+            next(line.split(":")[1].strip() for line in lines if line.startswith(key))
+            for key in ("model name", "flags")
+        )
+        model += next((f" with {name}" for name, flag in VECTORS.items() if flag in flags.split()), "")
+    except (OSError, StopIteration, ValueError):
         model = platform.processor() or platform.machine()
     return f"{model}, {os.cpu_count()} cores"
 

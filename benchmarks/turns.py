@@ -9,7 +9,8 @@ Every round has a turn of each of these, with the same samples for a rank:
     together        one training on all ranks
     reproducible    the same, with as many `reproducible_shards` as ranks
 
-So "separate" against "alone" is what the machine allows, and "together" against "separate" what dpnet makes of it. Rows
+So "separate" against "alone" is what the machine allows, and "together" against "separate" what dpnet makes of it (with
+one advantage: each of the ranks that are together updates its share of the parameters, each that is separate all). Rows
 are kept in benchmarks/results/turns.jsonl.
 """
 
@@ -24,14 +25,13 @@ from dpnet.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
-from mpi4py import MPI
-
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import OPTIMIZERS, WORKLOADS
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
+from dpnet.comm.mpi import MPI
 
 RATIOS = {
     "2 ranks / 2 x 1 rank": ("alone", "together"),

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from dpnet.arguments import make_parser
+from dpnet.comm.abort import abort
 from dpnet.comm.environment import launched
 from dpnet.errors import DpnetError
 
@@ -79,7 +80,7 @@ def _tell(error: DpnetError, group: Group | None) -> int:
     rank = launched().rank if group is None else group.rank
     if not error.agreed and world_size > 1:
         _print_error(f"{error} (rank {rank}, {socket.gethostname()})", error)
-        _end_all(group, error.exit_code)
+        abort(error.exit_code, group)
     if rank == 0:
         _print_error(str(error), error)
     elif group is None:
@@ -109,16 +110,8 @@ def _print_error(text: str, error: DpnetError) -> None:
 def _stop(exit_code: int, group: Group | None) -> int:
     if launched().world_size > 1:
         # Leaving by the front door would wait in MPI_Finalize for ranks that wait for this one.
-        _end_all(group, exit_code)
+        abort(exit_code, group)
     return exit_code
-
-
-def _end_all(group: Group | None, exit_code: int) -> NoReturn:
-    from dpnet.comm import connect  # Not above, as in `run`.
-
-    if group is not None:
-        group.abort(exit_code)
-    connect.abort(exit_code)
 
 
 def _end_after_rank_0(exit_code: int) -> NoReturn:

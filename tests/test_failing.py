@@ -142,6 +142,21 @@ def test_mpi_that_fails_to_start_on_one_rank_ends_all(tmp_path):
     assert text.count("CommunicationError: MPI failed in start on rank 1") == 1, text
 
 
+def test_an_exception_on_the_way_to_the_group_ends_all(tmp_path):
+    code, text = run_script(
+        tmp_path,
+        "import dpnet\n"
+        "from mpi4py import MPI\n"
+        "from dpnet.comm import world\n"
+        "def failing(*arguments): raise MemoryError('planted')\n"
+        "if MPI.COMM_WORLD.rank == 1: world.by_node = failing\n"
+        "dpnet.connect()\n",
+    )
+    assert code == 1, text
+    assert "MemoryError: planted" in text
+    assert f"rank 1 of 3 on {socket.gethostname()} failed" in text
+
+
 @pytest.mark.parametrize("names", ["SLURM_PROCID SLURM_STEP_NUM_TASKS", "PMI_RANK PMI_SIZE", "OMPI_COMM_WORLD_*"])
 def test_a_launcher_that_does_not_belong_to_the_mpi_library_is_noticed(names):
     # Every process is told that it is one of four, and MPI makes it a world of one.

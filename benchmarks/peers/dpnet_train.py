@@ -73,12 +73,16 @@ def main() -> None:
     group = connect()
     settings = {"threads": options.threads, "reproducible_shards": options.shards}
     if options.separate:
-        parts, _ = build(options.workload, options.optimizer, options.batch // options.ranks, LocalGroup(), **settings)
+        own_batch = options.batch // options.ranks
+        parts, _ = build(options.workload, options.optimizer, own_batch, LocalGroup(), **settings)
+        group.barrier()
+        own_s = time_steps(stepper(parts), lambda: None, options.seconds)
+        speed = sum(own_batch / seconds for seconds in group.allgather(own_s))
     else:
         parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
-    seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
+        speed = options.batch / time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
     if group.rank == 0:
-        print(options.batch / seconds)
+        print(speed)
 
 
 if __name__ == "__main__":

@@ -163,8 +163,10 @@ def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
         # Nobody may listen any more: the ranks end all the same.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    comm.Abort(exit_code)
-    os._exit(exit_code)  # After a loss MPI_Abort may return.
+    try:
+        comm.Abort(exit_code)
+    finally:
+        os._exit(exit_code)  # After a loss MPI_Abort may return.
 
 
 def _confirm(comm: MPI.Comm) -> None:

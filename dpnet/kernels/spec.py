@@ -101,7 +101,8 @@ def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:
         return -1
     guesses = _scratch("index", labels.shape, np.dtype(np.int64))
     np.argmax(logits, axis=1, out=guesses)
-    hits = int(np.count_nonzero(guesses == labels))
+    np.subtract(guesses, labels, out=guesses)
+    hits = len(labels) - int(np.count_nonzero(guesses))
     np.max(logits, axis=1, out=at_label)
     np.subtract(logits, at_label[:, np.newaxis], out=logits)
     # The index is checked, and "clip", unlike "raise", writes into `out` without a copy.
@@ -184,9 +185,10 @@ def sum_rows(vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Ma
 
 def _of_labels(logits: Matrix, labels: Labels) -> Indices:
     """Where the label of each row lies among the logits, taken as one long vector."""
-    rows, classes = logits.shape
     index = _scratch("index", labels.shape, np.dtype(np.int64))
-    np.multiply(np.arange(rows), classes, out=index)
+    index.fill(logits.shape[1])
+    index[:1] = 0
+    np.add.accumulate(index, out=index)
     index += labels
     return index
 
@@ -202,7 +204,10 @@ _KEPT = _Kept()
 
 
 def _scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """To work in. The next call for the same use gives the same memory; what it holds means nothing by then."""
+    """To work in. The next call for the same use gives the same memory; what it holds means nothing by then.
+
+    The largest array of each use is kept for as long as the thread lives.
+    """
     size, key = math.prod(shape), (use, dtype.str)
     array = _KEPT.arrays.get(key)
     if array is None or len(array) < size:

@@ -29,7 +29,7 @@ from dpnet.nn.layout import Layout, Views
 
 
 class MLP:
-    """A feed-forward network for batches of up to `max_rows` samples. All memory is taken here, none per call.
+    """A feed-forward network for batches of up to `max_rows` samples. All its memory is taken here, none per call.
 
     Args:
         layout: the widths; without hidden layers this is softmax regression.
