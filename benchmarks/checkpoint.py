@@ -125,6 +125,8 @@ def main() -> None:
                     "with_copy_s": copying_s,
                     "with_checkpoint_s": saving_s,
                     "checkpoint_per_copy": price,
+                    "asked": asked,
+                    "written": written,
                 }
             )
     if group.rank == 0:

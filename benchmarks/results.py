@@ -25,12 +25,10 @@ def machine() -> str:
     """The processor, the widest vectors that it computes with, and how many cores the machine has."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model, flags = (
-            next(line.split(":")[1].strip() for line in lines if line.startswith(key))
-            for key in ("model name", "flags")
-        )
-        model += next((f" with {name}" for name, flag in VECTORS.items() if flag in flags.split()), "")
-    except (OSError, StopIteration, ValueError):
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+        flags = next((line.split() for line in lines if line.startswith("flags")), [])
+        model += next((f" with {name}" for name, flag in VECTORS.items() if flag in flags), "")
+    except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
     return f"{model}, {os.cpu_count()} cores"
 
