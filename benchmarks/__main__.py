@@ -12,7 +12,7 @@ import argparse
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.contestants import DPNET, PEERS, REPRODUCIBLE, SEPARATE, WEAK, Contestant
+from benchmarks.contestants import DPNET, PEERS, REPRODUCIBLE, WEAK, Contestant
 from benchmarks.results import commit, keep, machine, summary
 from benchmarks.workloads import OPTIMIZERS, WORKLOADS
 
@@ -46,7 +46,6 @@ def ratios(speeds: Speeds) -> dict[str, list[float]]:
                 ours, speeds[peer.name]
             )
     found["2 ranks / 2 x 1 rank (weak scaling)"] = [ratio / 2 for ratio in _divided(two_ranks, weak)]
-    found["2 ranks / two separate trainings at once"] = _divided(two_ranks, speeds[SEPARATE.name])
     found["time with reproducible_shards / without"] = _divided(two_ranks, reproducible)
     return found
 
@@ -75,7 +74,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each run, after its warm-up (default: 1)")
     options = parser.parse_args()
     print(f"{machine()}, commit {commit()}; ranks x threads; medians of {options.rounds} rounds")
-    contestants = [*DPNET, WEAK, SEPARATE, REPRODUCIBLE]
+    contestants = [*DPNET, WEAK, REPRODUCIBLE]
     for peer in PEERS:
         if peer.missing:
             print(f"{peer.name} is left out: {peer.missing}")

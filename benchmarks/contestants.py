@@ -29,7 +29,6 @@ class Contestant:
         threads: of each.
         batch_ranks: for how many ranks a step has samples.
         shards: reproducible_shards of dpnet.
-        separate: every process of dpnet trains a network of its own, and none waits for another.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Contestant:
     threads: int
     batch_ranks: int = 2
     shards: int = 0
-    separate: bool = False
 
     @property
     def missing(self) -> str | None:
@@ -58,7 +56,6 @@ class Contestant:
             *(sys.executable, "-m", f"benchmarks.peers.{self.module}", workload),
             *("--optimizer", optimizer, "--batch", str(batch), "--seconds", str(seconds)),
             *("--ranks", str(self.ranks), "--threads", str(self.threads), "--shards", str(self.shards)),
-            *(["--separate"] if self.separate else []),
         ]
         # JAX and scikit-learn set the threads of their libraries themselves.
         environ = {**os.environ, **dict.fromkeys(VARIABLES, str(self.threads)), "PYTHONPATH": str(ROOT)}
@@ -89,6 +86,4 @@ PEERS = [
     Contestant("scikit-learn 1x2", "sklearn_mlp", "sklearn", 1, 2),
 ]
 WEAK = Contestant("dpnet 1x1, half batch", "dpnet_train", "dpnet", 1, 1, batch_ranks=1)
-SEPARATE = Contestant("dpnet 1x1, half batch, two at once", "dpnet_train", "dpnet", 2, 1, separate=True)
-"""What two cores do at once, which is not always twice what one does."""
 REPRODUCIBLE = Contestant("dpnet 2x1, reproducible_shards 2", "dpnet_train", "dpnet", 2, 1, shards=2)

@@ -102,5 +102,4 @@ def peer_arguments(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, required=True, help="samples per step of all ranks together")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--shards", type=int, default=0, help="reproducible_shards, of dpnet alone")
-    parser.add_argument("--separate", action="store_true", help="every rank trains a network of its own; dpnet alone")
     return parser.parse_args()

@@ -23,7 +23,6 @@ from benchmarks.workloads import (
 from dpnet.assembly import Parts, build_parts, rehearse
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
-from dpnet.comm.local import LocalGroup
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
@@ -72,17 +71,10 @@ def main() -> None:
     options = peer_arguments(__doc__)
     group = connect()
     settings = {"threads": options.threads, "reproducible_shards": options.shards}
-    if options.separate:
-        own_batch = options.batch // options.ranks
-        parts, _ = build(options.workload, options.optimizer, own_batch, LocalGroup(), **settings)
-        group.barrier()
-        own_s = time_steps(stepper(parts), lambda: None, options.seconds)
-        speed = sum(own_batch / seconds for seconds in group.allgather(own_s))
-    else:
-        parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
-        speed = options.batch / time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
+    parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
+    seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
     if group.rank == 0:
-        print(speed)
+        print(options.batch / seconds)
 
 
 if __name__ == "__main__":
