@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
-from benchmarks.workloads import OPTIMIZERS, WORKLOADS, time_steps
+from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.assembly import Parts
 from dpnet.checkpoint import Checkpoint
 from dpnet.checkpoints import CheckpointFolder
@@ -95,12 +95,7 @@ def measure(
 
 def main() -> None:
     """Measure, print, and keep the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = workload_parser(__doc__, seconds=2.0, rounds=5).parse_args()
     group, rows = connect(), []
     for workload in options.workloads or ("wide",):
         parts, _ = build(workload, options.optimizer, WORKLOADS[workload].rows * group.world_size, group)

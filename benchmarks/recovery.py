@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
-from benchmarks.workloads import OPTIMIZERS, WORKLOADS, time_steps
+from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.comm.connect import connect
 
 SETTINGS = ("train.steps=1000000", "train.global_batch_size=256", "evaluate.every_steps=0", "checkpoint.every_steps=0")
@@ -133,14 +133,10 @@ def compare_banks(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Measure, print, and keep the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
+    parser = workload_parser(__doc__, seconds=1.0, rounds=7)
     parser.add_argument("--banks", action="store_true")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--ranks", type=int, default=4)
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     if options.banks:
         compare_banks(options)

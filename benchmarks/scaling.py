@@ -13,7 +13,7 @@ import statistics
 
 from benchmarks.contestants import Contestant
 from benchmarks.results import keep, machine, summary
-from benchmarks.workloads import OPTIMIZERS, WORKLOADS
+from benchmarks.workloads import WORKLOADS, workload_parser
 from dpnet.comm.environment import available_cores
 
 Speedups = dict[str, dict[int, list[float]]]
@@ -78,11 +78,7 @@ def draw(results: dict[str, Speedups], path: str) -> None:
 
 def main() -> None:
     """Measure, print, draw, and keep the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = workload_parser(__doc__, seconds=1.0, rounds=5)
     parser.add_argument("--out", default="scaling.png")
     options = parser.parse_args()
     results, rows = {}, []

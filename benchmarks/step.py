@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
-from benchmarks.workloads import OPTIMIZERS, WORKLOADS, time_steps
+from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.arrays import aligned_zeros
 from dpnet.assembly import Parts
 from dpnet.blas.products import Products
@@ -122,14 +122,10 @@ def measure(
 
 def main() -> None:
     """Measure, print, and keep the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
+    parser = workload_parser(__doc__, seconds=1.0, rounds=5)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--blas", choices=("auto", "numpy", "onednn", "mkl"), default="auto")
     parser.add_argument("--kernels", choices=("auto", "numpy", "numba"), default="auto")
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     group, rows = connect(), []
     train = {"threads": options.threads, "blas": options.blas, "kernels": options.kernels}

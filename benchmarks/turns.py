@@ -27,7 +27,7 @@ preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
-from benchmarks.workloads import OPTIMIZERS, WORKLOADS
+from benchmarks.workloads import WORKLOADS, workload_parser
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
@@ -89,12 +89,7 @@ def measure(workload: str, options: argparse.Namespace, group: Group) -> dict[st
 
 def main() -> None:
     """Measure, print, and keep the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
-    parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
+    options = workload_parser(__doc__, seconds=0.5, rounds=15).parse_args()
     group, rows = connect(), []
     for workload in options.workloads or ("small", "wide"):
         found = measure(workload, options, group)

@@ -92,6 +92,16 @@ def _time(step: Callable[[], Any], finish: Callable[[], Any], calls: int) -> flo
     return (time.perf_counter() - begin) / calls
 
 
+def workload_parser(doc: str | None, *, seconds: float, rounds: int) -> argparse.ArgumentParser:
+    """What all benchmarks of workloads can be told, with their defaults; `options.workloads` may be empty."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
+    parser.add_argument("--seconds", type=float, default=seconds)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
+
+
 def peer_arguments(doc: str | None) -> argparse.Namespace:
     """What every peer is told."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
