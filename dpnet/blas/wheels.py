@@ -29,7 +29,7 @@ class Wheel(NamedTuple):
 
 # Threads that spin after a product would take the cores from what comes next: some microseconds will do.
 WHEELS = {
-    "mkl": Wheel("mkl", "libmkl_rt.so", "mkl", {"KMP_BLOCKTIME": "0"}),
+    "mkl": Wheel("mkl", "libmkl_rt.so", "mkl", {"KMP_BLOCKTIME": "100us"}),
     "onednn": Wheel("onednn-cpu-gomp", "libdnnl.so", "fast", {"GOMP_SPINCOUNT": "300"}),
 }
 

@@ -87,13 +87,15 @@ def momentum(
         p = _copied(old_p, new_p, start, stop, in_place)
         b = _copied(old_b, new_b, start, stop, in_place)
         g = _gradient(vectors, joins, offset, start, stop, work, p, scale, decays[number])
+        for i in range(len(p)):
+            b[i] = b[i] * keep + g[i]
+        # A loop of its own: that of all ranks has read `p`, and each line of it has to be taken from their caches before
+        # it can be written. Writes to `b` in between, which no other rank reads, would make that four times as slow.
         if nesterov:
             for i in range(len(p)):
-                b[i] = b[i] * keep + g[i]
                 p[i] -= (b[i] * keep + g[i]) * step
         else:
             for i in range(len(p)):
-                b[i] = b[i] * keep + g[i]
                 p[i] -= b[i] * step
 
 
