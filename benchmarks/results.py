@@ -37,7 +37,7 @@ def commit() -> str:
     """The commit that was measured; with a + where files differ from it."""
     git = ["git", "-C", str(FOLDER.parent)]
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    others = ["--", ":/", f":!{FOLDER}"]  # Not what earlier measurements left.
+    others = ["--", ":/", f":(exclude){FOLDER}"]  # Not what earlier measurements left.
     changed = subprocess.run(
         [*git, "status", "--porcelain", "-uno", *others], capture_output=True, text=True, check=False
     )
