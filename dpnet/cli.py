@@ -85,15 +85,13 @@ def _tell(error: DpnetError, group: Group | None) -> int:
         _print_error(str(error), error)
     elif group is None:
         _end_after_rank_0(error.exit_code)  # No rank has met another yet.
-    if group is not None:
-        group.leave()  # The first rank to end with an error ends the others: let rank 0 speak first.
-        return _leave(error.exit_code, group)
-    return error.exit_code
+    return error.exit_code if group is None else _leave(error.exit_code, group)
 
 
 def _leave(exit_code: int, group: Group) -> int:
+    if exit_code or group.survives_losses:
+        group.leave()  # The first rank to end with an error ends the others: let rank 0 speak first.
     if group.survives_losses:
-        group.leave()
         # MPI is not finalised, see `comm/mpi.py`: what its library would do at the end of the process is not to be had.
         sys.stdout.flush()
         sys.stderr.flush()

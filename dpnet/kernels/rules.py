@@ -89,8 +89,8 @@ def momentum(
         g = _gradient(vectors, joins, offset, start, stop, work, p, scale, decays[number])
         for i in range(len(p)):
             b[i] = b[i] * keep + g[i]
-        # A loop of its own: that of all ranks has read `p`, and each line of it has to be taken from their caches before
-        # it can be written. Writes to `b` in between, which no other rank reads, would make that four times as slow.
+        # A loop of its own: the other ranks of the node have read `p`, so writing it takes each of its lines from their
+        # caches. With writes to `b` in between, which no other rank reads, that takes up to four times as long.
         if nesterov:
             for i in range(len(p)):
                 p[i] -= (b[i] * keep + g[i]) * step

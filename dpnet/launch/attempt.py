@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
-from dpnet.comm.environment import NAMES
 from dpnet.launch.errorline import ErrorLine
+from dpnet.launch.processes import ATTEMPT, carriers, end_all, kill
 
-ATTEMPT = "DPNET_ATTEMPT"
-"""Variable that every process of an attempt carries, and no other."""
 KILL_AFTER_S = 5.0
 LEFTOVERS_END_S = 10.0
 POLL_S = 1.0
@@ -71,7 +69,7 @@ class Signals:
 
 
 LINGER_S = 5.0
-"""Seconds that mpirun has, at least, to end once all is done."""
+"""Seconds that mpirun has to end once all is done, or all ranks have ended."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended: see `Outcome`. `stopped_by` is the first signal to this process."""
+    """How an attempt ended: see `Outcome`.
+
+    `stopped_by` is the first signal to this process; `lingered`: mpirun was ended, as its ranks had done so before it.
+    """
 
     code: int
     error: str | None
     stopped_by: int | None
     timed_out: bool
+    lingered: bool
 
 
 class Attempt:
@@ -99,15 +101,23 @@ class Attempt:
         line: the command line.
         environ: its environment, to which the name of the attempt is added.
         limits: how long it may take.
+        num_ranks: that it starts, if that is known.
         read_errors: look for the last error that it tells on its way to stderr.
         forwards: mpirun passes SIGUSR1 on to its ranks.
     """
 
     def __init__(
-        self, line: Sequence[str], environ: Mapping[str, str], limits: Limits, *, read_errors: bool, forwards: bool
+        self,
+        line: Sequence[str],
+        environ: Mapping[str, str],
+        limits: Limits,
+        *,
+        num_ranks: int | None,
+        read_errors: bool,
+        forwards: bool,
     ) -> None:
         self._name = uuid.uuid4().hex
-        self._limits = limits
+        self._limits, self._num_ranks = limits, num_ranks
         self._forwards = forwards
         self._process = subprocess.Popen(
             line,
@@ -123,7 +133,8 @@ class Attempt:
         self._next_s = float("inf")
         self._stopped_by: int | None = None
         self._timed_out = False
-        self._is_done, self._look_s = False, 0.0
+        self._all_were_here = False
+        self._over_s, self._look_s, self._pause_s = float("inf"), 0.0, POLL_S
 
     def run(self, signals: Signals, is_done: Callable[[], bool] = lambda: False) -> Ended:
         """Wait for its end.
@@ -131,12 +142,14 @@ class Attempt:
         Args:
             signals: to this process.
             is_done: whether all is done that the job is for. Open MPI's mpirun waits for ever for a host that fell
-                silent; it is then ended.
+                silent, and for ranks whose end escaped it; it is then ended.
         """
+        lingered = False
         limit = self._limits.time_limit_s
         self._next_s = float("inf") if limit is None else time.monotonic() + limit
         while (code := self._process.poll()) is None:
             if self._lingers(is_done):
+                lingered = True
                 self._kill()
             if self._next_s <= time.monotonic():
                 self._timed_out |= self._stopped_by is None
@@ -148,16 +161,25 @@ class Attempt:
                 self._stop(number)
         end_all(self._name, LEFTOVERS_END_S)
         error = self._errors.close() if self._errors else None
-        return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out)
+        return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out, lingered)
 
     def _lingers(self, is_done: Callable[[], bool]) -> bool:
-        """Whether mpirun has not ended although all has been done for a while."""
+        """Whether mpirun has not ended although all has been done, or all ranks have ended, for a while."""
         now = time.monotonic()
         if now < self._look_s:
             return False
-        was_done, self._is_done = self._is_done, is_done()
-        self._look_s = now + LINGER_S
-        return was_done and self._is_done
+        is_over = is_done() or self._all_have_left()
+        self._over_s = min(self._over_s, now) if is_over else float("inf")
+        self._look_s, self._pause_s = now + self._pause_s, min(LINGER_S, self._pause_s * 1.5)
+        return now - self._over_s >= LINGER_S
+
+    def _all_have_left(self) -> bool:
+        """Whether all ranks were on this host and none is any more."""
+        if self._num_ranks is None:
+            return False
+        here = len(carriers(self._name, of_ranks=True))
+        self._all_were_here |= here >= self._num_ranks
+        return self._all_were_here and not here
 
     def _stop(self, number: int | None) -> None:
         # A job that the time limit has asked already gets the rest of its grace.
@@ -181,7 +203,7 @@ class Attempt:
             self._process.send_signal(signal.SIGUSR1)
         else:
             for pid in carriers(self._name, of_ranks=True):
-                _kill(pid, signal.SIGUSR1)
+                kill(pid, signal.SIGUSR1)
         return self._limits.grace_s
 
     def _terminate(self) -> float:
@@ -191,45 +213,6 @@ class Attempt:
     def _kill(self) -> float:
         self._process.kill()
         return float("inf")
-
-
-def carriers(name: str, *, of_ranks: bool = False) -> list[int]:
-    """Processes on this host that belong to an attempt; of its ranks alone, if so asked."""
-    tag = f"{ATTEMPT}={name}".encode()
-    ranks = {names[0].encode() for names in NAMES[:2]}
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                variables = file.read().split(b"\0")
-        except OSError:
-            continue  # It has ended, or is somebody else's.
-        is_rank = any(variable.partition(b"=")[0] in ranks for variable in variables)
-        if tag in variables and (is_rank or not of_ranks):
-            found.append(int(entry))
-    return found
-
-
-def end_all(name: str, wait_s: float) -> None:
-    """End every process on this host that belongs to an attempt.
-
-    Ranks get SIGKILL at once: Open MPI's can outlive their mpirun. Others get it after `wait_s` seconds: one may be
-    writing the last checkpoint.
-    """
-    for pid in carriers(name, of_ranks=True):
-        _kill(pid, signal.SIGKILL)
-    end = time.monotonic() + wait_s
-    while (left := carriers(name)) and time.monotonic() < end:
-        time.sleep(0.1)
-    for pid in left:
-        _kill(pid, signal.SIGKILL)
-
-
-def _kill(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except OSError:
-        return  # It has ended.
 
 
 def _end_with_parent() -> Callable[[], None]:

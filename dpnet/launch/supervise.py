@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from dpnet.errors import CommunicationError
 from dpnet.launch import hosts
-from dpnet.launch.attempt import ATTEMPT, Attempt, Ended, Limits, Signals
+from dpnet.launch.attempt import ASK, Attempt, Ended, Limits, Signals
 from dpnet.launch.decide import Decision, Outcome, decide
 from dpnet.launch.flags import environment, fault_tolerance, find_mpirun, flavour_flags, forwards_signals, is_open_mpi
-from dpnet.launch.options import TRAIN, Options, parse
+from dpnet.launch.options import TRAIN, Options, num_ranks, parse
+from dpnet.launch.processes import ATTEMPT
 
 if TYPE_CHECKING:
     from dpnet.launch.watch import Training  # It imports numpy, which a mere start of ranks does without.
@@ -36,8 +37,8 @@ def launch(arguments: Sequence[str]) -> int:
     launcher = Launcher(find_mpirun(), options)
     if not options.max_restarts:
         with Signals() as signals:
-            code = launcher.start(options.mpirun, options.command, signals).code
-        return _believed(code, launcher.mpirun, options.command)
+            ended = launcher.start(options.mpirun, options.command, signals)
+        return _believed(ended, launcher.mpirun, options.command)
     from dpnet.launch.watch import Training
 
     training = Training(options.command)
@@ -87,10 +88,20 @@ class Launcher:
         read_errors = self._options.max_restarts > 0
         line = self.line(options, command)
         try:
-            attempt = Attempt(line, environ, self._limits, read_errors=read_errors, forwards=self._forwards)
+            attempt = Attempt(
+                line,
+                environ,
+                self._limits,
+                num_ranks=num_ranks(options),
+                read_errors=read_errors,
+                forwards=self._forwards,
+            )
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
-        return attempt.run(signals, is_done)
+        ended = attempt.run(signals, is_done)
+        if ended.lingered:
+            _say("mpirun went on without its ranks, and was ended")
+        return ended
 
 
 def supervise(launcher: Launcher, training: Training, options: Options, signals: Signals) -> int:
@@ -112,27 +123,39 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
             return 128 + number if number == signal.SIGINT else training.preempted_exit_code
 
 
-def _believed(code: int, mpirun: str, command: Sequence[str]) -> int:
-    """The exit code of a command that is not restarted: Open MPI 5 returns 0 for a job all of whose ranks were lost."""
-    if code or command[0] != TRAIN or not is_open_mpi(mpirun):
-        return code
-    from dpnet.launch.watch import is_complete
+def _believed(ended: Ended, mpirun: str, command: Sequence[str]) -> int:
+    """The exit code of a command that is not restarted.
+
+    Open MPI 5 returns 0 for a job all of whose ranks were lost; and of an mpirun that was ended the code tells nothing.
+    """
+    if command[0] != TRAIN or not (ended.lingered or (ended.code == 0 and is_open_mpi(mpirun))):
+        return ended.code
+    from dpnet.launch.watch import Training, is_complete
 
     if is_complete(command):
         return 0
-    _say("mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it")
-    return 1
+    if ended.code == 0:
+        _say(
+            "mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it"
+        )
+        return 1
+    return Training(command).preempted_exit_code if _was_asked(ended) else ended.code
 
 
 def _outcome(ended: Ended, training: Training) -> Outcome:
     return Outcome(
-        code=ended.code,
+        code=training.preempted_exit_code if ended.lingered and _was_asked(ended) else ended.code,
         finished=training.finished(ended.code),
         place=training.place(),
         error=ended.error,
         stopped=ended.stopped_by is not None,
         timed_out=ended.timed_out,
     )
+
+
+def _was_asked(ended: Ended) -> bool:
+    """Whether the ranks had been asked to stop at a checkpoint when they ended."""
+    return ended.stopped_by in ASK or ended.timed_out
 
 
 def _tell_restart(decision: Decision, number: int, attempts: int) -> None:

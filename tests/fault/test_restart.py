@@ -236,11 +236,38 @@ def test_the_writer_of_the_last_checkpoint_may_finish(supervised, tmp_path, monk
     assert (tmp_path / "last").read_text() == "written\n"
 
 
+BLIND = "for rank in 0 1; do OMPI_COMM_WORLD_RANK=$rank sleep {seconds} & done; wait; exec sleep 300"
+"""An mpirun that does not notice that its two ranks have ended."""
+
+
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
+def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(supervised, monkeypatch, restarts):
+    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    code, text, calls = supervised(f"[ $n = 1 ] || exit 3; {BLIND.format(seconds=3)}", *restarts)
+    assert text.startswith("dpnet launch: mpirun went on without its ranks, and was ended\n")
+    assert (code, len(calls)) == ((3, 2) if restarts else (137, 1)), text
+
+
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
+def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(supervised, monkeypatch, restarts):
+    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    code, text, calls = supervised(f"(sleep 2; {SUMMARY}) & {BLIND.format(seconds=3)}", *restarts)
+    assert (code, len(calls)) == (0, 1), text
+
+
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
+def test_a_preempted_job_whose_mpirun_missed_it_is_known(supervised, monkeypatch, restarts):
+    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    script = f"trap 'trap USR1; wait; exec sleep 300' USR1; (sleep 1; kill $PPID) & {BLIND.format(seconds=3)}"
+    code, text, calls = supervised(script, *restarts)
+    assert (code, len(calls)) == (75, 1), text
+
+
 def test_mpirun_ends_with_its_supervisor(tmp_path):
     code = """
 import os, signal
 from dpnet.launch.attempt import Attempt, Limits
-Attempt(["sleep", "300"], os.environ, Limits(1, None), read_errors=False, forwards=True)
+Attempt(["sleep", "300"], os.environ, Limits(1, None), num_ranks=None, read_errors=False, forwards=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     job = start([sys.executable, "-c", code])
@@ -378,7 +405,7 @@ def test_sigterm_to_the_launcher_is_sigusr1_for_every_rank(capfd):
     line = [*mpirun(2), sys.executable, "-c", RANK, str(os.getpid())]
     environ = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     with Signals() as signals:
-        ended = Attempt(line, environ, Limits(30, 60), read_errors=True, forwards=True).run(signals)
+        ended = Attempt(line, environ, Limits(30, 60), num_ranks=2, read_errors=True, forwards=True).run(signals)
     assert (ended.code, ended.stopped_by) == (75, signal.SIGTERM)
     text = capfd.readouterr().out
     assert "rank 0 got SIGUSR1" in text or "rank 1 got SIGUSR1" in text
