@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dpnet.errors import CommunicationError
+from dpnet.errors import CommunicationError, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import ASK, Attempt, Ended, Limits, Signals
 from dpnet.launch.decide import Decision, Outcome, decide
@@ -37,8 +38,9 @@ def launch(arguments: Sequence[str]) -> int:
     launcher = Launcher(find_mpirun(), options)
     if not options.max_restarts:
         with Signals() as signals:
+            begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
-        return _believed(ended, launcher.mpirun, options.command)
+        return _believed(ended, launcher.mpirun, options.command, begun_ns)
     from dpnet.launch.watch import Training
 
     training = Training(options.command)
@@ -123,28 +125,28 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
             return 128 + number if number == signal.SIGINT else training.preempted_exit_code
 
 
-def _believed(ended: Ended, mpirun: str, command: Sequence[str]) -> int:
-    """The exit code of a command that is not restarted.
-
-    Open MPI 5 returns 0 for a job all of whose ranks were lost; and of an mpirun that was ended the code tells nothing.
-    """
-    if command[0] != TRAIN or not (ended.lingered or (ended.code == 0 and is_open_mpi(mpirun))):
+def _believed(ended: Ended, mpirun: str, command: Sequence[str], begun_ns: int) -> int:
+    """The exit code of a command that is not restarted."""
+    if command[0] != TRAIN or (ended.code and not ended.lingered):
         return ended.code
     from dpnet.launch.watch import Training, is_complete
 
-    if is_complete(command):
+    if ended.lingered:
+        try:
+            training = Training(command, begun_ns)
+        except (DpnetError, SystemExit):
+            return ended.code
+        return 0 if training.finished(ended.code) else _code(ended, training)
+    # Open MPI 5 returns 0 for a job all of whose ranks were lost.
+    if not is_open_mpi(mpirun) or is_complete(command):
         return 0
-    if ended.code == 0:
-        _say(
-            "mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it"
-        )
-        return 1
-    return Training(command).preempted_exit_code if _was_asked(ended) else ended.code
+    _say("mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it")
+    return 1
 
 
 def _outcome(ended: Ended, training: Training) -> Outcome:
     return Outcome(
-        code=training.preempted_exit_code if ended.lingered and _was_asked(ended) else ended.code,
+        code=_code(ended, training),
         finished=training.finished(ended.code),
         place=training.place(),
         error=ended.error,
@@ -153,9 +155,10 @@ def _outcome(ended: Ended, training: Training) -> Outcome:
     )
 
 
-def _was_asked(ended: Ended) -> bool:
-    """Whether the ranks had been asked to stop at a checkpoint when they ended."""
-    return ended.stopped_by in ASK or ended.timed_out
+def _code(ended: Ended, training: Training) -> int:
+    """The exit code of an attempt; that of ranks which were asked to stop and did, where mpirun does not have it."""
+    asked = ended.stopped_by in ASK or ended.timed_out
+    return training.preempted_exit_code if ended.lingered and asked else ended.code
 
 
 def _tell_restart(decision: Decision, number: int, attempts: int) -> None:

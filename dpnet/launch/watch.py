@@ -26,6 +26,7 @@ class Training:
 
     Args:
         command: arguments of dpnet, `train` the first.
+        begun_ns: when an attempt began, by the clock, that this was not there to see; None: none has begun.
 
     Attributes:
         preempted_exit_code: of a training that a signal ended.
@@ -35,7 +36,7 @@ class Training:
         SystemExit: the command line is wrong, or asks for help.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], begun_ns: int | None = None) -> None:
         arguments = make_parser().parse_args(list(command))
         job = load(arguments.job, overrides(arguments))
         self._command = list(command)
@@ -43,6 +44,8 @@ class Training:
         self.preempted_exit_code = job.resilience.preempted_exit_code
         self._config_before = _identity(self._path / CONFIG)
         self._summary_before = _identity(self._path / SUMMARY)
+        if self._summary_before is not None and begun_ns is not None and self._summary_before[1] >= begun_ns:
+            self._summary_before = None  # It is of that attempt.
 
     def begin_attempt(self) -> list[str]:
         """The command of the next attempt: what an earlier one has begun, it goes on with."""

@@ -255,6 +255,14 @@ def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(supervised, monk
     assert (code, len(calls)) == (0, 1), text
 
 
+def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong_job(supervised, monkeypatch, tmp_path):
+    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
+    assert supervised(BLIND.format(seconds=2))[0] == 137
+    assert supervised(BLIND.format(seconds=2), command=("train", "--set", "train.epochs=none"))[0] == 137
+
+
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_a_preempted_job_whose_mpirun_missed_it_is_known(supervised, monkeypatch, restarts):
     monkeypatch.setattr(attempt, "LINGER_S", 1.0)
