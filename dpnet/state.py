@@ -29,7 +29,7 @@ import numpy.typing as npt
 from dpnet.arrays import Vector
 from dpnet.comm.group import Group
 from dpnet.comm.shared import NodeMemory
-from dpnet.nn.layout import Layout, owned_slices
+from dpnet.nn.layout import Layout
 
 STAGGER = 64
 """Elements. An update reads and writes the same element of several vectors at a time. Where all of these addresses have
@@ -104,7 +104,7 @@ class State:
         num_banks: int = 1,
     ) -> None:
         self.node = node
-        self.slices = owned_slices(layout.size, node.world_size)
+        self.slices = layout.owned_slices(node.world_size)
         self._owned = self.slices[node.rank]
         length = 1 + len(slot_names)
         # STAGGER apart in their pages: see there.

@@ -11,7 +11,7 @@ from dpnet.comm.shared import PrivateMemory
 from dpnet.kernels.choose import NUMPY, choose_kernels
 from dpnet.kernels.crew import Crew
 from dpnet.kernels.sums import Piece, pending_sum
-from dpnet.nn.layout import BLOCK, Layout, owned_slices
+from dpnet.nn.layout import BLOCK, Layout
 from dpnet.optim import apply
 from dpnet.optim.optimizers import SGD, make_optimizer
 from dpnet.state import Start, State
@@ -124,16 +124,6 @@ def trained(node, memory, *, name="adamw", clip_norm=0.5, num_steps=4, dtype=np.
         training.update.apply(step=step, learning_rate=0.05)
         state.commit()
     return state.params.tobytes(), {slot: array.tobytes() for slot, array in state.slots.items()}
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3, 5, 6, 8, 100])
-def test_slices_are_adjacent_even_and_cut_at_blocks(world_size):
-    slices = owned_slices(LAYOUT.size, world_size)
-    assert len(slices) == world_size
-    assert np.concatenate([np.arange(LAYOUT.size)[part] for part in slices]).tolist() == list(range(LAYOUT.size))
-    lengths = {part.stop - part.start for part in slices}
-    assert all(length % BLOCK == 0 for length in lengths)
-    assert max(lengths) - min(lengths) <= BLOCK
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])

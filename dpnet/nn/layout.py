@@ -16,12 +16,12 @@ can be cut into slices that know nothing of layers.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from dpnet.arrays import Matrix, Vector
-from dpnet.plan import bounds
 
 ALIGNMENT = 16
 """Elements; 64 bytes, one cache line, in float32."""
@@ -91,12 +91,22 @@ class Layout:
         arrays = [array.T for array in self.named(flat).values()]
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
+    def owned_slices(self, num_owners: int) -> list[slice]:
+        """The elements of a flat vector that each owner has: adjacent, whole blocks, maybe none.
 
-def owned_slices(size: int, num_owners: int) -> list[slice]:
-    """The elements of a flat vector that each owner has: adjacent, as even as whole blocks allow, maybe none."""
-    blocks = size // BLOCK
-    shares = [bounds(blocks, owner, num_owners) for owner in range(num_owners)]
-    return [slice(first * BLOCK, stop * BLOCK) for first, stop in shares]
+        They are to take owners equally long, and each tensor takes a product or a sum of its own: in a slice that has
+        all the small layers at the end of a network, longer than its elements alone. So a block counts once for its
+        elements, and once for every further tensor that begins in it (measured in benchmarks/README.md).
+        """
+        starts = Counter(tensor.start // BLOCK for tensor in self.tensors[1:])
+        costs = [1 + starts[block] for block in range(self.size // BLOCK)]
+        total = sum(costs)
+        # A block is that owner's in whose even share of the total cost the middle of the block's lies.
+        ends = accumulate(costs)
+        owners = [(2 * end - cost) * num_owners // (2 * total) for cost, end in zip(costs, ends, strict=True)]
+        blocks = Counter(owners)
+        cuts = [0, *accumulate(blocks[owner] * BLOCK for owner in range(num_owners))]
+        return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
 def _round_up(number: int, multiple: int) -> int:

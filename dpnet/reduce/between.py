@@ -19,7 +19,7 @@ from dpnet.arrays import aligned_zeros
 from dpnet.comm.topology import Topology
 from dpnet.kernels.choose import Loops
 from dpnet.kernels.sums import Piece, pending_sum, stack
-from dpnet.nn.layout import owned_slices
+from dpnet.nn.layout import Layout
 from dpnet.reduce import tree
 
 
@@ -30,7 +30,7 @@ class BetweenNodes:
         topology: with several nodes.
         covers: the partial sums of every node, adjacent nodes of the tree from left to right.
         tree_nodes: the tree.
-        size: length of the flat vector.
+        layout: of the flat vector.
         dtype: of the sums.
         loops: element-wise work.
 
@@ -45,13 +45,13 @@ class BetweenNodes:
         covers: Sequence[Sequence[tree.Node]],
         tree_nodes: frozenset[tree.Node],
         *,
-        size: int,
+        layout: Layout,
         dtype: npt.DTypeLike,
         loops: Loops,
     ) -> None:
         self._group, self._loops = topology.group, loops
         nodes, me = topology.nodes, topology.group.rank
-        slices, parts = _slices_and_parts(nodes, size)
+        slices, parts = _slices_and_parts(nodes, layout)
         length, part_length = (owned.stop - owned.start for owned in (slices[me], parts[me]))
         self.node_sums = aligned_zeros((len(covers[topology.number_of_node(me)]), length), dtype)
         total = aligned_zeros((1, length), dtype)
@@ -81,16 +81,16 @@ class BetweenNodes:
         self._group.exchange(*self._gather)
 
 
-def _slices_and_parts(nodes: Sequence[range], size: int) -> tuple[list[slice], list[slice]]:
+def _slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice], list[slice]]:
     """For every rank: what it owns on its node, and which part of the whole sum it finishes.
 
     Parts are given out to the first rank of every node, then to the second, and so on: so that, with as many ranks on
     every node, each rank's part lies in its own slice.
     """
-    slices = [owned for ranks in nodes for owned in owned_slices(size, len(ranks))]
+    slices = [owned for ranks in nodes for owned in layout.owned_slices(len(ranks))]
     places = sorted((rank - ranks.start, rank) for ranks in nodes for rank in ranks)
     parts = [slice(0, 0)] * len(places)
-    for (_, rank), part in zip(places, owned_slices(size, len(places)), strict=True):
+    for (_, rank), part in zip(places, layout.owned_slices(len(places)), strict=True):
         parts[rank] = part
     return slices, parts
 

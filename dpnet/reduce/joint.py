@@ -35,7 +35,7 @@ from dpnet.blas.products import Products
 from dpnet.comm.topology import Topology
 from dpnet.kernels.choose import Loops
 from dpnet.kernels.sums import Piece, complete, stack
-from dpnet.nn.layout import ALIGNMENT, Layout, owned_slices
+from dpnet.nn.layout import ALIGNMENT, Layout
 from dpnet.plan import Plan
 from dpnet.reduce import tree
 from dpnet.reduce.between import BetweenNodes
@@ -77,7 +77,7 @@ class JointReducer:
         self._node_shards = topology.here
         dbiases = [_rows_of_ranks(topology, width, dtype) for width in layout.sizes[1:]]
         self._dbiases = [rows[node.rank] for rows in dbiases]
-        owned = owned_slices(layout.size, node.world_size)[node.rank]
+        owned = layout.owned_slices(node.world_size)[node.rank]
         self._slice = SliceGradient(layout, owned, factors, dbiases, products, loops, dtype)
         self.grad: Sequence[Piece] = self._slice.pieces
         shards = [range(rank, rank + 1) for rank in range(group.world_size)]
@@ -88,7 +88,7 @@ class JointReducer:
             self._work = stack([piece.sum for piece in self.grad], dtype)
             covers = [[leaf] for leaf in tree.leaves(num_nodes)]
             self._between = BetweenNodes(
-                topology, covers, tree.nodes(num_nodes), size=layout.size, dtype=dtype, loops=loops
+                topology, covers, tree.nodes(num_nodes), layout=layout, dtype=dtype, loops=loops
             )
             self.grad = self._between.grad
 
@@ -128,7 +128,7 @@ def joint_reads_less(layout: Layout, nodes: Sequence[range], rows: int) -> bool:
         rows: of each rank.
     """
     columns = 0.0
-    for owned in owned_slices(layout.size, max(map(len, nodes))):
+    for owned in layout.owned_slices(max(map(len, nodes))):
         for tensor in layout.tensors:
             elements = min(tensor.stop, owned.stop) - max(tensor.start, owned.start)
             if elements > 0 and not tensor.is_bias:

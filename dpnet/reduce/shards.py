@@ -17,7 +17,7 @@ from dpnet.comm.shared import NodeMemory
 from dpnet.comm.topology import Topology
 from dpnet.kernels.choose import Loops
 from dpnet.kernels.sums import Piece, complete, pending_sum, stack
-from dpnet.nn.layout import Layout, owned_slices
+from dpnet.nn.layout import Layout
 from dpnet.plan import bounds
 from dpnet.reduce import tree
 from dpnet.reduce.between import BetweenNodes
@@ -66,13 +66,13 @@ class ShardReducer:
             for ranks in nodes
         ]
         joins, _ = covers[topology.number_of_node(group.rank)]
-        owned = owned_slices(layout.size, node.world_size)[node.rank]
+        owned = layout.owned_slices(node.world_size)[node.rank]
         self.grad: Sequence[Piece] = [Piece(0, owned.stop - owned.start, pending_sum(vectors, joins, owned.start))]
         self._between: BetweenNodes | None = None
         if len(nodes) > 1:
             self._within, self._work = self.grad, stack([self.grad[0].sum], dtype)
             self._between = BetweenNodes(
-                topology, [cover for _, cover in covers], self._tree, size=layout.size, dtype=dtype, loops=loops
+                topology, [cover for _, cover in covers], self._tree, layout=layout, dtype=dtype, loops=loops
             )
             self.grad = self._between.grad
 

@@ -16,7 +16,7 @@ from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
 from dpnet.engine import plain_engine
 from dpnet.kernels import spec
-from dpnet.nn.layout import Layout, owned_slices
+from dpnet.nn.layout import Layout
 from dpnet.plan import Plan
 from dpnet.reduce import pieces
 from dpnet.reduce.joint import JointReducer, joint_reads_less
@@ -88,7 +88,7 @@ def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, piece,
     monkeypatch.setattr(pieces, "PIECE", piece)
     group, node = nodes.group, nodes.node
     joint = Joint(nodes, 21)
-    owned = owned_slices(LAYOUT.size, node.world_size)[node.rank]
+    owned = LAYOUT.owned_slices(node.world_size)[node.rank]
     inside = np.zeros(LAYOUT.size, dtype=bool)
     for tensor in LAYOUT.tensors:
         inside[tensor.start : tensor.stop] = True

@@ -5,7 +5,7 @@ import pytest
 from nodes import KINDS, finished, on_nodes
 
 from dpnet.kernels import spec
-from dpnet.nn.layout import Layout, owned_slices
+from dpnet.nn.layout import Layout
 from dpnet.reduce import tree
 from dpnet.reduce.shards import ShardReducer
 
@@ -72,7 +72,7 @@ def test_every_owner_gets_the_sum_of_the_tree(extra_shards, nodes):
             shards.add(shard, shard_gradient(LAYOUT, shard, step), (0.1 * shard, 1))
         words = shards.reducer.reduce(num_shards)
         expected = written_out([shard_gradient(LAYOUT, shard, step) for shard in range(num_shards)], (0, num_shards))
-        owned = owned_slices(LAYOUT.size, node.world_size)[node.rank]
+        owned = LAYOUT.owned_slices(node.world_size)[node.rank]
         assert finished(shards.reducer.grad, np.float32).tobytes() == expected[owned].tobytes()
         assert words[0] == written_out([0.1 * np.float64(shard) for shard in range(num_shards)], (0, num_shards))
         assert words[1] == num_shards
@@ -84,7 +84,7 @@ def test_a_vector_shorter_than_the_ranks_leaves_some_without_a_slice(nodes):
     shards = Shards(nodes, whole.world_size, SMALL, np.float64)
     shards.add(whole.rank, shard_gradient(SMALL, 7, dtype=np.float64), (1.0, 0.0))
     words = shards.reducer.reduce(1)
-    mine = owned_slices(1024, node.world_size)[node.rank]
+    mine = SMALL.owned_slices(node.world_size)[node.rank]
     grad = finished(shards.reducer.grad, np.float64)
     assert len(grad) == mine.stop - mine.start
     np.testing.assert_allclose(grad, whole.world_size * shard_gradient(SMALL, 7, dtype=np.float64)[mine], rtol=1e-14)

@@ -37,6 +37,35 @@ def test_views_cover_the_parameters_and_nothing_else(sizes):
     assert flat.sum() == layout.num_params == np.count_nonzero(flat == 1)
 
 
+owners = st.integers(1, 12)
+
+
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=5), owners)
+def test_owners_have_adjacent_blocks_and_as_much_work_as_blocks_allow(sizes, num_owners):
+    layout = Layout(sizes)
+    slices = layout.owned_slices(num_owners)
+    assert [part.start for part in slices] == [0, *(part.stop for part in slices[:-1])]
+    assert slices[-1].stop == layout.size
+    assert all(part.start <= part.stop and part.start % BLOCK == 0 for part in slices)
+    beginnings = [tensor.start // BLOCK for tensor in layout.tensors[1:]]
+    costs = np.array([1 + beginnings.count(block) for block in range(layout.size // BLOCK)])
+    shares = [costs[part.start // BLOCK : part.stop // BLOCK].sum() for part in slices]
+    assert np.abs(np.array(shares) - costs.sum() / num_owners).max() <= costs.max()
+
+
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=5), owners, owners)
+def test_a_slice_is_cut_into_those_of_more_owners(sizes, num_owners, times):
+    layout = Layout(sizes)
+    finer = layout.owned_slices(num_owners * times)
+    grouped = [slice(finer[first].start, finer[first + times - 1].stop) for first in range(0, len(finer), times)]
+    assert grouped == layout.owned_slices(num_owners)
+
+
+def test_small_layers_at_the_end_of_a_slice_make_it_shorter():
+    slices = Layout((784, 256, 128, 10)).owned_slices(2)
+    assert [(part.stop - part.start) // BLOCK for part in slices] == [117, 113]
+
+
 def test_views_and_names_are_the_same_memory():
     layout = Layout([5, 4, 3])
     flat = aligned_zeros(layout.size, np.float32)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.nn.layout import Layout, owned_slices
+from dpnet.nn.layout import Layout
 from dpnet.reduce import pieces
 from dpnet.reduce.pieces import grouped, parts
 
@@ -21,7 +21,7 @@ def test_every_element_of_a_slice_is_in_one_part_and_rows_are_whole(sizes, num_o
     layout = Layout(sizes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE", piece)
-        for owned in owned_slices(layout.size, num_owners):
+        for owned in layout.owned_slices(num_owners):
             count = np.zeros(layout.size + max(sizes), int)
             for part in parts(layout, owned):
                 tensor = layout.tensors[2 * part.layer + part.is_bias]
