@@ -126,10 +126,11 @@ class State:
     def commit(self) -> None:
         """Make what all owners wrote the committed state, seen by every rank of the node; collective."""
         self.node.barrier()
-        self._before = self._current
-        self._current, self._next = self._next, self._current
         self.step += 1
-        self._show()
+        self._before = self._current
+        if self._next is not self._current:
+            self._current, self._next = self._next, self._current
+            self._show()
 
     def keep(self) -> None:
         """Count a step that was not taken: the committed state is that of the next step as well; collective."""

@@ -48,7 +48,7 @@ class Dataset:
     ) -> None:
         # Plain arrays: np.memmap would add its own work to every slice.
         self._raw = np.asarray(split.inputs)
-        self._all_labels = split.labels
+        self._all_labels = np.zeros(0, np.int64) if split.labels is None else split.labels
         self.features = split.features
         for name, vector in (("offset", scaling.offset), ("factor", scaling.factor)):
             if len(vector) not in (1, self.features):
@@ -80,10 +80,7 @@ class Dataset:
             that the next call for the same rows overwrites.
         """
         x, labels = self._rows(first, len(ids))
-        self._gather(self._raw, ids, self._offset, self._factor, x)
-        if self._all_labels is not None:
-            # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
-            self._all_labels.take(ids, None, labels, "clip")
+        self._gather(self._raw, self._all_labels, ids, self._offset, self._factor, x, labels)
         return x, labels
 
     def put(self, gathered: Matrix, their_labels: Labels, *, first: int) -> tuple[Matrix, Labels]:

@@ -20,7 +20,9 @@ Raw = npt.NDArray[Any]
 class Loops(Protocol):
     """The functions of `spec`."""
 
-    def gather(self, raw: Raw, ids: Indices, offset: Vector, factor: Vector, x: Matrix) -> None: ...  # noqa: D102
+    def gather(  # noqa: D102
+        self, raw: Raw, all_labels: Labels, ids: Indices, offset: Vector, factor: Vector, x: Matrix, labels: Labels
+    ) -> None: ...
     def add_bias(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
     def add_bias_relu(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
     def column_sums(self, dy: Matrix, dbias: Vector) -> bool: ...  # noqa: D102

@@ -28,13 +28,17 @@ def loop(function: F) -> F:
 
 
 @loop
-def gather(raw: Array, ids: Array, offset: Array, factor: Array, x: Array) -> None:
+def gather(
+    raw: Array, all_labels: Array, ids: Array, offset: Array, factor: Array, x: Array, labels: Array
+) -> None:  # fmt: skip
     """See spec.gather."""
     for row in range(len(ids)):
         source = ids[row]
         for column in range(x.shape[1]):
             value = offset.dtype.type(raw[source, column])
             x[row, column] = (value - offset[column]) * factor[column]
+        if len(all_labels) > 0:
+            labels[row] = all_labels[source]
 
 
 @loop
@@ -95,15 +99,18 @@ def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
             return -1
     hits = 0
     for number in range(rows):
-        best, largest = 0, logits[number, 0]
+        # No branches: which logit is the largest no processor can foresee. NaN is larger than all, as in numpy.
+        z, label = logits[number], labels[number]
+        largest = z[0]
         for column in range(1, classes):
-            value = logits[number, column]
-            if value > largest or (value != value and largest == largest):
-                best, largest = column, value
-        hits += best == labels[number]
+            largest = z[column] if (z[column] > largest) | (z[column] != z[column]) else largest
+        earlier = 0
         for column in range(classes):
-            logits[number, column] -= largest
-        at_label[number] = logits[number, labels[number]]
+            earlier += (column < label) & ((z[column] == largest) | (z[column] != z[column]))
+        hits += (earlier == 0) & ((z[label] == largest) | (z[label] != z[label]))
+        for column in range(classes):
+            z[column] -= largest
+        at_label[number] = z[label]
     return hits
 
 

@@ -21,15 +21,25 @@ BLOCK = 32768
 """Elements of long vectors that are taken through all passes before the next ones are touched."""
 
 
-def gather(raw: npt.NDArray[np.generic], ids: Indices, offset: Vector, factor: Vector, x: Matrix) -> None:
-    """The rows `ids` of `raw`, scaled: x = (raw[ids] - offset) * factor, computed in the dtype of `offset`.
+def gather(
+    raw: npt.NDArray[np.generic],
+    all_labels: Labels,
+    ids: Indices,
+    offset: Vector,
+    factor: Vector,
+    x: Matrix,
+    labels: Labels,
+) -> None:
+    """The rows `ids` of `raw`, scaled: x = (raw[ids] - offset) * factor, computed in the dtype of `offset`; and labels.
 
     Args:
         raw: (n, features) of any real type.
+        all_labels: (n,) int64, or none.
         ids: (rows,) int64, each in [0, n).
         offset: (features,) float32 or float64.
         factor: (features,) of the same dtype.
         x: (rows, features) float32 or float64; overwritten.
+        labels: (rows,) int64; overwritten if there are any.
     """
     # Where types are the same, in place.
     taken = x if raw.dtype == x.dtype else _scratch("taken", x.shape, raw.dtype)
@@ -40,6 +50,8 @@ def gather(raw: npt.NDArray[np.generic], ids: Indices, offset: Vector, factor: V
     np.take(raw, ids, axis=0, out=taken, mode="clip")
     np.subtract(taken, offset, out=centred, dtype=centred.dtype, casting="same_kind")
     np.multiply(centred, factor, out=x, dtype=centred.dtype, casting="same_kind")
+    if len(all_labels) > 0:
+        np.take(all_labels, ids, out=labels, mode="clip")
 
 
 def add_bias(z: Matrix, bias: Vector) -> None:

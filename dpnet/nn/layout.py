@@ -94,12 +94,11 @@ class Layout:
     def owned_slices(self, num_owners: int) -> list[slice]:
         """The elements of a flat vector that each owner has: adjacent, whole blocks, maybe none.
 
-        They are to take owners equally long, and each tensor takes a product or a sum of its own: in a slice that has
-        all the small layers at the end of a network, longer than its elements alone. So a block counts once for its
-        elements, and once for every further tensor that begins in it (measured in benchmarks/README.md).
+        They are to take owners equally long. Each tensor takes a product or a sum of its own, and small ones are slow
+        for their size, so each but the first counts like two more blocks (measured in benchmarks/README.md).
         """
         starts = Counter(tensor.start // BLOCK for tensor in self.tensors[1:])
-        costs = [1 + starts[block] for block in range(self.size // BLOCK)]
+        costs = [1 + 2 * starts[block] for block in range(self.size // BLOCK)]
         total = sum(costs)
         # A block is that owner's in whose even share of the total cost the middle of the block's lies.
         ends = accumulate(costs)

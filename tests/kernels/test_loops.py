@@ -70,15 +70,17 @@ RAW = ["u1", "i1", "u2", "i8", "f4", "f8", "?"]
 
 
 @FAST
-@given(st.integers(0, 2**32), SHAPES, DTYPES, DTYPES, st.sampled_from(RAW))
-def test_gather(seed, shape, work, dtype, raw_dtype):
+@given(st.integers(0, 2**32), SHAPES, DTYPES, DTYPES, st.sampled_from(RAW), st.booleans())
+def test_gather(seed, shape, work, dtype, raw_dtype, has_labels):
     draw = np.random.default_rng(seed)
     raw = draw.integers(0, 100, (50, shape[1])).astype(raw_dtype)
     if raw.dtype.kind == "f":
         raw += draw.standard_normal(raw.shape).astype(raw_dtype)
     ids = draw.integers(0, 50, shape[0])
     offset, factor = numbers(draw, shape[1], work), numbers(draw, shape[1], work)
-    compare("gather", [raw, ids, offset, factor, numbers(draw, shape, dtype)], compared=[4])
+    all_labels = draw.integers(0, 10, 50 if has_labels else 0)
+    x, labels = numbers(draw, shape, dtype), draw.integers(0, 10, shape[0])
+    compare("gather", [raw, all_labels, ids, offset, factor, x, labels], compared=[5, 6])
 
 
 @FAST
