@@ -157,5 +157,5 @@ class _Probe:
         self._flat[entry] = value
         logits = self._model.forward(self._x, self._params)
         total, _ = self._nll(logits, self._labels, 1.0)
-        hidden: list[npt.NDArray[np.floating]] = [layer.a for layer in self._model.layers[:-1]]
+        hidden: list[npt.NDArray[np.floating]] = self._model.outputs[:-1]
         return total / len(self._x), [(y > 0).tobytes() for y in hidden if self._has_kink]

@@ -42,17 +42,25 @@ def test_right_gradients_pass(activation, sizes):
 def test_a_wrong_linear_layer_is_caught(wrong, monkeypatch):
     backward, weight_gradient = Layer.backward, Layer.weight_gradient
 
-    def broken_backward(self, da, weight, dbias):
-        dx = backward(self, da, weight, dbias)
-        target = {"dweight": None, "dbias": dbias, "dx": dx}[wrong]
-        if target is not None:
-            target *= 1.001
-        return dx
+    def then_scaled(call, target):
+        def broken():
+            result = call()
+            np.multiply(target, 1.001, out=target)
+            return result
 
-    def broken_weight_gradient(self, dweight):
-        weight_gradient(self, dweight)
-        if wrong == "dweight":
-            dweight *= 1.001
+        return broken
+
+    def broken_backward(self, a, da, weight, dbias, **where):
+        unbend, multiply, dx = backward(self, a, da, weight, dbias, **where)
+        if wrong == "dbias":
+            unbend = then_scaled(unbend, dbias)
+        if wrong == "dx" and dx is not None:
+            multiply = then_scaled(multiply, dx)
+        return unbend, multiply, dx
+
+    def broken_weight_gradient(self, x, dz, dweight):
+        call = weight_gradient(self, x, dz, dweight)
+        return then_scaled(call, dweight) if wrong == "dweight" else call
 
     monkeypatch.setattr(Layer, "backward", broken_backward)
     monkeypatch.setattr(Layer, "weight_gradient", broken_weight_gradient)
@@ -78,9 +86,14 @@ def test_a_wrong_activation_is_caught_below_it(monkeypatch):
 def test_one_wrong_entry_among_many_is_caught(monkeypatch):
     weight_gradient = Layer.weight_gradient
 
-    def broken(self, dweight):
-        weight_gradient(self, dweight)
-        dweight[0, 0] = -dweight[0, 0]
+    def broken(self, x, dz, dweight):
+        call = weight_gradient(self, x, dz, dweight)
+
+        def then_turned():
+            call()
+            dweight[0, 0] = -dweight[0, 0]
+
+        return then_turned
 
     monkeypatch.setattr(Layer, "weight_gradient", broken)
     assert not all(result.ok for result in run(sizes=(6, 3)))

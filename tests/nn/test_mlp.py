@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dpnet.arrays import aligned_zeros
+from dpnet.nn import mlp
 from dpnet.nn.activations import ACTIVATIONS
 from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
@@ -238,9 +239,38 @@ def test_first_layer_makes_no_gradient_of_its_input(monkeypatch):
     made = []
     for layer in net.model.layers:
         backward = layer.backward
-        monkeypatch.setattr(layer, "backward", lambda *a, to=backward: made.append(to(*a)) or made[-1])
+        monkeypatch.setattr(
+            layer, "backward", lambda *a, to=backward, **where: made.append(to(*a, **where)) or made[-1]
+        )
     net.step()
-    assert [dx is None for dx in made] == [False, True]
+    assert [(multiply is None, dx is None) for _, multiply, dx in made] == [(False, False), (True, True)]
+
+
+def test_arrays_that_come_and_go_are_never_mixed_up(monkeypatch):
+    monkeypatch.setattr(mlp, "MAX_KEPT", 3)
+    layout = Layout([3, 3])
+    model = MLP(layout, "relu", max_rows=2, dtype=np.float64)
+    for number in range(20):
+        x, params = np.full((2, 3), float(number)), [(np.ones((3, 3)), np.full(3, 0.5))]
+        grads = [(np.empty((3, 3)), np.empty(3))]
+        assert (model.forward(x, params) == 3 * number + 0.5).all()
+        model.backward(np.full((2, 3), float(number)), params, grads)
+        assert (grads[0][0] == 2 * number * number).all()
+        assert (grads[0][1] == 2 * number).all()
+
+
+def test_the_same_arrays_may_hold_other_numbers_in_every_step():
+    net, fresh = Net([4, 5, 3], "relu"), Net([4, 5, 3], "relu")
+    params, grads = net.layout.views(net.params), net.layout.views(net.grad)
+    for _ in range(3):
+        for array in (net.x, net.params):
+            array *= 1.5
+        fresh.x, fresh.params = net.x.copy(), net.params.copy()
+        logits = net.model.forward(net.x, params)
+        loss, _ = net.nll(logits, net.labels, 1 / 6)
+        net.model.backward(logits, params, grads)
+        assert loss / 6 == fresh.step()[0]
+        assert net.grad.tobytes() == fresh.grad.tobytes()
 
 
 @pytest.mark.parametrize("shares", [[6], [2, 4], [0, 3, 3], [1, 5, 0]])
