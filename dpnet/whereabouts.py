@@ -46,8 +46,8 @@ time.monotonic, which all processes of a host share, in seconds. The watchdog fi
 LENGTH = 16
 """Numbers of a row, with room behind: no two rows share a line of the cache, which every write would take away."""
 
-QUICK_S = 1e-3
-"""Of steps that take less only every `SAMPLED`-th is timed: reading the clock takes a hundredth of the shortest."""
+QUICK_S = 5e-3
+"""Of steps that take less only every `SAMPLED`-th is timed: reading the clock takes up to a hundredth of the time."""
 SAMPLED = 8
 
 
