@@ -14,9 +14,13 @@ from typing import Any, TypeVar, cast
 
 from numba import njit
 
+from dpnet.kernels.prefetch import LINE_BYTES, prefetch_to_read
+
 Array = Any
 """Every function is compiled for the dtypes that it is called with."""
 F = TypeVar("F", bound=Callable[..., Any])
+BEGINNING_BYTES = 512
+"""Of a row that is asked for before its turn."""
 
 
 def loop(function: F) -> F:
@@ -33,6 +37,10 @@ def gather(
 ) -> None:  # fmt: skip
     """See spec.gather."""
     for row in range(len(ids)):
+        # Rows lie anywhere. Of each, the processor notices by itself only after some lines which ones come next.
+        soon = raw[ids[min(row + 2, len(ids) - 1)]]
+        for column in range(0, min(len(soon), BEGINNING_BYTES // raw.itemsize), LINE_BYTES // raw.itemsize):
+            prefetch_to_read(soon, column)
         source = ids[row]
         for column in range(x.shape[1]):
             value = offset.dtype.type(raw[source, column])
