@@ -133,7 +133,8 @@ def main() -> None:
         batch = WORKLOADS[workload].rows * group.world_size
         parts, engine = build(workload, options.optimizer, batch, group, **train)
         times = measure(parts, bare_products(workload, group.world_size, engine.products), options, group)
-        phases = time_phases(parts.trainer, stepper(parts), max(10, int(options.seconds / times[0][0])))
+        calls = group.broadcast(max(10, int(options.seconds / times[0][0])))  # Each rank has times of its own.
+        phases = time_phases(parts.trainer, stepper(parts), calls)
         if group.rank == 0:
             ratio = summary([whole / bare for whole, bare in times])
             step_s, bare_s = (statistics.median(column) for column in zip(*times, strict=True))
