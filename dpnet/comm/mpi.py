@@ -54,10 +54,10 @@ class _Waiting:
     """
 
     def __init__(self, operation: str) -> None:
-        self._name, self._operation = operation, OPERATIONS.index(operation)
+        self._name, self.operation = operation, OPERATIONS.index(operation)
 
     def __enter__(self) -> None:
-        HERE.wait(self._operation)
+        HERE.wait(self.operation)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         seconds = HERE.go_on()
@@ -102,7 +102,7 @@ class MpiGroup:
     def barrier(self) -> None:
         """See Group.barrier."""
         # `with` would take a microsecond more, and a short step has two barriers.
-        IN_BARRIER.__enter__()
+        HERE.wait(IN_BARRIER.operation)
         try:
             self._comm.Barrier()
         except BaseException as error:

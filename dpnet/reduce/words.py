@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ class Words:
     """
 
     def __init__(self, topology: Topology, shards: Sequence[range], num_words: int, loops: Loops) -> None:
-        self._group, self._loops = topology.group, loops
+        self._group = topology.group
         self._counts = [len(share) * num_words for share in shards]
         self._several_nodes = len(topology.nodes) > 1
         num_shards = shards[-1].stop
@@ -36,8 +37,9 @@ class Words:
         self._store, self._memory = struct.Struct(f"{num_words}d").pack_into, self._all.data
         self._shard_bytes = 8 * num_words
         joins, _ = tree.joins(tree.leaves(num_shards), tree.nodes(num_shards))
-        self._sum = pending_sum(self._all, joins)
-        self._stack, self._totals = stack([self._sum], np.float64), np.zeros((1, num_words))
+        pending, self._totals = pending_sum(self._all, joins), np.zeros((1, num_words))
+        work = stack([pending], np.float64)
+        self._add_up = functools.partial(loops.sum_rows, pending.vectors, pending.joins, 0, work, self._totals)
 
     def put(self, shard: int, words: Sequence[float]) -> None:
         """Set the words of a shard of this rank."""
@@ -47,6 +49,6 @@ class Words:
         """The sums over all shards; collective. On one node, all its ranks have passed a barrier after `put`."""
         if self._several_nodes:
             self._group.allgather_into(self._all.reshape(-1), self._counts)
-        self._loops.sum_rows(self._sum.vectors, self._sum.joins, 0, self._stack, self._totals)
+        self._add_up()
         totals: list[float] = self._totals[0].tolist()
         return totals
