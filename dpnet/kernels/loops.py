@@ -112,10 +112,10 @@ def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
         largest = z[0]
         for column in range(1, classes):
             largest = z[column] if (z[column] > largest) | (z[column] != z[column]) else largest
-        earlier = 0
-        for column in range(classes):
-            earlier += (column < label) & ((z[column] == largest) | (z[column] != z[column]))
-        hits += (earlier == 0) & ((z[label] == largest) | (z[label] != z[label]))
+        guess = 0
+        for column in range(classes - 1, -1, -1):
+            guess = column if (z[column] == largest) | (z[column] != z[column]) else guess
+        hits += guess == label
         for column in range(classes):
             z[column] -= largest
         at_label[number] = z[label]

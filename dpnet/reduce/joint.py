@@ -74,9 +74,9 @@ class JointReducer:
         self.shards: Sequence[int] = range(group.rank, group.rank + 1)
         self._node, self._loops = node, loops
         # Of two sizes of a batch: that of the last one differs.
-        start, here = plan.shard_start, topology.here
+        self._node_shards = here = topology.here
+        start = plan.shard_start
         self._first_row = functools.cache(lambda size, shard: start(size, shard) - start(size, here.start))
-        self._stop = here.stop
         dbiases = [_rows_of_ranks(topology, width, dtype) for width in layout.sizes[1:]]
         self._dbiases = [rows[node.rank] for rows in dbiases]
         owned = layout.owned_slices(node.world_size)[node.rank]
@@ -109,7 +109,7 @@ class JointReducer:
 
     def reduce(self, num_samples: int) -> list[float]:
         """See Reducer.reduce."""
-        self._slice.rows = self._first_row(num_samples, self._stop)
+        self._slice.rows = self.first_row(num_samples, self._node_shards.stop)
         self._node.barrier()
         if self._between is not None:
             complete(self._slice.pieces, self._between.node_sums, self._work, self._loops)

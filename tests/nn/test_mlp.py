@@ -248,15 +248,19 @@ def test_first_layer_makes_no_gradient_of_its_input(monkeypatch):
 
 def test_arrays_that_come_and_go_are_never_mixed_up(monkeypatch):
     monkeypatch.setattr(mlp, "MAX_KEPT", 3)
-    layout = Layout([3, 3])
-    model = MLP(layout, "relu", max_rows=2, dtype=np.float64)
+    model = MLP(Layout([3, 3, 3]), "identity", max_rows=2, dtype=np.float64)
     for number in range(20):
-        x, params = np.full((2, 3), float(number)), [(np.ones((3, 3)), np.full(3, 0.5))]
-        grads = [(np.empty((3, 3)), np.empty(3))]
-        assert (model.forward(x, params) == 3 * number + 0.5).all()
+        x, params = np.full((2, 3), float(number)), [(np.ones((3, 3)), np.full(3, 0.5)) for _ in range(2)]
+        grads = [(np.empty((3, 3)), np.empty(3)) for _ in range(2)]
+        hidden = 3 * number + 0.5
+        assert (model.forward(x, params) == 3 * hidden + 0.5).all()
         model.backward(np.full((2, 3), float(number)), params, grads)
-        assert (grads[0][0] == 2 * number * number).all()
-        assert (grads[0][1] == 2 * number).all()
+        (first_dweight, first_dbias), (dweight, dbias) = grads
+        assert (dweight == 2 * hidden * number).all()
+        assert (dbias == 2 * number).all()
+        # The gradient of what is hidden is 3 * number.
+        assert (first_dweight == 2 * number * 3 * number).all()
+        assert (first_dbias == 2 * 3 * number).all()
 
 
 def test_the_same_arrays_may_hold_other_numbers_in_every_step():
