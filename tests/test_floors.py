@@ -33,15 +33,44 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def dpnet_imports(path: Path) -> set[str]:
-    """First part of the name, below dpnet, of every module of dpnet that a file imports, at any depth in it."""
-    found = set()
+def dpnet_imports(path: Path, package: Path = PACKAGE) -> set[str]:
+    """Dotted names below dpnet of every module that a file imports, at any depth in it and in any form."""
+    found: set[str] = set()
+    here = ["dpnet", *path.relative_to(package).with_suffix("").parts]
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "dpnet":
-            found |= {alias.name for alias in node.names if alias.name in FLOOR_OF}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dpnet."):
-            found.add(node.module.split(".")[1])
-    return found
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = here[: -node.level] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            # What is imported from a package may be one of its modules, or a name of its own.
+            found |= {module} if module != "dpnet" else set()
+            found |= {f"{module}.{alias.name}" for alias in node.names if is_module(f"{module}.{alias.name}", package)}
+    return {name.removeprefix("dpnet.") for name in found if name.startswith("dpnet.")}
+
+
+def is_module(name: str, package: Path) -> bool:
+    place = package.joinpath(*name.split(".")[1:])
+    return name.startswith("dpnet.") and (place.is_dir() or place.with_suffix(".py").is_file())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import dpnet.comm.mpi",
+        "import numpy, dpnet.comm.mpi as m",
+        "from dpnet.comm import mpi",
+        "from dpnet.comm.mpi import MpiGroup",
+        "from ..comm import mpi",
+        "from ..comm.mpi import MpiGroup as G",
+        "def late():\n    from ..comm import mpi",
+    ],
+)
+def test_every_form_of_import_is_seen(tmp_path, line):
+    for name in ("nn/layers.py", "comm/mpi.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(line)
+    assert "comm.mpi" in dpnet_imports(tmp_path / "nn/layers.py", tmp_path)
 
 
 def place(path: Path) -> str:
@@ -53,7 +82,8 @@ def test_imports_go_downwards(path):
     here = place(path)
     if here == "__init__":
         return
-    above = {name for name in dpnet_imports(path) if name != here and FLOOR_OF[name] >= FLOOR_OF[here]}
+    rooms = {name.split(".")[0] for name in dpnet_imports(path)} - {here}
+    above = {name for name in rooms if FLOOR_OF[name] >= FLOOR_OF[here]}
     assert not above, f"{here} (floor {FLOOR_OF[here]}) imports from its own floor or above: {above}"
 
 
