@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dpnet.threads import preset_threads
+from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
@@ -26,12 +26,12 @@ import numpy as np
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
-from dpnet.assembly import Parts
-from dpnet.checkpoint import Checkpoint
-from dpnet.checkpoints import CheckpointFolder
+from dpnet.checkpoint.background import NoSaver, Saver
+from dpnet.checkpoint.folder import CheckpointFolder
+from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.resume import optimizer_tensors
 from dpnet.comm.connect import connect
-from dpnet.resume import optimizer_tensors
-from dpnet.saver import NoSaver, Saver
+from dpnet.training.build import Parts
 
 
 def content(parts: Parts) -> Checkpoint:

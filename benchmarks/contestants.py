@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.workloads import WORKLOADS
+from dpnet.compute.threads import VARIABLES
 from dpnet.launch.flags import find_mpirun, flavour_flags
-from dpnet.threads import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 300

@@ -14,18 +14,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dpnet.threads import preset_threads
+from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
 import numpy as np
 
 from benchmarks.results import keep, machine
-from dpnet.arrays import aligned_zeros
-from dpnet.blas import wheels
-from dpnet.blas.choose import PRODUCTS
-from dpnet.blas.products import warm_up
-from dpnet.threads import limit_threads
+from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.products import wheels
+from dpnet.compute.products.choose import PRODUCTS
+from dpnet.compute.products.numpy import warm_up
+from dpnet.compute.threads import limit_threads
 
 SHAPES = ((64, 1024, 1024), (128, 784, 256), (256, 2048, 2048), (32, 64, 64))
 """(rows, inputs, outputs)"""

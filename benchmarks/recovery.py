@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dpnet.threads import preset_threads
+from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 

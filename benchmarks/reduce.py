@@ -19,13 +19,13 @@ from mpi4py import MPI
 
 from benchmarks.results import keep, machine
 from benchmarks.workloads import time_steps
-from dpnet.arrays import aligned_zeros
 from dpnet.comm import topology
 from dpnet.comm.connect import connect
-from dpnet.kernels.choose import choose_kernels
-from dpnet.kernels.sums import complete, stack
+from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.loops.choose import choose_kernels
+from dpnet.compute.loops.pending_sums import complete, stack
 from dpnet.nn.layout import Layout
-from dpnet.reduce.shards import ShardReducer
+from dpnet.parallel.shards import ShardReducer
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dpnet.threads import preset_threads
+from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
@@ -26,11 +26,11 @@ import numpy as np
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
-from dpnet.arrays import aligned_zeros
-from dpnet.assembly import Parts
-from dpnet.blas.products import Products
 from dpnet.comm.connect import connect
-from dpnet.trainer import Trainer
+from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.products.numpy import Products
+from dpnet.parallel.step import Trainer
+from dpnet.training.build import Parts
 
 PHASES = {
     "gather": ("feed", "gather"),

@@ -21,7 +21,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from dpnet.threads import preset_threads
+from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         DpnetError,
         OutputError,
     )
-    from dpnet.prediction import evaluate, load_network, predict
-    from dpnet.training import train
+    from dpnet.inference.network import evaluate, load_network, predict
+    from dpnet.training.run import train
 
 __version__ = "0.1.0"
 
@@ -49,11 +49,11 @@ __all__ = [
 _PLACES = {
     "Job": ("dpnet.config.job", "Job"),
     "connect": ("dpnet.comm.connect", "connect"),
-    "evaluate": ("dpnet.prediction", "evaluate"),
+    "evaluate": ("dpnet.inference.network", "evaluate"),
     "load_job": ("dpnet.config.file", "load"),
-    "load_network": ("dpnet.prediction", "load_network"),
-    "predict": ("dpnet.prediction", "predict"),
-    "train": ("dpnet.training", "train"),
+    "load_network": ("dpnet.inference.network", "load_network"),
+    "predict": ("dpnet.inference.network", "predict"),
+    "train": ("dpnet.training.run", "train"),
 }
 
 

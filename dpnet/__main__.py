@@ -7,8 +7,8 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from dpnet.cli import run
-    from dpnet.threads import preset_threads
+    from dpnet.cli.main import run
+    from dpnet.compute.threads import preset_threads
 
     if sys.argv[1:2] != ["launch"]:  # The ranks that it starts do this for themselves.
         # Before anything imports numpy: a BLAS library starts its threads when it is loaded.

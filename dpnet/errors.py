@@ -74,7 +74,7 @@ class SharedMemoryError(CommunicationError):
 class WorkerLost(Exception):
     """A rank of the job is gone, noticed by this rank in an operation of the group.
 
-    Only a group that survives losses raises it, and only `dpnet.training` catches it. It is no DpnetError: nothing on
+    Only a world that survives losses raises it, and only `training.run` catches it. It is not a DpnetError: nothing on
     the way there may take it for the outcome of some work.
 
     Attributes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mpirun import mpirun, run_command
+from helpers.mpirun import mpirun, run_command
 
 RANKS = 3
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
@@ -257,8 +257,8 @@ def test_a_full_disk_under_the_learning_curve(tmp_path):
     script = tmp_path / "full.py"
     script.write_text(
         "import sys\n"
-        "from dpnet import reporter\n"
-        "from dpnet.cli import run\n"
+        "from dpnet.output import events as reporter\n"
+        "from dpnet.cli.main import run\n"
         "class Full(reporter.MetricsFile):\n"
         "    def __init__(self, path, *, step):\n"
         "        super().__init__(path, step=step)\n"
@@ -283,8 +283,8 @@ def test_a_full_disk_under_the_checkpoints(tmp_path):
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, sys\n"
-        "from dpnet import records\n"
-        "from dpnet.cli import run\n"
+        "from dpnet.training import reporting as records\n"
+        "from dpnet.cli.main import run\n"
         "prepare = records.Records.prepare\n"
         "def limited(self, **named):\n"
         "    prepare(self, **named)\n"

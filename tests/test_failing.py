@@ -7,11 +7,11 @@ import sys
 import time
 
 import pytest
-from faults import pid_of_rank, wait_for
-from mpirun import mpirun, run_command, start, vendor
+from helpers.faults import pid_of_rank, wait_for
+from helpers.mpirun import mpirun, run_command, start, vendor
 
-from dpnet import checkpoint
-from dpnet.checkpoints import steps_in
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.folder import steps_in
 
 pytestmark = pytest.mark.ranks
 
@@ -129,7 +129,7 @@ def test_mpi_that_fails_to_start_on_one_rank_ends_all(tmp_path):
         "import sys\n"
         "from mpi4py import MPI\n"
         "from dpnet.comm import connect, world\n"
-        "from dpnet.cli import run\n"
+        "from dpnet.cli.main import run\n"
         "class Failing:\n"
         "    size, rank = MPI.COMM_WORLD.size, MPI.COMM_WORLD.rank\n"
         "    def Split_type(self, kind, key): raise MPI.Exception(MPI.ERR_INTERN)\n"

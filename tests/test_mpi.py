@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mpirun import run_ranks
+from helpers.mpirun import run_ranks
 
 pytestmark = pytest.mark.ranks
 FOLDER = Path(__file__).parent / "mpi"

@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from jobs import curve
-from mpirun import mpirun, run_command, run_ranks
-from readme import block
+from helpers.jobs import curve
+from helpers.mpirun import mpirun, run_command, run_ranks
+from helpers.readme import block
 from safetensors.numpy import load_file
 
-from dpnet.blas import wheels
+from dpnet.compute.products import wheels
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 

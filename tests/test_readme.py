@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from readme import README, ROOT, block
+from helpers.readme import README, ROOT, block
 
-from dpnet.arguments import make_parser
+from dpnet.cli.parser import make_parser
 from dpnet.config.doc import reference
 from dpnet.config.file import load
-from dpnet.rundir import METRICS
+from dpnet.output.run_directory import METRICS
 
 
 def test_the_table_of_keys_is_that_of_the_configuration():

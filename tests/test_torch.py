@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from dpnet.assembly import build_parts
 from dpnet.comm.local import LocalGroup
+from dpnet.compute.backend import plain_engine
 from dpnet.config import job as config
-from dpnet.engine import plain_engine
-from dpnet.inputs import measure_scaling, open_data
-from dpnet.training import train
+from dpnet.training.build import build_parts
+from dpnet.training.prepare import measure_scaling, open_data
+from dpnet.training.run import train
 
 torch = pytest.importorskip("torch")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from dpnet.threads import preset_threads
+from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
@@ -20,13 +20,13 @@ from benchmarks.workloads import (
     random_data,
     time_steps,
 )
-from dpnet.assembly import Parts, build_parts, rehearse
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
+from dpnet.compute.backend import Engine, choose_engine
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
-from dpnet.engine import Engine, choose_engine
+from dpnet.training.build import Parts, build_parts, rehearse
 from dpnet.whereabouts import HERE, row_of
 
 RULES = {

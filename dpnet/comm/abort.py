@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from dpnet.comm.environment import Launched
     from dpnet.comm.group import Group
+    from dpnet.environment import Launched
 
 
 def abort(exit_code: int, group: Group | None) -> NoReturn:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dpnet.comm.abort import AbortOnUncaughtException
-from dpnet.comm.environment import launched
 from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
+from dpnet.environment import launched
 
 
 def connect() -> Group:

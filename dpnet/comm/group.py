@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn, Protocol, TypeVar
 
-from dpnet.arrays import Vector
+from dpnet.compute.arrays import Vector
 
 T = TypeVar("T")
 Message = tuple[int, Vector]

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, TypeVar
 
-from dpnet.arrays import Vector
 from dpnet.comm.group import Member, Message
+from dpnet.compute.arrays import Vector
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from typing import Any, NoReturn, TypeVar, cast
 import mpi4py
 import numpy as np
 
-from dpnet.arrays import Vector
-from dpnet.comm.environment import loss_obstacle
 from dpnet.comm.group import Member, Message
+from dpnet.compute.arrays import Vector
+from dpnet.environment import loss_obstacle
 from dpnet.errors import CommunicationError, WorkerLost
 from dpnet.whereabouts import HERE, OPERATIONS
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
-from dpnet.comm.shared import NodeMemory, PrivateMemory, node_memory
+from dpnet.comm.node_memory import NodeMemory, PrivateMemory, node_memory
 
 
 @dataclass(frozen=True)

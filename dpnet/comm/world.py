@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 
-from dpnet.comm.environment import Launched, ranks_per_node
 from dpnet.comm.group import Member
 from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, MpiGroup, gathered, revoke
+from dpnet.environment import Launched, ranks_per_node
 from dpnet.errors import CommunicationError
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dpnet.data.numpy_files import read_npz_split
+from dpnet.data.readers.npy import read_npz_split
 from dpnet.data.split import Split
 
 NAME = "digits"

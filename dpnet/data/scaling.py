@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Vector
+from dpnet.compute.arrays import Vector
 from dpnet.data.statistics import Moments
 from dpnet.errors import CheckpointError, DataError
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from dpnet.data.digits import NAME, Digits
-from dpnet.data.idx import IdxFile, IdxFolder
-from dpnet.data.numpy_files import BareNpz, NpyFile, NpyFolder, Npz
-from dpnet.data.reading import guarded
+from dpnet.data.readers.guards import guarded
+from dpnet.data.readers.idx import IdxFile, IdxFolder
+from dpnet.data.readers.npy import BareNpz, NpyFile, NpyFolder, Npz
 from dpnet.data.split import SPLITS, Reader, Split, listed, require_labels
 from dpnet.errors import DataError
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Labels
+from dpnet.compute.arrays import Labels
 from dpnet.errors import DataError
 
 Inputs = npt.NDArray[Any]

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from dpnet.data.split import Inputs, Split
 from dpnet.errors import DataError
-from dpnet.plan import bounds
+from dpnet.parallel.plan import bounds
 
 NUM_CHUNKS = 256
 BLOCK_BYTES = 1 << 20

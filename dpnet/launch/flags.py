@@ -10,10 +10,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from dpnet.comm.environment import available_cores
+from dpnet.compute.threads import VARIABLES, threads_from_user
+from dpnet.environment import available_cores
 from dpnet.errors import CommunicationError
 from dpnet.launch.options import num_ranks
-from dpnet.threads import VARIABLES, threads_from_user
 
 HOST_OPTIONS = ("host", "hosts", "hostfile", "machinefile", "f", "H")
 FAULT_TOLERANCE = {

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from dpnet.comm.environment import NAMES
+from dpnet.environment import NAMES
 
 ATTEMPT = "DPNET_ATTEMPT"
 """Variable that every process of an attempt carries, and no other."""

@@ -18,7 +18,7 @@ from dpnet.launch.options import TRAIN, Options, num_ranks, parse
 from dpnet.launch.processes import ATTEMPT
 
 if TYPE_CHECKING:
-    from dpnet.launch.watch import Training  # It imports numpy, which a mere start of ranks does without.
+    from dpnet.launch.progress_on_disk import Training  # It imports numpy, which a mere start of ranks does without.
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def launch(arguments: Sequence[str]) -> int:
             begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
         return _believed(ended, launcher.mpirun, options.command, begun_ns)
-    from dpnet.launch.watch import Training
+    from dpnet.launch.progress_on_disk import Training
 
     training = Training(options.command)
     with Signals() as signals:
@@ -129,7 +129,7 @@ def _believed(ended: Ended, mpirun: str, command: Sequence[str], begun_ns: int) 
     """The exit code of a command that is not restarted."""
     if command[0] != TRAIN or (ended.code and not ended.lingered):
         return ended.code
-    from dpnet.launch.watch import Training, is_complete
+    from dpnet.launch.progress_on_disk import Training, is_complete
 
     if ended.lingered:
         try:

@@ -1,5 +1,5 @@
-"""The network: layers, activations, loss, initialisation and their gradients, in numpy alone.
+"""The mathematics of the network: layers, activations, losses, initial weights, and all their gradients.
 
-Nothing here hears of ranks, files or optimizers. Parameters and gradients are flat vectors that others own; `layout`
-says where in them each layer lives.
+`layout` says where each tensor lies in a flat vector; parameters and gradients are such vectors, and others own them.
+numpy and `compute` alone: nothing here knows ranks, owners, files or optimizers.
 """

@@ -36,8 +36,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Matrix, Vector, aligned_zeros
-from dpnet.kernels.choose import Loops
+from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
+from dpnet.compute.loops.choose import Loops
 
 
 class Activation(ABC):

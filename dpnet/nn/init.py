@@ -32,9 +32,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Vector
+from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Layout
-from dpnet.plan import INITIALISE, random_bits
+from dpnet.parallel.plan import INITIALISE, random_bits
 
 
 def he(fan_in: int, fan_out: int) -> float:

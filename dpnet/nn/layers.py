@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dpnet.arrays import Matrix, Vector
-from dpnet.blas.products import Products
-from dpnet.kernels.choose import Loops
+from dpnet.compute.arrays import Matrix, Vector
+from dpnet.compute.loops.choose import Loops
+from dpnet.compute.products.numpy import Products
 from dpnet.nn.activations import Activation
 
 Call = Callable[[], object]

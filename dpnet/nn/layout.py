@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from dpnet.arrays import Matrix, Vector
+from dpnet.compute.arrays import Matrix, Vector
 
 ALIGNMENT = 16
 """Elements; 64 bytes, one cache line, in float32."""

@@ -1,4 +1,5 @@
 """How parameters follow their gradient: update rules, clipping by the global norm, learning-rate schedules.
 
-numpy only. Nothing here hears of ranks, layers or files: it sees segments of flat vectors and numbers of steps.
+A rule sees slices of flat vectors and the number of a step, in numpy or as a compiled loop of `compute`. Nothing here
+knows ranks, layers or files.
 """

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.optim.blockwise import Block, Blockwise, Step, add_l2
+from dpnet.optim.rule import Block, Blockwise, Step, add_l2
 
 
 class Adam(Blockwise):

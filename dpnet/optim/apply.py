@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Vector, aligned_zeros
-from dpnet.kernels import spec
-from dpnet.kernels.choose import Kernels
-from dpnet.kernels.crew import Crew
-from dpnet.kernels.sums import PendingSum
-from dpnet.optim.optimizers import Optimizer
+from dpnet.compute.arrays import Vector, aligned_zeros
+from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops.choose import Kernels
+from dpnet.compute.loops.pending_sums import PendingSum
+from dpnet.compute.pool import Crew
+from dpnet.optim.sgd import Optimizer
 
 Segment = tuple[int, int, float]
 """(first element, one past the last, weight decay)"""
@@ -120,7 +120,7 @@ class LoopApply:
         dtype: npt.DTypeLike,
         crew: Crew,
     ) -> None:
-        from dpnet.kernels.rules import BLOCK  # Not above: this imports numba.
+        from dpnet.compute.loops.compiled_rules import BLOCK  # Not above: this imports numba.
 
         self._optimizer, self._crew = optimizer, crew
         blocks = cut(segments, BLOCK)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.arrays import Vector
+from dpnet.compute.arrays import Vector
 
 # Elements that are squared at a time: few enough for their float64 squares to stay in the second-level cache.
 _CHUNK = 16384

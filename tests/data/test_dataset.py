@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpnet.arrays import CACHE_LINE_BYTES
+from dpnet.compute.arrays import CACHE_LINE_BYTES
 from dpnet.data.dataset import Dataset, check_labels
 from dpnet.data.scaling import Scaling, fit
 from dpnet.data.split import make_split

@@ -5,7 +5,7 @@ import pytest
 
 from dpnet.data.digits import FILE
 from dpnet.data.sources import open_source, open_split
-from dpnet.plan import random_bits
+from dpnet.parallel.plan import random_bits
 
 
 def test_the_embedded_digits():

@@ -10,7 +10,7 @@ from dpnet.data import statistics
 from dpnet.data.split import Split, make_split
 from dpnet.data.statistics import NUM_CHUNKS, Moments, chunks, combine, measure
 from dpnet.errors import DataError
-from dpnet.plan import bounds
+from dpnet.parallel.plan import bounds
 
 
 def split_of(inputs) -> Split:

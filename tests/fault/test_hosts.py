@@ -6,12 +6,12 @@ import signal
 import sys
 
 import pytest
-from faults import assert_same_result, times, train_arguments, undisturbed, wait_for, write_job
-from hosts import HEAD, Hosts, obstacle
-from jobs import metrics
-from mpirun import mpirun, start, vendor
+from helpers.faults import assert_same_result, times, train_arguments, undisturbed, wait_for, write_job
+from helpers.hosts import HEAD, Hosts, obstacle
+from helpers.jobs import metrics
+from helpers.mpirun import mpirun, start, vendor
 
-from dpnet.metrics import last_step
+from dpnet.output.metrics_file import last_step
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(240)]
 NUM_HOSTS = 4

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import assert_same_result, times, undisturbed, write_job
-from jobs import metrics
-from mpirun import mpirun, start
+from helpers.faults import assert_same_result, times, undisturbed, write_job
+from helpers.jobs import metrics
+from helpers.mpirun import mpirun, start
 
-from dpnet import checkpoint
-from dpnet.checkpoints import steps_in
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.folder import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 KILLS = times("DPNET_TEST_KILLS", 20)

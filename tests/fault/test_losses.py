@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from faults import (
+from helpers.faults import (
     assert_same_result,
     run_with_deeds,
     summary,
@@ -13,8 +13,8 @@ from faults import (
     undisturbed,
     write_job,
 )
-from jobs import metrics
-from mpirun import mpirun, vendor
+from helpers.jobs import metrics
+from helpers.mpirun import mpirun, vendor
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 NUM_JOBS = times("DPNET_TEST_LOSSES", 5)

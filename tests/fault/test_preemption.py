@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from faults import (
+from helpers.faults import (
     assert_same_result,
     pid_of_rank,
     survivable,
@@ -17,10 +17,10 @@ from faults import (
     wait_for,
     write_job,
 )
-from mpirun import mpirun, start, vendor
+from helpers.mpirun import mpirun, start, vendor
 
-from dpnet import checkpoint
-from dpnet.checkpoints import steps_in
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.folder import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 3)

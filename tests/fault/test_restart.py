@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from mpirun import mpirun, run_command, start
+from helpers.mpirun import mpirun, run_command, start
 
-from dpnet import cli
+from dpnet.cli import main as cli
 from dpnet.launch import attempt, flags
 from dpnet.launch.attempt import Attempt, Limits, Signals
 from dpnet.launch.errorline import find_error
-from dpnet.launch.watch import go_on, last_step
+from dpnet.launch.progress_on_disk import go_on, last_step
 
 RUN = "runs/digits"
 SUMMARY = f'mkdir -p {RUN}; echo \'{{"status": "finished"}}\' > {RUN}/summary.json'

@@ -9,14 +9,14 @@ import sys
 
 import numpy as np
 import pytest
-from faults import pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
-from jobs import metrics, train
-from mpirun import mpirun, start
+from helpers.faults import pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
+from helpers.jobs import metrics, train
+from helpers.mpirun import mpirun, start
 
-from dpnet.checkpoints import steps_in
+from dpnet.checkpoint.folder import steps_in
 from dpnet.errors import DivergenceError
-from dpnet.nn.loss import SoftmaxNLL
-from dpnet.trainer import Trainer
+from dpnet.nn.losses.softmax_nll import SoftmaxNLL
+from dpnet.parallel.step import Trainer
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 HOST = socket.gethostname()

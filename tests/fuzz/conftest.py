@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import only_dpnet_errors
-from jobs import make_job, save_data
+from helpers.fuzzing import only_dpnet_errors
+from helpers.jobs import make_job, save_data
 
 import dpnet
-from dpnet import checkpoint
-from dpnet.checkpoint import Checkpoint
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.resume import check_fits, job_of, numerics_notes, state_vectors
+from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
 from dpnet.config.job import Job
 from dpnet.data.identity import identity
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import open_source
 from dpnet.errors import CheckpointError, DpnetError
+from dpnet.inference.network import make_network
 from dpnet.nn.layout import Layout
-from dpnet.prediction import make_network
-from dpnet.progress import Progress
-from dpnet.resume import check_fits, job_of, numerics_notes, state_vectors
-from dpnet.tables import checkpoint_table
+from dpnet.training.progress import Progress
 
 
 @dataclass

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors, tensor_file
+from helpers.fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors, tensor_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet import checkpoint
-from dpnet.cli import run
+from dpnet.checkpoint import format as checkpoint
+from dpnet.cli.main import run
 from dpnet.errors import CheckpointError
 
 FILES = [f"{name}.safetensors" for name in checkpoint.FILES]

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from fuzzing import INTEGERS, examples, mutate, mutations, only_dpnet_errors
+from helpers.fuzzing import INTEGERS, examples, mutate, mutations, only_dpnet_errors
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from fuzzing import WILD, examples, mutate, mutations, only_dpnet_errors
+from helpers.fuzzing import WILD, examples, mutate, mutations, only_dpnet_errors
 from hypothesis import given
 from hypothesis import strategies as st
 

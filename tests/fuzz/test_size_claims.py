@@ -15,19 +15,19 @@ import sys
 import zlib
 
 import pytest
-from fuzzing import tensor_file
+from helpers.fuzzing import tensor_file
 
-from dpnet import checkpoint
+from dpnet.checkpoint import format as checkpoint
 from dpnet.errors import CheckpointError
 
 MEGABYTES = 64
 READ = f"""
 import os, pathlib, resource, sys, tracemalloc
-import dpnet.cli
-from dpnet import checkpoint
+import dpnet.cli.main
+from dpnet.checkpoint import format as checkpoint
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DpnetError
-from dpnet.prediction import make_network
+from dpnet.inference.network import make_network
 
 def read(path):
     if path.is_dir():

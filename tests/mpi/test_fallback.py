@@ -8,13 +8,13 @@ import os
 import numpy as np
 import pytest
 
-from dpnet.assembly import build_parts
 from dpnet.comm.connect import connect
 from dpnet.comm.world import by_node
+from dpnet.compute.backend import plain_engine
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
-from dpnet.engine import plain_engine
+from dpnet.training.build import build_parts
 
 pytestmark = pytest.mark.mpi(min_size=2)
 

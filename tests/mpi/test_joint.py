@@ -4,23 +4,23 @@ import itertools
 
 import numpy as np
 import pytest
-from nodes import KINDS, finished, on_nodes
+from helpers.nodes import KINDS, finished, on_nodes
 
-from dpnet import assembly
-from dpnet.assembly import build_parts
-from dpnet.blas.products import NUMPY
 from dpnet.comm.connect import connect
 from dpnet.comm.world import by_node
+from dpnet.compute.backend import plain_engine
+from dpnet.compute.loops import reference as spec
+from dpnet.compute.products.numpy import NUMPY
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
-from dpnet.engine import plain_engine
-from dpnet.kernels import spec
 from dpnet.nn.layout import Layout
-from dpnet.plan import Plan
-from dpnet.reduce import pieces
-from dpnet.reduce.joint import JointReducer, joint_reads_less
-from dpnet.reduce.shards import ShardReducer
+from dpnet.parallel import pieces
+from dpnet.parallel.joint import JointReducer, joint_reads_less
+from dpnet.parallel.plan import Plan
+from dpnet.parallel.shards import ShardReducer
+from dpnet.training import build as assembly
+from dpnet.training.build import build_parts
 
 pytestmark = pytest.mark.mpi
 

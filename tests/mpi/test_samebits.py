@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from nodes import connect
+from helpers.nodes import connect
 
-from dpnet import samebits
 from dpnet.comm.world import by_node
 from dpnet.errors import CommunicationError
+from dpnet.resilience import replicas as samebits
 
 group = connect()
 RANK, SIZE = group.rank, group.world_size

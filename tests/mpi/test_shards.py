@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from nodes import KINDS, finished, on_nodes
+from helpers.nodes import KINDS, finished, on_nodes
 
-from dpnet.kernels import spec
+from dpnet.compute.loops import reference as spec
 from dpnet.nn.layout import Layout
-from dpnet.reduce import tree
-from dpnet.reduce.shards import ShardReducer
+from dpnet.parallel import tree
+from dpnet.parallel.shards import ShardReducer
 
 pytestmark = pytest.mark.mpi
 

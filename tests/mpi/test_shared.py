@@ -7,9 +7,9 @@ import tempfile
 import numpy as np
 import pytest
 
-from dpnet.comm import shared
+from dpnet.comm import node_memory as shared
 from dpnet.comm.connect import connect
-from dpnet.comm.shared import SharedMemory
+from dpnet.comm.node_memory import SharedMemory
 from dpnet.errors import SharedMemoryError
 
 pytestmark = pytest.mark.mpi

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dpnet.kernels import spec
+from dpnet.compute.loops import reference as spec
 from dpnet.nn.activations import ACTIVATIONS
 
 ORACLE = {

@@ -6,7 +6,7 @@ import pytest
 from dpnet.nn.activations import ACTIVATIONS
 from dpnet.nn.init import VARIANCES, initialize
 from dpnet.nn.layout import Layout
-from dpnet.nn.mlp import MLP
+from dpnet.nn.network import MLP
 
 
 def initial(sizes, activation, seed=0, dtype=np.float64):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from dpnet.arrays import aligned_zeros
-from dpnet.blas.products import NumpyProducts
-from dpnet.kernels import spec
+from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.loops import reference as spec
+from dpnet.compute.products.numpy import NumpyProducts
 from dpnet.nn.activations import Identity
 from dpnet.nn.layers import Layer
 

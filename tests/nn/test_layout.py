@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.arrays import aligned_zeros
+from dpnet.compute.arrays import aligned_zeros
 from dpnet.nn.layout import ALIGNMENT, BLOCK, Layout
 
 widths = st.lists(st.integers(1, 40), min_size=2, max_size=5)

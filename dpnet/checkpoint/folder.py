@@ -1,0 +1,152 @@
+"""The folder of a job's checkpoints: which there are, which is whole, which may go.
+
+    checkpoints/
+        step-00000115/  step-00000138/
+        latest -> step-00000138
+        best -> step-00000115
+
+Only rank 0 touches it. It alone decides from which checkpoint to go on: on a network file system, two ranks can see
+two different lists.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.format import STEP_NAME, TEMPORARY, Checkpoint
+from dpnet.errors import CheckpointError, OutputError
+
+LATEST, BEST = "latest", "best"
+
+
+class CheckpointFolder:
+    """Checkpoints of one job.
+
+    Args:
+        path: the folder; it is made when the first checkpoint is written.
+        keep_last: how many of the newest are kept.
+    """
+
+    def __init__(self, path: Path, *, keep_last: int) -> None:
+        self.path = path
+        self.keep_last = keep_last
+
+    def steps(self) -> list[int]:
+        """Steps of which a checkpoint exists, in order."""
+        return steps_in(self.path)
+
+    def save(self, content: Checkpoint, *, best_step: int | None) -> None:
+        """Write a checkpoint, move `latest` and `best`, and delete what is no longer to be kept.
+
+        Args:
+            content: the checkpoint.
+            best_step: step of the checkpoint that is kept as the best one; None: there is none.
+
+        Raises:
+            OutputError: the checkpoint could not be written; those before are untouched.
+        """
+        checkpoint.write(self.path, content)
+        try:
+            self._point(LATEST, content.step)
+            if best_step in self.steps():
+                self._point(BEST, best_step)
+            kept = {*self.steps()[-self.keep_last :], best_step}
+            for step in set(self.steps()) - kept:
+                self._delete(step)
+            self.mend_links()
+        except OSError as error:
+            raise OutputError(f"cannot update {self.path}: {error.strerror or error}") from error
+
+    def mend_links(self) -> None:
+        """Let no link point to a checkpoint that is no longer here: `latest` moves back, `best` goes."""
+        steps = self.steps()
+        for name in (LATEST, BEST):
+            link = self.path / name
+            if link.is_symlink() and not link.exists():
+                if name == LATEST and steps:
+                    self._point(name, steps[-1])
+                else:
+                    link.unlink()
+
+    def clean(self) -> None:
+        """Delete what an earlier run left half-written or half-deleted."""
+        for leftover in self.path.glob(TEMPORARY + "*"):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+    def _point(self, name: str, step: int | None) -> None:
+        assert step is not None
+        temporary = self.path / (TEMPORARY + name)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(checkpoint.step_name(step))
+        os.replace(temporary, self.path / name)
+
+    def _delete(self, step: int) -> None:
+        # The rename comes first: a run that dies in between leaves a temporary name, not half a checkpoint.
+        doomed = self.path / (TEMPORARY + "deleted-" + checkpoint.step_name(step))
+        (self.path / checkpoint.step_name(step)).rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def steps_in(folder: Path) -> list[int]:
+    """Steps of which a checkpoint exists in a folder, in order.
+
+    Raises:
+        CheckpointError: the folder exists and cannot be listed. That must not pass for an empty folder: the training
+            would start anew.
+    """
+    try:
+        matches = map(STEP_NAME.fullmatch, os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise CheckpointError(f"cannot list {folder}: {error.strerror or error}") from error
+    # A name with more zeros than `step_name` writes would be another directory.
+    return sorted(step for match in matches if match and checkpoint.step_name(step := int(match[1])) == match[0])
+
+
+def resolve(path: Path) -> Path:
+    """The checkpoint directory that a path means: itself, or the newest of a run or checkpoint folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if os.path.exists(path / "manifest.json"):
+        return path.resolve()
+    for folder in (path / "checkpoints", path):
+        steps = steps_in(folder)
+        if steps:
+            return folder / checkpoint.step_name(steps[-1])
+    state = "holds no checkpoint" if os.path.exists(path) else "does not exist"
+    raise CheckpointError(
+        f"{path} {state}; give a checkpoint directory (RUN/checkpoints/step-...) or the run directory itself"
+    )
+
+
+def newest_whole(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that can be read and verified; None where there is no checkpoint at all.
+
+    Args:
+        folder: of checkpoints.
+        warn: told of each damaged one that is passed over.
+
+    Raises:
+        CheckpointError: there are checkpoints, and all are damaged.
+    """
+    steps = steps_in(folder)
+    for step in reversed(steps):
+        try:
+            return checkpoint.read(folder / checkpoint.step_name(step))
+        except CheckpointError as error:
+            warn(f"{error}; trying the one before")
+    if steps:
+        raise CheckpointError(
+            f"none of the {len(steps)} checkpoints in {folder} is whole; start anew with --resume never"
+        )
+    return None

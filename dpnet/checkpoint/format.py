@@ -1,0 +1,185 @@
+"""Checkpoints: one directory per step, written whole or not at all.
+
+    step-00000123/
+        model.safetensors       parameters, named as torch.nn.Sequential(Linear, ReLU, Linear, ...) names them
+        optimizer.safetensors   the optimizer's vectors, `0.weight.exp_avg` and so on
+        scaling.safetensors     offset and factor of the input
+        manifest.json           step, position, configuration, sha256 of each file, numerics; written last
+
+Everything is written under a temporary name and synced to the disk before one rename makes it a checkpoint, so a name
+`step-*` never stands for half of one. Nothing in it depends on the number of ranks. Nothing in it can execute code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load, save
+
+from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_file, read_manifest
+from dpnet.errors import CheckpointError, OutputError
+
+Tensors = dict[str, npt.NDArray[Any]]
+FILES = ("model", "optimizer", "scaling")
+TEMPORARY = ".unfinished-"
+STEP_NAME = re.compile(r"step-([0-9]{8,})")
+LAYER_DIGITS = 9
+"""Of the number of a layer. A longer one is no layer's, and Python refuses to read one of thousands."""
+PARAMETER_NAME = re.compile(rf"(0|[1-9][0-9]{{0,{LAYER_DIGITS - 1}}})\.(weight|bias)")
+MAX_VECTORS = 4
+"""Tensors of an optimizer for each parameter. Adam has 2."""
+HEADER_BYTES, ENTRY_BYTES = 1 << 20, 1 << 10
+"""Room for the header of a file of tensors: for all of it, and for each tensor."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint.
+
+    Attributes:
+        model: parameters by name.
+        optimizer: `NAME.SLOT` for each parameter and optimizer vector.
+        scaling: tensors of the input's scaling.
+        manifest: everything else, as JSON has it; `step` is the number of steps taken.
+    """
+
+    model: Tensors
+    optimizer: Tensors
+    scaling: Tensors
+    manifest: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken."""
+        return int(self.manifest["step"])
+
+
+def step_name(step: int) -> str:
+    """Name of the directory of a step."""
+    return f"step-{step:08d}"
+
+
+def digest(model: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Sha256, in hex, of the bytes of all parameters, little endian, layer by layer: the proof of equal bits."""
+    total = hashlib.sha256()
+    for name in sorted(model, key=layer_order):
+        array = model[name]
+        total.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
+    return total.hexdigest()
+
+
+def layer_order(name: str) -> tuple[int, bool]:
+    """Sorts names of parameters by layer: "10.weight" comes after "2.weight", and a weight before its bias."""
+    layer, _, kind = name.partition(".")
+    return int(layer), kind == "bias"
+
+
+def write(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into a folder of checkpoints, unless this step's is there already.
+
+    Returns:
+        its directory.
+
+    Raises:
+        OutputError: it could not be written. What was there before is untouched.
+    """
+    final = folder / step_name(checkpoint.step)
+    temporary = folder / (TEMPORARY + final.name)
+    try:
+        if final.exists():
+            return final
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_directory(folder.parent)  # A checkpoint on the disk is no use while the disk lacks its folder.
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        _write_files(temporary, checkpoint)
+        temporary.rename(final)
+        sync_directory(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise OutputError(f"cannot write checkpoint {final}: {error.strerror or error}") from error
+    return final
+
+
+def _write_files(directory: Path, checkpoint: Checkpoint) -> None:
+    sums = {}
+    for name in FILES:
+        # safetensors would write a view that is not in row-major order as it lies in memory: wrong, and without a word.
+        data = save({key: np.ascontiguousarray(array) for key, array in getattr(checkpoint, name).items()})
+        write_synced(directory / f"{name}.safetensors", data)
+        sums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
+    manifest = {"format": FORMAT, **checkpoint.manifest, "sha256": sums}
+    manifest["manifest_sha256"] = manifest_sum(manifest)
+    write_synced(directory / "manifest.json", json.dumps(manifest, indent=1).encode())
+    sync_directory(directory)
+
+
+def read(directory: Path) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or no such file at all.
+    """
+    manifest = read_manifest(directory / "manifest.json")
+    tensors = {name: _read_tensors(directory / f"{name}.safetensors", manifest) for name in FILES}
+    for name in tensors["model"]:
+        if not PARAMETER_NAME.fullmatch(name):
+            raise CheckpointError(
+                f"{directory / 'model.safetensors'} has a tensor {name!r}; expected N.weight or N.bias"
+            )
+    return Checkpoint(**tensors, manifest=manifest)
+
+
+def _read_tensors(path: Path, manifest: Mapping[str, Any]) -> Tensors:
+    try:
+        data = read_file(path, _most_bytes(manifest["sizes"]))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except MemoryError as error:
+        raise CheckpointError(f"{path} does not fit in memory; read it on a larger machine") from error
+    if hashlib.sha256(data).hexdigest() != manifest["sha256"].get(path.name):
+        raise CheckpointError(f"{path} is damaged: its content does not match the sha256 in manifest.json")
+    try:
+        return dict(load(data))
+    except Exception as error:
+        # SafetensorError; KeyError, TypeError: a type of number that numpy does not have, such as bfloat16;
+        # OverflowError, ValueError: a shape that numpy cannot hold, which no memory need stand for if a side is 0.
+        raise CheckpointError(f"{path} is no safetensors file that numpy can hold: {error}") from error
+
+
+def _most_bytes(sizes: Sequence[int]) -> int:
+    """Size that no file of a network of these widths exceeds, in float64."""
+    return 8 * MAX_VECTORS * count_params(sizes) + HEADER_BYTES + 2 * MAX_VECTORS * len(sizes) * ENTRY_BYTES
+
+
+def count_params(sizes: Sequence[int]) -> int:
+    """Parameters of a network of these widths, without the memory that its layout takes."""
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the disk has the names in a directory."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,154 @@
+"""From which checkpoint a training goes on, and whether that checkpoint fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.folder import newest_whole, resolve
+from dpnet.checkpoint.format import Checkpoint, Tensors
+from dpnet.compute.arrays import Vector, aligned_zeros
+from dpnet.config.file import from_dict, to_dict
+from dpnet.config.job import Job
+from dpnet.config.keys import shorten
+from dpnet.errors import CheckpointError, ConfigError
+from dpnet.nn.layout import Layout
+
+FIXED_KEYS = (
+    "model.hidden_layers",
+    "model.activation",
+    "model.dtype",
+    "data.scale",
+    "train.global_batch_size",
+    "train.seed",
+    "train.reproducible_shards",
+    "optimizer.name",
+    "optimizer.nesterov",
+)
+"""What cannot change within a training: it would be another network, other samples or other optimizer vectors."""
+
+
+def choose(resume: str, checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The checkpoint to go on from; None: start anew.
+
+    Args:
+        resume: "auto": the newest whole one in `checkpoints`, if any. "never": none. Else a path: of a checkpoint, or
+            of a run directory, whose newest is taken.
+        checkpoints: the folder of this job's checkpoints.
+        warn: told of damaged checkpoints that are passed over.
+
+    Raises:
+        CheckpointError: the checkpoint at the path, or every one in the folder, is damaged or missing.
+    """
+    if resume == "never":
+        return None
+    if resume == "auto":
+        return newest_whole(checkpoints, warn)
+    return checkpoint.read(resolve(Path(resume)))
+
+
+def job_of(found: Checkpoint) -> Job:
+    """The configuration of the training that wrote a checkpoint.
+
+    Raises:
+        CheckpointError: this dpnet does not know such a configuration.
+    """
+    try:
+        return from_dict(found.manifest["config"], where="the checkpoint's manifest")
+    except ConfigError as error:
+        raise CheckpointError(f"the checkpoint was written by dpnet {found.manifest['dpnet']}: {error}") from error
+
+
+def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list[str]:
+    """Compare the training that wrote a checkpoint with this one.
+
+    Args:
+        found: the checkpoint.
+        job: this training.
+        identity: of this training's data.
+
+    Returns:
+        settings that differ, and may.
+
+    Raises:
+        CheckpointError: the two differ in what must not; all such differences are named, with both values.
+    """
+    before, now = _flat(to_dict(job_of(found))), _flat(to_dict(job))
+    changed = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+    wrong = [_difference(key, before, now) for key in FIXED_KEYS if key in changed]
+    data = found.manifest["data"]
+    wrong += [_difference(f"data: {key}", data, identity) for key in identity if data.get(key) != identity[key]]
+    if wrong:
+        raise CheckpointError(
+            f"the checkpoint of step {found.step} does not fit this job:\n  "
+            + "\n  ".join(wrong)
+            + "\nStart anew with --resume never, or write to another directory with --output DIR"
+        )
+    silent = ("output.", "data.source", "checkpoint.", "resilience.")
+    return [_difference(key, before, now) for key in sorted(changed) if not key.startswith(silent)]
+
+
+def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducible: bool, world_size: int) -> list[str]:
+    """What keeps this process from computing the same bits as the one that wrote a checkpoint.
+
+    Args:
+        found: the checkpoint.
+        numerics: of this process, see `dpnet.compute.threads.numerics`.
+        reproducible: the bits do not depend on the number of ranks.
+        world_size: number of ranks now.
+    """
+    if not reproducible and world_size != found.manifest["world_size"]:
+        return []  # The bits depend on the number of ranks, threads or no threads.
+    before = found.manifest["numerics"]
+    changed = [key for key in numerics if numerics[key] != before.get(key)]
+    return [f"{_difference(key, before, numerics)}: bits may differ from there on" for key in changed]
+
+
+def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+
+
+def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    name = key.removeprefix("data: ")
+    seen = shorten(str(before.get(name, "not set")), 1000)
+    return f"{key} is {now.get(name, 'not set')}, in the checkpoint it is {seen}"
+
+
+def optimizer_tensors(layout: Layout, slots: Mapping[str, Any]) -> Tensors:
+    """The optimizer's vectors by parameter and slot, views, as a checkpoint keeps them."""
+    return {f"{name}.{slot}": array for slot, whole in slots.items() for name, array in layout.named(whole).items()}
+
+
+def state_vectors(
+    found: Checkpoint, layout: Layout, slot_names: tuple[str, ...], dtype: npt.DTypeLike
+) -> tuple[Vector, dict[str, Vector]]:
+    """The parameters and optimizer vectors of a checkpoint, flat, as `State.load` takes them.
+
+    Raises:
+        CheckpointError: a tensor is missing, or has another shape or dtype.
+    """
+    params = flatten(found.model, layout, "{}", dtype)
+    return params, {slot: flatten(found.optimizer, layout, "{}." + slot, dtype) for slot in slot_names}
+
+
+def flatten(tensors: Tensors, layout: Layout, pattern: str, dtype: npt.DTypeLike) -> Vector:
+    """A flat vector, filled with the tensors whose names follow from the layout's by `pattern`.
+
+    Raises:
+        CheckpointError: a tensor is missing, or has another shape or dtype.
+    """
+    flat = aligned_zeros(layout.size, dtype)
+    for name, target in layout.named(flat).items():
+        key = pattern.format(name)
+        tensor = tensors.get(key)
+        if tensor is None or tensor.shape != target.shape or tensor.dtype != target.dtype:
+            seen = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+            raise CheckpointError(
+                f"tensor {key} of the checkpoint is {seen}; expected {target.dtype} {list(target.shape)}"
+            )
+        target[...] = tensor
+    return flat

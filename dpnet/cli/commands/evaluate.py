@@ -1,0 +1,17 @@
+"""`dpnet evaluate`: exact scores of a trained network."""
+
+from __future__ import annotations
+
+import argparse
+
+from dpnet.cli.commands.shared import say
+from dpnet.comm.group import Group
+from dpnet.inference.network import evaluate, load_network
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Print the scores."""
+    network = load_network(arguments.checkpoint, group)
+    scores = evaluate(network, arguments.data, group, split=arguments.split, batch_size=arguments.batch_size)
+    say(group, f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}")
+    return 0

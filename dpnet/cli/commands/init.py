@@ -1,0 +1,18 @@
+"""`dpnet init`: a commented job file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dpnet.cli.commands.shared import say
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Group
+from dpnet.config.file import write_template
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Write it."""
+    on_root(group, lambda: write_template(Path(arguments.path)))
+    say(group, f"wrote {arguments.path}; train with: dpnet train {arguments.path}")
+    return 0

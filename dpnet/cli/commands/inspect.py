@@ -1,0 +1,24 @@
+"""`dpnet inspect`: what a checkpoint holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dpnet.checkpoint.folder import resolve
+from dpnet.checkpoint.format import read
+from dpnet.cli.commands.shared import say
+from dpnet.cli.tables import checkpoint_table
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Group
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Print layers, parameters, step and scores."""
+
+    def table() -> str:
+        path = resolve(Path(arguments.checkpoint))
+        return checkpoint_table(path, read(path))
+
+    say(group, on_root(group, table))
+    return 0

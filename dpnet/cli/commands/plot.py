@@ -1,0 +1,18 @@
+"""`dpnet plot`: learning curves as a picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dpnet.cli.commands.shared import say
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Group
+from dpnet.output.plot import plot_runs
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Draw them."""
+    on_root(group, lambda: plot_runs([Path(run) for run in arguments.runs], Path(arguments.out)))
+    say(group, f"wrote {arguments.out}")
+    return 0

@@ -1,0 +1,25 @@
+"""`dpnet predict`: labels and probabilities by a trained network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dpnet.cli.commands.shared import say
+from dpnet.comm.group import Group
+from dpnet.inference.network import load_network, predict
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Write the predictions."""
+    network = load_network(arguments.checkpoint, group)
+    count = predict(
+        network,
+        arguments.data,
+        Path(arguments.out),
+        group,
+        split=arguments.split,
+        batch_size=arguments.batch_size,
+    )
+    say(group, f"{count} predictions in {arguments.out}")
+    return 0

@@ -1,0 +1,16 @@
+"""`dpnet time`: how fast a job trains."""
+
+from __future__ import annotations
+
+import argparse
+
+from dpnet.cli.commands.shared import load_job, say
+from dpnet.comm.group import Group
+from dpnet.training.timing import samples_per_s
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Print samples per second."""
+    speed = samples_per_s(load_job(arguments, group), group, arguments.seconds)
+    say(group, f"{speed:,.1f} samples/s")
+    return 0

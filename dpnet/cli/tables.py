@@ -1,0 +1,110 @@
+"""Text for people: what is about to be trained, what a checkpoint holds, what a gradient check found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dpnet
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.resume import job_of
+from dpnet.compute.backend import Engine
+from dpnet.config.job import Job
+from dpnet.data.sources import DataSource
+from dpnet.nn.gradcheck import TensorCheck
+from dpnet.training.build import Parts
+from dpnet.training.progress import Progress
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; the first is aligned left, the others right."""
+    lines = [list(header), *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def training_text(job: Job, source: DataSource, parts: Parts, engine: Engine, world_size: int, num_hosts: int) -> str:
+    """What is about to be trained, and where."""
+    test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
+    size = parts.plan.global_batch_size
+    share = " or ".join(map(str, sorted({size // world_size, -(-size // world_size)})))
+    lines = [
+        f"dpnet {dpnet.__version__}: {_count(world_size, 'rank')} on {_count(num_hosts, 'host')}, "
+        f"{_count(engine.threads, 'thread')} a rank; matrix products by {engine.products.name}, "
+        f"loops by {engine.kernels.name}",
+        f"network {'-'.join(map(str, parts.layout.sizes))}, {job.model.activation}, "
+        f"{parts.layout.num_params:,} parameters; {job.optimizer.name}",
+        f"data {source.name}: {len(source.train):,} training samples, {test}",
+        f"{_count(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
+    ]
+    if world_size > 1:
+        lines.insert(2, f"memory {parts.memory}")
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def checkpoint_table(path: Path, found: Checkpoint) -> str:
+    """Layers, parameters, position, scores and origin of a checkpoint.
+
+    Raises:
+        CheckpointError: its manifest holds what this dpnet does not know.
+    """
+    manifest = found.manifest
+    progress, job = Progress.from_dict(manifest["progress"]), job_of(found)
+    layers = [
+        (name, "×".join(map(str, array.shape)), array.dtype, f"{array.size:,}")
+        for name, array in sorted(found.model.items(), key=lambda item: checkpoint.layer_order(item[0]))
+    ]
+    total = sum(array.size for array in found.model.values())
+    facts = [
+        f"network      {'-'.join(map(str, manifest['sizes']))}, {job.model.activation}",
+        f"step         {found.step:,}, epoch {manifest['epoch']} and {manifest['samples_of_epoch']:,} samples",
+        f"optimizer    {job.optimizer.name}, learning rate {job.optimizer.learning_rate:g}",
+        f"data         {job.data.source}: {manifest['data']['samples']:,} training samples",
+        f"digest       {checkpoint.digest(found.model)}",
+        f"written by   {_count(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
+        f"numpy {manifest['numerics']['numpy']}",
+    ]
+    if progress.eval_step >= 0:
+        facts.append(
+            f"test scores  accuracy {progress.eval_accuracy:.2%}, loss {progress.eval_loss:.4f}, "
+            f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
+        )
+    # What a checkpoint holds must not command the terminal.
+    facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
+    tensors = table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")])
+    return "\n".join([f"checkpoint {path}", "", tensors, "", *facts])
+
+
+def gradcheck_table(results: Sequence[TensorCheck], limit: float) -> str:
+    """One row per tensor, and a verdict."""
+    rows = [
+        (
+            result.name,
+            "×".join(map(str, result.shape)),
+            result.compared,
+            result.kinks,
+            f"{result.max_abs_error:.1e}",
+            f"{result.relative_error:.1e}",
+            "ok" if result.ok else "WRONG",
+        )
+        for result in results
+    ]
+    wrong = [result.name for result in results if not result.ok]
+    verdict = (
+        f"the gradients of {', '.join(wrong)} are wrong (relative error above {limit:g})"
+        if wrong
+        else f"all gradients agree with central differences (relative error at most {limit:g})"
+    )
+    header = ("tensor", "shape", "compared", "at kinks", "largest error", "relative error", "verdict")
+    return f"{table(header, rows)}\n{verdict}"

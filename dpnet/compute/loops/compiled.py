@@ -1,0 +1,183 @@
+"""The element-wise work of a step as plain loops, which numba compiles: one pass where numpy needs several.
+
+`spec` says what each function does; bits are the same. For that no sum may be done in another order, and no product and
+sum may be contracted into one rounding: numba does neither unless told to. Inner loops count from 0 over views: of an
+index that could be negative numba looks at the sign, and then no loop works on several elements at a time.
+
+What is compiled is kept in a folder beside this file, or in the user's cache where that cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+from dpnet.compute.loops.prefetch import LINE_BYTES, prefetch_to_read
+
+Array = Any
+"""Every function is compiled for the dtypes that it is called with."""
+F = TypeVar("F", bound=Callable[..., Any])
+BEGINNING_BYTES = 512
+"""Of a row that is asked for before its turn."""
+
+
+def loop(function: F) -> F:
+    """Compile `function`. It runs without Python's lock, and 1 / 0 is what numpy makes of it."""
+    try:
+        return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    except RuntimeError:  # There is nowhere to keep it.
+        return cast(F, njit(nogil=True, error_model="numpy")(function))
+
+
+@loop
+def gather(
+    raw: Array, all_labels: Array, ids: Array, offset: Array, factor: Array, x: Array, labels: Array
+) -> None:  # fmt: skip
+    """See spec.gather."""
+    for row in range(len(ids)):
+        # Rows lie anywhere. Of each, the processor notices by itself only after some lines which ones come next.
+        soon = raw[ids[min(row + 2, len(ids) - 1)]]
+        for column in range(0, min(len(soon), BEGINNING_BYTES // raw.itemsize), LINE_BYTES // raw.itemsize):
+            prefetch_to_read(soon, column)
+        source = ids[row]
+        for column in range(x.shape[1]):
+            value = offset.dtype.type(raw[source, column])
+            x[row, column] = (value - offset[column]) * factor[column]
+        if len(all_labels) > 0:
+            labels[row] = all_labels[source]
+
+
+@loop
+def add_bias(z: Array, bias: Array) -> None:
+    """See spec.add_bias."""
+    for row in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            z[row, column] += bias[column]
+
+
+@loop
+def add_bias_relu(z: Array, bias: Array) -> None:
+    """See spec.add_bias_relu."""
+    zero = z.dtype.type(0)
+    for row in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            value = z[row, column] + bias[column]
+            z[row, column] = zero if value <= zero else value
+
+
+@loop
+def _all_finite(values: Array) -> bool:
+    bad = 0
+    for i in range(len(values)):
+        bad += values[i] - values[i] != 0  # Infinity minus itself is NaN.
+    return bad == 0
+
+
+@loop
+def column_sums(dy: Array, dbias: Array) -> bool:
+    """See spec.column_sums."""
+    dbias[:] = dy.dtype.type(0)
+    for row in range(len(dy)):
+        for column in range(dy.shape[1]):
+            dbias[column] += dy[row, column]
+    return _all_finite(dbias)
+
+
+@loop
+def relu_backward(a: Array, da: Array, dbias: Array) -> bool:
+    """See spec.relu_backward."""
+    zero, one = da.dtype.type(0), da.dtype.type(1)
+    dbias[:] = zero
+    for row in range(a.shape[0]):
+        for column in range(a.shape[1]):
+            value = da[row, column] * (one if a[row, column] > zero else zero)
+            da[row, column] = value
+            dbias[column] += value
+    return _all_finite(dbias)
+
+
+@loop
+def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
+    """See spec.softmax_shift."""
+    rows, classes = logits.shape
+    for label in labels:
+        if label < 0 or label >= classes:
+            return -1
+    hits = 0
+    for number in range(rows):
+        # No branches: which logit is the largest no processor can foresee. NaN is larger than all, as in numpy.
+        z, label = logits[number], labels[number]
+        largest = z[0]
+        for column in range(1, classes):
+            largest = z[column] if (z[column] > largest) | (z[column] != z[column]) else largest
+        guess = 0
+        for column in range(classes - 1, -1, -1):
+            guess = column if (z[column] == largest) | (z[column] != z[column]) else guess
+        hits += guess == label
+        for column in range(classes):
+            z[column] -= largest
+        at_label[number] = z[label]
+    return hits
+
+
+@loop
+def softmax_gradient(p: Array, labels: Array, total: Array, scale: float) -> None:
+    """See spec.softmax_gradient."""
+    one, factor = p.dtype.type(1), p.dtype.type(scale)
+    for number in range(p.shape[0]):
+        summed = p[number, 0]
+        for column in range(1, p.shape[1]):
+            summed += p[number, column]
+        total[number] = summed
+        for column in range(p.shape[1]):
+            p[number, column] /= summed
+        p[number, labels[number]] -= one
+        for column in range(p.shape[1]):
+            p[number, column] *= factor
+
+
+@loop
+def softmax_loss(log_total: Array, at_label: Array) -> float:
+    """See spec.softmax_loss; leaves `log_total` as it is."""
+    loss = 0.0
+    for number in range(len(log_total)):
+        loss += log_total[number] - at_label[number]
+    return loss
+
+
+@loop
+def sum_block(vectors: Array, joins: Array, start: int, stop: int, work: Array) -> None:
+    """See spec.sum_block."""
+    depth = 0
+    for number in range(len(joins)):
+        vector = vectors[number, start:stop]
+        if joins[number] == 0:
+            top = work[depth]
+            for i in range(len(vector)):
+                top[i] = vector[i]
+            depth += 1
+        else:
+            top = work[depth - 1]
+            for i in range(len(vector)):
+                top[i] += vector[i]
+            for _ in range(joins[number] - 1):
+                depth -= 1
+                top, other = work[depth - 1], work[depth]
+                for i in range(len(vector)):
+                    top[i] += other[i]
+
+
+@loop
+def sum_rows(vectors: Array, joins: Array, offset: int, work: Array, out: Array) -> None:
+    """See spec.sum_rows."""
+    rows, length = out.shape
+    width = work.shape[1]
+    for start in range(0, length, width):
+        stop = min(start + width, length)
+        sum_block(vectors, joins, offset + start, offset + stop, work)
+        for row in range(rows):
+            target, source = out[row, start:stop], work[row]
+            for i in range(len(target)):
+                target[i] = source[i]

@@ -1,0 +1,47 @@
+"""Matrix products by Intel's Math Kernel Library, as its wheel `mkl` installs it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+
+from dpnet.compute.arrays import Matrix
+from dpnet.compute.products.numpy import operand
+from dpnet.compute.products.wheels import load
+
+
+class MklProducts:
+    """See Products.
+
+    Args:
+        threads: of this rank. It decides which of its threading layers the library loads, so once per process.
+
+    Raises:
+        ConfigError: the library cannot be loaded.
+    """
+
+    name = "mkl"
+
+    def __init__(self, threads: int) -> None:
+        os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
+        library = load("mkl")
+        library.MKL_Set_Dynamic(0)  # It must never choose fewer threads by itself: bits depend on them.
+        library.MKL_Set_Num_Threads(threads)
+        self._routines = {"f": (library.cblas_sgemm, ctypes.c_float), "d": (library.cblas_dgemm, ctypes.c_double)}
+        for routine, _ in self._routines.values():
+            routine.restype = None
+
+    def bind(
+        self, a: Matrix, b: Matrix, out: Matrix, *, transpose_a: bool = False, transpose_b: bool = False
+    ) -> Callable[[], object]:
+        """See Products."""
+        assert a.dtype == b.dtype == out.dtype
+        (rows, columns), inner = out.shape, a.shape[0] if transpose_a else a.shape[1]
+        routine, number = self._routines[out.dtype.char]
+        row_major, plain, transposed = 101, 111, 112
+        flags = [row_major, transposed if transpose_a else plain, transposed if transpose_b else plain]
+        places = [(pointer, ctypes.c_int(length)) for pointer, length in map(operand, (a, b, out))]
+        sizes = [ctypes.c_int(size) for size in (*flags, rows, columns, inner)]
+        return functools.partial(routine, *sizes, number(1), *places[0], *places[1], number(0), *places[2])

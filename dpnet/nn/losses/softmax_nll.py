@@ -1,0 +1,101 @@
+"""Softmax and negative log-likelihood, as one function with one gradient.
+
+The last layer gives one number per class, the logits z. Softmax makes probabilities of them:
+
+    p_i = exp(z_i) / S        S = sum_j exp(z_j)
+
+It sees only differences of logits: adding c to all of them multiplies exp(z_i) and S by the same exp(c).
+
+**Softmax is not one more activation.** An activation works on each unit alone and has one derivative per unit; every
+p_i depends on every z_j, so its derivative is a whole matrix, dp_i/dz_j = p_i ([i = j] - p_j). And one never needs
+it: the loss of a row with label c is
+
+    L = -log p_c = -log(exp(z_c) / S) = log S - z_c                                            (1)
+
+and the exponential and the logarithm of the label's own term have cancelled. Its gradient, with y the one-hot row of
+the label (y_c = 1, else 0):
+
+    d log S / d z_i = (1 / S) dS/dz_i = exp(z_i) / S = p_i
+    d z_c   / d z_i = 1 if i = c else 0              = y_i
+    d L     / d z_i = p_i - y_i                                                                (2)
+
+**Here the labels enter the gradient**, and nowhere else: every class is pushed down by the probability it was given,
+the right one is pushed up by 1, and the pushes of a row sum to 0. Each lies between -1 and 1, however large the
+logits. Layer by layer instead, softmax's matrix would be multiplied by dL/dp_c = -1 / p_c, which is a division by 0
+once p_c underflows; (2) is the same product with that division done on paper.
+
+**Stability (log-sum-exp).** Because softmax sees only differences, each row's maximum is subtracted first. The
+largest exponent is then exp(0) = 1: nothing overflows, S >= 1, log S is finite, and (1) never takes the logarithm of
+0. A label whose p underflows to 0 still costs its true log S - z_c.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops.choose import Loops
+from dpnet.errors import DataError
+
+
+class SoftmaxNLL:
+    """Negative log-likelihood of a softmax, its gradient, and the hits, for one batch at a time.
+
+    Args:
+        max_rows: most rows that a call will bring.
+        classes: number of classes.
+        dtype: float32 or float64, of the logits.
+        loops: element-wise work.
+    """
+
+    def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = spec) -> None:
+        self._classes = classes
+        self._loops = loops
+        self._at_label, self._total = aligned_zeros(max_rows, dtype), aligned_zeros(max_rows, np.float64)
+        self._views: dict[int, tuple[Vector, Vector]] = {}
+
+    def __call__(self, logits: Matrix, labels: Labels, scale: float) -> tuple[float, int]:
+        """Negative log-likelihood summed over the batch, in nats, and the number of correct guesses.
+
+        Args:
+            logits: (rows, classes), C order. Overwritten with d loss / d logits = (softmax - onehot) * scale.
+            labels: (rows,) int64, in [0, classes).
+            scale: factor on the gradient, 1 / global number of samples in this step. The only place where anything is
+                divided by a number of samples, so every sum after it, over rows, shards and ranks, is a plain sum.
+
+        Returns:
+            The sum over the rows, not multiplied by scale, added up in float64; and in how many rows the largest logit,
+            the first of equal ones, is the label's. Both 0 without rows. NaN if any logit is NaN or plus infinity.
+
+        Raises:
+            DataError: a label lies outside [0, classes).
+        """
+        rows, loops = len(logits), self._loops
+        if rows not in self._views:
+            self._views[rows] = self._at_label[:rows], self._total[:rows]
+        at_label, total = self._views[rows]
+        hits = loops.softmax_shift(logits, labels, at_label)
+        if hits < 0:
+            self._refuse(labels)
+        np.exp(logits, logits)
+        loops.softmax_gradient(logits, labels, total, scale)  # (2): p - y
+        np.log(total, total)
+        return loops.softmax_loss(total, at_label), hits  # (1): log S - z_c
+
+    def _refuse(self, labels: Labels) -> NoReturn:
+        wrong = labels[(labels < 0) | (labels >= self._classes)][0]
+        raise DataError(
+            f"a label is {wrong}; this network has {self._classes} classes, so labels must lie in "
+            f"0..{self._classes - 1}. Number the classes of the data from 0, or use a network with more classes."
+        )
+
+
+def softmax(logits: Matrix) -> None:
+    """Turns logits (rows, classes) into probabilities, in place; for prediction."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)

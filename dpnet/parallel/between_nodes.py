@@ -1,0 +1,105 @@
+"""Between nodes: the partial sums of all nodes meet by messages, and every node gets the whole sum.
+
+Every rank finishes the sum of a part of its own of the whole vector, and sends it to the ranks of every node that own
+elements of it there. With as many ranks on every node, a rank only meets those that own the same slice.
+
+    node sums          every node has some partial sums, of which each of its ranks holds the slice that it owns there
+    scatter            every rank: one part of the partial sums of all nodes, added up in the order of the tree
+    gather             every node: all parts of the whole sum, each rank of it those of its slice
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy.typing as npt
+
+from dpnet.comm.topology import Topology
+from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.pending_sums import Piece, pending_sum, stack
+from dpnet.nn.layout import Layout
+from dpnet.parallel import tree
+
+
+class BetweenNodes:
+    """Adds up the partial sums of all nodes.
+
+    Args:
+        topology: with several nodes.
+        covers: the partial sums of every node, adjacent nodes of the tree from left to right.
+        tree_nodes: the tree.
+        layout: of the flat vector.
+        dtype: of the sums.
+        loops: element-wise work.
+
+    Attributes:
+        node_sums: (partial sums of this node, length of this rank's slice), to be written before a call.
+        grad: the whole sum of that slice, complete after a call.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        covers: Sequence[Sequence[tree.Node]],
+        tree_nodes: frozenset[tree.Node],
+        *,
+        layout: Layout,
+        dtype: npt.DTypeLike,
+        loops: Loops,
+    ) -> None:
+        self._group, self._loops = topology.group, loops
+        nodes, me = topology.nodes, topology.group.rank
+        slices, parts = _slices_and_parts(nodes, layout)
+        length, part_length = (owned.stop - owned.start for owned in (slices[me], parts[me]))
+        self.node_sums = aligned_zeros((len(covers[topology.number_of_node(me)]), length), dtype)
+        total = aligned_zeros((1, length), dtype)
+        self.grad = [Piece(0, length, pending_sum(total, [0]))]
+        received = aligned_zeros((sum(map(len, covers)), part_length), dtype)
+        joins, _ = tree.joins(list(itertools.chain(*covers)), tree_nodes)
+        self._across = pending_sum(received, joins)
+        self._part, self._stack = aligned_zeros((1, part_length), dtype), stack([self._across], dtype)
+        to_parts, from_slices = _overlaps(slices[me], parts), _overlaps(parts[me], slices)
+        first_rows = [0, *itertools.accumulate(map(len, covers))]
+        rows_from = [
+            received[first_rows[node] : first_rows[node + 1]] for node, ranks in enumerate(nodes) for _ in ranks
+        ]
+        self._scatter = (
+            [(rank, row[piece]) for rank, piece in to_parts for row in self.node_sums],
+            [(rank, row[piece]) for rank, piece in from_slices for row in rows_from[rank]],
+        )
+        self._gather = (
+            [(rank, self._part[0, piece]) for rank, piece in from_slices],
+            [(rank, total[0, piece]) for rank, piece in to_parts],
+        )
+
+    def __call__(self) -> None:
+        """Complete `grad`; collective."""
+        self._group.exchange(*self._scatter)
+        self._loops.sum_rows(self._across.vectors, self._across.joins, 0, self._stack, self._part)
+        self._group.exchange(*self._gather)
+
+
+def _slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice], list[slice]]:
+    """For every rank: what it owns on its node, and which part of the whole sum it finishes.
+
+    Parts are given out to the first rank of every node, then to the second, and so on: so that, with as many ranks on
+    every node, each rank's part lies in its own slice.
+    """
+    slices = [owned for ranks in nodes for owned in layout.owned_slices(len(ranks))]
+    places = sorted((rank - ranks.start, rank) for ranks in nodes for rank in ranks)
+    parts = [slice(0, 0)] * len(places)
+    for (_, rank), part in zip(places, layout.owned_slices(len(places)), strict=True):
+        parts[rank] = part
+    return slices, parts
+
+
+def _overlaps(mine: slice, theirs: Sequence[slice]) -> list[tuple[int, slice]]:
+    """The elements that `mine` shares with each of `theirs`, counted from the start of `mine`; only where any."""
+    found = []
+    for rank, other in enumerate(theirs):
+        start, stop = max(mine.start, other.start), min(mine.stop, other.stop)
+        if start < stop:
+            found.append((rank, slice(start - mine.start, stop - mine.start)))
+    return found

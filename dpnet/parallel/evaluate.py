@@ -1,0 +1,93 @@
+"""Evaluation, spread over all ranks, exact.
+
+The samples are cut into fixed blocks that do not depend on the number of ranks; ranks share the blocks out. Every
+block is computed in one piece by whoever has it, and the sums over blocks are exact, so the scores have the same bits
+for every world_size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.comm.group import Group
+from dpnet.data.dataset import Dataset
+from dpnet.nn.layout import Views
+from dpnet.nn.losses.softmax_nll import SoftmaxNLL
+from dpnet.nn.network import MLP
+from dpnet.parallel.plan import bounds
+from dpnet.whereabouts import HERE
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Result of an evaluation.
+
+    Attributes:
+        loss: mean negative log-likelihood, in nats.
+        accuracy: share of samples whose largest logit is that of their label.
+        samples: number of samples.
+    """
+
+    loss: float
+    accuracy: float
+    samples: int
+
+
+class Blocks:
+    """The fixed blocks of `size` samples, and which of them this rank computes.
+
+    Args:
+        group: all ranks.
+        num_samples: in all blocks.
+        size: of a block; the last is smaller.
+    """
+
+    def __init__(self, group: Group, num_samples: int, size: int) -> None:
+        self.num = -(-num_samples // size)
+        self._num_samples, self._size = num_samples, size
+        shares = [bounds(self.num, rank, group.world_size) for rank in range(group.world_size)]
+        self.counts = [stop - start for start, stop in shares]
+        self._mine = range(*shares[group.rank])
+
+    def __iter__(self) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """Number and sample ids of each block of this rank."""
+        for block in self._mine:
+            yield block, np.arange(block * self._size, min((block + 1) * self._size, self._num_samples))
+
+
+class Evaluator:
+    """Computes scores on a data set.
+
+    Args:
+        group: all ranks.
+        data: with labels; at least `batch_size` rows at a time.
+        model: for at least `batch_size` rows.
+        loss: likewise.
+        batch_size: samples in a block.
+    """
+
+    def __init__(self, group: Group, data: Dataset, model: MLP, loss: SoftmaxNLL, *, batch_size: int) -> None:
+        self._group = group
+        self._data = data
+        self._model = model
+        self._loss = loss
+        self._blocks = Blocks(group, len(data), batch_size)
+        self._losses = np.zeros(self._blocks.num)
+        self._hits = np.zeros(self._blocks.num)
+
+    def __call__(self, params: Views) -> Scores:
+        """Scores of the network with parameters `params`; collective, the same on every rank."""
+        for block, ids in self._blocks:
+            x, labels = self._data.gather(ids)
+            self._losses[block], self._hits[block] = self._loss(self._model.forward(x, params), labels, 1.0)
+            HERE.moved()
+        for sums in (self._losses, self._hits):
+            self._group.allgather_into(sums, self._blocks.counts)
+        samples = len(self._data)
+        # fsum rounds once, at the end: the sum of the block sums is exact.
+        return Scores(math.fsum(self._losses) / samples, math.fsum(self._hits) / samples, samples)

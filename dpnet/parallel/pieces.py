@@ -1,0 +1,166 @@
+"""A slice of the gradient, x^T dz and the sums of dbias, computed piece by piece in one small buffer.
+
+The optimizer takes a piece while it lies in the cache, then the next one is computed in its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy.typing as npt
+
+from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
+from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.pending_sums import Piece, pending_sum
+from dpnet.compute.products.numpy import Products
+from dpnet.nn.layout import ALIGNMENT, Layout
+from dpnet.parallel.plan import bounds
+
+PIECE = 1 << 20
+"""Elements of a piece, at most, but for a longer row: 4 MiB of float32. Smaller products are slower, and larger pieces
+do not stay in the cache."""
+
+Factors = Sequence[tuple[Matrix, Matrix]]
+"""x (rows, inputs) and dz (rows, outputs) of every layer."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of the gradient of a weight, or some elements of that of a bias.
+
+    Attributes:
+        layer: from the input on.
+        is_bias: False for a weight.
+        rows: of the weight, as (inputs, outputs); or elements of the bias.
+        start: first element in the flat vector.
+        stop: one past the last.
+    """
+
+    layer: int
+    is_bias: bool
+    rows: slice
+    start: int
+    stop: int
+
+
+class SliceGradient:
+    """The owned slice of the gradient.
+
+    Args:
+        layout: of the flat vector.
+        owned: the slice.
+        factors: of the weights' gradients.
+        dbiases: (ranks, outputs) for every layer, to be summed over the ranks.
+        products: matrix products.
+        loops: element-wise work.
+        dtype: of the gradient.
+
+    Attributes:
+        rows: how many rows of the factors count; to be set before a piece is prepared.
+        pieces: of the slice, all in the same memory.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        owned: slice,
+        factors: Factors,
+        dbiases: Sequence[Matrix],
+        products: Products,
+        loops: Loops,
+        dtype: npt.DTypeLike,
+    ) -> None:
+        self.rows = 0
+        groups = list(grouped(parts(layout, owned)))
+        room = aligned_zeros(max((_extent(group) for group in groups), default=0), dtype)
+
+        def work_on(part: Part, out: Vector) -> Callable[[int], None]:
+            if part.is_bias:
+                return _bias_work(loops, dbiases[part.layer][:, part.rows], out)
+            return _weight_work(products, *factors[part.layer], part.rows, out)
+
+        self.pieces: list[Piece] = []
+        for group in groups:
+            base = _base(group)
+            work = [work_on(part, room[part.start - base : part.stop - base]) for part in group]
+            # What an earlier piece has left between two tensors is no gradient.
+            between = [room[before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
+            work += [_padding_work(padding) for padding in between if len(padding)]
+            start, stop = max(group[0].start, owned.start), min(group[-1].stop, owned.stop)
+            held = pending_sum(room[: _extent(group)].reshape(1, -1), [0], owned.start - base)
+            self.pieces.append(Piece(start - owned.start, stop - owned.start, held, self._preparation(work)))
+
+    def _preparation(self, work: Sequence[Callable[[int], None]]) -> Callable[[], None]:
+        def prepare() -> None:
+            for compute in work:
+                compute(self.rows)
+
+        return prepare
+
+
+def parts(layout: Layout, owned: slice) -> Iterator[Part]:
+    """What a slice of the flat vector is made of, in order.
+
+    A product computes whole rows: the first part may begin before the slice, and the last end behind it.
+    """
+    for index, tensor in enumerate(layout.tensors):
+        start, stop = max(tensor.start, owned.start), min(tensor.stop, owned.stop)
+        if start >= stop:
+            continue
+        width = 1 if tensor.is_bias else tensor.shape[0]
+        first, last = (start - tensor.start) // width, -(-(stop - tensor.start) // width)
+        number = -(-(last - first) // max(1, PIECE // width))
+        for part in range(number):
+            begin, end = (first + row for row in bounds(last - first, part, number))
+            yield Part(
+                index // 2, tensor.is_bias, slice(begin, end), tensor.start + begin * width, tensor.start + end * width
+            )
+
+
+def grouped(all_parts: Iterator[Part]) -> Iterator[list[Part]]:
+    """Parts that make up a piece: as many as fit."""
+    group: list[Part] = []
+    for part in all_parts:
+        if group and part.stop - group[0].start > PIECE:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
+
+
+def _base(group: Sequence[Part]) -> int:
+    """The element of the flat vector that is the first of the buffer: lines of the cache begin where they do there."""
+    return group[0].start // ALIGNMENT * ALIGNMENT
+
+
+def _extent(group: Sequence[Part]) -> int:
+    return group[-1].stop - _base(group)
+
+
+def _weight_work(products: Products, x: Matrix, dz: Matrix, columns: slice, out: Vector) -> Callable[[int], None]:
+    dweight = out.reshape(-1, dz.shape[1])
+    bound: dict[int, Callable[[], object]] = {}  # Two sizes of a batch occur: that of the last one differs.
+
+    def compute(rows: int) -> None:
+        if rows not in bound:
+            bound[rows] = products.bind(x[:rows, columns], dz[:rows], dweight, transpose_a=True)
+        bound[rows]()
+
+    return compute
+
+
+def _padding_work(out: Vector) -> Callable[[int], None]:
+    def compute(rows: int) -> None:
+        out[:] = 0
+
+    return compute
+
+
+def _bias_work(loops: Loops, dbiases: Matrix, out: Vector) -> Callable[[int], None]:
+    def compute(rows: int) -> None:
+        loops.column_sums(dbiases, out)
+
+    return compute

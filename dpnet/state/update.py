@@ -1,0 +1,127 @@
+"""The update: the owner of a slice clips the summed gradient and lets the optimizer write the next parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.comm.group import Group
+from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.loops.choose import Kernels
+from dpnet.compute.loops.pending_sums import Piece, complete, pending_sum, stack
+from dpnet.compute.pool import Crew
+from dpnet.nn.layout import BLOCK, Layout
+from dpnet.optim.apply import Segment, make_apply
+from dpnet.optim.clipping import block_square_sums, clip_factor
+from dpnet.optim.sgd import Optimizer
+from dpnet.state.banks import State
+
+
+class SliceUpdate:
+    """Applies an optimizer to the slice that this rank owns on its node.
+
+    Args:
+        node: the ranks of the node.
+        layout: says which elements are biases.
+        state: where parameters and optimizer vectors lie.
+        grad: the owned slice of the gradient of the mean loss, in pieces; to be had at each call.
+        optimizer: the update rule.
+        kernels: loops, and rules in one pass.
+        crew: threads for long slices.
+        weight_decay: for weights.
+        decay_biases: biases decay as well.
+        clip_norm: largest norm of the whole gradient; 0 leaves it as it is.
+    """
+
+    def __init__(
+        self,
+        node: Group,
+        layout: Layout,
+        state: State,
+        grad: Sequence[Piece],
+        optimizer: Optimizer,
+        kernels: Kernels,
+        crew: Crew,
+        *,
+        weight_decay: float,
+        decay_biases: bool,
+        clip_norm: float,
+    ) -> None:
+        self._state = state
+        self._norm = None
+        owned = state.slices[node.rank]
+        if clip_norm > 0:
+            self._norm = _ClippedSum(node, state.slices, grad, state.params.dtype, kernels, clip_norm)
+            grad = self._norm.grad
+        segments = _segments(layout, owned, weight_decay, weight_decay if decay_biases else 0.0)
+        self._pieces = [
+            (
+                piece.prepare,
+                make_apply(optimizer, _within(segments, piece), piece.sum, state.params.dtype, kernels, crew),
+            )
+            for piece in grad
+        ]
+
+    def apply(self, *, step: int, learning_rate: float) -> None:
+        """Write the next state of the owned slice.
+
+        Args:
+            step: number of this update, from 1.
+            learning_rate: of this step.
+        """
+        scale = 1.0 if self._norm is None else self._norm()
+        # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
+        numbers = scale, float(learning_rate), step
+        state = self._state
+        arrays = state.owned_params, state.owned_slots, state.next_params, state.next_slots
+        for prepare, apply in self._pieces:
+            prepare()
+            apply(*arrays, *numbers)
+
+
+class _ClippedSum:
+    """Completes the owned slice, and finds by what factor the whole gradient is too long."""
+
+    def __init__(
+        self,
+        node: Group,
+        slices: list[slice],
+        grad: Sequence[Piece],
+        dtype: npt.DTypeLike,
+        kernels: Kernels,
+        clip_norm: float,
+    ) -> None:
+        self._node, self._pieces, self._loops, self._clip_norm = node, grad, kernels.loops, clip_norm
+        owned = slices[node.rank]
+        self._sum = aligned_zeros((1, owned.stop - owned.start), dtype)
+        self._work = stack([piece.sum for piece in grad], dtype)
+        self._squares = np.zeros(slices[-1].stop // BLOCK)
+        self._owned_blocks = slice(owned.start // BLOCK, owned.stop // BLOCK)
+        self._block_counts = [(part.stop - part.start) // BLOCK for part in slices]
+        self.grad = [Piece(0, owned.stop - owned.start, pending_sum(self._sum, [0]))]
+
+    def __call__(self) -> float:
+        complete(self._pieces, self._sum, self._work, self._loops)
+        # One sum per block, then one sum over all blocks: the same bits whoever owns which blocks.
+        self._squares[self._owned_blocks] = block_square_sums(self._sum[0], BLOCK)
+        self._node.allgather_into(self._squares, self._block_counts)
+        return clip_factor(math.sqrt(float(np.sum(self._squares))), self._clip_norm)
+
+
+def _segments(layout: Layout, owned: slice, weights: float, biases: float) -> list[Segment]:
+    """The owned elements as ranges of equal weight decay, relative to the slice's start; padding is in none."""
+    segments = []
+    for tensor in layout.tensors:
+        start, stop = max(tensor.start, owned.start), min(tensor.stop, owned.stop)
+        if start < stop:
+            segments.append((start - owned.start, stop - owned.start, biases if tensor.is_bias else weights))
+    return segments
+
+
+def _within(segments: list[Segment], piece: Piece) -> list[Segment]:
+    """What of some segments lies in a piece."""
+    cut = [(max(start, piece.start), min(stop, piece.stop), decay) for start, stop, decay in segments]
+    return [segment for segment in cut if segment[0] < segment[1]]

@@ -1,0 +1,144 @@
+"""How far a training is and how well it does: what must survive a restart besides parameters and optimizer.
+
+Every rank keeps the same numbers (but for the seconds, which only rank 0 reports), so every rank decides the same
+without asking.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from dpnet.config.job import Evaluate
+from dpnet.config.keys import shorten
+from dpnet.errors import CheckpointError
+from dpnet.parallel.evaluate import Scores
+from dpnet.parallel.step import StepSums
+
+_JSON_TYPES = {
+    "int": ("int",),
+    "float": ("float", "int"),
+    "int | None": ("int", "NoneType"),
+    "float | None": ("float", "int", "NoneType"),
+}
+
+_LEAST = {"eval_step": -1, "best_step": -1, "bad_step": -1, "best_value": -sys.float_info.max}
+"""Least values of the numbers that may be below 0."""
+
+
+@dataclass
+class Progress:
+    """Position and scores of a training.
+
+    Attributes:
+        step: steps taken.
+        seconds: time spent on training, over all restarts.
+        samples, loss, hits: sums over the steps since the last line of the learning curve.
+        eval_step: step of the last evaluation; -1 before the first.
+        eval_loss, eval_accuracy, eval_samples: its scores.
+        best_step: step of the best evaluation; -1 before the first.
+        best_value: its score, in the metric of `evaluate.metric`.
+        evaluations_waited: evaluations since one that was better than the best before it by `evaluate.min_delta`.
+        skipped: steps that were not taken, or taken back, for numbers that were not finite.
+        skipped_in_a_row: of these, the last ones without a good step of a higher number between them.
+        bad_step: the last of them; -1: there was none.
+        learning_rate_scale: factor on the learning rate, from rollbacks.
+        ranks_lost: ranks lost, over all restarts.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    samples: int = 0
+    loss: float = 0.0
+    hits: int = 0
+    eval_step: int = -1
+    eval_loss: float | None = None
+    eval_accuracy: float | None = None
+    eval_samples: int | None = None
+    best_step: int = -1
+    best_value: float | None = None
+    evaluations_waited: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    bad_step: int = -1
+    learning_rate_scale: float = 1.0
+    ranks_lost: int = 0
+
+    def add_step(self, sums: StepSums) -> None:
+        """Count a step."""
+        self.step += 1
+        if sums.bad:
+            self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
+            self.bad_step = self.step
+            return
+        if self.step > self.bad_step:
+            self.skipped_in_a_row = 0
+        self.samples += sums.samples
+        self.loss += sums.loss
+        self.hits += sums.hits
+
+    def clear_sums(self) -> None:
+        """Begin a new line of the learning curve."""
+        self.samples, self.loss, self.hits = 0, 0.0, 0
+
+    def add_evaluation(self, scores: Scores, how: Evaluate) -> bool:
+        """Take the scores of the current step.
+
+        Returns:
+            whether they are the best so far.
+        """
+        self.eval_step, self.eval_loss = self.step, scores.loss
+        self.eval_accuracy, self.eval_samples = scores.accuracy, scores.samples
+        # Larger is better.
+        value = scores.accuracy if how.metric == "accuracy" else -scores.loss
+        if self.best_value is not None and not value > self.best_value + how.min_delta:
+            self.evaluations_waited += 1
+        else:
+            self.evaluations_waited = 0
+        is_best = self.best_value is None or value > self.best_value
+        if is_best:
+            self.best_step, self.best_value = self.step, value
+        return is_best
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Progress:
+        """From the manifest of a checkpoint.
+
+        Raises:
+            CheckpointError: a number is missing, unknown, or of another type.
+        """
+        names = {field.name: str(field.type) for field in fields(cls)}
+        wrong = [name for name, kind in names.items() if type(kept.get(name, "")).__name__ not in _JSON_TYPES[kind]]
+        wrong += [name for name in kept if name not in names]
+        if wrong:
+            raise CheckpointError(
+                f"progress in the checkpoint's manifest has another {shorten(', '.join(wrong))} than this dpnet knows"
+            )
+        for name, value in kept.items():
+            least = _LEAST.get(name, 0)
+            if value is not None and not least <= value <= sys.float_info.max:
+                seen = "a huge integer" if isinstance(value, int) and value.bit_length() > 63 else value
+                raise CheckpointError(
+                    f"{name} of progress in the checkpoint's manifest is {seen}; "
+                    f"expected a finite number, at least {least:g}"
+                )
+        progress = cls(**kept)
+        if progress.eval_step >= 0 and None in (progress.eval_loss, progress.eval_accuracy, progress.eval_samples):
+            raise CheckpointError(f"the checkpoint lacks the scores of its evaluation at step {progress.eval_step}")
+        return progress
+
+    def forget_best(self) -> None:
+        """Look for the best evaluation anew: the one so far was chosen by another metric."""
+        self.best_step, self.best_value, self.evaluations_waited = -1, None, 0
+
+    def take_over_skips(self, other: Progress, factor: float) -> None:
+        """Go back to this progress from a later one, for numbers that were not finite; the learning rate shrinks."""
+        self.skipped, self.skipped_in_a_row, self.bad_step = other.skipped, other.skipped_in_a_row, other.bad_step
+        self.learning_rate_scale = other.learning_rate_scale * factor
+        self.ranks_lost, self.seconds = other.ranks_lost, other.seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest of a checkpoint."""
+        return asdict(self)

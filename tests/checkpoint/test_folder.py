@@ -1,0 +1,184 @@
+"""Which checkpoints of a job are kept, found, and passed over."""
+
+import errno
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.folder import CheckpointFolder, newest_whole, resolve, steps_in
+from dpnet.checkpoint.format import Checkpoint, step_name
+from dpnet.errors import CheckpointError, OutputError
+
+
+def content(step):
+    manifest = {
+        "step": step,
+        "epoch": 0,
+        "samples_of_epoch": 0,
+        "sizes": [1, 1],
+        "config": {},
+        "data": {"samples": 4},
+        "progress": {},
+        "world_size": 1,
+        "numerics": {"numpy": "2.0"},
+        "dpnet": "0.1.0",
+    }
+    model = {"0.weight": np.full((1, 1), step, np.float32), "0.bias": np.zeros(1, np.float32)}
+    return Checkpoint(model, {}, {}, manifest)
+
+
+def saved(path, steps, *, keep_last=2, best_step=None):
+    folder = CheckpointFolder(path, keep_last=keep_last)
+    for step in steps:
+        folder.save(content(step), best_step=best_step)
+    return folder
+
+
+def damage(path, step):
+    file = path / step_name(step) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def names(path):
+    return sorted(os.listdir(path))
+
+
+@pytest.mark.parametrize("keep_last", [1, 2, 5])
+def test_the_newest_are_kept(tmp_path, keep_last):
+    folder = saved(tmp_path, [3, 10, 200, 4000, 100000000], keep_last=keep_last)
+    assert folder.steps() == [3, 10, 200, 4000, 100000000][-keep_last:]
+    assert names(tmp_path) == sorted([*map(step_name, folder.steps()), "latest"])
+    assert os.readlink(tmp_path / "latest") == "step-100000000"
+    assert checkpoint.read(tmp_path / "latest").step == 100000000
+
+
+def test_the_best_is_kept_as_well_until_another_is_better(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep_last=1)
+    for step, best_step, kept in [(1, 1, [1]), (2, 1, [1, 2]), (3, 1, [1, 3]), (4, 4, [4]), (5, 4, [4, 5])]:
+        folder.save(content(step), best_step=best_step)
+        assert folder.steps() == kept
+        assert os.readlink(tmp_path / "best") == step_name(best_step)
+        assert os.readlink(tmp_path / "latest") == step_name(step)
+
+
+def test_a_best_step_without_a_checkpoint_has_no_link(tmp_path):
+    saved(tmp_path, [1, 2], best_step=-1)
+    assert not (tmp_path / "best").is_symlink()
+
+
+def test_no_link_outlives_its_checkpoint(tmp_path):
+    folder = saved(tmp_path, [1], keep_last=1, best_step=1)
+    folder.save(content(2), best_step=None)  # keep_best was turned off.
+    assert names(tmp_path) == ["latest", "step-00000002"]
+
+
+def test_links_to_what_was_moved_away_are_mended(tmp_path):
+    folder = saved(tmp_path, [1, 2, 3], keep_last=3, best_step=3)
+    (tmp_path / step_name(3)).rename(tmp_path / "elsewhere")
+    folder.mend_links()
+    assert os.readlink(tmp_path / "latest") == step_name(2)
+    assert not (tmp_path / "best").is_symlink()
+
+
+def test_foreign_files_are_left_alone(tmp_path):
+    for name in ("step-7", "step-00000007x", "step-000000007", "notes.txt"):
+        (tmp_path / name).mkdir()
+    folder = saved(tmp_path, [1, 2, 3], keep_last=1)
+    folder.clean()
+    assert folder.steps() == [3]
+    assert {"step-7", "step-00000007x", "step-000000007", "notes.txt"} <= set(names(tmp_path))
+
+
+def test_clean_removes_what_a_killed_run_left(tmp_path):
+    folder = saved(tmp_path, [1])
+    (tmp_path / ".unfinished-step-00000002/deep").mkdir(parents=True)
+    (tmp_path / ".unfinished-deleted-step-00000001").mkdir()
+    (tmp_path / ".unfinished-latest").symlink_to("step-00000001")
+    folder.clean()
+    assert names(tmp_path) == ["latest", "step-00000001"]
+    CheckpointFolder(tmp_path / "not there", keep_last=1).clean()
+
+
+@pytest.mark.parametrize(("module", "name"), [(os, "symlink"), (os, "replace"), (os, "rename"), (shutil, "rmtree")])
+def test_the_newest_is_whole_whatever_fails(tmp_path, monkeypatch, module, name):
+    folder = saved(tmp_path, [1], keep_last=1)
+    original = getattr(module, name)
+
+    def failing(path, *arguments, **named):
+        if named.get("ignore_errors") or path == tmp_path / ".unfinished-step-00000002":
+            return original(path, *arguments, **named)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, failing)
+        with pytest.raises(OutputError, match=r"cannot update .* Input/output error"):
+            folder.save(content(2), best_step=None)
+    assert newest_whole(tmp_path, pytest.fail).step == 2
+    folder.clean()
+    folder.save(content(3), best_step=None)
+    assert names(tmp_path) == ["latest", step_name(3)]
+
+
+def test_there_is_no_newest_where_there_is_none(tmp_path):
+    assert newest_whole(tmp_path, pytest.fail) is None
+    assert newest_whole(tmp_path / "not there", pytest.fail) is None
+
+
+def test_damaged_checkpoints_are_passed_over_and_told(tmp_path):
+    saved(tmp_path, [1, 2, 3], keep_last=3)
+    damage(tmp_path, 3)
+    (tmp_path / step_name(2) / "manifest.json").unlink()
+    told = []
+    assert newest_whole(tmp_path, told.append).step == 1
+    assert len(told) == 2
+    assert f"{tmp_path / step_name(3)}/model.safetensors is damaged" in told[0]
+    assert f"{tmp_path / step_name(2)} is no checkpoint" in told[1]
+
+
+def test_nothing_but_damaged_checkpoints_is_an_error(tmp_path):
+    saved(tmp_path, [1, 2])
+    for step in (1, 2):
+        damage(tmp_path, step)
+    with pytest.raises(CheckpointError, match=r"none of the 2 checkpoints .* is whole; start anew with --resume never"):
+        newest_whole(tmp_path, lambda text: None)
+
+
+def test_a_folder_that_cannot_be_listed_does_not_pass_for_empty(tmp_path, monkeypatch):
+    def stale(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    saved(tmp_path, [1])
+    monkeypatch.setattr(os, "listdir", stale)
+    with pytest.raises(CheckpointError, match="Stale file handle"):
+        steps_in(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["run", "run/checkpoints", "run/checkpoints/latest", "run/checkpoints/step-00000005"])
+def test_a_path_means_the_newest_checkpoint_in_it(tmp_path, path):
+    saved(tmp_path / "run/checkpoints", [3, 5])
+    assert resolve(tmp_path / path) == tmp_path / "run/checkpoints/step-00000005"
+
+
+def test_a_path_means_the_checkpoint_that_it_is(tmp_path):
+    saved(tmp_path, [3, 5], best_step=3)
+    for name in ("step-00000003", "best"):
+        assert resolve(tmp_path / name) == tmp_path / "step-00000003"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "holds no checkpoint"),
+        ("not there", "does not exist"),
+        ("file", "holds no checkpoint"),
+        ("file/deeper", "does not exist"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_a_path_without_a_checkpoint_is_an_error(tmp_path, name, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=message):
+        resolve(tmp_path / name)

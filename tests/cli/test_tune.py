@@ -1,0 +1,108 @@
+"""dpnet time and dpnet tune."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers.jobs import make_job
+from helpers.mpirun import mpirun, run_command
+
+from dpnet.cli import main as cli
+from dpnet.cli.commands import tune
+from dpnet.cli.commands.tune import Choice, choices, command_line
+from dpnet.environment import available_cores
+from dpnet.errors import CommunicationError, ConfigError
+
+SMALL = ["--set", "model.hidden_layers=[8]", "--seconds", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores", "expected"),
+    [
+        ({}, 1, [(1, 1)]),
+        ({}, 2, [(1, 2), (2, 1)]),
+        ({}, 6, [(1, 6), (2, 3), (4, 1), (6, 1)]),
+        ({"train.threads": 2}, 8, [(1, 2), (2, 2), (4, 2)]),
+        ({"train.reproducible_shards": 3}, 8, [(1, 1), (2, 1), (3, 1)]),
+    ],
+)
+def test_choices_share_out_the_cores(tmp_path, settings, cores, expected):
+    found = choices(make_job(tmp_path, settings), cores)
+    assert [(choice.ranks, choice.threads) for choice in found] == expected
+
+
+def test_the_best_is_a_command_to_type():
+    assert command_line(Choice(4, 2), ["job.toml"]) == "dpnet launch -n 4 -- train job.toml --set train.threads=2"
+    assert command_line(Choice(1, 2), []) == "dpnet train --set train.threads=2"
+
+
+def test_the_fastest_is_marked(tmp_path, monkeypatch):
+    speeds = {1: [900.0, 10.0, 100.0], 2: [200.0, 210.0, 220.0]}
+    monkeypatch.setattr(tune, "available_cores", lambda: 2)
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: speeds[choice.ranks].pop())
+    monkeypatch.setattr(tune, "find_mpirun", lambda: "mpirun")
+    lines = []
+    tune.tune(make_job(tmp_path), ["job.toml"], 1, lines.append)
+    assert lines[2:] == [
+        "     1        2          100",
+        "     2        1          210  *",
+        "best: dpnet launch -n 2 -- train job.toml --set train.threads=1",
+    ]
+
+
+def test_without_mpirun_one_rank_is_tried(tmp_path, monkeypatch):
+    def missing():
+        raise CommunicationError("no mpirun")
+
+    monkeypatch.setattr(tune, "find_mpirun", missing)
+    monkeypatch.setattr(tune, "available_cores", lambda: 2)
+    monkeypatch.setattr(tune, "measure", lambda *_: 1.0)
+    lines = []
+    tune.tune(make_job(tmp_path), [], 1, lines.append)
+    assert "there is no mpirun" in lines[0]
+    assert lines[-1] == "best: dpnet train --set train.threads=2"
+
+
+def test_time_tells_the_speed_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["time", *SMALL]) == 0
+    speed = re.fullmatch(r"([\d,]+\.\d) samples/s\n", capsys.readouterr().out)
+    assert float(speed[1].replace(",", "")) > 100
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "x", "nan", "inf"])
+def test_seconds_must_be_a_time(capsys, seconds):
+    with pytest.raises(SystemExit):
+        cli.run(["time", "--seconds", seconds])
+    assert "no number of seconds above 0" in capsys.readouterr().err
+
+
+def test_a_job_that_cannot_be_trained_is_told(tmp_path):
+    choice = Choice(1, 1)
+    with pytest.raises(ConfigError, match=r"1 ranks of 1 threads failed with 1: DataError"):
+        tune.measure(choice, ["--set", f"data.source={tmp_path}/none"], 0.1, None)
+
+
+@pytest.mark.ranks
+@pytest.mark.slow
+def test_tune_measures_ranks_and_threads(tmp_path):
+    mpirun(1)
+    command = [sys.executable, "-m", "dpnet", "tune", *SMALL]
+    environ = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    result = subprocess.run(
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(rf"^ *{available_cores()} +1 +[\d,]+", result.stdout, re.MULTILINE), result.stdout
+    assert "best: dpnet" in result.stdout
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.ranks
+def test_tune_is_not_started_on_ranks():
+    code, text = run_command([*mpirun(2), sys.executable, "-m", "dpnet", "tune"], timeout_s=60)
+    assert code == 2
+    assert text.count("dpnet tune starts ranks itself") == 1

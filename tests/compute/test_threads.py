@@ -1,0 +1,95 @@
+"""Threads of the matrix products: what the user sets holds, and reproducible mode has one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from dpnet.compute import threads
+from dpnet.compute.threads import VARIABLES, choose_threads, limit_threads, numerics, preset_threads, threads_from_user
+from dpnet.environment import Launched
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): len(frozenset().union(*core_sets)) or 12)
+    threads_from_user.cache_clear()
+    yield
+    threads_from_user.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("setting", "reproducible", "local_world_size", "expected"),
+    [
+        (0, False, 1, 12),
+        (0, False, 5, 2),
+        (0, False, 13, 1),
+        (0, True, 1, 1),
+        (3, False, 5, 3),
+        (3, True, 5, 3),
+    ],
+)
+def test_the_cores_are_shared_out_unless_something_is_set(setting, reproducible, local_world_size, expected):
+    assert choose_threads(setting, reproducible=reproducible, local_world_size=local_world_size) == expected
+
+
+@pytest.mark.parametrize(("core_sets", "expected"), [([{0, 1, 2, 3}] * 2, 2), ([{0, 1, 2, 3}, {4, 5, 6, 7}], 4)])
+def test_cores_that_a_launcher_has_shared_out_are_not_shared_out_again(core_sets, expected):
+    assert choose_threads(0, reproducible=False, local_world_size=2, core_sets=map(frozenset, core_sets)) == expected
+
+
+def test_a_variable_of_the_user_wins_over_the_share_but_not_over_the_job(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    assert choose_threads(0, reproducible=False, local_world_size=4) == 7
+    assert choose_threads(3, reproducible=False, local_world_size=4) == 3
+    assert choose_threads(0, reproducible=True, local_world_size=4) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["", "", ""], 0),
+        (["4", "", "2"], 2),
+        (["4,2", "", ""], 4),
+        ([" 3 ", "x", "-1"], 3),
+        (["0", "\N{SUPERSCRIPT TWO}", "1.5"], 0),
+    ],
+)
+def test_the_smallest_number_of_the_environment_counts(monkeypatch, values, expected):
+    for name, value in zip(VARIABLES, values, strict=False):
+        monkeypatch.setenv(name, value)
+    assert threads_from_user() == expected
+
+
+def test_variables_are_set_before_numpy_is_imported(monkeypatch):
+    monkeypatch.setattr(threads, "launched", lambda: Launched(0, 8, 4, ""))
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")  # Restored by monkeypatch afterwards.
+    preset_threads()
+    assert {name: os.environ[name] for name in VARIABLES} == dict.fromkeys(VARIABLES, "3")
+    # What dpnet set itself is not taken for a wish of the user.
+    assert choose_threads(0, reproducible=False, local_world_size=2) == 6
+
+
+def test_variables_of_the_user_are_left_alone(monkeypatch):
+    monkeypatch.setenv("MKL_NUM_THREADS", "5")
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
+    before = dict(os.environ)
+    preset_threads()
+    assert dict(os.environ) == before
+
+
+def test_the_limit_holds_for_the_library_in_use():
+    with threadpool_limits():  # Restores them.
+        limit_threads(1)
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} <= {1}
+        assert all(library["num_threads"] == 1 for library in numerics("numpy")["blas"])
+
+
+def test_importing_it_imports_no_numpy():
+    code = "import sys, dpnet.compute.threads; dpnet.compute.threads.preset_threads(); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

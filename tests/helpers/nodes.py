@@ -1,0 +1,28 @@
+"""For tests on several ranks: the ranks of this machine as one node, as several, and what an owner makes of a sum."""
+
+import numpy as np
+
+from dpnet.comm import topology
+from dpnet.comm.connect import connect
+from dpnet.comm.world import by_node
+from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops.pending_sums import complete, stack
+
+KINDS = ["one node", "two ranks on a node", "a node for each rank"]
+
+
+def on_nodes(kind):
+    """Which ranks share memory."""
+    group = connect()
+    if kind == "one node" or group.world_size == 1:
+        return topology.shared(group)
+    if kind == "a node for each rank":
+        return topology.apart(group)
+    return topology.shared(by_node(group._comm, 2))  # 3 ranks: 2 and 1. 4 ranks: 2 and 2.
+
+
+def finished(pieces, dtype):
+    """The whole slice."""
+    total = np.full((1, max((piece.stop for piece in pieces), default=0)), np.nan, dtype)
+    complete(pieces, total, stack([piece.sum for piece in pieces], dtype), spec)
+    return total[0]

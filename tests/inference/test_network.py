@@ -1,0 +1,193 @@
+"""Scores and predictions equal those of a network that is written out in float64, whatever the batch size."""
+
+import csv
+import errno
+import os
+
+import numpy as np
+import pytest
+from helpers.jobs import save_data, train
+
+import dpnet
+from dpnet.checkpoint import format as checkpoint
+from dpnet.comm.local import LocalGroup
+from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
+from dpnet.inference import network as prediction
+from dpnet.inference.network import load_network, predict
+from dpnet.parallel.evaluate import Blocks
+
+GROUP = LocalGroup()
+NUM_TEST, CLASSES = 53, 4
+TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
+BATCH_SIZES = [1, 2, 7, 52, 53, 54, 10**9]
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def trained(request, tmp_path_factory):
+    """(folder with data.npz and a run, dtype, logits of the test samples by the oracle, labels)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    source = save_data(folder / "data.npz", 90, NUM_TEST, features=5, classes=CLASSES)
+    settings = {"data.source": source, "model.hidden_layers": [9, 6], "model.dtype": request.param}
+    train(folder / "run", {**settings, "train.epochs": 40, "train.global_batch_size": 16})
+    found = checkpoint.read(folder / "run/checkpoints/latest")
+    with np.load(source) as data:
+        x, labels = data["x_test"].astype(np.float64), data["y_test"]
+    return folder, request.param, oracle(found, x), labels
+
+
+def oracle(found, x):
+    """Logits, in float64."""
+    a = (x - found.scaling["scaling.offset"]) * found.scaling["scaling.factor"]
+    for layer in (0, 2, 4):
+        weight, bias = (found.model[f"{layer}.{kind}"].astype(np.float64) for kind in ("weight", "bias"))
+        z = a @ weight.T + bias
+        a = np.maximum(z, 0)
+    return z
+
+
+def softmax(logits):
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+def test_scores_are_those_of_the_oracle(trained, batch_size):
+    folder, dtype, logits, labels = trained
+    network = load_network(str(folder / "run"), GROUP)
+    scores = prediction.evaluate(network, str(folder / "data.npz"), GROUP, batch_size=batch_size)
+    p = softmax(logits)[np.arange(NUM_TEST), labels]
+    assert scores.samples == NUM_TEST
+    assert scores.accuracy == (logits.argmax(axis=1) == labels).mean()
+    assert scores.loss == pytest.approx(-np.log(p).mean(), rel=TOLERANCE[dtype])
+
+
+def test_scores_of_training_samples_are_others(trained):
+    folder = trained[0]
+    network = load_network(str(folder / "run"), GROUP)
+    scores = prediction.evaluate(network, str(folder / "data.npz"), GROUP, split="train")
+    assert scores.samples == 90
+
+
+def test_scores_are_those_of_the_training(trained):
+    folder = trained[0]
+    network = load_network(str(folder / "run"), GROUP)
+    scores = dpnet.evaluate(network, str(folder / "data.npz"), GROUP)
+    progress = checkpoint.read(folder / "run/checkpoints/latest").manifest["progress"]
+    assert (scores.loss, scores.accuracy) == (progress["eval_loss"], progress["eval_accuracy"])
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+def test_an_npy_file_holds_labels_and_probabilities(trained, tmp_path, batch_size):
+    folder, dtype, logits, _ = trained
+    network = load_network(str(folder / "run"), GROUP)
+    count = predict(network, str(folder / "data.npz"), tmp_path / "out.npy", GROUP, batch_size=batch_size)
+    records = np.load(tmp_path / "out.npy")
+    assert os.listdir(tmp_path) == ["out.npy"]
+    assert count == len(records) == NUM_TEST
+    assert records.dtype == [("label", np.int64), ("probabilities", dtype, (CLASSES,))]
+    assert records["label"].tolist() == logits.argmax(axis=1).tolist()
+    np.testing.assert_allclose(records["probabilities"], softmax(logits), rtol=50 * TOLERANCE[dtype])
+
+
+def test_a_csv_file_holds_the_same_numbers_to_the_bit(trained, tmp_path):
+    folder, dtype, _, _ = trained
+    network = load_network(str(folder / "run"), GROUP)
+    for name in ("out.npy", "out.csv"):
+        predict(network, str(folder / "data.npz"), tmp_path / name, GROUP, batch_size=7)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    records = np.load(tmp_path / "out.npy")
+    assert header == ["label", "p0", "p1", "p2", "p3"]
+    assert [int(row[0]) for row in rows] == records["label"].tolist()
+    assert np.array([row[1:] for row in rows], dtype=dtype).tobytes() == records["probabilities"].tobytes()
+
+
+def test_labels_are_not_needed_and_an_old_file_is_replaced(trained, tmp_path):
+    folder, _, logits, _ = trained
+    with np.load(folder / "data.npz") as data:
+        np.save(tmp_path / "x.npy", data["x_test"])
+    (tmp_path / "out.npy").write_text("old")
+    network = load_network(str(folder / "run"), GROUP)
+    predict(network, str(tmp_path / "x.npy"), tmp_path / "out.npy", GROUP)
+    assert np.load(tmp_path / "out.npy")["label"].tolist() == logits.argmax(axis=1).tolist()
+    with pytest.raises(DataError, match="label"):
+        prediction.evaluate(network, str(tmp_path / "x.npy"), GROUP)
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out.csv"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", [1, 3])
+def test_an_error_leaves_the_old_file_and_nothing_else(trained, tmp_path, monkeypatch, name, error, call):
+    folder = trained[0]
+    (tmp_path / name).write_text("old")
+    network, calls = load_network(str(folder / "run"), GROUP), []
+    original = prediction.softmax
+
+    def failing(values):
+        calls.append(1)
+        if len(calls) == call:
+            raise error
+        original(values)
+
+    monkeypatch.setattr(prediction, "softmax", failing)
+    with pytest.raises(type(error)):
+        predict(network, str(folder / "data.npz"), tmp_path / name, GROUP, batch_size=7)
+    assert os.listdir(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "old"
+
+
+def test_a_file_that_cannot_be_put_in_place_is_an_error(trained, tmp_path):
+    folder = trained[0]
+    network = load_network(str(folder / "run"), GROUP)
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*out\.csv: Is a directory"):
+        predict(network, str(folder / "data.npz"), tmp_path / "out.csv", GROUP)
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+@pytest.mark.parametrize("out", ["not there/out.npy", "file/out.csv"])
+def test_a_folder_that_is_none_is_an_error(trained, tmp_path, out):
+    folder = trained[0]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=out):
+        predict(load_network(str(folder / "run"), GROUP), str(folder / "data.npz"), tmp_path / out, GROUP)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["out", "out.txt", ".npy"])
+def test_an_ending_that_is_no_format_is_an_error(trained, tmp_path, name):
+    folder = trained[0]
+    with pytest.raises(ConfigError, match=r"must end in \.npy or \.csv"):
+        predict(load_network(str(folder / "run"), GROUP), str(folder / "data.npz"), tmp_path / name, GROUP)
+
+
+def test_samples_of_another_width_are_refused(trained, tmp_path):
+    folder = trained[0]
+    network = load_network(str(folder / "run"), GROUP)
+    np.save(tmp_path / "x.npy", np.zeros((3, 4), np.float32))
+    with pytest.raises(DataError, match=r"has 4 features a sample; the network takes 5"):
+        predict(network, str(tmp_path / "x.npy"), tmp_path / "out.npy", GROUP)
+
+
+def test_tensors_that_do_not_fit_the_sizes_are_refused(trained):
+    folder = trained[0]
+    found = checkpoint.read(folder / "run/checkpoints/latest")
+    found.manifest["sizes"] = [10**6, 10**6]  # So many parameters do not even fit into the memory.
+    with pytest.raises(CheckpointError, match="not those of a network of sizes"):
+        prediction.make_network(found)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+@pytest.mark.parametrize(("num_samples", "size"), [(10, 3), (9, 3), (1, 5), (100, 1)])
+def test_blocks_cover_every_sample_once(world_size, num_samples, size):
+    seen, numbers = [], []
+    for rank in range(world_size):
+        group = LocalGroup()
+        group.rank, group.world_size = rank, world_size
+        blocks = Blocks(group, num_samples, size)
+        mine = list(blocks)
+        assert len(mine) == blocks.counts[rank]
+        numbers += [number for number, _ in mine]
+        seen += [sample for number, ids in mine for sample in ids if sample // size == number]
+    assert seen == list(range(num_samples))
+    assert numbers == list(range(blocks.num))

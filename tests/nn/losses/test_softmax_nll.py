@@ -1,0 +1,128 @@
+"""Softmax and negative log-likelihood against their definitions, and at their extremes."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dpnet.errors import DataError
+from dpnet.nn.losses.softmax_nll import SoftmaxNLL, softmax
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def run(logits, labels, scale=1.0, dtype=np.float64):
+    """Loss, hits and gradient."""
+    logits = np.array(logits, dtype=dtype, ndmin=2)
+    loss = SoftmaxNLL(len(logits) + 2, logits.shape[1], dtype)
+    nll, correct = loss(logits, np.array(labels, dtype=np.int64), scale)
+    return nll, correct, logits
+
+
+def oracle(logits, labels, scale):
+    """The same by (1) and (2) of the module, one number at a time."""
+    nll, gradient = 0.0, []
+    for row, label in zip(logits, labels, strict=True):
+        top = max(row)
+        terms = [math.exp(z - top) for z in row]
+        nll += math.log(math.fsum(terms)) - (row[label] - top)
+        gradient.append([(t / math.fsum(terms) - (i == label)) * scale for i, t in enumerate(terms)])
+    return nll, gradient
+
+
+@given(arrays(np.float64, (3, 4), elements=st.floats(-50, 50)), st.lists(st.integers(0, 3), min_size=3, max_size=3))
+def test_loss_and_gradient_are_those_of_the_definition(logits, labels):
+    nll, _, gradient = run(logits, labels, scale=0.25)
+    expected_nll, expected_gradient = oracle(logits.tolist(), labels, 0.25)
+    np.testing.assert_allclose(nll, expected_nll, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-11, atol=1e-15)
+
+
+@both_dtypes
+def test_known_number(dtype):
+    nll, correct, gradient = run([[0.0, 0.0]], [1], dtype=dtype)
+    assert nll == math.log(2)  # to the last bit of float64: the logarithm is taken there
+    assert correct == 0  # of equal logits the first is the guess
+    assert gradient.tolist() == [[0.5, -0.5]]
+
+
+@both_dtypes
+def test_huge_logits_give_a_finite_loss_without_a_warning(dtype):
+    nll, correct, gradient = run([[1e4, -1e4], [1e4, -1e4], [1e4, 1e4]], [0, 1, 0], dtype=dtype)
+    assert nll == pytest.approx(2e4 + math.log(2))
+    assert correct == 2
+    assert gradient.tolist() == [[0, 0], [1, -1], [-0.5, 0.5]]
+
+
+@both_dtypes
+def test_only_differences_of_logits_count(dtype):
+    logits = np.array([[1.0, 2.0, -3.0], [0.5, 0.0, 0.25]])
+    plain, shifted = run(logits, [0, 2], dtype=dtype), run(logits + 4096, [0, 2], dtype=dtype)
+    assert plain[:2] == shifted[:2]
+    assert plain[2].tobytes() == shifted[2].tobytes()
+
+
+@both_dtypes
+def test_one_class_has_no_loss_and_no_gradient(dtype):
+    nll, correct, gradient = run([[3.0], [-1e4]], [0, 0], dtype=dtype)
+    assert (nll, correct) == (0, 2)
+    assert not gradient.any()
+
+
+def test_no_rows_count_nothing():
+    assert SoftmaxNLL(4, 3, np.float32)(np.empty((0, 3), np.float32), np.empty(0, np.int64), 0.1) == (0, 0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@both_dtypes
+def test_a_bad_logit_makes_the_loss_nan(bad, dtype):
+    with np.errstate(invalid="ignore"):
+        nll, _, gradient = run([[0.0, bad], [0.0, 0.0]], [0, 0], dtype=dtype)
+    assert math.isnan(nll)
+    assert np.isnan(gradient).any()
+
+
+@both_dtypes
+def test_subnormal_logits_are_as_good_as_zero(dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    nll, _, gradient = run([[tiny, -tiny]], [0], dtype=dtype)
+    assert nll == pytest.approx(math.log(2), rel=float(np.finfo(dtype).eps))
+    assert gradient.tolist() == [[-0.5, 0.5]]
+
+
+def test_float32_rows_are_summed_in_float64():
+    # In float32 the sum would stop growing: a term of 1e-3 is less than half a unit in the last place of 2e4.
+    logits = np.zeros((1001, 2))
+    logits[:, 0] = math.log(math.expm1(1e-3))
+    logits[0] = [0, 2e4]
+    nll, _, _ = run(logits, [0] + [1] * 1000, dtype=np.float32)
+    assert nll == pytest.approx(2e4 + 1000 * 1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 2**40])
+def test_a_label_out_of_range_is_refused(wrong):
+    with pytest.raises(DataError, match=rf"a label is {wrong}; .* 0\.\.2\."):
+        run(np.zeros((2, 3)), [0, wrong])
+
+
+@both_dtypes
+def test_softmax_gives_probabilities(dtype):
+    p = np.array([[1e4, -1e4, 1e4], [0, math.log(2), math.log(5)]], dtype=dtype)
+    softmax(p)
+    np.testing.assert_allclose(p, [[0.5, 0, 0.5], [1 / 8, 2 / 8, 5 / 8]], rtol=4 * np.finfo(dtype).eps)
+
+
+def test_against_torch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    logits, labels = rng.standard_normal((8, 5)) * 4, rng.integers(0, 5, 8)
+    leaf = torch.tensor(logits, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels))
+    expected.backward()
+    nll, correct, gradient = run(logits, labels, scale=1 / 8)
+    assert nll / 8 == pytest.approx(expected.item(), rel=1e-14)
+    assert correct == int((leaf.argmax(dim=1) == torch.tensor(labels)).sum())
+    np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-12, atol=1e-17)

@@ -1,0 +1,65 @@
+"""Learning curves as pictures."""
+
+import json
+import sys
+
+import pytest
+
+from dpnet.errors import DataError, DpnetError, OutputError
+from dpnet.output.plot import plot_runs, read_metrics
+
+pytest.importorskip("matplotlib")
+TRAINED = {"step": 1, "epoch": 0.5, "loss": 0.5, "accuracy": 0.8}
+EVALUATED = {"step": 2, "epoch": 1.0, "eval_loss": 0.4, "eval_accuracy": 0.9}
+
+
+def run(path, *rows, tail=""):
+    path.mkdir(parents=True)
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
+    return path
+
+
+@pytest.mark.parametrize(
+    "rows", [[TRAINED, EVALUATED], [TRAINED], [EVALUATED], [{"step": 1}], [{**TRAINED, "loss": 0.0}]]
+)
+def test_any_curve_makes_a_picture_without_a_warning(tmp_path, rows):
+    plot_runs([run(tmp_path / "a", *rows), run(tmp_path / "b", TRAINED)], tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_shows_every_run_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(run(tmp_path / "second", TRAINED, EVALUATED))
+    plot_runs([run(tmp_path / "first", TRAINED, EVALUATED), tmp_path / "second" / "."], tmp_path / "out.svg")
+    text = (tmp_path / "out.svg").read_text()
+    for label in ("first, training", "first, test", "second, training", "second, test"):
+        assert label in text
+
+
+def test_a_last_line_that_is_not_complete_is_left_out(tmp_path):
+    assert read_metrics(run(tmp_path / "a", TRAINED, tail='{"step": 2, "lo')) == [TRAINED]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "null", '{"epoch": "x"}', '{"loss": []}', "[" * 99999])
+def test_a_damaged_curve_is_an_error(tmp_path, line):
+    with pytest.raises(DataError, match=r"metrics\.jsonl (is damaged|line 2 is no row)"):
+        read_metrics(run(tmp_path / "a", TRAINED, tail=line + "\n"))
+
+
+def test_no_curve_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read .*; give a run directory"):
+        read_metrics(tmp_path)
+    with pytest.raises(DataError, match="has no row yet"):
+        read_metrics(run(tmp_path / "a"))
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):
+    path = run(tmp_path / "a", TRAINED)
+    for out in ("out.doc", "not there/out.png"):
+        with pytest.raises(OutputError, match=out):
+            plot_runs([path], tmp_path / out)
+
+
+def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(DpnetError, match=r"pip install 'dpnet\[plot\]'"):
+        plot_runs([run(tmp_path / "a", TRAINED)], tmp_path / "out.png")

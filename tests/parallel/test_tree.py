@@ -1,0 +1,61 @@
+"""The tree itself: its nodes, and that a sum over it has the same bits however the leaves are shared out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops.pending_sums import pending_sum
+from dpnet.parallel import tree
+from dpnet.parallel.plan import bounds
+
+
+def oracle(terms: np.ndarray, node: tree.Node) -> np.ndarray:
+    """The sum below a node, written out as the tree defines it."""
+    first, stop = node
+    if stop - first == 1:
+        return terms[first]
+    middle = tree.split(node)
+    return oracle(terms, (first, middle)) + oracle(terms, (middle, stop))
+
+
+def test_the_tree_over_six_leaves_is_the_one_drawn():
+    inner = {node for node in tree.nodes(6) if node[1] - node[0] > 1}
+    assert inner == {(0, 6), (0, 4), (4, 6), (0, 2), (2, 4)}
+
+
+@pytest.mark.parametrize("num_leaves", [1, 2, 3, 7, 8, 12, 33])
+def test_a_binary_tree_has_one_inner_node_less_than_leaves(num_leaves):
+    assert len(tree.nodes(num_leaves)) == 2 * num_leaves - 1
+
+
+def test_a_cover_waits_for_its_neighbours():
+    assert tree.cover(range(1, 5), tree.nodes(6)) == [(1, 2), (2, 4), (4, 5)]
+
+
+@given(st.integers(1, 40), st.data())
+def test_the_sum_has_the_same_bits_for_every_world_size(num_leaves, data):
+    world_size = data.draw(st.integers(1, num_leaves))
+    terms = np.random.default_rng(num_leaves).standard_normal((num_leaves, 5)).astype(np.float32) * 1e3
+    nodes = tree.nodes(num_leaves)
+    parts = [
+        node for rank in range(world_size) for node in tree.cover(range(*bounds(num_leaves, rank, world_size)), nodes)
+    ]
+    joins, left = tree.joins(parts, nodes)
+    assert left == [(0, num_leaves)]
+    pending = pending_sum(np.array([oracle(terms, node) for node in parts]), joins)
+    total = np.empty((1, 5), np.float32)
+    spec.sum_rows(pending.vectors, pending.joins, 0, np.empty((pending.depth, 2), np.float32), total)
+    assert total[0].tobytes() == oracle(terms, (0, num_leaves)).tobytes()
+
+
+@given(st.integers(1, 200))
+def test_a_rank_keeps_few_partial_sums(num_leaves):
+    nodes = tree.nodes(num_leaves)
+    most = max(
+        len(tree.cover(range(first, stop), nodes))
+        for first in range(0, num_leaves, 7)
+        for stop in range(first + 1, num_leaves + 1, 5)
+    )
+    assert most <= 2 * max(1, num_leaves.bit_length())

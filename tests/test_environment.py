@@ -1,0 +1,79 @@
+"""What launchers say, and how many cores a process may use."""
+
+import os
+
+import pytest
+
+from dpnet import environment
+from dpnet.environment import Launched, available_cores, launched
+
+OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}
+MPICH = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}
+SLURM = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "6", "SLURM_STEP_TASKS_PER_NODE": "3(x2)", "SLURM_NODEID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, Launched(0, 1, 1, "")),
+        (OPEN_MPI, Launched(3, 8, 4, "OMPI_COMM_WORLD_SIZE")),
+        (MPICH, Launched(1, 2, 2, "PMI_SIZE")),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, Launched(1, 2, 1, "PMI_SIZE")),
+        (SLURM, Launched(5, 6, 3, "SLURM_STEP_NUM_TASKS")),
+        ({**SLURM, **MPICH}, Launched(1, 2, 2, "PMI_SIZE")),
+        ({**SLURM, **MPICH, **OPEN_MPI}, Launched(3, 8, 4, "OMPI_COMM_WORLD_SIZE")),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, Launched(0, 1, 1, "")),  # A batch script, outside any step.
+        ({"PMI_RANK": "x", "PMI_SIZE": "2"}, Launched(0, 1, 1, "")),
+        ({"PMI_RANK": "\N{SUPERSCRIPT TWO}", "PMI_SIZE": "2"}, Launched(0, 1, 1, "")),
+    ],
+)
+def test_each_launcher_is_understood(environ, expected):
+    assert launched(environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "node", "expected"),
+    [
+        ("4", "0", 4),
+        ("2(x3)", "2", 2),
+        ("2(x3),1", "3", 1),
+        ("4,2(x2),1", "0", 4),
+        ("4,2(x2),1", "2", 2),
+        ("2(x3),1", "9", 1),
+        ("2(x3),1", "", 1),
+        ("nonsense", "0", 1),
+        ("", "0", 1),
+    ],
+)
+def test_the_tasks_of_this_node_of_slurm(text, node, expected):
+    assert launched({**SLURM, "SLURM_STEP_TASKS_PER_NODE": text, "SLURM_NODEID": node}).local_world_size == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max 100000\n", 16),
+        ("400000 100000\n", 4),
+        ("450000 100000\n", 4),
+        ("50000 100000\n", 1),
+        ("9900000 100000\n", 16),
+        ("", 16),
+        ("400000\n", 16),
+        ("many 100000\n", 16),
+        ("400000 0\n", 16),
+    ],
+)
+def test_the_quota_of_the_cgroup_narrows_the_cores(tmp_path, monkeypatch, text, expected):
+    (tmp_path / "cpu.max").write_text(text)
+    monkeypatch.setattr(environment, "QUOTA_FILE", str(tmp_path / "cpu.max"))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert available_cores() == expected
+
+
+def test_without_a_cgroup_the_affinity_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "QUOTA_FILE", str(tmp_path / "not there"))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5}, raising=False)
+    assert available_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cores() == 1

@@ -1,0 +1,84 @@
+"""How progress counts steps and judges evaluations."""
+
+import json
+
+import pytest
+
+from dpnet.config.job import Evaluate
+from dpnet.errors import CheckpointError
+from dpnet.parallel.evaluate import Scores
+from dpnet.parallel.step import StepSums
+from dpnet.training.progress import Progress
+
+
+def judged(values, **how):
+    """(is the best, evaluations waited) after each evaluation; the value counts for both metrics."""
+    progress, results = Progress(), []
+    for value in values:
+        progress.step += 5
+        is_best = progress.add_evaluation(Scores(loss=value, accuracy=value, samples=3), Evaluate(**how))
+        results.append((is_best, progress.evaluations_waited))
+    return results, progress
+
+
+def test_steps_add_up():
+    progress = Progress(step=3)
+    progress.add_step(StepSums(samples=4, loss=2.0, hits=3))
+    progress.add_step(StepSums(samples=2, loss=0.5, hits=0))
+    assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 6, 2.5, 3)
+    progress.clear_sums()
+    assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 0, 0.0, 0)
+
+
+def test_a_higher_accuracy_is_better_and_an_equal_one_is_not():
+    results, progress = judged([0.5, 0.7, 0.7, 0.6, 0.8], metric="accuracy")
+    assert results == [(True, 0), (True, 0), (False, 1), (False, 2), (True, 0)]
+    assert (progress.best_step, progress.best_value, progress.eval_step) == (25, 0.8, 25)
+
+
+def test_a_lower_loss_is_better():
+    results, progress = judged([0.5, 0.7, 0.5, 0.4, 0.45], metric="loss")
+    assert results == [(True, 0), (False, 1), (False, 2), (True, 0), (False, 1)]
+    assert (progress.best_step, progress.best_value, progress.eval_loss) == (20, -0.4, 0.45)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_an_improvement_that_is_too_small_is_the_best_but_no_reason_to_wait_on(metric):
+    sign = 1 if metric == "accuracy" else -1
+    values = [0.5 + sign * change for change in (0, 0.0625, 0.125, 0.25)]
+    assert judged(values, metric=metric, min_delta=0.0625)[0] == [(True, 0), (True, 1), (True, 2), (True, 0)]
+
+
+def test_it_survives_json_to_the_bit():
+    progress = Progress(step=7, seconds=0.1, samples=3, loss=1 / 3, hits=2)
+    progress.add_evaluation(Scores(loss=2 / 3, accuracy=0.7, samples=9), Evaluate())
+    assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
+    assert Progress.from_dict(json.loads(json.dumps(Progress().to_dict()))) == Progress()
+
+
+@pytest.mark.parametrize("name", Progress().to_dict())
+def test_what_is_missing_or_of_another_type_is_named(name):
+    good = Progress().to_dict()
+    for value in ("7", True, [], {}):
+        with pytest.raises(CheckpointError, match=name):
+            Progress.from_dict({**good, name: value})
+    del good[name]
+    with pytest.raises(CheckpointError, match=name):
+        Progress.from_dict(good)
+
+
+def test_what_is_unknown_is_named():
+    with pytest.raises(CheckpointError, match="novelty"):
+        Progress.from_dict({**Progress().to_dict(), "novelty": 1})
+
+
+def test_an_evaluation_without_scores_is_refused():
+    with pytest.raises(CheckpointError, match="scores of its evaluation at step 3"):
+        Progress.from_dict({**Progress().to_dict(), "eval_step": 3})
+
+
+def test_the_best_can_be_forgotten():
+    _, progress = judged([0.5, 0.4])
+    progress.forget_best()
+    assert (progress.best_step, progress.best_value, progress.evaluations_waited) == (-1, None, 0)
+    assert progress.eval_accuracy == 0.4
