@@ -29,6 +29,7 @@ from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.comm.connect import connect
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.products.numpy import Products
+from dpnet.compute.shares import ceil_div
 from dpnet.parallel.step import Trainer
 from dpnet.training.build import Parts
 
@@ -59,7 +60,7 @@ def bare_products(workload: str, ranks: int, products: Products) -> Callable[[],
     forward, backward, gradient = [], [], []
     for i, o in itertools.pairwise(sizes):
         whole_x, whole_dz, weight = random(rows * ranks, i), random(rows * ranks, o), random(i, o)
-        share = -(-i // ranks)
+        share = ceil_div(i, ranks)
         forward.append((whole_x[:rows], weight, random(rows, o)))
         backward.append((whole_dz[:rows], weight, random(rows, i)))
         gradient.append((whole_x[:, :share], whole_dz, random(share, o)))

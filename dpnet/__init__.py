@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dpnet.about import __version__ as __version__
+
 if TYPE_CHECKING:
     from dpnet.comm.connect import connect
     from dpnet.config.file import load as load_job
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
         DpnetError,
         OutputError,
     )
-    from dpnet.inference.network import evaluate, load_network, predict
+    from dpnet.inference.evaluate import evaluate
+    from dpnet.inference.network import load_network
+    from dpnet.inference.predict import predict
     from dpnet.training.run import train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
@@ -49,10 +51,10 @@ __all__ = [
 _PLACES = {
     "Job": ("dpnet.config.job", "Job"),
     "connect": ("dpnet.comm.connect", "connect"),
-    "evaluate": ("dpnet.inference.network", "evaluate"),
+    "evaluate": ("dpnet.inference.evaluate", "evaluate"),
     "load_job": ("dpnet.config.file", "load"),
     "load_network": ("dpnet.inference.network", "load_network"),
-    "predict": ("dpnet.inference.network", "predict"),
+    "predict": ("dpnet.inference.predict", "predict"),
     "train": ("dpnet.training.run", "train"),
 }
 

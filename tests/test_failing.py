@@ -20,9 +20,9 @@ TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "chec
 FAILING = """
 import os, sys, time
 from dpnet import checkpoint, cli, coordinator
-from dpnet.comm.environment import launched
-from dpnet.evaluator import Evaluator
-from dpnet.nn.mlp import MLP
+from dpnet.environment import launched
+from dpnet.parallel.evaluate import Evaluator
+from dpnet.nn.network import MLP
 
 PLACES = {{
     "start": (coordinator, "build_parts"),

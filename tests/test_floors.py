@@ -9,7 +9,8 @@ import dpnet
 
 PACKAGE = Path(dpnet.__file__).parent
 FLOORS = [
-    {"errors", "environment", "whereabouts"},
+    {"about", "environment", "errors", "text", "whereabouts"},
+    {"files"},
     {"config"},
     {"compute"},
     {"nn", "optim", "data"},
@@ -27,11 +28,7 @@ FLOORS = [
 ]
 UPWARDS = {
     ("compute/backend.py", "comm"),
-    ("data/dataset.py", "parallel"),
-    ("data/statistics.py", "parallel"),
     ("launch/progress_on_disk.py", "cli"),
-    ("nn/gradcheck.py", "parallel"),
-    ("nn/init.py", "parallel"),
     ("output/events.py", "training"),
     ("resilience/nonfinite.py", "training"),
     ("training/run.py", "cli"),

@@ -217,12 +217,12 @@ def test_memory_of_a_node_does_not_grow_with_its_ranks(tmp_path):
 MEMORY = """
 import re
 import numpy as np
-from dpnet.assembly import build_parts, rehearse
+from dpnet.training.build import build_parts, rehearse
 from dpnet.comm.connect import connect
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
-from dpnet.engine import choose_engine
+from dpnet.compute.backend import choose_engine
 
 def pss_mib():
     return int(re.search(r"^Pss: *([0-9]+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024

@@ -27,6 +27,8 @@ import numpy as np
 from dpnet.checkpoint.folder import CheckpointFolder
 from dpnet.checkpoint.format import FILES, Checkpoint
 from dpnet.checkpoint.writer_process import WriterProcess
+from dpnet.compute.arrays import CACHE_LINE_BYTES
+from dpnet.compute.shares import round_up
 from dpnet.errors import OutputError
 
 SMALL = 1 << 20
@@ -152,7 +154,7 @@ class Saver(NoSaver):
     def _make_room(self, content: Checkpoint) -> None:
         if self._memory is None:
             arrays = [array for name in FILES for array in getattr(content, name).values()]
-            self._slot_bytes = sum(-(-array.nbytes // 64) * 64 for array in arrays)
+            self._slot_bytes = sum(round_up(array.nbytes, CACHE_LINE_BYTES) for array in arrays)
             self._descriptor = os.memfd_create("dpnet-checkpoint")
             os.ftruncate(self._descriptor, max(1, 2 * self._slot_bytes))
             self._memory = mmap.mmap(self._descriptor, max(1, 2 * self._slot_bytes))
@@ -171,7 +173,7 @@ class Saver(NoSaver):
                 target = np.frombuffer(self._memory, source.dtype, source.size, place).reshape(source.shape)
                 np.copyto(target, source)
                 entries.append([key, place, source.dtype.str, list(source.shape), turned])
-                place += -(-source.nbytes // 64) * 64
+                place += round_up(source.nbytes, CACHE_LINE_BYTES)
         order = {"files": files, "manifest": content.manifest, "best_step": best_step}
         return json.dumps(order).encode() + b"\n"
 

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.format import STEP_NAME, TEMPORARY, Checkpoint
-from dpnet.errors import CheckpointError, OutputError
+from dpnet.checkpoint.format import STEP_NAME, Checkpoint
+from dpnet.errors import CheckpointError
+from dpnet.files import UNFINISHED, unfinished, writing
 
 LATEST, BEST = "latest", "best"
 
@@ -50,7 +51,7 @@ class CheckpointFolder:
             OutputError: the checkpoint could not be written; those before are untouched.
         """
         checkpoint.write(self.path, content)
-        try:
+        with writing(self.path):
             self._point(LATEST, content.step)
             if best_step in self.steps():
                 self._point(BEST, best_step)
@@ -58,8 +59,6 @@ class CheckpointFolder:
             for step in set(self.steps()) - kept:
                 self._delete(step)
             self.mend_links()
-        except OSError as error:
-            raise OutputError(f"cannot update {self.path}: {error.strerror or error}") from error
 
     def mend_links(self) -> None:
         """Let no link point to a checkpoint that is no longer here: `latest` moves back, `best` goes."""
@@ -74,7 +73,7 @@ class CheckpointFolder:
 
     def clean(self) -> None:
         """Delete what an earlier run left half-written or half-deleted."""
-        for leftover in self.path.glob(TEMPORARY + "*"):
+        for leftover in self.path.glob(UNFINISHED + "*"):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
@@ -82,14 +81,14 @@ class CheckpointFolder:
 
     def _point(self, name: str, step: int | None) -> None:
         assert step is not None
-        temporary = self.path / (TEMPORARY + name)
+        temporary = unfinished(self.path / name)
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(checkpoint.step_name(step))
         os.replace(temporary, self.path / name)
 
     def _delete(self, step: int) -> None:
         # The rename comes first: a run that dies in between leaves a temporary name, not half a checkpoint.
-        doomed = self.path / (TEMPORARY + "deleted-" + checkpoint.step_name(step))
+        doomed = unfinished(self.path / ("deleted-" + checkpoint.step_name(step)))
         (self.path / checkpoint.step_name(step)).rename(doomed)
         shutil.rmtree(doomed)
 

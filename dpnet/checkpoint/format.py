@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -27,12 +26,12 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
-from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_file, read_manifest
-from dpnet.errors import CheckpointError, OutputError
+from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_manifest
+from dpnet.errors import CheckpointError
+from dpnet.files import read_file, sync_directory, unfinished, write_synced, writing
 
 Tensors = dict[str, npt.NDArray[Any]]
 FILES = ("model", "optimizer", "scaling")
-TEMPORARY = ".unfinished-"
 STEP_NAME = re.compile(r"step-([0-9]{8,})")
 LAYER_DIGITS = 9
 """Of the number of a layer. A longer one is no layer's, and Python refuses to read one of thousands."""
@@ -95,20 +94,21 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
         OutputError: it could not be written. What was there before is untouched.
     """
     final = folder / step_name(checkpoint.step)
-    temporary = folder / (TEMPORARY + final.name)
-    try:
+    temporary = unfinished(final)
+    with writing(f"checkpoint {final}"):
         if final.exists():
             return final
         folder.mkdir(parents=True, exist_ok=True)
         sync_directory(folder.parent)  # A checkpoint on the disk is no use while the disk lacks its folder.
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        _write_files(temporary, checkpoint)
-        temporary.rename(final)
-        sync_directory(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise OutputError(f"cannot write checkpoint {final}: {error.strerror or error}") from error
+        try:
+            temporary.mkdir()
+            _write_files(temporary, checkpoint)
+            temporary.rename(final)
+            sync_directory(folder)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
     return final
 
 
@@ -166,20 +166,3 @@ def _most_bytes(sizes: Sequence[int]) -> int:
 def count_params(sizes: Sequence[int]) -> int:
     """Parameters of a network of these widths, without the memory that its layout takes."""
     return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the disk has the names in a directory."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

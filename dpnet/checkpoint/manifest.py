@@ -6,16 +6,14 @@ of what every manifest has. What others still ask is whether the values mean any
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dpnet.errors import CheckpointError
+from dpnet.files import read_file
 
 FORMAT = "dpnet-checkpoint-1"
 MAX_BYTES = 4 << 20
@@ -67,26 +65,6 @@ def read_manifest(path: Path) -> dict[str, Any]:
     _check_values(path, manifest)
     _check_manifest(path, manifest)
     return manifest
-
-
-def read_file(path: Path, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes.
-
-    Raises:
-        OSError: it cannot be read, is something else than a regular file, or is larger.
-    """
-
-    def opener(name: str, flags: int) -> int:
-        # A pipe would be waited for.
-        return os.open(name, flags | os.O_NONBLOCK)
-
-    with open(path, "rb", opener=opener) as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        if state.st_size > limit:
-            raise OSError(errno.EFBIG, f"it has {state.st_size} bytes; expected at most {limit}")
-        return file.read()
 
 
 def manifest_sum(manifest: Mapping[str, Any]) -> str:

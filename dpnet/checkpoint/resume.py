@@ -14,9 +14,9 @@ from dpnet.checkpoint.format import Checkpoint, Tensors
 from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.config.file import from_dict, to_dict
 from dpnet.config.job import Job
-from dpnet.config.keys import shorten
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.nn.layout import Layout
+from dpnet.text import shorten
 
 FIXED_KEYS = (
     "model.hidden_layers",

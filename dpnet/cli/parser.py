@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-import dpnet
+from dpnet.about import __version__
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -15,7 +15,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Data-parallel training of neural networks on CPU clusters. "
         "Every command also runs under mpirun, mpiexec and srun.",
     )
-    parser.add_argument("--version", action="version", version=f"dpnet {dpnet.__version__}")
+    parser.add_argument("--version", action="version", version=f"dpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands.add_parser("train", help="train a network"))
     commands.add_parser(

@@ -5,52 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import dpnet
+from dpnet.about import __version__
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.compute.backend import Engine
+from dpnet.compute.shares import ceil_div
 from dpnet.config.job import Job
 from dpnet.data.sources import DataSource
 from dpnet.nn.gradcheck import TensorCheck
+from dpnet.text import counted, table
 from dpnet.training.build import Parts
 from dpnet.training.progress import Progress
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell; the first is aligned left, the others right."""
-    lines = [list(header), *[[str(cell) for cell in row] for row in rows]]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
 
 
 def training_text(job: Job, source: DataSource, parts: Parts, engine: Engine, world_size: int, num_hosts: int) -> str:
     """What is about to be trained, and where."""
     test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
     size = parts.plan.global_batch_size
-    share = " or ".join(map(str, sorted({size // world_size, -(-size // world_size)})))
+    share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
     lines = [
-        f"dpnet {dpnet.__version__}: {_count(world_size, 'rank')} on {_count(num_hosts, 'host')}, "
-        f"{_count(engine.threads, 'thread')} a rank; matrix products by {engine.products.name}, "
+        f"dpnet {__version__}: {counted(world_size, 'rank')} on {counted(num_hosts, 'host')}, "
+        f"{counted(engine.threads, 'thread')} a rank; matrix products by {engine.products.name}, "
         f"loops by {engine.kernels.name}",
         f"network {'-'.join(map(str, parts.layout.sizes))}, {job.model.activation}, "
         f"{parts.layout.num_params:,} parameters; {job.optimizer.name}",
         f"data {source.name}: {len(source.train):,} training samples, {test}",
-        f"{_count(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
+        f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
     ]
     if world_size > 1:
         lines.insert(2, f"memory {parts.memory}")
     return "\n".join(lines)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def checkpoint_table(path: Path, found: Checkpoint) -> str:
@@ -72,7 +57,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         f"optimizer    {job.optimizer.name}, learning rate {job.optimizer.learning_rate:g}",
         f"data         {job.data.source}: {manifest['data']['samples']:,} training samples",
         f"digest       {checkpoint.digest(found.model)}",
-        f"written by   {_count(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
+        f"written by   {counted(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
         f"numpy {manifest['numerics']['numpy']}",
     ]
     if progress.eval_step >= 0:

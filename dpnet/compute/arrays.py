@@ -17,6 +17,9 @@ Labels = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 """int64: positions in other arrays."""
 
+SampleIds = npt.NDArray[np.int64]
+"""(rows,) int64: samples of a split."""
+
 Zeros = Callable[[int, npt.DTypeLike], Vector]
 """Gives a vector of so many zeros of a dtype, in memory of some kind."""
 

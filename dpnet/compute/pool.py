@@ -6,6 +6,8 @@ import queue
 import threading
 from collections.abc import Callable
 
+from dpnet.compute.shares import share
+
 Work = Callable[[int, int, int], None]
 """Does the parts `first` to `stop` of some work, as member number `member` of the crew: (member, first, stop)."""
 
@@ -36,11 +38,10 @@ class Crew:
             work(0, 0, parts)
             return
         helpers = min(self.size, parts // least) - 1
-        shares = [parts * member // (helpers + 1) for member in range(helpers + 2)]
         for member in range(1, helpers + 1):
-            self._orders[member - 1].put((work, shares[member], shares[member + 1]))
+            self._orders[member - 1].put((work, *share(parts, member, helpers + 1)))
         try:
-            work(0, 0, shares[1])
+            work(0, *share(parts, 0, helpers + 1))
         finally:
             failed = [error for error in [self._done.get() for _ in range(helpers)] if error is not None]
         if failed:

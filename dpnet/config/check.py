@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dpnet.config.job import Job
-from dpnet.config.keys import KEYS, SECTIONS, Key, shorten, toml_value, words
+from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
 from dpnet.errors import ConfigError
+from dpnet.text import shorten, words
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value, words
+from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
+from dpnet.text import words
 
 HEAD = """\
 # A job file of dpnet: dpnet train job.toml

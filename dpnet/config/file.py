@@ -11,8 +11,10 @@ from typing import Any
 from dpnet.config.check import Given, check, flatten
 from dpnet.config.doc import reference, template
 from dpnet.config.job import Job
-from dpnet.config.keys import KEYS, shorten, toml_value
+from dpnet.config.keys import KEYS, toml_value
 from dpnet.errors import ConfigError, OutputError
+from dpnet.files import writing
+from dpnet.text import shorten
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,13 +91,13 @@ def write_template(path: Path) -> None:
     Raises:
         OutputError: the file exists already, or cannot be written.
     """
-    try:
-        with path.open("x", encoding="utf-8") as file:
+    with writing(path):
+        try:
+            file = path.open("x", encoding="utf-8")
+        except FileExistsError as error:
+            raise OutputError(f"cannot write {path}: it exists already; name another file") from error
+        with file:
             file.write(template())
-    except FileExistsError as error:
-        raise OutputError(f"cannot write {path}: it exists already; name another file") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _read(path: Path) -> dict[str, Given]:

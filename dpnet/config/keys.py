@@ -12,6 +12,7 @@ import tomli_w
 
 from dpnet.config.job import Job
 from dpnet.config.section import Among, OnlyFor, Range, Section, Text
+from dpnet.text import words
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,6 @@ KINDS: dict[Any, str] = {
     tuple[str, ...]: "a list of names, each {}",
 }
 """Every type of a key but a choice, in words; the limits come into the braces."""
-
-
-def words(items: Sequence[str], conjunction: str) -> str:
-    """`a`, `a or b`, `a, b or c`."""
-    *first, last = items
-    return f"{', '.join(first)} {conjunction} {last}" if first else last
-
-
-def shorten(text: str, limit: int = 60) -> str:
-    """The text, its end cut off where it is too long for a message."""
-    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def toml_value(value: Any) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, Matrix, Zeros, aligned_zeros
+from dpnet.compute.arrays import Labels, Matrix, SampleIds, Zeros, aligned_zeros
 from dpnet.compute.loops import reference as spec
 from dpnet.compute.loops.choose import Loops, can_gather
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
 from dpnet.errors import DataError
-from dpnet.parallel.plan import SampleIds
 
 
 class Dataset:

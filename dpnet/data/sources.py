@@ -18,8 +18,9 @@ from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.idx import IdxFile, IdxFolder
 from dpnet.data.readers.npy import BareNpz, NpyFile, NpyFolder, Npz
-from dpnet.data.split import SPLITS, Reader, Split, listed, require_labels
+from dpnet.data.split import SPLITS, Reader, Split, require_labels
 from dpnet.errors import DataError
+from dpnet.text import listed
 
 __all__ = [
     "READERS",

@@ -6,7 +6,6 @@ and the words of their messages, are the same for every file format.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,13 +95,6 @@ def require_labels(split: Split) -> Labels:
     if split.labels is None:
         raise DataError(f"{split.labels_file} is missing; give the label of each sample of {split.inputs_file} there.")
     return split.labels
-
-
-def listed(names: Iterable[str], limit: int = 8) -> str:
-    """`names`, sorted and joined for a message; only the first `limit`, and "nothing" for none."""
-    ordered = sorted(names)
-    rest = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
-    return ", ".join(ordered[:limit]) + rest if ordered else "nothing"
 
 
 def _check_inputs(inputs: Inputs, file: str) -> None:

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.compute.shares import share
 from dpnet.data.split import Inputs, Split
 from dpnet.errors import DataError
-from dpnet.parallel.plan import bounds
 
 NUM_CHUNKS = 256
 BLOCK_BYTES = 1 << 20
@@ -61,7 +61,7 @@ class Moments:
 def chunks(num_samples: int) -> list[tuple[int, int]]:
     """Row ranges (first, one past the last) that cover all rows: as many as rows, at most NUM_CHUNKS."""
     parts = min(NUM_CHUNKS, num_samples)
-    return [bounds(num_samples, part, parts) for part in range(parts)]
+    return [share(num_samples, part, parts) for part in range(parts)]
 
 
 def measure(split: Split, chunk: tuple[int, int], *, check: bool = True) -> Moments:

@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.random import GRADCHECK, random_bits
 from dpnet.nn.activations import ACTIVATIONS
 from dpnet.nn.layout import Layout, Tensor
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.nn.network import MLP
-from dpnet.parallel.plan import GRADCHECK, random_bits
 
 MAX_RELATIVE_ERROR = 1e-6
 """A correct gradient of ordinary size comes out at 1e-10 to 1e-7. A wrong sign, factor or term gives 1e-3 to 1."""

@@ -33,8 +33,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
+from dpnet.compute.random import INITIALISE, random_bits
 from dpnet.nn.layout import Layout
-from dpnet.parallel.plan import INITIALISE, random_bits
 
 
 def he(fan_in: int, fan_out: int) -> float:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from dpnet.compute.arrays import Matrix, Vector
+from dpnet.compute.shares import round_up
 
 ALIGNMENT = 16
 """Elements; 64 bytes, one cache line, in float32."""
@@ -74,11 +75,11 @@ class Layout:
         for layer, (num_inputs, num_outputs) in enumerate(pairwise(sizes)):
             # Numbers go up by two: in torch.nn.Sequential the activation between two Linears has a number as well.
             for kind, shape in (("weight", (num_outputs, num_inputs)), ("bias", (num_outputs,))):
-                start = _round_up(end, ALIGNMENT)
+                start = round_up(end, ALIGNMENT)
                 end = start + math.prod(shape)
                 tensors.append(Tensor(f"{2 * layer}.{kind}", shape, start, end, is_bias=kind == "bias"))
         self.tensors = tuple(tensors)
-        self.size = _round_up(end, BLOCK)
+        self.size = round_up(end, BLOCK)
         self.num_params = sum(tensor.stop - tensor.start for tensor in tensors)
 
     def named(self, flat: Vector) -> dict[str, Vector | Matrix]:
@@ -106,7 +107,3 @@ class Layout:
         blocks = Counter(owners)
         cuts = [0, *accumulate(blocks[owner] * BLOCK for owner in range(num_owners))]
         return [slice(start, stop) for start, stop in pairwise(cuts)]
-
-
-def _round_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple

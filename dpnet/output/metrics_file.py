@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dpnet.environment import launched
-from dpnet.errors import OutputError
-from dpnet.output.run_directory import write_atomically
+from dpnet.files import write_atomically, writing
 
 Row = Mapping[str, Any]
 TAIL_BYTES = 65536
@@ -34,33 +33,25 @@ class MetricsFile:
 
     def __init__(self, path: Path, *, step: int) -> None:
         self._path = path
-        try:
+        with writing(path):
             write_atomically(path, "".join(_rows_up_to(path, step)))
             self._file = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
     def write(self, row: Row) -> None:
         """Append one row."""
-        try:
+        with writing(self._path):
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def sync(self) -> None:
         """Wait until the disk has all rows."""
-        try:
+        with writing(self._path):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Close the file."""
-        try:
+        with writing(self._path):
             self._file.close()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
 
 
 def _rows_up_to(path: Path, step: int) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dpnet.errors import DataError, DpnetError, OutputError
+from dpnet.files import writing
 from dpnet.output.run_directory import METRICS
 
 Row = dict[str, Any]
@@ -72,7 +73,8 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_lines():  # A run without evaluations has no test scores.
             axes.legend(fontsize="small")
-    try:
-        figure.savefig(out, dpi=150)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {out}: {error}") from error
+    with writing(out):
+        try:
+            figure.savefig(out, dpi=150)
+        except ValueError as error:  # No such format.
+            raise OutputError(f"cannot write {out}: {error}") from error

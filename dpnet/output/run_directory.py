@@ -25,6 +25,7 @@ from typing import Any
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import CheckpointFolder, steps_in
 from dpnet.errors import OutputError
+from dpnet.files import write_atomically, writing
 
 CONFIG, METRICS, SUMMARY, CHECKPOINTS = "config.toml", "metrics.jsonl", "summary.json", "checkpoints"
 LOCK = ".lock"
@@ -94,16 +95,11 @@ class RunDirectory:
         Raises:
             OutputError: the directory cannot be written.
         """
-        try:
+        with writing(f"the run directory {self.path}", "; choose another with --output DIR"):
             self.path.mkdir(parents=True, exist_ok=True)
             self.checkpoints.clean()
             self._set_aside(step)
             write_atomically(self.path / CONFIG, config_toml)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write the run directory {self.path}: {error.strerror or error}; "
-                "choose another with --output DIR"
-            ) from error
 
     def holds(self, directory: Path) -> bool:
         """Whether a checkpoint directory is one of this run's."""
@@ -123,10 +119,8 @@ class RunDirectory:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
+        with writing(self.path / SUMMARY):
             write_atomically(self.path / SUMMARY, json.dumps(summary, indent=1) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path / SUMMARY}: {error.strerror or error}") from error
 
     def _set_aside(self, step: int) -> None:
         later = [CHECKPOINTS + "/" + checkpoint.step_name(s) for s in steps_in(self.checkpoints.path) if s > step]
@@ -166,11 +160,3 @@ def _lock(descriptor: int, wait_s: float) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that it holds either its old content or the new one, whatever happens."""
-    temporary = path.with_name(f".{path.name}.unfinished")
-    checkpoint.write_synced(temporary, text.encode())
-    os.replace(temporary, path)
-    checkpoint.sync_directory(path.parent)

@@ -19,6 +19,7 @@ from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.choose import Loops
 from dpnet.compute.loops.pending_sums import Piece, pending_sum, stack
+from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
 
@@ -97,9 +98,5 @@ def _slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slic
 
 def _overlaps(mine: slice, theirs: Sequence[slice]) -> list[tuple[int, slice]]:
     """The elements that `mine` shares with each of `theirs`, counted from the start of `mine`; only where any."""
-    found = []
-    for rank, other in enumerate(theirs):
-        start, stop = max(mine.start, other.start), min(mine.stop, other.stop)
-        if start < stop:
-            found.append((rank, slice(start - mine.start, stop - mine.start)))
-    return found
+    both = [(rank, overlap(mine, other)) for rank, other in enumerate(theirs)]
+    return [(rank, slice(found.start - mine.start, found.stop - mine.start)) for rank, found in both if found]

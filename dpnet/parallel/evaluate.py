@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.comm.group import Group
+from dpnet.compute.shares import ceil_div, share
 from dpnet.data.dataset import Dataset
 from dpnet.nn.layout import Views
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.nn.network import MLP
-from dpnet.parallel.plan import bounds
 from dpnet.whereabouts import HERE
 
 
@@ -48,9 +48,9 @@ class Blocks:
     """
 
     def __init__(self, group: Group, num_samples: int, size: int) -> None:
-        self.num = -(-num_samples // size)
+        self.num = ceil_div(num_samples, size)
         self._num_samples, self._size = num_samples, size
-        shares = [bounds(self.num, rank, group.world_size) for rank in range(group.world_size)]
+        shares = [share(self.num, rank, group.world_size) for rank in range(group.world_size)]
         self.counts = [stop - start for start, stop in shares]
         self._mine = range(*shares[group.rank])
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dpnet.compute.arrays import Labels, Matrix
+from dpnet.compute.arrays import Labels, Matrix, SampleIds
 from dpnet.data.dataset import Dataset
-from dpnet.parallel.plan import Plan, SampleIds
+from dpnet.parallel.plan import Plan
 
 WORTH_A_THREAD_S = 300e-6
 """Least time asleep per gathering that a thread is worth: several times what waking it takes."""

@@ -35,6 +35,7 @@ from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.choose import Loops
 from dpnet.compute.loops.pending_sums import Piece, complete, stack
 from dpnet.compute.products.numpy import Products
+from dpnet.compute.shares import overlap, round_up
 from dpnet.nn.layout import ALIGNMENT, Layout
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
@@ -132,8 +133,8 @@ def joint_reads_less(layout: Layout, nodes: Sequence[range], rows: int) -> bool:
     columns = 0.0
     for owned in layout.owned_slices(max(map(len, nodes))):
         for tensor in layout.tensors:
-            elements = min(tensor.stop, owned.stop) - max(tensor.start, owned.start)
-            if elements > 0 and not tensor.is_bias:
+            elements = len(overlap(tensor, owned))
+            if elements and not tensor.is_bias:
                 num_outputs = tensor.shape[0]
                 columns += elements / num_outputs + num_outputs
     return rows * columns <= layout.size
@@ -141,5 +142,5 @@ def joint_reads_less(layout: Layout, nodes: Sequence[range], rows: int) -> bool:
 
 def _rows_of_ranks(topology: Topology, width: int, dtype: npt.DTypeLike) -> Matrix:
     """A row for each rank of the node, on cache lines of its own."""
-    room, ranks = -(-width // ALIGNMENT) * ALIGNMENT, len(topology.here)
+    room, ranks = round_up(width, ALIGNMENT), len(topology.here)
     return topology.memory.zeros(ranks * room, dtype).reshape(ranks, room)[:, :width]

@@ -15,8 +15,8 @@ from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
 from dpnet.compute.loops.choose import Loops
 from dpnet.compute.loops.pending_sums import Piece, pending_sum
 from dpnet.compute.products.numpy import Products
+from dpnet.compute.shares import ceil_div, overlap, share
 from dpnet.nn.layout import ALIGNMENT, Layout
-from dpnet.parallel.plan import bounds
 
 PIECE = 1 << 20
 """Elements of a piece, at most, but for a longer row: 4 MiB of float32. Smaller products are slower, and larger pieces
@@ -106,14 +106,14 @@ def parts(layout: Layout, owned: slice) -> Iterator[Part]:
     A product computes whole rows: the first part may begin before the slice, and the last end behind it.
     """
     for index, tensor in enumerate(layout.tensors):
-        start, stop = max(tensor.start, owned.start), min(tensor.stop, owned.stop)
-        if start >= stop:
+        mine = overlap(tensor, owned)
+        if not mine:
             continue
         width = 1 if tensor.is_bias else tensor.shape[0]
-        first, last = (start - tensor.start) // width, -(-(stop - tensor.start) // width)
-        number = -(-(last - first) // max(1, PIECE // width))
+        first, last = (mine.start - tensor.start) // width, ceil_div(mine.stop - tensor.start, width)
+        number = ceil_div(last - first, max(1, PIECE // width))
         for part in range(number):
-            begin, end = (first + row for row in bounds(last - first, part, number))
+            begin, end = (first + row for row in share(last - first, part, number))
             yield Part(
                 index // 2, tensor.is_bias, slice(begin, end), tensor.start + begin * width, tensor.start + end * width
             )

@@ -12,30 +12,10 @@ one piece.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-SampleIds = npt.NDArray[np.int64]
-
-SHUFFLE, INITIALISE, GRADCHECK = range(3)
-"""Purposes of random numbers: no two of them ever share a stream."""
-
-
-def random_bits(count: int, *, seed: int, purpose: int, index: int = 0) -> npt.NDArray[np.uint64]:
-    """`count` random 64-bit words that depend on nothing but (seed, purpose, index).
-
-    The counter-based generator is Philox4x64-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011),
-    whose raw stream is the same in every version of numpy.
-    """
-    key = np.array([seed, (purpose << 48) | index], dtype=np.uint64)
-    return np.random.Philox(key=key).random_raw(count)
-
-
-def bounds(size: int, part: int, parts: int) -> tuple[int, int]:
-    """First and one past the last element of part `part` when `size` elements are split into `parts`, evenly.
-
-    Sizes differ by at most one; with more parts than elements some parts are empty.
-    """
-    return size * part // parts, size * (part + 1) // parts
+from dpnet.compute.arrays import SampleIds
+from dpnet.compute.random import SHUFFLE, random_bits
+from dpnet.compute.shares import ceil_div, share
 
 
 class Plan:
@@ -54,13 +34,13 @@ class Plan:
         self.global_batch_size = min(global_batch_size, num_samples)
         self.num_shards = num_shards
         self.seed = seed
-        self.steps_per_epoch = -(-num_samples // self.global_batch_size)
+        self.steps_per_epoch = ceil_div(num_samples, self.global_batch_size)
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
     def max_rows(self, num_shards: int = 1) -> int:
         """Most samples, in any step, of `num_shards` shards that follow one another."""
-        return -(-self.global_batch_size * num_shards // self.num_shards)
+        return ceil_div(self.global_batch_size * num_shards, self.num_shards)
 
     def epoch(self, step: int) -> int:
         """The epoch, from 0, to which step `step`, from 0, belongs."""
@@ -78,13 +58,13 @@ class Plan:
 
     def shard_start(self, num_samples: int, shard: int) -> int:
         """Where shard `shard` starts in a batch of `num_samples`; with shard = num_shards, where the last one ends."""
-        return bounds(num_samples, shard, self.num_shards)[0]
+        return share(num_samples, shard, self.num_shards)[0]
 
     def shard(self, step: int, shard: int) -> SampleIds:
         """The sample ids of shard `shard` of step `step`; may be none."""
         epoch, number = divmod(step, self.steps_per_epoch)
         first = number * self.global_batch_size
-        start, stop = bounds(min(self.global_batch_size, self.num_samples - first), shard, self.num_shards)
+        start, stop = share(min(self.global_batch_size, self.num_samples - first), shard, self.num_shards)
         return self._permutation(epoch)[first + start : first + stop]
 
     def samples_before(self, step: int) -> int:

@@ -17,10 +17,10 @@ from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.choose import Loops
 from dpnet.compute.loops.pending_sums import Piece, complete, pending_sum, stack
+from dpnet.compute.shares import share
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
-from dpnet.parallel.plan import bounds
 from dpnet.parallel.step_sums import Words
 
 
@@ -49,7 +49,7 @@ class ShardReducer:
         loops: Loops,
     ) -> None:
         group, node, nodes = topology.group, topology.node, topology.nodes
-        shards = [range(*bounds(num_shards, rank, group.world_size)) for rank in range(group.world_size)]
+        shards = [range(*share(num_shards, rank, group.world_size)) for rank in range(group.world_size)]
         assert all(shards), "every rank needs a shard"
         self.shards: Sequence[int] = shards[group.rank]
         self._node, self._weight_gradients, self._loops = node, weight_gradients, loops

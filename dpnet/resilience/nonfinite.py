@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from dpnet.comm.group import Group
-from dpnet.compute.arrays import Matrix
+from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.config.job import Job
 from dpnet.errors import DivergenceError
-from dpnet.parallel.plan import SampleIds
 from dpnet.training.build import Parts
 from dpnet.training.progress import Progress
 

@@ -13,6 +13,7 @@ from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.choose import Kernels
 from dpnet.compute.loops.pending_sums import Piece, complete, pending_sum, stack
 from dpnet.compute.pool import Crew
+from dpnet.compute.shares import overlap
 from dpnet.nn.layout import BLOCK, Layout
 from dpnet.optim.apply import Segment, make_apply
 from dpnet.optim.clipping import block_square_sums, clip_factor
@@ -113,15 +114,11 @@ class _ClippedSum:
 
 def _segments(layout: Layout, owned: slice, weights: float, biases: float) -> list[Segment]:
     """The owned elements as ranges of equal weight decay, relative to the slice's start; padding is in none."""
-    segments = []
-    for tensor in layout.tensors:
-        start, stop = max(tensor.start, owned.start), min(tensor.stop, owned.stop)
-        if start < stop:
-            segments.append((start - owned.start, stop - owned.start, biases if tensor.is_bias else weights))
-    return segments
+    parts = [(overlap(tensor, owned), biases if tensor.is_bias else weights) for tensor in layout.tensors]
+    return [(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
 
 
 def _within(segments: list[Segment], piece: Piece) -> list[Segment]:
     """What of some segments lies in a piece."""
-    cut = [(max(start, piece.start), min(stop, piece.stop), decay) for start, stop, decay in segments]
-    return [segment for segment in cut if segment[0] < segment[1]]
+    cut = [(overlap(range(start, stop), piece), decay) for start, stop, decay in segments]
+    return [(part.start, part.stop, decay) for part, decay in cut if part]

@@ -7,12 +7,12 @@ from typing import Any
 
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
+from dpnet.compute.shares import share
 from dpnet.config import job as config
 from dpnet.data import statistics
 from dpnet.data.identity import identity
 from dpnet.data.scaling import Scaling, fit
 from dpnet.data.sources import DataSource, Split, check_classes, open_source
-from dpnet.parallel.plan import bounds
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,6 @@ def measure(split: Split, group: Group, *, check: bool) -> statistics.Moments:
         DataError: an input is not finite, and `check` is set.
     """
     chunks = statistics.chunks(len(split))
-    mine = chunks[slice(*bounds(len(chunks), group.rank, group.world_size))]
+    mine = chunks[slice(*share(len(chunks), group.rank, group.world_size))]
     measured = everywhere(group, lambda: [statistics.measure(split, chunk, check=check) for chunk in mine])
     return statistics.combine([part for share in group.allgather(measured) for part in share])

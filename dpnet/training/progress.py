@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dpnet.config.job import Evaluate
-from dpnet.config.keys import shorten
 from dpnet.errors import CheckpointError
 from dpnet.parallel.evaluate import Scores
 from dpnet.parallel.step import StepSums
+from dpnet.text import shorten
 
 _JSON_TYPES = {
     "int": ("int",),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import dpnet
+from dpnet.about import __version__
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.background import NoSaver, Saver
 from dpnet.checkpoint.folder import newest_whole
@@ -240,7 +240,7 @@ class Records:
             "progress": progress.to_dict(),
             "world_size": self._group.world_size,
             "numerics": threads.numerics(self._engine.products.name),
-            "dpnet": dpnet.__version__,
+            "dpnet": __version__,
         }
         return Checkpoint(
             model=parts.layout.named(parts.state.params),

@@ -15,6 +15,7 @@ from dpnet.checkpoint.background import Saver
 from dpnet.checkpoint.folder import CheckpointFolder, steps_in
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.errors import OutputError
+from dpnet.files import UNFINISHED
 from dpnet.output.run_directory import RunDirectory
 
 SIZE = 300  # 300 x 300 float32 are 360 kB.
@@ -180,7 +181,7 @@ def test_whoever_is_killed_leaves_whole_checkpoints_and_the_lock_lasts_as_long_a
             successor.lock(wait_s=0)
         owner.kill()
     successor.lock(wait_s=20)  # Its writer has ended by then.
-    assert not list((tmp_path / "checkpoints").glob(checkpoint.TEMPORARY + "*"))
+    assert not list((tmp_path / "checkpoints").glob(UNFINISHED + "*"))
     steps = steps_in(tmp_path / "checkpoints")
     assert steps
     for step in steps:

@@ -114,7 +114,7 @@ def test_the_newest_is_whole_whatever_fails(tmp_path, monkeypatch, module, name)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, name, failing)
-        with pytest.raises(OutputError, match=r"cannot update .* Input/output error"):
+        with pytest.raises(OutputError, match=r"cannot write .* Input/output error"):
             folder.save(content(2), best_step=None)
     assert newest_whole(tmp_path, pytest.fail).step == 2
     folder.clean()

@@ -7,11 +7,12 @@ import pytest
 from helpers.jobs import make_job, train
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.cli.tables import checkpoint_table, gradcheck_table, table, training_text
+from dpnet.cli.tables import checkpoint_table, gradcheck_table, training_text
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_engine
 from dpnet.errors import CheckpointError
 from dpnet.nn.gradcheck import TensorCheck
+from dpnet.text import table
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import measure_scaling, open_data
 

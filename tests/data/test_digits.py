@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dpnet.compute.random import random_bits
 from dpnet.data.digits import FILE
 from dpnet.data.sources import open_source, open_split
-from dpnet.parallel.plan import random_bits
 
 
 def test_the_embedded_digits():

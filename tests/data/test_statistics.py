@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from dpnet.compute.shares import share
 from dpnet.data import statistics
 from dpnet.data.split import Split, make_split
 from dpnet.data.statistics import NUM_CHUNKS, Moments, chunks, combine, measure
 from dpnet.errors import DataError
-from dpnet.parallel.plan import bounds
 
 
 def split_of(inputs) -> Split:
@@ -66,7 +66,7 @@ def test_same_bits_for_every_number_of_ranks(world_size):
     split = split_of(np.random.default_rng(1).standard_normal((1000, 3)).astype(np.float32))
     parts: list[Moments] = []
     for rank in range(world_size):
-        start, stop = bounds(len(chunks(1000)), rank, world_size)
+        start, stop = share(len(chunks(1000)), rank, world_size)
         parts += [measure(split, chunk) for chunk in chunks(1000)[start:stop]]
     assert as_bytes(combine(parts)) == as_bytes(measure_all(split.inputs))
 

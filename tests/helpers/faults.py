@@ -35,7 +35,7 @@ RANK_NAMES = (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK")
 DEEDS = """
 import json, os, signal, sys, threading, time
 from dpnet.whereabouts import PHASES, Whereabouts
-from dpnet.comm.environment import launched
+from dpnet.environment import launched
 
 deeds = [deed for deed in json.loads(os.environ["DPNET_TEST_DEEDS"]) if deed["rank"] == launched().rank]
 enter, counts = Whereabouts.enter, dict.fromkeys([*PHASES, "row", "conclusion"], 0)

@@ -12,8 +12,10 @@ import dpnet
 from dpnet.checkpoint import format as checkpoint
 from dpnet.comm.local import LocalGroup
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
-from dpnet.inference import network as prediction
-from dpnet.inference.network import load_network, predict
+from dpnet.inference import predict as predict_module
+from dpnet.inference.evaluate import evaluate
+from dpnet.inference.network import load_network, make_network
+from dpnet.inference.predict import predict
 from dpnet.parallel.evaluate import Blocks
 
 GROUP = LocalGroup()
@@ -54,7 +56,7 @@ def softmax(logits):
 def test_scores_are_those_of_the_oracle(trained, batch_size):
     folder, dtype, logits, labels = trained
     network = load_network(str(folder / "run"), GROUP)
-    scores = prediction.evaluate(network, str(folder / "data.npz"), GROUP, batch_size=batch_size)
+    scores = evaluate(network, str(folder / "data.npz"), GROUP, batch_size=batch_size)
     p = softmax(logits)[np.arange(NUM_TEST), labels]
     assert scores.samples == NUM_TEST
     assert scores.accuracy == (logits.argmax(axis=1) == labels).mean()
@@ -64,7 +66,7 @@ def test_scores_are_those_of_the_oracle(trained, batch_size):
 def test_scores_of_training_samples_are_others(trained):
     folder = trained[0]
     network = load_network(str(folder / "run"), GROUP)
-    scores = prediction.evaluate(network, str(folder / "data.npz"), GROUP, split="train")
+    scores = evaluate(network, str(folder / "data.npz"), GROUP, split="train")
     assert scores.samples == 90
 
 
@@ -111,7 +113,7 @@ def test_labels_are_not_needed_and_an_old_file_is_replaced(trained, tmp_path):
     predict(network, str(tmp_path / "x.npy"), tmp_path / "out.npy", GROUP)
     assert np.load(tmp_path / "out.npy")["label"].tolist() == logits.argmax(axis=1).tolist()
     with pytest.raises(DataError, match="label"):
-        prediction.evaluate(network, str(tmp_path / "x.npy"), GROUP)
+        evaluate(network, str(tmp_path / "x.npy"), GROUP)
 
 
 @pytest.mark.parametrize("name", ["out.npy", "out.csv"])
@@ -121,7 +123,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(trained, tmp_path, monkey
     folder = trained[0]
     (tmp_path / name).write_text("old")
     network, calls = load_network(str(folder / "run"), GROUP), []
-    original = prediction.softmax
+    original = predict_module.softmax
 
     def failing(values):
         calls.append(1)
@@ -129,7 +131,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(trained, tmp_path, monkey
             raise error
         original(values)
 
-    monkeypatch.setattr(prediction, "softmax", failing)
+    monkeypatch.setattr(predict_module, "softmax", failing)
     with pytest.raises(type(error)):
         predict(network, str(folder / "data.npz"), tmp_path / name, GROUP, batch_size=7)
     assert os.listdir(tmp_path) == [name]
@@ -174,7 +176,7 @@ def test_tensors_that_do_not_fit_the_sizes_are_refused(trained):
     found = checkpoint.read(folder / "run/checkpoints/latest")
     found.manifest["sizes"] = [10**6, 10**6]  # So many parameters do not even fit into the memory.
     with pytest.raises(CheckpointError, match="not those of a network of sizes"):
-        prediction.make_network(found)
+        make_network(found)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])

@@ -8,7 +8,8 @@ import pytest
 
 from dpnet.checkpoint.format import step_name
 from dpnet.errors import OutputError
-from dpnet.output.run_directory import RunDirectory, write_atomically
+from dpnet.files import write_atomically
+from dpnet.output.run_directory import RunDirectory
 
 
 def checkpoints(path, *steps):

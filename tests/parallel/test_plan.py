@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.parallel.plan import INITIALISE, SHUFFLE, Plan, bounds, random_bits
+from dpnet.compute.random import INITIALISE, SHUFFLE, random_bits
+from dpnet.compute.shares import share
+from dpnet.parallel.plan import Plan
 
 sizes = st.integers(1, 200)
 
 
 @given(st.integers(0, 300), st.integers(1, 50))
 def test_bounds_are_adjacent_even_and_complete(size, parts):
-    pairs = [bounds(size, part, parts) for part in range(parts)]
+    pairs = [share(size, part, parts) for part in range(parts)]
     assert pairs[0][0] == 0
     assert pairs[-1][1] == size
     assert all(left[1] == right[0] for left, right in itertools.pairwise(pairs))

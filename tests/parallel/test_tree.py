@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from dpnet.compute.loops import reference as spec
 from dpnet.compute.loops.pending_sums import pending_sum
+from dpnet.compute.shares import share
 from dpnet.parallel import tree
-from dpnet.parallel.plan import bounds
 
 
 def oracle(terms: np.ndarray, node: tree.Node) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_the_sum_has_the_same_bits_for_every_world_size(num_leaves, data):
     terms = np.random.default_rng(num_leaves).standard_normal((num_leaves, 5)).astype(np.float32) * 1e3
     nodes = tree.nodes(num_leaves)
     parts = [
-        node for rank in range(world_size) for node in tree.cover(range(*bounds(num_leaves, rank, world_size)), nodes)
+        node for rank in range(world_size) for node in tree.cover(range(*share(num_leaves, rank, world_size)), nodes)
     ]
     joins, left = tree.joins(parts, nodes)
     assert left == [(0, num_leaves)]

@@ -6,7 +6,8 @@ import argparse
 
 from dpnet.cli.commands.shared import say
 from dpnet.comm.group import Group
-from dpnet.inference.network import evaluate, load_network
+from dpnet.inference.evaluate import evaluate
+from dpnet.inference.network import load_network
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:

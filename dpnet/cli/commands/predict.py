@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dpnet.cli.commands.shared import say
 from dpnet.comm.group import Group
-from dpnet.inference.network import load_network, predict
+from dpnet.inference.network import load_network
+from dpnet.inference.predict import predict
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.data.readers.guards import check_ratio, guarded, read_exactly, size_message
-from dpnet.data.split import Split, listed, make_split
+from dpnet.data.split import Split, make_split
 from dpnet.errors import DataError
+from dpnet.text import listed
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 PREFIXES = {"train": "train", "test": "t10k"}

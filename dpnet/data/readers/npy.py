@@ -20,8 +20,9 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from dpnet.data.readers.guards import check_ratio, guarded, read_exactly, size_message
-from dpnet.data.split import SPLITS, Split, listed, make_split
+from dpnet.data.split import SPLITS, Split, make_split
 from dpnet.errors import DataError
+from dpnet.text import listed
 
 _HEADER_PARSERS = {(1, 0): (npy_format.read_array_header_1_0, 2), (2, 0): (npy_format.read_array_header_2_0, 4)}
 """By version, with the bytes that hold the length of the header."""

@@ -1,0 +1,19 @@
+"""Random bits that follow from identity, not from history: from (seed, purpose, index) and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+SHUFFLE, INITIALISE, GRADCHECK = range(3)
+"""Purposes of random numbers: no two of them ever share a stream."""
+
+
+def random_bits(count: int, *, seed: int, purpose: int, index: int = 0) -> npt.NDArray[np.uint64]:
+    """`count` random 64-bit words that depend on nothing but (seed, purpose, index).
+
+    The counter-based generator is Philox4x64-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011),
+    whose raw stream is the same in every version of numpy.
+    """
+    key = np.array([seed, (purpose << 48) | index], dtype=np.uint64)
+    return np.random.Philox(key=key).random_raw(count)

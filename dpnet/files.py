@@ -1,0 +1,94 @@
+"""Files that are whole or absent, whatever happens, and one message for all that cannot be written.
+
+A file is written under an unfinished name, synced to the disk, and renamed: a rename happens or does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from dpnet.errors import OutputError
+
+UNFINISHED = ".unfinished-"
+"""What the names of unfinished files and directories begin with."""
+
+
+def unfinished(path: Path) -> Path:
+    """What a file or directory is called, beside its place, until it is whole."""
+    return path.with_name(UNFINISHED + path.name)
+
+
+@contextlib.contextmanager
+def writing(target: object, advice: str = "") -> Iterator[None]:
+    """Turns an OSError of the block into an OutputError: "cannot write TARGET: REASON" and the advice.
+
+    Args:
+        target: what is written, as messages call it: most often a path.
+        advice: what to do, as the end of the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}{advice}") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that it holds either its old content or the new one, whatever happens.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = unfinished(path)
+    write_synced(temporary, text.encode())
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the disk has the names in a directory.
+
+    Raises:
+        OSError: it cannot be synced.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises:
+        OSError: it cannot be read, is something else than a regular file, or is larger.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        # A pipe would be waited for.
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    with open(path, "rb", opener=opener) as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if state.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has {state.st_size} bytes; expected at most {limit}")
+        return file.read()

@@ -1,0 +1,31 @@
+"""Exact scores of a trained network."""
+
+from __future__ import annotations
+
+from dpnet.comm.agree import everywhere
+from dpnet.comm.group import Group
+from dpnet.compute.backend import plain_engine
+from dpnet.data.sources import require_labels
+from dpnet.inference.network import Network, open_samples
+from dpnet.parallel.evaluate import Evaluator, Scores
+from dpnet.parallel.replica import build_network
+
+
+def evaluate(network: Network, source: str, group: Group, *, split: str = "test", batch_size: int = 512) -> Scores:
+    """Exact scores of a network; collective.
+
+    Args:
+        network: it is not changed.
+        source: of the samples, see `dpnet.data.sources`; with labels.
+        group: all ranks share the samples.
+        split: "test" or "train".
+        batch_size: samples computed at once.
+
+    Raises:
+        DataError: the samples cannot be used.
+    """
+    samples = open_samples(network, source, split, group)
+    everywhere(group, lambda: require_labels(samples))
+    rows = min(batch_size, len(samples))
+    parts = build_network(network.job.model, samples, network.scaling, network.layout, rows, plain_engine())
+    return Evaluator(group, *parts, batch_size=rows)(network.params)

@@ -1,0 +1,69 @@
+"""Label and probabilities of every sample, by a trained network, into a file."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Group
+from dpnet.compute.arrays import SampleIds
+from dpnet.data.dataset import Dataset
+from dpnet.inference.network import Network, open_samples
+from dpnet.inference.prediction_file import PredictionFile
+from dpnet.nn.losses.softmax_nll import softmax
+from dpnet.nn.network import MLP
+
+
+def predict(
+    network: Network, source: str, out: Path, group: Group, *, split: str = "test", batch_size: int = 512
+) -> int:
+    """Write label and probabilities of every sample to a file; collective.
+
+    Args:
+        network: it is not changed.
+        source: of the samples, see `dpnet.data.sources`; labels are not needed.
+        out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
+            .csv: the columns label, p0, p1, ... It appears when it is complete.
+        group: all ranks share the samples.
+        split: "test" or "train".
+        batch_size: samples computed at once.
+
+    Returns:
+        number of samples.
+
+    Raises:
+        DataError: the samples cannot be used.
+        OutputError: the file cannot be written.
+    """
+    samples = open_samples(network, source, split, group)
+    rows, classes = min(batch_size, len(samples)), network.layout.sizes[-1]
+    data = Dataset(samples, network.scaling, max_rows=rows, dtype=network.job.model.dtype)
+    model = MLP(network.layout, network.job.model.activation, max_rows=rows, dtype=network.job.model.dtype)
+    root = group.rank == 0
+    whole = np.empty((rows * group.world_size, classes), network.job.model.dtype) if root else None
+    table = PredictionFile(out, len(samples), classes, np.dtype(network.job.model.dtype))
+    on_root(group, table.open)
+    try:
+        # Round by round, so that no rank ever holds more than a few blocks: the samples may be larger than memory.
+        for first in range(0, len(samples), rows * group.world_size):
+            shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
+            x, _ = data.gather(shares[group.rank])
+            probabilities = model.forward(x, network.params)
+            softmax(probabilities)
+            counts = [len(share) * classes for share in shares]
+            group.gather_into(probabilities.reshape(-1), None if whole is None else whole.reshape(-1), counts)
+            received = None if whole is None else whole[: sum(map(len, shares))]
+            on_root(group, functools.partial(table.append, received))
+        on_root(group, table.close)
+    except BaseException:
+        table.discard()
+        raise
+    return len(samples)
+
+
+def _ids(first: int, rank: int, rows: int, num_samples: int) -> SampleIds:
+    start = first + rank * rows
+    return np.arange(min(start, num_samples), min(start + rows, num_samples))

@@ -1,0 +1,95 @@
+"""A file of predictions that appears when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dpnet.compute.arrays import Matrix
+from dpnet.errors import ConfigError
+from dpnet.files import unfinished, writing
+
+
+class PredictionFile:
+    """A file of predictions, .npy or .csv, that appears when it is complete. Only rank 0 opens it.
+
+    Args:
+        path: of the file; its ending chooses the format.
+        num_samples: that will be appended.
+        classes: of the network.
+        dtype: of the probabilities.
+    """
+
+    def __init__(self, path: Path, num_samples: int, classes: int, dtype: np.dtype[Any]) -> None:
+        self._path, self._temporary = path, unfinished(path)
+        self._num_samples, self._classes = num_samples, classes
+        self._record = np.dtype([("label", np.int64), ("probabilities", dtype, (classes,))])
+        self._digits = {4: 9, 8: 17}[dtype.itemsize]  # As many as it takes to read the same number back.
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Make the file under a temporary name and write its header.
+
+        Raises:
+            ConfigError: the ending names no format.
+            OutputError: the file cannot be written; so do the other methods.
+        """
+        if self._path.suffix not in (".npy", ".csv"):
+            raise ConfigError(f"--out is {self._path}; it must end in .npy or .csv")
+        with self._writing():
+            self._file = self._temporary.open("wb")
+            if self._path.suffix == ".npy":
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(self._record),
+                    "fortran_order": False,
+                    "shape": (self._num_samples,),
+                }
+                np.lib.format.write_array_header_1_0(self._file, header)
+            else:
+                names = ["label", *(f"p{index}" for index in range(self._classes))]
+                self._file.write((",".join(names) + "\n").encode())
+
+    def append(self, probabilities: Matrix | None) -> None:
+        """Write the next samples: (rows, classes)."""
+        assert self._file is not None
+        assert probabilities is not None
+        labels = probabilities.argmax(axis=1)
+        with self._writing():
+            if self._path.suffix == ".npy":
+                records = np.empty(len(labels), dtype=self._record)
+                records["label"], records["probabilities"] = labels, probabilities
+                self._file.write(records.tobytes())
+            else:
+                for label, row in zip(labels, probabilities.tolist(), strict=True):
+                    self._file.write(
+                        (f"{label}," + ",".join(f"{value:.{self._digits}g}" for value in row) + "\n").encode()
+                    )
+
+    def close(self) -> None:
+        """Complete the file and give it its name."""
+        assert self._file is not None
+        with self._writing():
+            self._file.close()
+            os.replace(self._temporary, self._path)
+
+    def discard(self) -> None:
+        """Leave nothing of a file that is not complete."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with writing(self._path):
+            try:
+                yield
+            except OSError:
+                self.discard()
+                raise
