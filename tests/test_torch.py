@@ -7,7 +7,7 @@ import pytest
 
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_engine
-from dpnet.config import job as config
+from dpnet.config.job import Job, ModelConfig, OptimizerConfig, OutputConfig, TrainConfig
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import measure_scaling, open_data
 from dpnet.training.run import train
@@ -55,10 +55,10 @@ def sequential(sizes):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_norm, dtype, hidden_layers, tolerance):
     settings, make_optimizer = OPTIMIZERS[name]
-    job = config.Job(
-        model=config.Model(hidden_layers=hidden_layers, dtype=dtype),
-        train=config.Train(steps=100, global_batch_size=10_000),
-        optimizer=config.Optimizer(clip_norm=clip_norm, **settings),
+    job = Job(
+        model=ModelConfig(hidden_layers=hidden_layers, dtype=dtype),
+        train=TrainConfig(steps=100, global_batch_size=10_000),
+        optimizer=OptimizerConfig(clip_norm=clip_norm, **settings),
     )
     group = LocalGroup()
     source = open_data(job.data, group).source
@@ -88,10 +88,10 @@ def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_no
 def test_a_checkpoint_is_a_state_dict(tmp_path):
     from safetensors.torch import load_file
 
-    job = config.Job(
-        model=config.Model(hidden_layers=(16,)),
-        train=config.Train(epochs=3),
-        output=config.Output(dir=str(tmp_path), progress="none"),
+    job = Job(
+        model=ModelConfig(hidden_layers=(16,)),
+        train=TrainConfig(epochs=3),
+        output=OutputConfig(dir=str(tmp_path), progress="none"),
     )
     summary = train(job, LocalGroup())
     model = sequential((64, 16, 10))

@@ -12,7 +12,7 @@ from dpnet.compute.pool import Crew
 from dpnet.compute.products.choose import PRODUCTS, choose_products
 from dpnet.compute.products.numpy import NUMPY as NUMPY_PRODUCTS
 from dpnet.compute.products.numpy import Products, warm_up
-from dpnet.config.job import Train
+from dpnet.config.job import TrainConfig
 from dpnet.environment import core_set
 
 
@@ -38,7 +38,7 @@ def plain_engine() -> Engine:
     return Engine(1, NUMPY_PRODUCTS, NUMPY, Crew(1))
 
 
-def choose_engine(train: Train, group: Group) -> Engine:
+def choose_engine(train: TrainConfig, group: Group) -> Engine:
     """What the configuration asks for; limits the threads of this process's BLAS. Called by every rank.
 
     Raises:

@@ -16,7 +16,7 @@ from dpnet.config.section import INT64_MAX, Among, OnlyFor, Periodic, Range, Sec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Section):
+class ModelConfig(Section):
     """The network. The data tell its number of inputs and of classes."""
 
     hidden_layers: Annotated[
@@ -29,7 +29,7 @@ class Model(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data(Section):
+class DataConfig(Section):
     """What to train on."""
 
     source: Annotated[
@@ -47,7 +47,7 @@ class Data(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Section):
+class TrainConfig(Section):
     """How long to train, and how."""
 
     one_of: ClassVar[dict[str, float]] = {"epochs": 12, "steps": 1000}
@@ -81,7 +81,7 @@ class Train(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizer(Section):
+class OptimizerConfig(Section):
     """How the gradient changes the parameters; all rules as in PyTorch."""
 
     name: Annotated[Literal["sgd", "adam", "adamw"], "The update rule."] = "adamw"
@@ -113,7 +113,7 @@ class Optimizer(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule(Periodic):
+class ScheduleConfig(Periodic):
     """How the learning rate changes with time."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
@@ -134,7 +134,7 @@ class Schedule(Periodic):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Periodic):
+class EvaluateConfig(Periodic):
     """When to compute loss and accuracy on the test data, and what follows from them."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
@@ -148,7 +148,7 @@ class Evaluate(Periodic):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint(Periodic):
+class CheckpointConfig(Periodic):
     """When to save what a training needs to go on, and how much of it to keep."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000, "every_seconds": 600.0}
@@ -164,7 +164,7 @@ class Checkpoint(Periodic):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resilience(Section):
+class ResilienceConfig(Section):
     """What happens when something breaks."""
 
     after_loss: Annotated[
@@ -197,7 +197,7 @@ class Resilience(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output(Section):
+class OutputConfig(Section):
     """What a training leaves behind, and what it shows."""
 
     dir: Annotated[str, Text(), "The run directory: learning curve, summary and checkpoints."] = follows(
@@ -213,21 +213,21 @@ class Output(Section):
 class Job:
     """The configuration of a job."""
 
-    model: Model = Model()
-    data: Data = Data()
-    train: Train = Train()
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-    evaluate: Evaluate = Evaluate()
-    checkpoint: Checkpoint = Checkpoint()
-    resilience: Resilience = Resilience()
-    output: Output = Output()
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    resilience: ResilienceConfig = ResilienceConfig()
+    output: OutputConfig = OutputConfig()
 
     def __post_init__(self) -> None:
         if self.output.dir is None:
-            # A new object: the default Output() is shared by all jobs.
+            # A new object: the default OutputConfig() is shared by all jobs.
             output = {**vars(self.output), "dir": _run_directory(self.data.source)}
-            fill(self, "output", Output(**output))
+            fill(self, "output", OutputConfig(**output))
 
 
 def _run_directory(source: str) -> str:

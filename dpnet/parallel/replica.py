@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpnet.compute.arrays import Zeros, aligned_zeros
 from dpnet.compute.backend import Engine
-from dpnet.config import job as config
+from dpnet.config.job import ModelConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
@@ -14,7 +14,7 @@ from dpnet.nn.network import MLP
 
 
 def build_network(
-    model: config.Model,
+    model: ModelConfig,
     split: Split,
     scaling: Scaling,
     layout: Layout,
@@ -32,7 +32,7 @@ def build_network(
 
 
 def build_dataset(
-    model: config.Model, split: Split, scaling: Scaling, rows: int, engine: Engine, zeros: Zeros = aligned_zeros
+    model: ModelConfig, split: Split, scaling: Scaling, rows: int, engine: Engine, zeros: Zeros = aligned_zeros
 ) -> Dataset:
     """Scaled samples, up to `rows` at a time."""
     return Dataset(split, scaling, max_rows=rows, dtype=model.dtype, loops=engine.kernels.loops, zeros=zeros)

@@ -22,7 +22,7 @@ from dpnet.comm.local import LocalGroup
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.compute.backend import Engine
-from dpnet.config import job as config
+from dpnet.config.job import Job, TrainConfig
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource
 from dpnet.errors import ConfigError, SharedMemoryError
@@ -73,7 +73,7 @@ class Parts:
     here: range
 
 
-def check_world_size(train: config.Train, world_size: int) -> None:
+def check_world_size(train: TrainConfig, world_size: int) -> None:
     """Raises ConfigError if there are more ranks than shards."""
     if 0 < train.reproducible_shards < world_size:
         raise ConfigError(
@@ -82,19 +82,19 @@ def check_world_size(train: config.Train, world_size: int) -> None:
         )
 
 
-def build_plan(train: config.Train, num_samples: int, world_size: int) -> Plan:
+def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
     """The plan: one shard per rank, or `reproducible_shards` of them."""
     num_shards = train.reproducible_shards or world_size
     return Plan(num_samples, train.global_batch_size, seed=train.seed, num_shards=num_shards)
 
 
-def build_layout(job: config.Job, source: DataSource) -> Layout:
+def build_layout(job: Job, source: DataSource) -> Layout:
     """The layout of the network."""
     return Layout((source.features, *job.model.hidden_layers, source.classes))
 
 
 def build_parts(
-    job: config.Job,
+    job: Job,
     source: DataSource,
     scaling: Scaling,
     group: Group,
@@ -156,7 +156,7 @@ class _Core:
     here: range
 
 
-def _in_node_memory(train: config.Train, group: Group, build: Callable[[Topology], _Core]) -> tuple[_Core, str]:
+def _in_node_memory(train: TrainConfig, group: Group, build: Callable[[Topology], _Core]) -> tuple[_Core, str]:
     """What `build` makes in memory that the ranks of a node share; where that is not to be had, each rank is a node.
 
     Returns:
@@ -175,7 +175,7 @@ def _in_node_memory(train: config.Train, group: Group, build: Callable[[Topology
 
 
 def _build_core(
-    job: config.Job,
+    job: Job,
     source: DataSource,
     scaling: Scaling,
     engine: Engine,
@@ -203,7 +203,7 @@ def _build_core(
     return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer, board, where.here)
 
 
-def rehearse(job: config.Job, source: DataSource, group: Group, engine: Engine) -> None:
+def rehearse(job: Job, source: DataSource, group: Group, engine: Engine) -> None:
     """Take a step of a small network, so that all kernels are compiled: by the first rank of a node, then the others.
 
     What the first rank compiles the others find in its cache.
@@ -224,7 +224,7 @@ def rehearse(job: config.Job, source: DataSource, group: Group, engine: Engine) 
         group.node.barrier()
 
 
-def build_optimizer(job: config.Job) -> Optimizer:
+def build_optimizer(job: Job) -> Optimizer:
     """The optimizer that the configuration names."""
     section = job.optimizer
     return make_optimizer(
@@ -237,7 +237,7 @@ def build_optimizer(job: config.Job) -> Optimizer:
     )
 
 
-def build_schedule(job: config.Job, steps_per_epoch: int, total_steps: int) -> Schedule:
+def build_schedule(job: Job, steps_per_epoch: int, total_steps: int) -> Schedule:
     """The learning rate of each step."""
     return make_schedule(
         job.schedule.name,

@@ -8,7 +8,7 @@ from typing import Any
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.compute.shares import share
-from dpnet.config import job as config
+from dpnet.config.job import DataConfig
 from dpnet.data import statistics
 from dpnet.data.identity import identity
 from dpnet.data.scaling import Scaling, fit
@@ -28,7 +28,7 @@ class Data:
     identity: dict[str, Any]
 
 
-def open_data(section: config.Data, group: Group) -> Data:
+def open_data(section: DataConfig, group: Group) -> Data:
     """Open the data on every rank.
 
     Raises:
@@ -38,7 +38,7 @@ def open_data(section: config.Data, group: Group) -> Data:
     return Data(source, on_root(group, lambda: identity(source)))
 
 
-def measure_scaling(section: config.Data, source: DataSource, group: Group) -> Scaling:
+def measure_scaling(section: DataConfig, source: DataSource, group: Group) -> Scaling:
     """Check all inputs, and find the scaling that suits those of the training data.
 
     Raises:

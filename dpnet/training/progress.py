@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from dpnet.config.job import Evaluate
+from dpnet.config.job import EvaluateConfig
 from dpnet.errors import CheckpointError
 from dpnet.parallel.evaluate import Scores
 from dpnet.parallel.step import StepSums
@@ -83,7 +83,7 @@ class Progress:
         """Begin a new line of the learning curve."""
         self.samples, self.loss, self.hits = 0, 0.0, 0
 
-    def add_evaluation(self, scores: Scores, how: Evaluate) -> bool:
+    def add_evaluation(self, scores: Scores, how: EvaluateConfig) -> bool:
         """Take the scores of the current step.
 
         Returns:

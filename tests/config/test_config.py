@@ -14,7 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpnet.config.file import from_dict, load, reference, template, to_dict, to_toml, write_template
-from dpnet.config.job import Checkpoint, Data, Evaluate, Job, Model, Optimizer, Output, Schedule, Train
+from dpnet.config.job import (
+    CheckpointConfig,
+    DataConfig,
+    EvaluateConfig,
+    Job,
+    ModelConfig,
+    OptimizerConfig,
+    OutputConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from dpnet.config.keys import KEYS, SECTIONS
 from dpnet.errors import ConfigError, OutputError
 
@@ -110,9 +120,11 @@ def test_an_empty_file_gives_the_defaults(loaded):
 @pytest.mark.parametrize(("name", "expected"), [("sgd", 0.0), ("adam", 0.0), ("adamw", 0.01)])
 def test_the_default_of_weight_decay_follows_from_the_optimizer(name, expected):
     assert (
-        Optimizer(name=name).weight_decay == load(None, [f"optimizer.name={name}"]).optimizer.weight_decay == expected
+        OptimizerConfig(name=name).weight_decay
+        == load(None, [f"optimizer.name={name}"]).optimizer.weight_decay
+        == expected
     )
-    assert Optimizer(name=name, weight_decay=0.0).weight_decay == 0.0
+    assert OptimizerConfig(name=name, weight_decay=0.0).weight_decay == 0.0
 
 
 @pytest.mark.parametrize(
@@ -131,24 +143,29 @@ def test_the_default_of_weight_decay_follows_from_the_optimizer(name, expected):
     ],
 )
 def test_the_run_directory_is_named_after_the_source(source, expected):
-    assert Job(data=Data(source=source)).output.dir == expected
+    assert Job(data=DataConfig(source=source)).output.dir == expected
     assert from_dict({"data": {"source": source}}, where="here").output.dir == expected
-    assert Job(data=Data(source=source), output=Output(dir="x")).output.dir == "x"
+    assert Job(data=DataConfig(source=source), output=OutputConfig(dir="x")).output.dir == "x"
 
 
 def test_filling_in_the_run_directory_keeps_the_other_keys_and_the_defaults():
-    job = Job(data=Data(source="mnist"), output=Output(log_every_steps=7, progress="none"))
-    assert job.output == Output(dir="runs/mnist", log_every_steps=7, progress="none")
+    job = Job(data=DataConfig(source="mnist"), output=OutputConfig(log_every_steps=7, progress="none"))
+    assert job.output == OutputConfig(dir="runs/mnist", log_every_steps=7, progress="none")
     assert Job().output.dir == "runs/digits"
 
 
 def test_an_interval_is_counted_in_steps():
-    assert Evaluate(every_epochs=3).interval_steps(10) == 30
-    assert Evaluate(every_steps=7).interval_steps(10) == 7
-    assert Evaluate(every_epochs=0).interval_steps(10) == 0
-    assert Evaluate(every_steps=0).interval_steps(10) == 0
-    assert Evaluate().interval_steps(10) == Schedule().interval_steps(10) == Checkpoint().interval_steps(10) == 10
-    assert Checkpoint(every_seconds=5.0).interval_steps(10) == 0
+    assert EvaluateConfig(every_epochs=3).interval_steps(10) == 30
+    assert EvaluateConfig(every_steps=7).interval_steps(10) == 7
+    assert EvaluateConfig(every_epochs=0).interval_steps(10) == 0
+    assert EvaluateConfig(every_steps=0).interval_steps(10) == 0
+    assert (
+        EvaluateConfig().interval_steps(10)
+        == ScheduleConfig().interval_steps(10)
+        == CheckpointConfig().interval_steps(10)
+        == 10
+    )
+    assert CheckpointConfig(every_seconds=5.0).interval_steps(10) == 0
 
 
 def test_a_job_is_frozen_and_can_be_sent_to_other_ranks():
@@ -565,11 +582,11 @@ def test_two_options_that_exclude_one_another_are_refused():
 
 
 def test_only_the_key_that_holds_is_not_none():
-    assert Train() == Train(epochs=12)
-    assert (Train(steps=5).epochs, Train(steps=5).steps) == (None, 5)
-    assert Checkpoint(every_seconds=1.0).every_epochs is None
-    assert Evaluate(every_steps=0).every_epochs is None
-    assert to_dict(Job(train=Train(steps=5)))["train"].keys() & {"epochs", "steps"} == {"steps"}
+    assert TrainConfig() == TrainConfig(epochs=12)
+    assert (TrainConfig(steps=5).epochs, TrainConfig(steps=5).steps) == (None, 5)
+    assert CheckpointConfig(every_seconds=1.0).every_epochs is None
+    assert EvaluateConfig(every_steps=0).every_epochs is None
+    assert to_dict(Job(train=TrainConfig(steps=5)))["train"].keys() & {"epochs", "steps"} == {"steps"}
 
 
 # Keys without effect
@@ -650,13 +667,13 @@ def choices(name):
 
 
 models = st.builds(
-    Model,
+    ModelConfig,
     hidden_layers=st.lists(counts).map(tuple),
     activation=choices("model.activation"),
     dtype=choices("model.dtype"),
 )
 trains = one_of(
-    Train,
+    TrainConfig,
     {"global_batch_size": counts, "seed": st.integers(0, 2**63 - 1), "reproducible_shards": counts, "threads": counts},
     epochs=counts,
     steps=counts,
@@ -668,16 +685,16 @@ common = {
     "clip_norm": not_negative,
 }
 optimizers = st.one_of(
-    st.builds(Optimizer, name=st.just("sgd"), momentum=fractions, **common),
+    st.builds(OptimizerConfig, name=st.just("sgd"), momentum=fractions, **common),
     st.builds(
-        Optimizer,
+        OptimizerConfig,
         name=st.just("sgd"),
         momentum=st.floats(0, 1, exclude_min=True, exclude_max=True),
         nesterov=st.booleans(),
         **common,
     ),
     st.builds(
-        Optimizer,
+        OptimizerConfig,
         name=st.sampled_from(["adam", "adamw"]),
         betas=st.tuples(fractions, fractions),
         eps=positive,
@@ -686,10 +703,10 @@ optimizers = st.one_of(
 )
 warmup = {"warmup_steps": st.integers(0, 2**63 - 1)}
 schedules = st.one_of(
-    st.builds(Schedule, **warmup),
-    st.builds(Schedule, name=st.just("cosine"), min_learning_rate=st.floats(0, 1), **warmup),
+    st.builds(ScheduleConfig, **warmup),
+    st.builds(ScheduleConfig, name=st.just("cosine"), min_learning_rate=st.floats(0, 1), **warmup),
     one_of(
-        Schedule,
+        ScheduleConfig,
         {"name": st.just("step"), "factor": st.floats(0, 1, exclude_min=True), **warmup},
         every_epochs=counts,
         every_steps=counts,
@@ -697,13 +714,13 @@ schedules = st.one_of(
 )
 intervals = st.integers(0, 2**63 - 1)
 evaluations = one_of(
-    Evaluate,
+    EvaluateConfig,
     {"batch_size": counts, "metric": choices("evaluate.metric"), "patience": intervals, "min_delta": not_negative},
     every_epochs=intervals,
     every_steps=intervals,
 )
 checkpoints = one_of(
-    Checkpoint,
+    CheckpointConfig,
     {"keep_last": counts, "keep_best": st.booleans()},
     every_epochs=intervals,
     every_steps=intervals,
@@ -712,15 +729,15 @@ checkpoints = one_of(
 jobs = st.builds(
     Job,
     model=models,
-    data=st.builds(Data, source=texts, scale=choices("data.scale"), check=st.booleans()),
+    data=st.builds(DataConfig, source=texts, scale=choices("data.scale"), check=st.booleans()),
     train=trains,
     optimizer=optimizers,
     schedule=schedules,
     evaluate=evaluations,
     checkpoint=checkpoints,
     output=st.one_of(
-        st.builds(Output, log_every_steps=counts),
-        st.builds(Output, dir=texts, log_every_steps=counts, progress=choices("output.progress")),
+        st.builds(OutputConfig, log_every_steps=counts),
+        st.builds(OutputConfig, dir=texts, log_every_steps=counts, progress=choices("output.progress")),
     ),
 )
 
@@ -793,7 +810,7 @@ def test_an_alternative_of_the_template_works_as_it_stands(loaded, section, acti
 
 
 def test_another_optimizer_in_the_template_brings_its_own_weight_decay(loaded):
-    assert loaded(template(), "optimizer.name=sgd").optimizer == Optimizer(name="sgd")
+    assert loaded(template(), "optimizer.name=sgd").optimizer == OptimizerConfig(name="sgd")
 
 
 def test_the_reference_is_a_table_with_a_row_for_every_key():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dpnet.config.job import Evaluate
+from dpnet.config.job import EvaluateConfig
 from dpnet.errors import CheckpointError
 from dpnet.parallel.evaluate import Scores
 from dpnet.parallel.step import StepSums
@@ -16,7 +16,7 @@ def judged(values, **how):
     progress, results = Progress(), []
     for value in values:
         progress.step += 5
-        is_best = progress.add_evaluation(Scores(loss=value, accuracy=value, samples=3), Evaluate(**how))
+        is_best = progress.add_evaluation(Scores(loss=value, accuracy=value, samples=3), EvaluateConfig(**how))
         results.append((is_best, progress.evaluations_waited))
     return results, progress
 
@@ -51,7 +51,7 @@ def test_an_improvement_that_is_too_small_is_the_best_but_no_reason_to_wait_on(m
 
 def test_it_survives_json_to_the_bit():
     progress = Progress(step=7, seconds=0.1, samples=3, loss=1 / 3, hits=2)
-    progress.add_evaluation(Scores(loss=2 / 3, accuracy=0.7, samples=9), Evaluate())
+    progress.add_evaluation(Scores(loss=2 / 3, accuracy=0.7, samples=9), EvaluateConfig())
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
     assert Progress.from_dict(json.loads(json.dumps(Progress().to_dict()))) == Progress()
 
