@@ -23,7 +23,7 @@ from dpnet.comm import topology
 from dpnet.comm.connect import connect
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.choose import choose_kernels
-from dpnet.compute.loops.pending_sums import complete, stack
+from dpnet.compute.loops.pending_sums import complete, scratch_for
 from dpnet.nn.layout import Layout
 from dpnet.parallel.shards import ShardReducer
 
@@ -52,7 +52,7 @@ def main() -> None:
             loops=loops,
         )
         (grad,) = reducer.grad
-        total, work = aligned_zeros((1, grad.stop), np.float32), stack([grad.sum], np.float32)
+        total, work = aligned_zeros((1, grad.stop), np.float32), scratch_for([grad.sum], np.float32)
         vector, copy = np.ones(size, np.float32), np.zeros(size, np.float32)
 
         def reduce(reducer=reducer, grad=grad, total=total, work=work) -> None:

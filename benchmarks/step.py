@@ -92,16 +92,16 @@ def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dic
     for phase, (part, name) in PHASES.items():
         owner = getattr(trainer, part)
         setattr(owner, name, timed(phase, getattr(owner, name)))
-    # The update has the pieces of the gradient computed as it goes.
-    pieces = trainer.update._pieces
-    trainer.update._pieces = [(timed("gradient", prepare), apply) for prepare, apply in pieces]
+    # The update has the tiles of the gradient computed as it goes.
+    tiles = trainer.update._tiles
+    trainer.update._tiles = [(timed("gradient", prepare), apply) for prepare, apply in tiles]
     begin = time.perf_counter()
     for _ in range(calls):
         step()
     whole = time.perf_counter() - begin
     for part, name in PHASES.values():
         delattr(getattr(trainer, part), name)
-    trainer.update._pieces = pieces
+    trainer.update._tiles = tiles
     seconds["update"] -= seconds["gradient"]  # Within it.
     seconds["rest"] = whole - sum(seconds.values())
     return {phase: value / calls for phase, value in seconds.items()}
@@ -132,20 +132,20 @@ def main() -> None:
     train = {"threads": options.threads, "blas": options.blas, "kernels": options.kernels}
     for workload in options.workloads or WORKLOADS:
         batch = WORKLOADS[workload].rows * group.world_size
-        parts, engine = build(workload, options.optimizer, batch, group, **train)
-        times = measure(parts, bare_products(workload, group.world_size, engine.products), options, group)
+        parts, backend = build(workload, options.optimizer, batch, group, **train)
+        times = measure(parts, bare_products(workload, group.world_size, backend.products), options, group)
         calls = group.broadcast(max(10, int(options.seconds / times[0][0])))  # Each rank has times of its own.
         phases = time_phases(parts.trainer, stepper(parts), calls)
         if group.rank == 0:
             ratio = summary([whole / bare for whole, bare in times])
             step_s, bare_s = (statistics.median(column) for column in zip(*times, strict=True))
-            how = f"{group.world_size}x{engine.threads}, {engine.products.name}, {engine.kernels.name}"
+            how = f"{group.world_size}x{backend.threads}, {backend.products.name}, {backend.kernels.name}"
             print(f"{workload}, {options.optimizer}, {how}: {batch / step_s:,.0f} samples/s; {step_s * 1e3:.3f} ms")
             print(f"  {ratio['median']:.2f} times its products ({ratio['least']:.2f} to {ratio['greatest']:.2f})")
             print("  " + ", ".join(f"{phase} {value / sum(phases.values()):.1%}" for phase, value in phases.items()))
             rows.append(
                 {"workload": workload, "optimizer": options.optimizer, "ranks": group.world_size}
-                | {"threads": engine.threads, "blas": engine.products.name, "kernels": engine.kernels.name}
+                | {"threads": backend.threads, "blas": backend.products.name, "kernels": backend.kernels.name}
                 | {"samples_per_s": batch / step_s, "step_s": step_s, "products_s": bare_s, "ratio": ratio}
                 | {"phases_s": phases}
             )

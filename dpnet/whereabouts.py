@@ -38,7 +38,7 @@ OPERATIONS = (
 )
 """What it may wait in for other ranks; "": nothing."""
 
-STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, MOVED, ALIVE, PID, BORN, STACKS = range(10)
+STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, BEAT, ALIVE, PID, BORN, STACKS = range(10)
 """Places in a row of float64 numbers: the step being taken (from 1); the phase and since when; the operation in which
 it waits and since when; when something was last finished; when its watchdog was last seen; the process, and when it
 began, in the kernel's ticks; its file descriptor of its stacks, see watchdog.stacks. Times are those of
@@ -73,10 +73,10 @@ class Whereabouts:
         self._phase, self._since = START, time.monotonic()
         # Of how many steps the current one is an example; 0: it is not timed.
         self._weight = 1
-        self.row[SINCE] = self.row[MOVED] = self._since
+        self.row[SINCE] = self.row[BEAT] = self._since
         self.row[PID] = os.getpid()
 
-    def move_to(self, row: memoryview[float]) -> None:
+    def relocate(self, row: memoryview[float]) -> None:
         """Keep the numbers in another row, of at least LENGTH float64 numbers, from now on."""
         row[:LENGTH] = self.row[:LENGTH]
         self.row = row[:LENGTH]
@@ -92,23 +92,23 @@ class Whereabouts:
         self.seconds[self._phase] += (now - self._since) * (self._weight if self._phase <= COMMIT else 1)
         self._since = self.row[SINCE] = now
 
-    def move_on(self, step: int) -> None:
+    def step_done(self, step: int) -> None:
         """A step was finished; step `step`, from 1, is taken next."""
         now, row = time.monotonic(), self.row
         if self._weight:
             self._count(now)
-        if now - row[MOVED] > QUICK_S:
+        if now - row[BEAT] > QUICK_S:
             self._weight = 1
         elif step % SAMPLED:
             self._weight = 0
         else:
             self._weight = SAMPLED
-        self._since = row[MOVED] = now
+        self._since = row[BEAT] = now
         row[STEP] = step
 
-    def moved(self) -> None:
+    def beat(self) -> None:
         """Something was finished: a step, a block of an evaluation, a checkpoint."""
-        self.row[MOVED] = time.monotonic()
+        self.row[BEAT] = time.monotonic()
 
     def wait(self, operation: int) -> None:
         """Begin to wait for other ranks."""

@@ -28,7 +28,7 @@ def take_steps(here, clock, first, number, unit_s):
         for phase, units in ((FORWARD, 1), (BACKWARD, 3), (COMMIT, 1)):
             here.enter(phase)
             clock.now += units * unit_s
-        here.move_on(step + 1)
+        here.step_done(step + 1)
 
 
 @pytest.mark.parametrize("unit_s", [0.01, 0.0001])
@@ -66,7 +66,7 @@ def test_what_is_no_step_is_always_timed(clock):
 def test_a_step_that_takes_long_after_quick_ones_is_there_since_the_last_of_them_at_most(clock):
     here = Whereabouts()
     row = memoryview(bytearray(8 * LENGTH)).cast("d")
-    here.move_to(row)
+    here.relocate(row)
     take_steps(here, clock, 1, 50, 0.0001)
     here.enter(FORWARD)
     assert row[STEP] == 51

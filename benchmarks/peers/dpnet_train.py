@@ -22,11 +22,12 @@ from benchmarks.workloads import (
 )
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
-from dpnet.compute.backend import Engine, choose_engine
+from dpnet.compute.backend import Backend
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
 from dpnet.training.build import Parts, build_parts, rehearse
+from dpnet.training.prepare import choose_backend
 from dpnet.whereabouts import HERE, row_of
 
 RULES = {
@@ -35,7 +36,7 @@ RULES = {
 }
 
 
-def build(workload: str, optimizer: str, batch: int, group: Group, **train: object) -> tuple[Parts, Engine]:
+def build(workload: str, optimizer: str, batch: int, group: Group, **train: object) -> tuple[Parts, Backend]:
     """A training of a workload; `train` are settings of that section."""
     sizes = WORKLOADS[workload].sizes
     inputs, labels = random_data(WORKLOADS[workload])
@@ -48,21 +49,21 @@ def build(workload: str, optimizer: str, batch: int, group: Group, **train: obje
         },
         where="benchmark",
     )
-    engine = choose_engine(job.train, group)
-    rehearse(job, source, group, engine)
-    return build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, engine), engine
+    backend = choose_backend(job.train, group)
+    rehearse(job, source, group, backend)
+    return build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, backend), backend
 
 
 def stepper(parts: Parts) -> Callable[[], object]:
     """Takes one step after the other."""
     numbers = itertools.count()
     # As the coordinator does: in memory that the ranks share, for the watchdog.
-    HERE.move_to(row_of(parts.board.data, parts.state.node.rank))
+    HERE.relocate(row_of(parts.board.data, parts.state.node.rank))
 
     def take() -> None:
         step = next(numbers)
         parts.trainer.step(step)
-        HERE.move_on(step + 2)
+        HERE.step_done(step + 2)
 
     return take
 

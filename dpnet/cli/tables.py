@@ -9,7 +9,7 @@ from dpnet.about import __version__
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
-from dpnet.compute.backend import Engine
+from dpnet.compute.backend import Backend
 from dpnet.compute.shares import ceil_div
 from dpnet.config.job import Job
 from dpnet.data.sources import DataSource
@@ -19,15 +19,15 @@ from dpnet.training.build import Parts
 from dpnet.training.progress import Progress
 
 
-def training_text(job: Job, source: DataSource, parts: Parts, engine: Engine, world_size: int, num_hosts: int) -> str:
+def training_text(job: Job, source: DataSource, parts: Parts, backend: Backend, world_size: int, num_hosts: int) -> str:
     """What is about to be trained, and where."""
     test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
     size = parts.plan.global_batch_size
     share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
     lines = [
         f"dpnet {__version__}: {counted(world_size, 'rank')} on {counted(num_hosts, 'host')}, "
-        f"{counted(engine.threads, 'thread')} a rank; matrix products by {engine.products.name}, "
-        f"loops by {engine.kernels.name}",
+        f"{counted(backend.threads, 'thread')} a rank; matrix products by {backend.products.name}, "
+        f"loops by {backend.kernels.name}",
         f"network {'-'.join(map(str, parts.layout.sizes))}, {job.model.activation}, "
         f"{parts.layout.num_params:,} parameters; {job.optimizer.name}",
         f"data {source.name}: {len(source.train):,} training samples, {test}",

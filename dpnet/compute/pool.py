@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dpnet.compute.shares import share
 
 Work = Callable[[int, int, int], None]
-"""Does the parts `first` to `stop` of some work, as member number `member` of the crew: (member, first, stop)."""
+"""Does the parts `first` to `stop` of some work, as member number `member` of the pool: (member, first, stop)."""
 
 
-class Crew:
+class Pool:
     """A number of threads, of which the caller's is one.
 
     Args:

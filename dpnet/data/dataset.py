@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, SampleIds, Zeros, aligned_zeros
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.compute.loops.choose import Loops, can_gather
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
@@ -42,7 +42,7 @@ class Dataset:
         *,
         max_rows: int,
         dtype: npt.DTypeLike,
-        loops: Loops = spec,
+        loops: Loops = reference,
         zeros: Zeros = aligned_zeros,
     ) -> None:
         # Plain arrays: np.memmap would add its own work to every slice.
@@ -62,7 +62,7 @@ class Dataset:
         self.x: Matrix = zeros(max_rows * self.features, dtype).reshape(max_rows, self.features)
         self._labels = np.zeros(max_rows, np.int64)
         self._views: dict[tuple[int, int], tuple[Matrix, Labels]] = {}
-        self._gather = loops.gather if can_gather(self._raw.dtype) else spec.gather
+        self._gather = loops.gather if can_gather(self._raw.dtype) else reference.gather
 
     def __len__(self) -> int:
         return len(self._raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
-from dpnet.compute.backend import plain_engine
+from dpnet.compute.backend import plain_backend
 from dpnet.data.sources import require_labels
 from dpnet.inference.network import Network, open_samples
 from dpnet.parallel.evaluate import Evaluator, Scores
@@ -27,5 +27,5 @@ def evaluate(network: Network, source: str, group: Group, *, split: str = "test"
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
-    parts = build_network(network.job.model, samples, network.scaling, network.layout, rows, plain_engine())
+    parts = build_network(network.job.model, samples, network.scaling, network.layout, rows, plain_backend())
     return Evaluator(group, *parts, batch_size=rows)(network.params)

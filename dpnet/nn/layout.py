@@ -2,7 +2,7 @@
 
 Parameters, gradients and optimizer vectors all have this layout:
 
-    0.weight | 0.bias | 2.weight | 2.bias | ... | zeros up to a multiple of BLOCK
+    0.weight | 0.bias | 2.weight | 2.bias | ... | zeros up to a multiple of GRAIN
 
 A weight lies there as (inputs, outputs), C order: over its three matrix products that is the fastest order, most of all
 on several threads (measured in benchmarks/README.md). By name it has PyTorch's shape, (outputs, inputs), as the
@@ -16,10 +16,9 @@ can be cut into slices that know nothing of layers.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.shares import round_up
@@ -27,8 +26,8 @@ from dpnet.compute.shares import round_up
 ALIGNMENT = 16
 """Elements; 64 bytes, one cache line, in float32."""
 
-BLOCK = 1024
-"""Elements. The flat length is a multiple of it; slices of owners and fixed-order sums are cut at its multiples."""
+GRAIN = 1024
+"""Elements. The flat length is a multiple of it, so the vector can be cut at its multiples."""
 
 Views = list[tuple[Matrix, Vector]]
 """Weight (inputs, outputs) and bias (outputs,) of every layer, as views into one flat vector."""
@@ -62,7 +61,7 @@ class Layout:
     Attributes:
         sizes: the same, as a tuple.
         tensors: every weight and bias, in the order of the flat vector.
-        size: length of the flat vector with padding, a multiple of `BLOCK`.
+        size: length of the flat vector with padding, a multiple of `GRAIN`.
         num_params: number of parameters, without padding.
     """
 
@@ -79,7 +78,7 @@ class Layout:
                 end = start + math.prod(shape)
                 tensors.append(Tensor(f"{2 * layer}.{kind}", shape, start, end, is_bias=kind == "bias"))
         self.tensors = tuple(tensors)
-        self.size = round_up(end, BLOCK)
+        self.size = round_up(end, GRAIN)
         self.num_params = sum(tensor.stop - tensor.start for tensor in tensors)
 
     def named(self, flat: Vector) -> dict[str, Vector | Matrix]:
@@ -91,19 +90,3 @@ class Layout:
         """Views of `flat` (size,) as (weight, bias) of each layer."""
         arrays = [array.T for array in self.named(flat).values()]
         return list(zip(arrays[::2], arrays[1::2], strict=True))
-
-    def owned_slices(self, num_owners: int) -> list[slice]:
-        """The elements of a flat vector that each owner has: adjacent, whole blocks, maybe none.
-
-        They are to take owners equally long. Each tensor takes a product or a sum of its own, and small ones are slow
-        for their size, so each but the first counts like two more blocks (measured in benchmarks/README.md).
-        """
-        starts = Counter(tensor.start // BLOCK for tensor in self.tensors[1:])
-        costs = [1 + 2 * starts[block] for block in range(self.size // BLOCK)]
-        total = sum(costs)
-        # A block is that owner's in whose even share of the total cost the middle of the block's lies.
-        ends = accumulate(costs)
-        owners = [(2 * end - cost) * num_owners // (2 * total) for cost, end in zip(costs, ends, strict=True)]
-        blocks = Counter(owners)
-        cuts = [0, *accumulate(blocks[owner] * BLOCK for owner in range(num_owners))]
-        return [slice(start, stop) for start, stop in pairwise(cuts)]

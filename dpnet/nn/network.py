@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, Zeros, aligned_zeros
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.compute.loops.choose import Loops
 from dpnet.compute.products.numpy import NUMPY, Products
 from dpnet.nn.activations import ACTIVATIONS, Activation, Identity
@@ -106,7 +106,7 @@ class MLP:
         max_rows: int,
         dtype: npt.DTypeLike = np.float32,
         products: Products = NUMPY,
-        loops: Loops = spec,
+        loops: Loops = reference,
         zeros: Zeros = aligned_zeros,
     ) -> None:
         # Nothing bends the logits: softmax belongs to the loss, see there.

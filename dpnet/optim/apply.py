@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector, aligned_zeros
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.compute.loops.choose import Kernels
 from dpnet.compute.loops.pending_sums import PendingSum
-from dpnet.compute.pool import Crew
+from dpnet.compute.pool import Pool
 from dpnet.optim.sgd import Optimizer
 
-Segment = tuple[int, int, float]
+Run = tuple[int, int, float]
 """(first element, one past the last, weight decay)"""
 
 BLOCKS_PER_THREAD = 24
@@ -55,28 +55,26 @@ class Apply(Protocol):
 
 def make_apply(
     optimizer: Optimizer,
-    segments: Sequence[Segment],
+    runs: Sequence[Run],
     grad: PendingSum,
     dtype: npt.DTypeLike,
     kernels: Kernels,
-    crew: Crew,
+    pool: Pool,
 ) -> Apply:
-    """What applies `optimizer` with the gradient `grad`, whatever it is by then, to a slice made of `segments`."""
+    """What applies `optimizer` with the gradient `grad`, whatever it is by then, to a slice made of `runs`."""
     rule = kernels.rules.get(optimizer.rule)
     if rule is None:
-        return NumpyApply(optimizer, segments, grad, dtype)
-    return LoopApply(optimizer, rule, segments, grad, dtype, crew)
+        return NumpyApply(optimizer, runs, grad, dtype)
+    return LoopApply(optimizer, rule, runs, grad, dtype, pool)
 
 
 class NumpyApply:
     """See make_apply."""
 
-    def __init__(
-        self, optimizer: Optimizer, segments: Sequence[Segment], grad: PendingSum, dtype: npt.DTypeLike
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, runs: Sequence[Run], grad: PendingSum, dtype: npt.DTypeLike) -> None:
         self._optimizer, self._grad = optimizer, grad
-        self._blocks = cut(segments, spec.BLOCK)
-        self._work = aligned_zeros((grad.depth, spec.BLOCK), dtype)
+        self._blocks = cut(runs, reference.NUMPY_TILE)
+        self._work = aligned_zeros((grad.depth, reference.NUMPY_TILE), dtype)
 
     def __call__(
         self,
@@ -92,7 +90,7 @@ class NumpyApply:
         grad = self._grad
         for start, stop, decay in self._blocks:
             block = slice(start, stop)
-            spec.sum_block(grad.vectors, grad.joins, grad.offset + start, grad.offset + stop, self._work)
+            reference.sum_block(grad.vectors, grad.joins, grad.offset + start, grad.offset + stop, self._work)
             summed = self._work[0, : stop - start]
             if scale != 1:
                 summed *= scale
@@ -115,20 +113,20 @@ class LoopApply:
         self,
         optimizer: Optimizer,
         rule: Callable[..., None],
-        segments: Sequence[Segment],
+        runs: Sequence[Run],
         grad: PendingSum,
         dtype: npt.DTypeLike,
-        crew: Crew,
+        pool: Pool,
     ) -> None:
-        from dpnet.compute.loops.compiled_rules import BLOCK  # Not above: this imports numba.
+        from dpnet.compute.loops.compiled_rules import COMPILED_TILE  # Not above: this imports numba.
 
-        self._optimizer, self._crew = optimizer, crew
-        blocks = cut(segments, BLOCK)
+        self._optimizer, self._pool = optimizer, pool
+        blocks = cut(runs, COMPILED_TILE)
         self._num_blocks = len(blocks)
         limits = np.array([block[:2] for block in blocks], np.int64).reshape(-1, 2)
         decays = np.array([block[2] for block in blocks], np.float64)
         self._rule = functools.partial(rule, grad.vectors, grad.joins, grad.offset, limits, decays)
-        self._work = [aligned_zeros((grad.depth, BLOCK), dtype) for _ in range(crew.size)]
+        self._work = [aligned_zeros((grad.depth, COMPILED_TILE), dtype) for _ in range(pool.size)]
 
     def __call__(
         self,
@@ -147,13 +145,11 @@ class LoopApply:
         def work(member: int, first: int, stop: int) -> None:
             self._rule(first, stop, self._work[member], *arguments)
 
-        self._crew.run(work, self._num_blocks, least=BLOCKS_PER_THREAD)
+        self._pool.run(work, self._num_blocks, least=BLOCKS_PER_THREAD)
 
 
-def cut(segments: Sequence[Segment], length: int) -> list[Segment]:
-    """Cut segments into blocks of at most `length` elements."""
+def cut(runs: Sequence[Run], length: int) -> list[Run]:
+    """Cut runs into blocks of at most `length` elements."""
     return [
-        (start, min(start + length, stop), decay)
-        for first, stop, decay in segments
-        for start in range(first, stop, length)
+        (start, min(start + length, stop), decay) for first, stop, decay in runs for start in range(first, stop, length)
     ]

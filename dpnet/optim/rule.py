@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector, aligned_zeros
-from dpnet.compute.loops.reference import BLOCK
+from dpnet.compute.loops.reference import NUMPY_TILE
 
 
 class Block(NamedTuple):
@@ -45,7 +45,7 @@ class Blockwise:
     slots: tuple[str, ...]
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
-        self._scratch = aligned_zeros(BLOCK, dtype)
+        self._scratch = aligned_zeros(NUMPY_TILE, dtype)
 
     def update(
         self,
@@ -66,8 +66,8 @@ class Blockwise:
         assert all(v.dtype == self._scratch.dtype for v in (params, grad, out, *slots, *out_slots))
         # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
         how = Step(float(learning_rate), float(weight_decay), step)
-        for start in range(0, len(params), BLOCK):
-            part = slice(start, start + BLOCK)
+        for start in range(0, len(params), NUMPY_TILE):
+            part = slice(start, start + NUMPY_TILE)
             g = grad[part]
             old, new = [s[part] for s in slots], [s[part] for s in out_slots]
             self._update_block(Block(params[part], g, old, out[part], new, self._scratch[: len(g)]), how)

@@ -1,8 +1,8 @@
 """Update rules: the parameters and the gradient of a step -> the parameters of the next.
 
-A rule sees segments of flat vectors, never a layer. It treats every element by itself, with additions, multiplications,
+A rule sees runs of flat vectors, never a layer. It treats every element by itself, with additions, multiplications,
 divisions and square roots only, which IEEE 754 rounds in one way. So the result has the same bits however a vector is
-cut into calls: ranks may share a vector out, and segments with and without weight decay may alternate.
+cut into calls: ranks may share a vector out, and runs with and without weight decay may alternate.
 
 The rules are PyTorch's up to rounding, so the same hyperparameters give the same curve.
 """
@@ -44,7 +44,7 @@ class Optimizer(Protocol):
         out: Vector,
         out_slots: Sequence[Vector],
     ) -> None:
-        """Make one step on a segment. Allocates nothing that grows with its length.
+        """Make one step on a run. Allocates nothing that grows with its length.
 
         Args:
             params: (n,) parameters; n may be 0. All vectors have the dtype that the rule was made for.

@@ -18,10 +18,11 @@ import numpy.typing as npt
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import Piece, pending_sum, stack
+from dpnet.compute.loops.pending_sums import Tile, pending_sum, scratch_for
 from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
+from dpnet.state.ownership import slices_and_parts
 
 
 class BetweenNodes:
@@ -30,7 +31,7 @@ class BetweenNodes:
     Args:
         topology: with several nodes.
         covers: the partial sums of every node, adjacent nodes of the tree from left to right.
-        tree_nodes: the tree.
+        spans: the tree.
         layout: of the flat vector.
         dtype: of the sums.
         loops: element-wise work.
@@ -43,8 +44,8 @@ class BetweenNodes:
     def __init__(
         self,
         topology: Topology,
-        covers: Sequence[Sequence[tree.Node]],
-        tree_nodes: frozenset[tree.Node],
+        covers: Sequence[Sequence[tree.Span]],
+        spans: frozenset[tree.Span],
         *,
         layout: Layout,
         dtype: npt.DTypeLike,
@@ -52,15 +53,15 @@ class BetweenNodes:
     ) -> None:
         self._group, self._loops = topology.group, loops
         nodes, me = topology.nodes, topology.group.rank
-        slices, parts = _slices_and_parts(nodes, layout)
+        slices, parts = slices_and_parts(nodes, layout)
         length, part_length = (owned.stop - owned.start for owned in (slices[me], parts[me]))
         self.node_sums = aligned_zeros((len(covers[topology.number_of_node(me)]), length), dtype)
         total = aligned_zeros((1, length), dtype)
-        self.grad = [Piece(0, length, pending_sum(total, [0]))]
+        self.grad = [Tile(0, length, pending_sum(total, [0]))]
         received = aligned_zeros((sum(map(len, covers)), part_length), dtype)
-        joins, _ = tree.joins(list(itertools.chain(*covers)), tree_nodes)
+        joins, _ = tree.joins(list(itertools.chain(*covers)), spans)
         self._across = pending_sum(received, joins)
-        self._part, self._stack = aligned_zeros((1, part_length), dtype), stack([self._across], dtype)
+        self._part, self._stack = aligned_zeros((1, part_length), dtype), scratch_for([self._across], dtype)
         to_parts, from_slices = _overlaps(slices[me], parts), _overlaps(parts[me], slices)
         first_rows = [0, *itertools.accumulate(map(len, covers))]
         rows_from = [
@@ -80,20 +81,6 @@ class BetweenNodes:
         self._group.exchange(*self._scatter)
         self._loops.sum_rows(self._across.vectors, self._across.joins, 0, self._stack, self._part)
         self._group.exchange(*self._gather)
-
-
-def _slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice], list[slice]]:
-    """For every rank: what it owns on its node, and which part of the whole sum it finishes.
-
-    Parts are given out to the first rank of every node, then to the second, and so on: so that, with as many ranks on
-    every node, each rank's part lies in its own slice.
-    """
-    slices = [owned for ranks in nodes for owned in layout.owned_slices(len(ranks))]
-    places = sorted((rank - ranks.start, rank) for ranks in nodes for rank in ranks)
-    parts = [slice(0, 0)] * len(places)
-    for (_, rank), part in zip(places, layout.owned_slices(len(places)), strict=True):
-        parts[rank] = part
-    return slices, parts
 
 
 def _overlaps(mine: slice, theirs: Sequence[slice]) -> list[tuple[int, slice]]:

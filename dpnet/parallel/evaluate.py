@@ -85,7 +85,7 @@ class Evaluator:
         for block, ids in self._blocks:
             x, labels = self._data.gather(ids)
             self._losses[block], self._hits[block] = self._loss(self._model.forward(x, params), labels, 1.0)
-            HERE.moved()
+            HERE.beat()
         for sums in (self._losses, self._hits):
             self._group.allgather_into(sums, self._blocks.counts)
         samples = len(self._data)

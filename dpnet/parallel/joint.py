@@ -14,8 +14,8 @@ of dweight that it owns, and no others:
                                                      └──────┘
 The usual way is that every rank computes the whole dweight of its own samples, and that these are then summed. The
 number of multiplications is the same. But here no rank has a gradient vector, none is written to memory and none is
-read by another rank; sums in the products are longer, which makes them faster; and the optimizer uses every piece of
-the gradient while it still lies in the cache (see `pieces.py`).
+read by another rank; sums in the products are longer, which makes them faster; and the optimizer uses every tile of
+the gradient while it still lies in the cache (see `tiles.py`).
 
 Several nodes exchange the sums of nodes (see `between.py`).
 
@@ -33,15 +33,16 @@ import numpy.typing as npt
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import Piece, complete, stack
+from dpnet.compute.loops.pending_sums import Tile, complete, scratch_for
 from dpnet.compute.products.numpy import Products
 from dpnet.compute.shares import overlap, round_up
 from dpnet.nn.layout import ALIGNMENT, Layout
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
-from dpnet.parallel.pieces import Factors, SliceGradient
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step_sums import Words
+from dpnet.parallel.tiles import Factors, SliceGradient
+from dpnet.state.ownership import owned_slices
 
 
 class JointReducer:
@@ -80,18 +81,18 @@ class JointReducer:
         self._first_row = functools.cache(lambda size, shard: start(size, shard) - start(size, here.start))
         dbiases = [_rows_of_ranks(topology, width, dtype) for width in layout.sizes[1:]]
         self._dbiases = [rows[node.rank] for rows in dbiases]
-        owned = layout.owned_slices(node.world_size)[node.rank]
+        owned = owned_slices(layout, node.world_size)[node.rank]
         self._slice = SliceGradient(layout, owned, factors, dbiases, products, loops, dtype)
-        self.grad: Sequence[Piece] = self._slice.pieces
+        self.grad: Sequence[Tile] = self._slice.tiles
         shards = [range(rank, rank + 1) for rank in range(group.world_size)]
         self._words = Words(topology, shards, num_words, loops)
         self._between: BetweenNodes | None = None
         num_nodes = len(topology.nodes)
         if num_nodes > 1:
-            self._work = stack([piece.sum for piece in self.grad], dtype)
+            self._work = scratch_for([tile.sum for tile in self.grad], dtype)
             covers = [[leaf] for leaf in tree.leaves(num_nodes)]
             self._between = BetweenNodes(
-                topology, covers, tree.nodes(num_nodes), layout=layout, dtype=dtype, loops=loops
+                topology, covers, tree.spans(num_nodes), layout=layout, dtype=dtype, loops=loops
             )
             self.grad = self._between.grad
 
@@ -113,7 +114,7 @@ class JointReducer:
         self._slice.rows = self.first_row(num_samples, self._node_shards.stop)
         self._node.barrier()
         if self._between is not None:
-            complete(self._slice.pieces, self._between.node_sums, self._work, self._loops)
+            complete(self._slice.tiles, self._between.node_sums, self._work, self._loops)
             self._between()
         return self._words.totals()
 
@@ -131,7 +132,7 @@ def joint_reads_less(layout: Layout, nodes: Sequence[range], rows: int) -> bool:
         rows: of each rank.
     """
     columns = 0.0
-    for owned in layout.owned_slices(max(map(len, nodes))):
+    for owned in owned_slices(layout, max(map(len, nodes))):
         for tensor in layout.tensors:
             elements = len(overlap(tensor, owned))
             if elements and not tensor.is_bias:

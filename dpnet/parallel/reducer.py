@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dpnet.compute.arrays import Vector
-from dpnet.compute.loops.pending_sums import Piece
+from dpnet.compute.loops.pending_sums import Tile
 
 
 class Reducer(Protocol):
@@ -18,7 +18,7 @@ class Reducer(Protocol):
     """
 
     shards: Sequence[int]
-    grad: Sequence[Piece]
+    grad: Sequence[Tile]
 
     def first_row(self, num_samples: int, shard: int) -> int:
         """In which row of the network's buffers the first sample of a shard belongs.

@@ -16,12 +16,13 @@ from dpnet.comm.node_memory import NodeMemory
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import Piece, complete, pending_sum, stack
+from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
 from dpnet.compute.shares import share
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
 from dpnet.parallel.step_sums import Words
+from dpnet.state.ownership import owned_slices
 
 
 class ShardReducer:
@@ -53,8 +54,8 @@ class ShardReducer:
         assert all(shards), "every rank needs a shard"
         self.shards: Sequence[int] = shards[group.rank]
         self._node, self._weight_gradients, self._loops = node, weight_gradients, loops
-        self._tree = tree.nodes(num_shards)
-        self._stack: list[tree.Node] = []
+        self._tree = tree.spans(num_shards)
+        self._stack: list[tree.Span] = []
         here = [shards[rank] for rank in topology.here]
         vectors, self._sums = _vectors(topology.memory, here, self._tree, node.rank, layout, dtype)
         views = [layout.views(flat) for flat in self._sums]
@@ -66,11 +67,11 @@ class ShardReducer:
             for ranks in nodes
         ]
         joins, _ = covers[topology.number_of_node(group.rank)]
-        owned = layout.owned_slices(node.world_size)[node.rank]
-        self.grad: Sequence[Piece] = [Piece(0, owned.stop - owned.start, pending_sum(vectors, joins, owned.start))]
+        owned = owned_slices(layout, node.world_size)[node.rank]
+        self.grad: Sequence[Tile] = [Tile(0, owned.stop - owned.start, pending_sum(vectors, joins, owned.start))]
         self._between: BetweenNodes | None = None
         if len(nodes) > 1:
-            self._within, self._work = self.grad, stack([self.grad[0].sum], dtype)
+            self._within, self._work = self.grad, scratch_for([self.grad[0].sum], dtype)
             self._between = BetweenNodes(
                 topology, [cover for _, cover in covers], self._tree, layout=layout, dtype=dtype, loops=loops
             )
@@ -107,14 +108,14 @@ class ShardReducer:
 def _vectors(
     memory: NodeMemory,
     shards: Sequence[range],
-    tree_nodes: frozenset[tree.Node],
+    spans: frozenset[tree.Span],
     me: int,
     layout: Layout,
     dtype: npt.DTypeLike,
 ) -> tuple[Matrix, list[Vector]]:
     """The vectors of a node, the covers of its ranks in the first rows; and those that rank `me` of it computes in."""
-    covers = [len(tree.cover(share, tree_nodes)) for share in shards]
-    extras = [tree.deepest_stack(share, tree_nodes) - cover for share, cover in zip(shards, covers, strict=True)]
+    covers = [len(tree.cover(share, spans)) for share in shards]
+    extras = [tree.deepest_stack(share, spans) - cover for share, cover in zip(shards, covers, strict=True)]
     vectors = memory.zeros((sum(covers) + sum(extras)) * layout.size, dtype).reshape(-1, layout.size)
     first, first_extra = sum(covers[:me]), sum(covers) + sum(extras[:me])
     return vectors, [*vectors[first : first + covers[me]], *vectors[first_extra : first_extra + extras[me]]]

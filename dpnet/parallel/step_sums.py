@@ -11,7 +11,7 @@ import numpy as np
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import pending_sum, stack
+from dpnet.compute.loops.pending_sums import pending_sum, scratch_for
 from dpnet.parallel import tree
 
 
@@ -36,9 +36,9 @@ class Words:
         # Storing a few numbers through numpy takes several times as long.
         self._store, self._memory = struct.Struct(f"{num_words}d").pack_into, self._all.data
         self._shard_bytes = 8 * num_words
-        joins, _ = tree.joins(tree.leaves(num_shards), tree.nodes(num_shards))
+        joins, _ = tree.joins(tree.leaves(num_shards), tree.spans(num_shards))
         pending, self._totals = pending_sum(self._all, joins), np.zeros((1, num_words))
-        work = stack([pending], np.float64)
+        work = scratch_for([pending], np.float64)
         self._add_up = functools.partial(loops.sum_rows, pending.vectors, pending.joins, 0, work, self._totals)
 
     def put(self, shard: int, words: Sequence[float]) -> None:

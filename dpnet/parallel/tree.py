@@ -1,7 +1,7 @@
 """A sum in one fixed order, whoever holds the terms.
 
 Floating-point addition is not associative: (a + b) + c and a + (b + c) differ in their last bits. A sum keeps its bits
-only if its parentheses stay where they are. Here they are those of a binary tree over the shards ("leaves"). A node is
+only if its parentheses stay where they are. Here they are those of a binary tree over the shards ("leaves"). A span is
 the range of leaves below it; its left child takes the largest power of two of leaves that is less than its size:
 
                        (0, 6)
@@ -21,41 +21,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-Node = tuple[int, int]
+Span = tuple[int, int]
 """(first leaf, one past the last leaf)"""
 
 
-def split(node: Node) -> int:
-    """The leaf at which the right child of an inner node starts."""
-    first, stop = node
+def split(span: Span) -> int:
+    """The leaf at which the right child of an inner span starts."""
+    first, stop = span
     return first + (1 << (stop - first - 1).bit_length() - 1)
 
 
-def nodes(num_leaves: int) -> frozenset[Node]:
-    """All nodes of the tree over `num_leaves` leaves."""
+def spans(num_leaves: int) -> frozenset[Span]:
+    """All spans of the tree over `num_leaves` leaves."""
 
-    def below(node: Node) -> Iterable[Node]:
-        yield node
-        if node[1] - node[0] > 1:
-            middle = split(node)
-            yield from below((node[0], middle))
-            yield from below((middle, node[1]))
+    def below(span: Span) -> Iterable[Span]:
+        yield span
+        if span[1] - span[0] > 1:
+            middle = split(span)
+            yield from below((span[0], middle))
+            yield from below((middle, span[1]))
 
     return frozenset(below((0, num_leaves)))
 
 
-def leaves(num_leaves: int) -> list[Node]:
+def leaves(num_leaves: int) -> list[Span]:
     """All leaves of the tree, from left to right."""
     return [(leaf, leaf + 1) for leaf in range(num_leaves)]
 
 
-def append(stack: list[Node], node: Node, tree: frozenset[Node]) -> int:
-    """Put the next node on a stack of adjacent nodes, and join the top two as long as their union is in the tree.
+def append(stack: list[Span], span: Span, tree: frozenset[Span]) -> int:
+    """Put the next span on a stack of adjacent spans, and join the top two as long as their union is in the tree.
 
     Returns:
         the number of joins. Each means: add the sum on top to the one below it, and drop the top.
     """
-    stack.append(node)
+    stack.append(span)
     joins = 0
     while len(stack) > 1 and (stack[-2][0], stack[-1][1]) in tree:
         stack[-2:] = [(stack[-2][0], stack[-1][1])]
@@ -63,17 +63,17 @@ def append(stack: list[Node], node: Node, tree: frozenset[Node]) -> int:
     return joins
 
 
-def cover(leaves: range, tree: frozenset[Node]) -> list[Node]:
-    """The fewest nodes that make up a range of leaves, from left to right."""
-    stack: list[Node] = []
+def cover(leaves: range, tree: frozenset[Span]) -> list[Span]:
+    """The fewest spans that make up a range of leaves, from left to right."""
+    stack: list[Span] = []
     for leaf in leaves:
         append(stack, (leaf, leaf + 1), tree)
     return stack
 
 
-def deepest_stack(leaves: range, tree: frozenset[Node]) -> int:
-    """Most nodes that `append` keeps at a time, the new one included, when it is given a range of leaves."""
-    stack: list[Node] = []
+def deepest_stack(leaves: range, tree: frozenset[Span]) -> int:
+    """Most spans that `append` keeps at a time, the new one included, when it is given a range of leaves."""
+    stack: list[Span] = []
     deepest = 0
     for leaf in leaves:
         deepest = max(deepest, len(stack) + 1)
@@ -81,12 +81,12 @@ def deepest_stack(leaves: range, tree: frozenset[Node]) -> int:
     return deepest
 
 
-def joins(parts: Sequence[Node], tree: frozenset[Node]) -> tuple[list[int], list[Node]]:
-    """How to go on adding where `parts`, adjacent nodes from left to right, are known.
+def joins(parts: Sequence[Span], tree: frozenset[Span]) -> tuple[list[int], list[Span]]:
+    """How to go on adding where `parts`, adjacent spans from left to right, are known.
 
     Returns:
-        for every part, how often the top two sums of a stack are added once the part has been put on it; and the nodes
+        for every part, how often the top two sums of a stack are added once the part has been put on it; and the spans
         that are on the stack at the end, the whole tree if the parts make it up.
     """
-    stack: list[Node] = []
+    stack: list[Span] = []
     return [append(stack, part, tree) for part in parts], stack

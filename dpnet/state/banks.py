@@ -15,8 +15,7 @@ Two ranks can be one commit apart, when one has left the barrier and the other g
 still whole: nobody writes state 7 before all ranks have come to the reduction of that step, that is, have committed
 state 6. Elsewhere both banks are the same memory, and the update is in place.
 
-Slices are cut at multiples of `nn.layout.BLOCK`, so fixed-order sums over blocks never straddle two owners. Where ranks
-cannot share memory, each is a node of its own.
+Which rank owns which slice is said in `ownership`. Where ranks cannot share memory, each is a node of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from dpnet.comm.group import Group
 from dpnet.comm.node_memory import NodeMemory
 from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Layout
+from dpnet.state.ownership import owned_slices
 
 STAGGER = 64
 """Elements. An update reads and writes the same element of several vectors at a time. Where all of these addresses have
@@ -104,7 +104,7 @@ class State:
         num_banks: int = 1,
     ) -> None:
         self.node = node
-        self.slices = layout.owned_slices(node.world_size)
+        self.slices = owned_slices(layout, node.world_size)
         self._owned = self.slices[node.rank]
         length = 1 + len(slot_names)
         # STAGGER apart in their pages: see there.

@@ -11,14 +11,15 @@ import numpy.typing as npt
 from dpnet.comm.group import Group
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.choose import Kernels
-from dpnet.compute.loops.pending_sums import Piece, complete, pending_sum, stack
-from dpnet.compute.pool import Crew
+from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
+from dpnet.compute.pool import Pool
 from dpnet.compute.shares import overlap
-from dpnet.nn.layout import BLOCK, Layout
-from dpnet.optim.apply import Segment, make_apply
+from dpnet.nn.layout import Layout
+from dpnet.optim.apply import Run, make_apply
 from dpnet.optim.clipping import block_square_sums, clip_factor
 from dpnet.optim.sgd import Optimizer
 from dpnet.state.banks import State
+from dpnet.state.ownership import OWNERSHIP_GRAIN
 
 
 class SliceUpdate:
@@ -28,10 +29,10 @@ class SliceUpdate:
         node: the ranks of the node.
         layout: says which elements are biases.
         state: where parameters and optimizer vectors lie.
-        grad: the owned slice of the gradient of the mean loss, in pieces; to be had at each call.
+        grad: the owned slice of the gradient of the mean loss, in tiles; to be had at each call.
         optimizer: the update rule.
         kernels: loops, and rules in one pass.
-        crew: threads for long slices.
+        pool: threads for long slices.
         weight_decay: for weights.
         decay_biases: biases decay as well.
         clip_norm: largest norm of the whole gradient; 0 leaves it as it is.
@@ -42,10 +43,10 @@ class SliceUpdate:
         node: Group,
         layout: Layout,
         state: State,
-        grad: Sequence[Piece],
+        grad: Sequence[Tile],
         optimizer: Optimizer,
         kernels: Kernels,
-        crew: Crew,
+        pool: Pool,
         *,
         weight_decay: float,
         decay_biases: bool,
@@ -57,13 +58,13 @@ class SliceUpdate:
         if clip_norm > 0:
             self._norm = _ClippedSum(node, state.slices, grad, state.params.dtype, kernels, clip_norm)
             grad = self._norm.grad
-        segments = _segments(layout, owned, weight_decay, weight_decay if decay_biases else 0.0)
-        self._pieces = [
+        runs = _runs(layout, owned, weight_decay, weight_decay if decay_biases else 0.0)
+        self._tiles = [
             (
-                piece.prepare,
-                make_apply(optimizer, _within(segments, piece), piece.sum, state.params.dtype, kernels, crew),
+                tile.prepare,
+                make_apply(optimizer, _within(runs, tile), tile.sum, state.params.dtype, kernels, pool),
             )
-            for piece in grad
+            for tile in grad
         ]
 
     def apply(self, *, step: int, learning_rate: float) -> None:
@@ -78,7 +79,7 @@ class SliceUpdate:
         numbers = scale, float(learning_rate), step
         state = self._state
         arrays = state.owned_params, state.owned_slots, state.next_params, state.next_slots
-        for prepare, apply in self._pieces:
+        for prepare, apply in self._tiles:
             prepare()
             apply(*arrays, *numbers)
 
@@ -90,35 +91,35 @@ class _ClippedSum:
         self,
         node: Group,
         slices: list[slice],
-        grad: Sequence[Piece],
+        grad: Sequence[Tile],
         dtype: npt.DTypeLike,
         kernels: Kernels,
         clip_norm: float,
     ) -> None:
-        self._node, self._pieces, self._loops, self._clip_norm = node, grad, kernels.loops, clip_norm
+        self._node, self._tiles, self._loops, self._clip_norm = node, grad, kernels.loops, clip_norm
         owned = slices[node.rank]
         self._sum = aligned_zeros((1, owned.stop - owned.start), dtype)
-        self._work = stack([piece.sum for piece in grad], dtype)
-        self._squares = np.zeros(slices[-1].stop // BLOCK)
-        self._owned_blocks = slice(owned.start // BLOCK, owned.stop // BLOCK)
-        self._block_counts = [(part.stop - part.start) // BLOCK for part in slices]
-        self.grad = [Piece(0, owned.stop - owned.start, pending_sum(self._sum, [0]))]
+        self._work = scratch_for([tile.sum for tile in grad], dtype)
+        self._squares = np.zeros(slices[-1].stop // OWNERSHIP_GRAIN)
+        self._owned_blocks = slice(owned.start // OWNERSHIP_GRAIN, owned.stop // OWNERSHIP_GRAIN)
+        self._block_counts = [(part.stop - part.start) // OWNERSHIP_GRAIN for part in slices]
+        self.grad = [Tile(0, owned.stop - owned.start, pending_sum(self._sum, [0]))]
 
     def __call__(self) -> float:
-        complete(self._pieces, self._sum, self._work, self._loops)
+        complete(self._tiles, self._sum, self._work, self._loops)
         # One sum per block, then one sum over all blocks: the same bits whoever owns which blocks.
-        self._squares[self._owned_blocks] = block_square_sums(self._sum[0], BLOCK)
+        self._squares[self._owned_blocks] = block_square_sums(self._sum[0], OWNERSHIP_GRAIN)
         self._node.allgather_into(self._squares, self._block_counts)
         return clip_factor(math.sqrt(float(np.sum(self._squares))), self._clip_norm)
 
 
-def _segments(layout: Layout, owned: slice, weights: float, biases: float) -> list[Segment]:
+def _runs(layout: Layout, owned: slice, weights: float, biases: float) -> list[Run]:
     """The owned elements as ranges of equal weight decay, relative to the slice's start; padding is in none."""
     parts = [(overlap(tensor, owned), biases if tensor.is_bias else weights) for tensor in layout.tensors]
     return [(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
 
 
-def _within(segments: list[Segment], piece: Piece) -> list[Segment]:
-    """What of some segments lies in a piece."""
-    cut = [(overlap(range(start, stop), piece), decay) for start, stop, decay in segments]
+def _within(runs: list[Run], tile: Tile) -> list[Run]:
+    """What of some runs lies in a tile."""
+    cut = [(overlap(range(start, stop), tile), decay) for start, stop, decay in runs]
     return [(part.start, part.stop, decay) for part, decay in cut if part]

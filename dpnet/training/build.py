@@ -21,7 +21,7 @@ from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector, aligned_zeros
-from dpnet.compute.backend import Engine
+from dpnet.compute.backend import Backend
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource
@@ -98,14 +98,14 @@ def build_parts(
     source: DataSource,
     scaling: Scaling,
     group: Group,
-    engine: Engine,
+    backend: Backend,
     start: Start | None = None,
 ) -> Parts:
     """Build everything that takes steps, with the state `start`, else with initialised parameters."""
     plan = build_plan(job.train, len(source.train), group.world_size)
     layout = build_layout(job, source)
     optimizer = build_optimizer(job)
-    build = functools.partial(_build_core, job, source, scaling, engine, plan, layout, optimizer.slots)
+    build = functools.partial(_build_core, job, source, scaling, backend, plan, layout, optimizer.slots)
     core, memory = _in_node_memory(job.train, group, build)
     state = core.state
     if start is None:
@@ -125,8 +125,8 @@ def build_parts(
             state,
             core.reducer.grad,
             optimizer,
-            engine.kernels,
-            engine.crew,
+            backend.kernels,
+            backend.pool,
             weight_decay=job.optimizer.weight_decay,
             decay_biases=job.optimizer.weight_decay_biases,
             clip_norm=job.optimizer.clip_norm,
@@ -137,7 +137,7 @@ def build_parts(
     evaluator = None
     if source.test is not None and job.evaluate.interval_steps(plan.steps_per_epoch):
         rows = min(job.evaluate.batch_size, len(source.test))
-        network = build_network(job.model, source.test, scaling, layout, rows, engine)
+        network = build_network(job.model, source.test, scaling, layout, rows, backend)
         evaluator = Evaluator(group, *network, batch_size=rows)
     parts = (layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
     return Parts(*parts, core.board, core.here)
@@ -178,7 +178,7 @@ def _build_core(
     job: Job,
     source: DataSource,
     scaling: Scaling,
-    engine: Engine,
+    backend: Backend,
     plan: Plan,
     layout: Layout,
     slot_names: tuple[str, ...],
@@ -186,29 +186,29 @@ def _build_core(
 ) -> _Core:
     """State, network and reducer on a node; collective on it, but not among nodes: some may have no room for it."""
     dtype, memory = job.model.dtype, where.memory
-    how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": engine.kernels.loops}
+    how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": backend.kernels.loops}
     reducer: Reducer
     if job.train.reproducible_shards or not joint_reads_less(layout, where.nodes, plan.max_rows()):
         # One shard after the other, each rank for itself.
-        data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), engine)
+        data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), backend)
         reducer = ShardReducer(where, num_shards=plan.num_shards, weight_gradients=model.weight_gradients, **how)
     else:
         rows = plan.max_rows(len(where.here))
-        data, model, loss = build_network(job.model, source.train, scaling, layout, rows, engine, memory.zeros)
-        reducer = JointReducer(where, plan=plan, factors=model.factors(data.x), products=engine.products, **how)
-    ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), engine)
+        data, model, loss = build_network(job.model, source.train, scaling, layout, rows, backend, memory.zeros)
+        reducer = JointReducer(where, plan=plan, factors=model.factors(data.x), products=backend.products, **how)
+    ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), backend)
     num_banks = 2 if where.group.survives_losses else 1
     state = State(where.node, memory, layout, slot_names, dtype, num_banks=num_banks)
     board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
     return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer, board, where.here)
 
 
-def rehearse(job: Job, source: DataSource, group: Group, engine: Engine) -> None:
+def rehearse(job: Job, source: DataSource, group: Group, backend: Backend) -> None:
     """Take a step of a small network, so that all kernels are compiled: by the first rank of a node, then the others.
 
     What the first rank compiles the others find in its cache.
     """
-    if not engine.kernels.rules:
+    if not backend.kernels.rules:
         return
     small = dataclasses.replace(
         job,
@@ -220,7 +220,7 @@ def rehearse(job: Job, source: DataSource, group: Group, engine: Engine) -> None
     for first in (True, False):
         if (group.node.rank == 0) == first:
             with np.errstate(all="ignore"):
-                build_parts(small, source, none, LocalGroup(), engine).trainer.step(0)
+                build_parts(small, source, none, LocalGroup(), backend).trainer.step(0)
         group.node.barrier()
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from dpnet import whereabouts
 from dpnet.comm.group import Group, Member
-from dpnet.compute.backend import Engine
+from dpnet.compute.backend import Backend
 from dpnet.config.job import Job
 from dpnet.errors import Preempted
 from dpnet.parallel.step import NOTHING, Requests
@@ -44,7 +44,7 @@ class Coordinator:
         job: its configuration.
         group: all ranks.
         data: what it trains on.
-        engine: what it computes with.
+        backend: what it computes with.
         begin: where it begins.
         records: what it leaves behind.
         signals: that end it.
@@ -59,12 +59,12 @@ class Coordinator:
         job: Job,
         group: Group,
         data: Data,
-        engine: Engine,
+        backend: Backend,
         begin: Begin,
         records: Records,
         signals: StopSignals,
     ) -> None:
-        self._job, self._group, self._data, self._engine = job, group, data, engine
+        self._job, self._group, self._data, self._backend = job, group, data, backend
         self._records, self._signals = records, signals
         self._scaling, self.progress = begin.scaling, begin.progress
         self._build(begin.start)
@@ -75,12 +75,12 @@ class Coordinator:
         self._stops_at_checkpoint = False
 
     def _build(self, start: Start | None) -> None:
-        parts = build_parts(self._job, self._data.source, self._scaling, self._group, self._engine, start)
+        parts = build_parts(self._job, self._data.source, self._scaling, self._group, self._backend, start)
         self.parts = parts
         self._past = deque([copy.copy(self.progress)], maxlen=2)
         self._pace = Pace(self._group)
-        HERE.move_to(whereabouts.row_of(parts.board.data, self._group.rank - parts.here.start))
-        HERE.move_on(self.progress.step + 1)
+        HERE.relocate(whereabouts.row_of(parts.board.data, self._group.rank - parts.here.start))
+        HERE.step_done(self.progress.step + 1)
 
     @property
     def finished(self) -> bool:
@@ -157,7 +157,7 @@ class Coordinator:
         step = self.progress.step
         scale = self.progress.learning_rate_scale
         sums = self.parts.trainer.step(step, self._requests(), learning_rate_scale=scale)
-        HERE.move_on(step + 2)
+        HERE.step_done(step + 2)
         self.progress.add_step(sums)
         if sums.bad and self._goes_back(sums.loss):
             return
@@ -245,4 +245,4 @@ class Coordinator:
         HERE.enter(whereabouts.CHECKPOINT)
         self._check_params()
         self._records.save(self.parts, self.progress, must=must)
-        HERE.moved()
+        HERE.beat()

@@ -19,7 +19,7 @@ from dpnet.checkpoint.resume import optimizer_tensors
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, Member
 from dpnet.compute import threads
-from dpnet.compute.backend import Engine
+from dpnet.compute.backend import Backend
 from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
@@ -46,15 +46,17 @@ class Records:
         group: all ranks.
         run_dir: where everything goes.
         data: what it trains on.
-        engine: what it computes with.
+        backend: what it computes with.
         begin: where it began.
 
     Attributes:
         folder: the run directory.
     """
 
-    def __init__(self, job: Job, group: Group, run_dir: RunDirectory, data: Data, engine: Engine, begin: Begin) -> None:
-        self._job, self._group, self._run_dir, self._data, self._engine = job, group, run_dir, data, engine
+    def __init__(
+        self, job: Job, group: Group, run_dir: RunDirectory, data: Data, backend: Backend, begin: Begin
+    ) -> None:
+        self._job, self._group, self._run_dir, self._data, self._backend = job, group, run_dir, data, backend
         self.folder = run_dir.path
         self._scaling: Scaling = begin.scaling
         self._reporter: Reporter = SilentReporter()
@@ -239,7 +241,7 @@ class Records:
             "data": self._data.identity,
             "progress": progress.to_dict(),
             "world_size": self._group.world_size,
-            "numerics": threads.numerics(self._engine.products.name),
+            "numerics": threads.numerics(self._backend.products.name),
             "dpnet": __version__,
         }
         return Checkpoint(

@@ -15,7 +15,7 @@ from dpnet.comm.agree import on_root
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
 from dpnet.compute import threads
-from dpnet.compute.backend import Engine, choose_engine
+from dpnet.compute.backend import Backend
 from dpnet.config.job import Job
 from dpnet.environment import loss_obstacle
 from dpnet.errors import WorkerLost
@@ -23,7 +23,7 @@ from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.build import check_world_size, rehearse
 from dpnet.training.loop import Coordinator
-from dpnet.training.prepare import measure_scaling, open_data
+from dpnet.training.prepare import choose_backend, measure_scaling, open_data
 from dpnet.training.progress import Progress
 from dpnet.training.reporting import Records, Summary
 from dpnet.training.start import Begin, begin_from
@@ -106,22 +106,22 @@ class _Training:
         """Begin, at step 0 or from a checkpoint; the summary, where nothing is left to do."""
         job, group, run_dir = self._job, self._group, self._run_dir
         on_root(group, lambda: check_world_size(job.train, group.world_size))
-        engine = choose_engine(job.train, group)
+        backend = choose_backend(job.train, group)
         data = open_data(job.data, group)
-        found, is_own = on_root(group, lambda: self._find_checkpoint(engine, data.identity))
+        found, is_own = on_root(group, lambda: self._find_checkpoint(backend, data.identity))
         if found is None:
             begin = Begin(measure_scaling(job.data, data.source, group), Progress(), None, is_own)
         else:
             begin = begin_from(found, job, data.source, group, is_own=is_own)
-        rehearse(job, data.source, group, engine)
-        records = Records(job, group, run_dir, data, engine, begin)
-        coordinator = Coordinator(job, group, data, engine, begin, records, self.signals)
+        rehearse(job, data.source, group, backend)
+        records = Records(job, group, run_dir, data, backend, begin)
+        coordinator = Coordinator(job, group, data, backend, begin, records, self.signals)
         step = begin.progress.step
         if coordinator.finished and is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
             records.say(f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
             return summary
         num_hosts = len(set(group.allgather(group.host)))
-        records.say(training_text(job, data.source, coordinator.parts, engine, group.world_size, num_hosts))
+        records.say(training_text(job, data.source, coordinator.parts, backend, group.world_size, num_hosts))
         if group.world_size > 1:
             obstacle = loss_obstacle()
             records.say(f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
@@ -131,7 +131,7 @@ class _Training:
         records.open(coordinator.parts, coordinator.progress)
         return coordinator
 
-    def _find_checkpoint(self, engine: Engine, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
+    def _find_checkpoint(self, backend: Backend, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
         """The checkpoint to go on from, and whether it is of this run; a new training is."""
         resume = self._resume
         self._run_dir.lock(wait_s=ENDING_S)
@@ -139,7 +139,7 @@ class _Training:
         if found is not None:
             notes = check_fits(found, self._job, identity) + numerics_notes(
                 found,
-                threads.numerics(engine.products.name),
+                threads.numerics(backend.products.name),
                 reproducible=bool(self._job.train.reproducible_shards),
                 world_size=self._group.world_size,
             )

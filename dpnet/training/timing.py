@@ -8,10 +8,9 @@ import numpy as np
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
-from dpnet.compute.backend import choose_engine
 from dpnet.config.job import Job
 from dpnet.training.build import Parts, build_parts, check_world_size, rehearse
-from dpnet.training.prepare import measure_scaling, open_data
+from dpnet.training.prepare import choose_backend, measure_scaling, open_data
 
 WARM_UP_STEPS = 5
 
@@ -23,11 +22,11 @@ def samples_per_s(job: Job, group: Group, seconds: float) -> float:
         DpnetError: see `dpnet.errors`.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    engine = choose_engine(job.train, group)
+    backend = choose_backend(job.train, group)
     source = open_data(job.data, group).source
     scaling = measure_scaling(job.data, source, group)
-    rehearse(job, source, group, engine)
-    parts = build_parts(job, source, scaling, group, engine)
+    rehearse(job, source, group, backend)
+    parts = build_parts(job, source, scaling, group, backend)
     with np.errstate(all="ignore"):
         _take(parts, group, 0, WARM_UP_STEPS)
         per_step = _take(parts, group, WARM_UP_STEPS, WARM_UP_STEPS) / WARM_UP_STEPS

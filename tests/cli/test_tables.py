@@ -9,7 +9,7 @@ from helpers.jobs import make_job, train
 from dpnet.checkpoint import format as checkpoint
 from dpnet.cli.tables import checkpoint_table, gradcheck_table, training_text
 from dpnet.comm.local import LocalGroup
-from dpnet.compute.backend import plain_engine
+from dpnet.compute.backend import plain_backend
 from dpnet.errors import CheckpointError
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.text import table
@@ -27,8 +27,8 @@ def test_columns_are_as_wide_as_their_widest_cell():
 def test_what_is_trained_is_told(tmp_path, world_size, share):
     job, group = make_job(tmp_path), LocalGroup()
     data = open_data(job.data, group)
-    parts = build_parts(job, data.source, measure_scaling(job.data, data.source, group), group, plain_engine())
-    lines = training_text(job, data.source, parts, plain_engine(), world_size, 1).splitlines()
+    parts = build_parts(job, data.source, measure_scaling(job.data, data.source, group), group, plain_backend())
+    lines = training_text(job, data.source, parts, plain_backend(), world_size, 1).splitlines()
     assert f": {world_size} rank{'s' * (world_size > 1)} on 1 host, 1 thread a rank; " in lines[0]
     memory = "memory a copy of the parameters for each rank: there is one rank"
     assert lines[1:] == [

@@ -1,23 +1,23 @@
-"""The crew: every part is done once, whoever does it."""
+"""The pool: every part is done once, whoever does it."""
 
 import threading
 
 import pytest
 
-from dpnet.compute.pool import Crew
+from dpnet.compute.pool import Pool
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize(("parts", "least"), [(0, 1), (1, 1), (7, 1), (7, 3), (100, 8)])
 def test_every_part_is_done_once(size, parts, least):
-    crew, done = Crew(size), []
+    pool, done = Pool(size), []
 
     def work(member, first, stop):
         done.extend((part, member) for part in range(first, stop))
 
     for _ in range(3):
         done.clear()
-        crew.run(work, parts, least=least)
+        pool.run(work, parts, least=least)
         assert sorted(part for part, _ in done) == list(range(parts))
         members = {member for _, member in done}
         assert members <= set(range(size))
@@ -26,12 +26,12 @@ def test_every_part_is_done_once(size, parts, least):
 
 def test_members_work_side_by_side():
     meeting = threading.Barrier(3, timeout=10)
-    Crew(3).run(lambda member, first, stop: meeting.wait(), 3, least=1)
+    Pool(3).run(lambda member, first, stop: meeting.wait(), 3, least=1)
 
 
 @pytest.mark.parametrize("failing", [0, 2])
 def test_an_error_of_any_member_is_raised_when_all_are_done(failing):
-    crew, done = Crew(3), []
+    pool, done = Pool(3), []
 
     def work(member, first, stop):
         if member == failing:
@@ -39,7 +39,7 @@ def test_an_error_of_any_member_is_raised_when_all_are_done(failing):
         done.append(member)
 
     with pytest.raises(ValueError, match="of a member"):
-        crew.run(work, 3, least=1)
+        pool.run(work, 3, least=1)
     assert sorted(done) == sorted({0, 1, 2} - {failing})
-    crew.run(lambda member, first, stop: done.append(member), 3, least=1)
+    pool.run(lambda member, first, stop: done.append(member), 3, least=1)
     assert len(done) == 5

@@ -5,8 +5,8 @@ import numpy as np
 from dpnet.comm import topology
 from dpnet.comm.connect import connect
 from dpnet.comm.world import by_node
-from dpnet.compute.loops import reference as spec
-from dpnet.compute.loops.pending_sums import complete, stack
+from dpnet.compute.loops import reference
+from dpnet.compute.loops.pending_sums import complete, scratch_for
 
 KINDS = ["one node", "two ranks on a node", "a node for each rank"]
 
@@ -21,8 +21,8 @@ def on_nodes(kind):
     return topology.shared(by_node(group._comm, 2))  # 3 ranks: 2 and 1. 4 ranks: 2 and 2.
 
 
-def finished(pieces, dtype):
+def finished(tiles, dtype):
     """The whole slice."""
-    total = np.full((1, max((piece.stop for piece in pieces), default=0)), np.nan, dtype)
-    complete(pieces, total, stack([piece.sum for piece in pieces], dtype), spec)
+    total = np.full((1, max((tile.stop for tile in tiles), default=0)), np.nan, dtype)
+    complete(tiles, total, scratch_for([tile.sum for tile in tiles], dtype), reference)
     return total[0]

@@ -111,7 +111,7 @@ def work(setting, rank):
     board = mapped(folder / host(node))
     here = whereabouts.Whereabouts()
     place = (rank - node.start) * whereabouts.LENGTH
-    here.move_to(board[place : place + whereabouts.LENGTH])
+    here.relocate(board[place : place + whereabouts.LENGTH])
     barrier(here, steps, rank, 1)
     watchdog = Watchdog(
         folder / setting.run,
@@ -131,7 +131,7 @@ def work(setting, rank):
         if step in DEED_STEPS and rank == setting.culprit:
             misbehave(setting.deed, folder, here)
         barrier(here, steps, rank, step)
-        here.move_on(step)
+        here.step_done(step)
     watchdog.stop()
 
 

@@ -8,17 +8,18 @@ from helpers.nodes import KINDS, finished, on_nodes
 
 from dpnet.comm.connect import connect
 from dpnet.comm.world import by_node
-from dpnet.compute.backend import plain_engine
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.backend import plain_backend
+from dpnet.compute.loops import reference
 from dpnet.compute.products.numpy import NUMPY
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split
 from dpnet.nn.layout import Layout
-from dpnet.parallel import pieces
+from dpnet.parallel import tiles
 from dpnet.parallel.joint import JointReducer, joint_reads_less
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.shards import ShardReducer
+from dpnet.state.ownership import owned_slices
 from dpnet.training import build as assembly
 from dpnet.training.build import build_parts
 
@@ -66,7 +67,7 @@ class Joint:
             factors=self.factors,
             products=NUMPY,
             num_words=2,
-            loops=spec,
+            loops=reference,
         )
 
     def step(self, num_samples, step):
@@ -83,12 +84,12 @@ class Joint:
         return self.reducer.reduce(num_samples)
 
 
-@pytest.mark.parametrize("piece", [1, 100, 1000, pieces.PIECE])
-def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, piece, monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", piece)
+@pytest.mark.parametrize("tile", [1, 100, 1000, tiles.TILE])
+def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, tile, monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", tile)
     group, node = nodes.group, nodes.node
     joint = Joint(nodes, 21)
-    owned = LAYOUT.owned_slices(node.world_size)[node.rank]
+    owned = owned_slices(LAYOUT, node.world_size)[node.rank]
     inside = np.zeros(LAYOUT.size, dtype=bool)
     for tensor in LAYOUT.tensors:
         inside[tensor.start : tensor.stop] = True
@@ -98,7 +99,7 @@ def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, piece,
         kept = inside[owned][: len(grad)]
         assert not inside[owned][len(grad) :].any()
         np.testing.assert_allclose(grad[kept], expected[: len(grad)][kept], rtol=1e-12, atol=1e-13)
-        # Padding counts in the norm of a gradient that is clipped; what lies between two pieces is never written.
+        # Padding counts in the norm of a gradient that is clipped; what lies between two tiles is never written.
         assert not np.nan_to_num(grad[~kept]).any()
         assert words == [0.5 * sum(range(group.world_size)), num_samples]
         node.barrier()  # As a commit does: only then others may write to the buffers again.
@@ -139,7 +140,7 @@ def trained(clip_norm, ranks_per_node):
         where="test",
     )
     group = by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
-    parts = build_parts(job, SOURCE, Scaling(np.zeros(1), np.ones(1)), group, plain_engine())
+    parts = build_parts(job, SOURCE, Scaling(np.zeros(1), np.ones(1)), group, plain_backend())
     for step in range(6):
         parts.trainer.step(step)
     return np.array(parts.state.params), parts.trainer.reducer
@@ -152,8 +153,8 @@ on_several_nodes = pytest.mark.parametrize("ranks_per_node", [2, 4])
 @pytest.mark.parametrize("clip_norm", [0.0, 0.1])
 def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_per_node):
     seen = []
-    for piece in (pieces.PIECE, 700, 50):
-        monkeypatch.setattr(pieces, "PIECE", piece)
+    for tile in (tiles.TILE, 700, 50):
+        monkeypatch.setattr(tiles, "TILE", tile)
         params, reducer = trained(clip_norm, ranks_per_node)
         assert isinstance(reducer, JointReducer)
         seen.append(params)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from helpers.nodes import KINDS, finished, on_nodes
 
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
 from dpnet.parallel.shards import ShardReducer
+from dpnet.state.ownership import owned_slices
 
 pytestmark = pytest.mark.mpi
 
@@ -47,7 +48,7 @@ class Shards:
             dtype=dtype,
             weight_gradients=self._write,
             num_words=2,
-            loops=spec,
+            loops=reference,
         )
 
     def _write(self, dweights):
@@ -72,7 +73,7 @@ def test_every_owner_gets_the_sum_of_the_tree(extra_shards, nodes):
             shards.add(shard, shard_gradient(LAYOUT, shard, step), (0.1 * shard, 1))
         words = shards.reducer.reduce(num_shards)
         expected = written_out([shard_gradient(LAYOUT, shard, step) for shard in range(num_shards)], (0, num_shards))
-        owned = LAYOUT.owned_slices(node.world_size)[node.rank]
+        owned = owned_slices(LAYOUT, node.world_size)[node.rank]
         assert finished(shards.reducer.grad, np.float32).tobytes() == expected[owned].tobytes()
         assert words[0] == written_out([0.1 * np.float64(shard) for shard in range(num_shards)], (0, num_shards))
         assert words[1] == num_shards
@@ -84,7 +85,7 @@ def test_a_vector_shorter_than_the_ranks_leaves_some_without_a_slice(nodes):
     shards = Shards(nodes, whole.world_size, SMALL, np.float64)
     shards.add(whole.rank, shard_gradient(SMALL, 7, dtype=np.float64), (1.0, 0.0))
     words = shards.reducer.reduce(1)
-    mine = SMALL.owned_slices(node.world_size)[node.rank]
+    mine = owned_slices(SMALL, node.world_size)[node.rank]
     grad = finished(shards.reducer.grad, np.float64)
     assert len(grad) == mine.stop - mine.start
     np.testing.assert_allclose(grad, whole.world_size * shard_gradient(SMALL, 7, dtype=np.float64)[mine], rtol=1e-14)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.nn.activations import ACTIVATIONS
 
 ORACLE = {
@@ -23,7 +23,7 @@ def run(name, z, dtype=np.float64):
     """f(z), and f'(z) as what backward makes of ones."""
     a = np.array([z], dtype=dtype)
     da = np.ones_like(a)
-    activation = ACTIVATIONS[name](3, a.shape[1], dtype, spec)
+    activation = ACTIVATIONS[name](3, a.shape[1], dtype, reference)
     dbias = np.full(a.shape[1], np.nan, dtype)
     activation.forward(a, np.zeros_like(dbias))()
     activation.backward(a, da, dbias)()
@@ -89,7 +89,7 @@ def test_smallest_subnormal_is_on_its_side_of_the_kink(name, dtype):
 
 @each
 def test_works_on_fewer_rows_and_on_none(name):
-    activation = ACTIVATIONS[name](5, 2, np.float64, spec)
+    activation = ACTIVATIONS[name](5, 2, np.float64, reference)
     for rows in (0, 1, 5):
         a, da = np.full((rows, 2), 0.5), np.full((rows, 2), 3.0)
         activation.forward(a, np.zeros(2))()

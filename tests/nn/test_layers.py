@@ -3,7 +3,7 @@
 import numpy as np
 
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.compute.products.numpy import NumpyProducts
 from dpnet.nn.activations import Identity
 from dpnet.nn.layers import Layer
@@ -15,7 +15,7 @@ def numbers(*shape):
 
 def linear(max_rows, num_inputs, num_outputs, dtype, *, has_dx=True):
     a, dx = aligned_zeros((max_rows, num_outputs), dtype), aligned_zeros((max_rows, num_inputs), dtype)
-    return Layer(a, dx if has_dx else None, Identity, NumpyProducts(), spec)
+    return Layer(a, dx if has_dx else None, Identity, NumpyProducts(), reference)
 
 
 def forward(layer, *arrays, **where):
@@ -64,7 +64,7 @@ def test_dx_is_not_made_where_there_is_no_room_for_it():
 
 def test_rows_go_where_they_are_told_and_nowhere_else():
     a, dx = np.full((6, 2), 7.0), np.full((6, 3), 7.0)
-    layer, alone = Layer(a, dx, Identity, NumpyProducts(), spec), linear(2, 3, 2, np.float64)
+    layer, alone = Layer(a, dx, Identity, NumpyProducts(), reference), linear(2, 3, 2, np.float64)
     x, weight, bias, da = numbers(2, 3), numbers(3, 2), numbers(2), numbers(2, 2)
     expected = forward(alone, x, weight, bias)
     assert forward(layer, x, weight, bias, first=3).tobytes() == a[3:5].tobytes() == expected.tobytes()

@@ -134,7 +134,7 @@ def test_parameters_follow_the_formulas_of_the_papers(rule, weight_decay):
 @each_rule
 @each_dtype
 def test_another_bank_gets_the_same_bits_and_the_old_one_stays_whole(rule, dtype):
-    size = blockwise.BLOCK + 5
+    size = blockwise.NUMPY_TILE + 5
     optimizer, params, slots = start(rule, dtype, size)
     bank, other = [params, *slots], [np.full(size, np.nan, dtype) for _ in (params, *slots)]
     for step in (1, 2, 3):
@@ -167,8 +167,8 @@ def test_the_cut_of_a_vector_does_not_change_a_bit(rule, size, cuts):
 @pytest.mark.parametrize("size", [1, 7, 100, 1001])
 def test_the_size_of_a_block_does_not_change_a_bit(rule, dtype, size, monkeypatch):
     results = []
-    for block in (blockwise.BLOCK, 7):
-        monkeypatch.setattr(blockwise, "BLOCK", block)
+    for block in (blockwise.NUMPY_TILE, 7):
+        monkeypatch.setattr(blockwise, "NUMPY_TILE", block)
         optimizer, params, slots = start(rule, dtype, size)
         for step in (1, 2):
             update(optimizer, params, gradient(step, dtype, size), slots, step=step)
@@ -211,7 +211,7 @@ def test_an_empty_segment_is_left_alone(rule):
 @each_rule
 @each_decay
 def test_a_step_allocates_nothing_that_grows_with_the_vector(rule, weight_decay):
-    optimizer, params, slots = start(rule, np.float32, size=10 * blockwise.BLOCK)
+    optimizer, params, slots = start(rule, np.float32, size=10 * blockwise.NUMPY_TILE)
     grad = gradient(1, np.float32, len(params))
     options = {"learning_rate": 0.01, "weight_decay": weight_decay, "step": 1, "out": params, "out_slots": slots}
     optimizer.update(params, grad, slots, **options)

@@ -1,60 +1,60 @@
-"""The tree itself: its nodes, and that a sum over it has the same bits however the leaves are shared out."""
+"""The tree itself: its spans, and that a sum over it has the same bits however the leaves are shared out."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.compute.loops.pending_sums import pending_sum
 from dpnet.compute.shares import share
 from dpnet.parallel import tree
 
 
-def oracle(terms: np.ndarray, node: tree.Node) -> np.ndarray:
-    """The sum below a node, written out as the tree defines it."""
-    first, stop = node
+def oracle(terms: np.ndarray, span: tree.Span) -> np.ndarray:
+    """The sum below a span, written out as the tree defines it."""
+    first, stop = span
     if stop - first == 1:
         return terms[first]
-    middle = tree.split(node)
+    middle = tree.split(span)
     return oracle(terms, (first, middle)) + oracle(terms, (middle, stop))
 
 
 def test_the_tree_over_six_leaves_is_the_one_drawn():
-    inner = {node for node in tree.nodes(6) if node[1] - node[0] > 1}
+    inner = {span for span in tree.spans(6) if span[1] - span[0] > 1}
     assert inner == {(0, 6), (0, 4), (4, 6), (0, 2), (2, 4)}
 
 
 @pytest.mark.parametrize("num_leaves", [1, 2, 3, 7, 8, 12, 33])
 def test_a_binary_tree_has_one_inner_node_less_than_leaves(num_leaves):
-    assert len(tree.nodes(num_leaves)) == 2 * num_leaves - 1
+    assert len(tree.spans(num_leaves)) == 2 * num_leaves - 1
 
 
 def test_a_cover_waits_for_its_neighbours():
-    assert tree.cover(range(1, 5), tree.nodes(6)) == [(1, 2), (2, 4), (4, 5)]
+    assert tree.cover(range(1, 5), tree.spans(6)) == [(1, 2), (2, 4), (4, 5)]
 
 
 @given(st.integers(1, 40), st.data())
 def test_the_sum_has_the_same_bits_for_every_world_size(num_leaves, data):
     world_size = data.draw(st.integers(1, num_leaves))
     terms = np.random.default_rng(num_leaves).standard_normal((num_leaves, 5)).astype(np.float32) * 1e3
-    nodes = tree.nodes(num_leaves)
+    spans = tree.spans(num_leaves)
     parts = [
-        node for rank in range(world_size) for node in tree.cover(range(*share(num_leaves, rank, world_size)), nodes)
+        span for rank in range(world_size) for span in tree.cover(range(*share(num_leaves, rank, world_size)), spans)
     ]
-    joins, left = tree.joins(parts, nodes)
+    joins, left = tree.joins(parts, spans)
     assert left == [(0, num_leaves)]
-    pending = pending_sum(np.array([oracle(terms, node) for node in parts]), joins)
+    pending = pending_sum(np.array([oracle(terms, span) for span in parts]), joins)
     total = np.empty((1, 5), np.float32)
-    spec.sum_rows(pending.vectors, pending.joins, 0, np.empty((pending.depth, 2), np.float32), total)
+    reference.sum_rows(pending.vectors, pending.joins, 0, np.empty((pending.depth, 2), np.float32), total)
     assert total[0].tobytes() == oracle(terms, (0, num_leaves)).tobytes()
 
 
 @given(st.integers(1, 200))
 def test_a_rank_keeps_few_partial_sums(num_leaves):
-    nodes = tree.nodes(num_leaves)
+    spans = tree.spans(num_leaves)
     most = max(
-        len(tree.cover(range(first, stop), nodes))
+        len(tree.cover(range(first, stop), spans))
         for first in range(0, num_leaves, 7)
         for stop in range(first + 1, num_leaves + 1, 5)
     )

@@ -9,12 +9,13 @@ import pytest
 from dpnet.comm.local import LocalGroup
 from dpnet.comm.node_memory import PrivateMemory
 from dpnet.compute.loops.choose import NUMPY, choose_kernels
-from dpnet.compute.loops.pending_sums import Piece, pending_sum
-from dpnet.compute.pool import Crew
-from dpnet.nn.layout import BLOCK, Layout
+from dpnet.compute.loops.pending_sums import Tile, pending_sum
+from dpnet.compute.pool import Pool
+from dpnet.nn.layout import Layout
 from dpnet.optim import apply
 from dpnet.optim.sgd import SGD, make_optimizer
 from dpnet.state.banks import Start, State
+from dpnet.state.ownership import OWNERSHIP_GRAIN
 from dpnet.state.update import SliceUpdate
 
 LAYOUT = Layout((30, 70, 50, 7))  # Six blocks; tensors end in the middle of them.
@@ -86,25 +87,25 @@ class Training:
     def __init__(self, node, memory, optimizer, *, dtype=np.float32, kernels=NUMPY, terms=1, threads=1, **how):
         self.state = State(node, memory, LAYOUT, optimizer.slots, dtype)
         self.terms = memory.zeros(terms * LAYOUT.size, dtype).reshape(terms, LAYOUT.size)
-        grad = self._pieces(self.state.slices[node.rank], [0, *[1] * (terms - 1)])
+        grad = self._tiles(self.state.slices[node.rank], [0, *[1] * (terms - 1)])
         how = {"weight_decay": 0.0, "decay_biases": False, "clip_norm": 0.0, **how}
-        self.update = SliceUpdate(node, LAYOUT, self.state, grad, optimizer, kernels, Crew(threads), **how)
+        self.update = SliceUpdate(node, LAYOUT, self.state, grad, optimizer, kernels, Pool(threads), **how)
 
-    def _pieces(self, owned, joins):
-        """Two pieces with a copy of their terms, one as they are: as reducers give them."""
+    def _tiles(self, owned, joins):
+        """Two tiles with a copy of their terms, one as they are: as reducers give them."""
         thirds = [(owned.stop - owned.start) * third // 3 for third in range(4)]
         found = []
         for number, (start, stop) in enumerate(itertools.pairwise(thirds)):
             columns = slice(owned.start + start, owned.start + stop)
             if number == 1:
-                found.append(Piece(start, stop, pending_sum(self.terms, joins, owned.start)))
+                found.append(Tile(start, stop, pending_sum(self.terms, joins, owned.start)))
                 continue
             room = np.full((len(self.terms), stop - start), np.nan, self.terms.dtype)
 
             def prepare(room=room, columns=columns):
                 room[:] = self.terms[:, columns]
 
-            found.append(Piece(start, stop, pending_sum(room, joins, -start), prepare))
+            found.append(Tile(start, stop, pending_sum(room, joins, -start), prepare))
         return found
 
 
@@ -130,7 +131,7 @@ def trained(node, memory, *, name="adamw", clip_norm=0.5, num_steps=4, dtype=np.
 @pytest.mark.parametrize("clip_norm", [0.0, 0.5])
 def test_any_number_of_owners_has_the_same_bits(name, clip_norm):
     expected = trained(*alone(), name=name, clip_norm=clip_norm)
-    assert LAYOUT.size == 6 * BLOCK
+    assert LAYOUT.size == 6 * OWNERSHIP_GRAIN
     for world_size in (2, 3, 5, 8):
         results = play(world_size, lambda node: trained(node, node, name=name, clip_norm=clip_norm))
         assert results == [expected] * world_size

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Indices, Labels, Matrix, Vector
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.errors import ConfigError
 
 Raw = npt.NDArray[Any]
 
 
 class Loops(Protocol):
-    """The functions of `spec`."""
+    """The functions of `reference`."""
 
     def gather(  # noqa: D102
         self, raw: Raw, all_labels: Labels, ids: Indices, offset: Vector, factor: Vector, x: Matrix, labels: Labels
@@ -40,7 +40,7 @@ class Kernels:
 
     Attributes:
         name: "numpy" or "numba".
-        loops: the functions of `spec`.
+        loops: the functions of `reference`.
         rules: update rules in one pass, by name (see `rules`); without one an optimizer updates in numpy.
     """
 
@@ -49,7 +49,7 @@ class Kernels:
     rules: dict[str, Callable[..., None]]
 
 
-NUMPY = Kernels("numpy", spec, {})
+NUMPY = Kernels("numpy", reference, {})
 
 
 def choose_kernels(setting: str) -> Kernels:
@@ -62,10 +62,12 @@ def choose_kernels(setting: str) -> Kernels:
         return NUMPY
     if not numba_is_installed():
         raise ConfigError('train.kernels is "numba", which is not installed; pip install \'dpnet[fast]\', or "auto"')
-    from dpnet.compute.loops import compiled as loops  # Not above: this imports numba, and takes half a second.
+
+    # Not above: this imports numba, and takes half a second.
+    from dpnet.compute.loops import compiled
     from dpnet.compute.loops import compiled_rules as rules
 
-    return Kernels("numba", loops, {"sgd": rules.sgd, "momentum": rules.momentum, "adaptive": rules.adaptive})
+    return Kernels("numba", compiled, {"sgd": rules.sgd, "momentum": rules.momentum, "adaptive": rules.adaptive})
 
 
 def numba_is_installed() -> bool:

@@ -1,8 +1,8 @@
 """The element-wise work of a step as plain loops, which numba compiles: one pass where numpy needs several.
 
-`spec` says what each function does; bits are the same. For that no sum may be done in another order, and no product and
-sum may be contracted into one rounding: numba does neither unless told to. Inner loops count from 0 over views: of an
-index that could be negative numba looks at the sign, and then no loop works on several elements at a time.
+`reference` says what each function does; the bits are the same. For that, no sum may be done in another order, and no
+product and sum may be contracted into one rounding: numba does neither unless told to. Inner loops count from 0 over
+views: numba tests the sign of an index that may be negative, which prevents vectorisation.
 
 What is compiled is kept in a folder beside this file, or in the user's cache where that cannot be written.
 """
@@ -35,7 +35,7 @@ def loop(function: F) -> F:
 def gather(
     raw: Array, all_labels: Array, ids: Array, offset: Array, factor: Array, x: Array, labels: Array
 ) -> None:  # fmt: skip
-    """See spec.gather."""
+    """See reference.gather."""
     for row in range(len(ids)):
         # Rows lie anywhere. Of each, the processor notices by itself only after some lines which ones come next.
         soon = raw[ids[min(row + 2, len(ids) - 1)]]
@@ -51,7 +51,7 @@ def gather(
 
 @loop
 def add_bias(z: Array, bias: Array) -> None:
-    """See spec.add_bias."""
+    """See reference.add_bias."""
     for row in range(z.shape[0]):
         for column in range(z.shape[1]):
             z[row, column] += bias[column]
@@ -59,7 +59,7 @@ def add_bias(z: Array, bias: Array) -> None:
 
 @loop
 def add_bias_relu(z: Array, bias: Array) -> None:
-    """See spec.add_bias_relu."""
+    """See reference.add_bias_relu."""
     zero = z.dtype.type(0)
     for row in range(z.shape[0]):
         for column in range(z.shape[1]):
@@ -77,7 +77,7 @@ def _all_finite(values: Array) -> bool:
 
 @loop
 def column_sums(dy: Array, dbias: Array) -> bool:
-    """See spec.column_sums."""
+    """See reference.column_sums."""
     dbias[:] = dy.dtype.type(0)
     for row in range(len(dy)):
         for column in range(dy.shape[1]):
@@ -87,7 +87,7 @@ def column_sums(dy: Array, dbias: Array) -> bool:
 
 @loop
 def relu_backward(a: Array, da: Array, dbias: Array) -> bool:
-    """See spec.relu_backward."""
+    """See reference.relu_backward."""
     zero, one = da.dtype.type(0), da.dtype.type(1)
     dbias[:] = zero
     for row in range(a.shape[0]):
@@ -100,7 +100,7 @@ def relu_backward(a: Array, da: Array, dbias: Array) -> bool:
 
 @loop
 def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
-    """See spec.softmax_shift."""
+    """See reference.softmax_shift."""
     rows, classes = logits.shape
     for label in labels:
         if label < 0 or label >= classes:
@@ -124,7 +124,7 @@ def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
 
 @loop
 def softmax_gradient(p: Array, labels: Array, total: Array, scale: float) -> None:
-    """See spec.softmax_gradient."""
+    """See reference.softmax_gradient."""
     one, factor = p.dtype.type(1), p.dtype.type(scale)
     for number in range(p.shape[0]):
         summed = p[number, 0]
@@ -140,7 +140,7 @@ def softmax_gradient(p: Array, labels: Array, total: Array, scale: float) -> Non
 
 @loop
 def softmax_loss(log_total: Array, at_label: Array) -> float:
-    """See spec.softmax_loss; leaves `log_total` as it is."""
+    """See reference.softmax_loss; leaves `log_total` as it is."""
     loss = 0.0
     for number in range(len(log_total)):
         loss += log_total[number] - at_label[number]
@@ -149,7 +149,7 @@ def softmax_loss(log_total: Array, at_label: Array) -> float:
 
 @loop
 def sum_block(vectors: Array, joins: Array, start: int, stop: int, work: Array) -> None:
-    """See spec.sum_block."""
+    """See reference.sum_block."""
     depth = 0
     for number in range(len(joins)):
         vector = vectors[number, start:stop]
@@ -171,7 +171,7 @@ def sum_block(vectors: Array, joins: Array, start: int, stop: int, work: Array) 
 
 @loop
 def sum_rows(vectors: Array, joins: Array, offset: int, work: Array, out: Array) -> None:
-    """See spec.sum_rows."""
+    """See reference.sum_rows."""
     rows, length = out.shape
     width = work.shape[1]
     for start in range(0, length, width):

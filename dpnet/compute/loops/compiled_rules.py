@@ -6,7 +6,7 @@ Where there is a single one it is used where it lies, and is lost. Bits are thos
 
 Arguments that all rules share:
 
-    vectors, joins, offset   see `spec.sum_rows`; element i of a slice is column offset + i
+    vectors, joins, offset   see `reference.sum_rows`; element i of a slice is column offset + i
     blocks                   (number, 2): first element and one past the last of each block
     decays                   (number,) float64: weight decay of each block
     first, last              which blocks
@@ -25,7 +25,7 @@ from math import sqrt
 from dpnet.compute.loops.compiled import Array, loop, sum_block
 from dpnet.compute.loops.prefetch import LINE_BYTES, prefetch_to_write
 
-BLOCK = 4096
+COMPILED_TILE = 4096
 """Elements in a block; 16 KiB of float32."""
 PART = 256
 """Elements of a block that are updated between two calls of `_expect`: as many lines of the cache as a processor can

@@ -24,7 +24,7 @@ class PendingSum:
 
     Attributes:
         vectors: (rows, columns), C order.
-        joins: (terms,) see `spec.sum_block`.
+        joins: (terms,) see `reference.sum_block`.
         offset: column of element 0 of the sum; negative where the first elements have no column.
         depth: rows of the stack that summing needs.
     """
@@ -50,13 +50,13 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Tile:
     """A part of a vector that can be had when it is needed.
 
     Attributes:
         start: its first element.
         stop: one past its last.
-        sum: holds the elements start..stop, from a call of `prepare` to that of another piece.
+        sum: holds the elements start..stop, from a call of `prepare` to that of another tile.
         prepare: must be called before `sum` is used.
     """
 
@@ -66,22 +66,22 @@ class Piece:
     prepare: Callable[[], None] = _nothing
 
 
-def stack(sums: Sequence[PendingSum], dtype: npt.DTypeLike) -> Matrix:
+def scratch_for(sums: Sequence[PendingSum], dtype: npt.DTypeLike) -> Matrix:
     """What adding up any of some sums needs."""
     return aligned_zeros((max((pending.depth for pending in sums), default=1), SUMMED_AT_A_TIME), dtype)
 
 
-def complete(pieces: Sequence[Piece], out: Matrix, work: Matrix, loops: Loops) -> None:
-    """Add up all pieces.
+def complete(tiles: Sequence[Tile], out: Matrix, work: Matrix, loops: Loops) -> None:
+    """Add up all tiles.
 
     Args:
-        pieces: of one vector.
-        out: (rows, length): what remains of every sum, see `spec.sum_block`; most often one row.
-        work: see `stack`.
+        tiles: of one vector.
+        out: (rows, length): what remains of every sum, see `reference.sum_block`; most often one row.
+        work: see `scratch_for`.
         loops: element-wise work.
     """
-    for piece in pieces:
-        piece.prepare()
-        pending = piece.sum
-        target = out[:, piece.start : piece.stop]
-        loops.sum_rows(pending.vectors, pending.joins, pending.offset + piece.start, work, target)
+    for tile in tiles:
+        tile.prepare()
+        pending = tile.sum
+        target = out[:, tile.start : tile.stop]
+        loops.sum_rows(pending.vectors, pending.joins, pending.offset + tile.start, work, target)

@@ -17,7 +17,7 @@ from dpnet.compute.arrays import Indices, Labels, Matrix, Vector, aligned_zeros
 
 # In AdamW on float32 a block of every vector is then 5 * 128 KiB, which a second-level cache of 1 MiB holds. Half of it
 # makes AdamW about 20 % slower, by the cost of calling numpy; twice as much gains about 5 %.
-BLOCK = 32768
+NUMPY_TILE = 32768
 """Elements of long vectors that are taken through all passes before the next ones are touched."""
 
 

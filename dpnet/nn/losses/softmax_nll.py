@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 from dpnet.compute.loops.choose import Loops
 from dpnet.errors import DataError
 
@@ -52,7 +52,7 @@ class SoftmaxNLL:
         loops: element-wise work.
     """
 
-    def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = spec) -> None:
+    def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = reference) -> None:
         self._classes = classes
         self._loops = loops
         self._at_label, self._total = aligned_zeros(max_rows, dtype), aligned_zeros(max_rows, np.float64)

@@ -120,7 +120,7 @@ class Node:
             seconds=now - row[whereabouts.SINCE],
             operation=operation,
             waiting_s=now - row[whereabouts.WAITING_SINCE] if operation else 0.0,
-            idle_s=now - row[whereabouts.MOVED],
+            idle_s=now - row[whereabouts.BEAT],
             state=self._state(rank),
             by=rank if rank == self._rank or rank not in self.stuck() else self._rank,
         )

@@ -129,7 +129,7 @@ class Watchdog:
             stacks.write_later(late_s)
 
     def _look(self, now: float, lost_s: float) -> None:
-        moved = self._row[whereabouts.MOVED]
+        moved = self._row[whereabouts.BEAT]
         if self._patience.see(now, moved, lost_s):
             if self._inquiry is not None:
                 self._inquiry.stop()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops import reference as spec
+from dpnet.compute.loops import reference
 
 loops = pytest.importorskip("dpnet.compute.loops.compiled", reason="numba is not installed; pip install 'dpnet[fast]'")
 
@@ -38,7 +38,7 @@ def same(seen, expected):
 def compare(name, arrays, *scalars, compared):
     """Run both on copies of the arguments; compare what they return and some of the arrays."""
     results = []
-    for module in (loops, spec):
+    for module in (loops, reference):
         copies = [array.copy() for array in arrays]
         with np.errstate(all="ignore"):
             returned = getattr(module, name)(*copies, *scalars)
@@ -106,7 +106,7 @@ def test_softmax_loss(seed, shape, dtype, special):
     draw = np.random.default_rng(seed)
     log_total, at_label = numbers(draw, shape[0], np.float64, special=special), numbers(draw, shape[0], dtype)
     losses = []
-    for module in (loops, spec):
+    for module in (loops, reference):
         with np.errstate(all="ignore"):
             losses.append(np.array([module.softmax_loss(log_total.copy(), at_label)]))
     same(losses[:1], losses[1:])
@@ -125,7 +125,7 @@ def test_sum_rows(seed, rows, length, dtype):
     vectors, work = numbers(draw, (rows + 1, length + 20), dtype), numbers(draw, (deepest, 64), dtype)
     compare("sum_rows", [vectors, np.array(joins)], 7, work, numbers(draw, (depth, length), dtype), compared=[])
     outs = []
-    for module in (loops, spec):
+    for module in (loops, reference):
         outs.append(np.zeros((depth, length), dtype))
         module.sum_rows(vectors, np.array(joins), 7, work, outs[-1])
     same(outs[:1], outs[1:])

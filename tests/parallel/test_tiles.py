@@ -8,27 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.nn.layout import Layout
-from dpnet.parallel import pieces
-from dpnet.parallel.pieces import grouped, parts
+from dpnet.parallel import tiles
+from dpnet.parallel.tiles import grouped, parts
+from dpnet.state.ownership import owned_slices
 
 
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=2, max_size=5),
     num_owners=st.integers(1, 6),
-    piece=st.sampled_from([1, 50, 700, 10**6]),
+    tile=st.sampled_from([1, 50, 700, 10**6]),
 )
-def test_every_element_of_a_slice_is_in_one_part_and_rows_are_whole(sizes, num_owners, piece):
+def test_every_element_of_a_slice_is_in_one_part_and_rows_are_whole(sizes, num_owners, tile):
     layout = Layout(sizes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", piece)
-        for owned in layout.owned_slices(num_owners):
+        patch.setattr(tiles, "TILE", tile)
+        for owned in owned_slices(layout, num_owners):
             count = np.zeros(layout.size + max(sizes), int)
             for part in parts(layout, owned):
                 tensor = layout.tensors[2 * part.layer + part.is_bias]
                 width = 1 if part.is_bias else tensor.shape[0]
                 assert part.start == tensor.start + part.rows.start * width
                 assert part.stop == tensor.start + part.rows.stop * width <= tensor.stop
-                assert part.stop - part.start <= max(piece, width)
+                assert part.stop - part.start <= max(tile, width)
                 count[part.start : part.stop] += 1
             for tensor in layout.tensors:
                 start, stop = max(tensor.start, owned.start), min(tensor.stop, owned.stop)
@@ -36,14 +37,14 @@ def test_every_element_of_a_slice_is_in_one_part_and_rows_are_whole(sizes, num_o
             assert count.max(initial=0) <= 1
 
 
-@given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=5), piece=st.sampled_from([1, 50, 700, 10**6]))
-def test_a_piece_is_as_many_parts_as_fit(sizes, piece):
+@given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=5), tile=st.sampled_from([1, 50, 700, 10**6]))
+def test_a_piece_is_as_many_parts_as_fit(sizes, tile):
     layout = Layout(sizes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", piece)
+        patch.setattr(tiles, "TILE", tile)
         every = list(parts(layout, slice(0, layout.size)))
         groups = list(grouped(iter(every)))
     assert [part for group in groups for part in group] == every
     for group, following in itertools.pairwise(groups):
-        assert len(group) == 1 or group[-1].stop - group[0].start <= piece
-        assert following[0].stop - group[0].start > piece
+        assert len(group) == 1 or group[-1].stop - group[0].start <= tile
+        assert following[0].stop - group[0].start > tile

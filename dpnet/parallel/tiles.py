@@ -1,6 +1,6 @@
-"""A slice of the gradient, x^T dz and the sums of dbias, computed piece by piece in one small buffer.
+"""A slice of the gradient, x^T dz and the sums of dbias, computed tile by tile in one small buffer.
 
-The optimizer takes a piece while it lies in the cache, then the next one is computed in its place.
+The optimizer takes a tile while it lies in the cache, then the next one is computed in its place.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
 from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import Piece, pending_sum
+from dpnet.compute.loops.pending_sums import Tile, pending_sum
 from dpnet.compute.products.numpy import Products
 from dpnet.compute.shares import ceil_div, overlap, share
 from dpnet.nn.layout import ALIGNMENT, Layout
 
-PIECE = 1 << 20
-"""Elements of a piece, at most, but for a longer row: 4 MiB of float32. Smaller products are slower, and larger pieces
+TILE = 1 << 20
+"""Elements of a tile, at most, but for a longer row: 4 MiB of float32. Smaller products are slower, and larger tiles
 do not stay in the cache."""
 
 Factors = Sequence[tuple[Matrix, Matrix]]
@@ -58,8 +58,8 @@ class SliceGradient:
         dtype: of the gradient.
 
     Attributes:
-        rows: how many rows of the factors count; to be set before a piece is prepared.
-        pieces: of the slice, all in the same memory.
+        rows: how many rows of the factors count; to be set before a tile is prepared.
+        tiles: of the slice, all in the same memory.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class SliceGradient:
                 return _bias_work(loops, dbiases[part.layer][:, part.rows], out)
             return _weight_work(products, *factors[part.layer], part.rows, out)
 
-        self.pieces: list[Piece] = []
+        self.tiles: list[Tile] = []
         for group in groups:
             base = _base(group)
             work = [work_on(part, room[part.start - base : part.stop - base]) for part in group]
-            # What an earlier piece has left between two tensors is no gradient.
+            # What an earlier tile has left between two tensors is no gradient.
             between = [room[before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
             work += [_padding_work(padding) for padding in between if len(padding)]
             start, stop = max(group[0].start, owned.start), min(group[-1].stop, owned.stop)
             held = pending_sum(room[: _extent(group)].reshape(1, -1), [0], owned.start - base)
-            self.pieces.append(Piece(start - owned.start, stop - owned.start, held, self._preparation(work)))
+            self.tiles.append(Tile(start - owned.start, stop - owned.start, held, self._preparation(work)))
 
     def _preparation(self, work: Sequence[Callable[[int], None]]) -> Callable[[], None]:
         def prepare() -> None:
@@ -111,7 +111,7 @@ def parts(layout: Layout, owned: slice) -> Iterator[Part]:
             continue
         width = 1 if tensor.is_bias else tensor.shape[0]
         first, last = (mine.start - tensor.start) // width, ceil_div(mine.stop - tensor.start, width)
-        number = ceil_div(last - first, max(1, PIECE // width))
+        number = ceil_div(last - first, max(1, TILE // width))
         for part in range(number):
             begin, end = (first + row for row in share(last - first, part, number))
             yield Part(
@@ -120,10 +120,10 @@ def parts(layout: Layout, owned: slice) -> Iterator[Part]:
 
 
 def grouped(all_parts: Iterator[Part]) -> Iterator[list[Part]]:
-    """Parts that make up a piece: as many as fit."""
+    """Parts that make up a tile: as many as fit."""
     group: list[Part] = []
     for part in all_parts:
-        if group and part.stop - group[0].start > PIECE:
+        if group and part.stop - group[0].start > TILE:
             yield group
             group = []
         group.append(part)

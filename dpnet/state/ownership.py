@@ -1,0 +1,50 @@
+"""Who owns what: each rank of a node owns one slice of all flat vectors, sums it and updates it.
+
+Between nodes every rank also finishes the sum of one part of the gradient: see `parallel.between_nodes`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from dpnet.nn.layout import GRAIN, Layout
+
+OWNERSHIP_GRAIN = GRAIN
+"""Elements. Slices are cut at its multiples, so that sums in a fixed order over grains never straddle two owners."""
+
+
+def owned_slices(layout: Layout, num_owners: int) -> list[slice]:
+    """The elements of a flat vector that each owner has: adjacent, whole grains, maybe none.
+
+    They are to take owners equally long. Each tensor takes a product or a sum of its own, and small ones are slow for
+    their size, so each but the first counts like two more grains (measured in benchmarks/README.md).
+    """
+    starts = Counter(tensor.start // OWNERSHIP_GRAIN for tensor in layout.tensors[1:])
+    costs = [1 + 2 * starts[grain] for grain in range(layout.size // OWNERSHIP_GRAIN)]
+    total = sum(costs)
+    # A grain is that owner's in whose even share of the total cost the middle of the grain's lies.
+    ends = accumulate(costs)
+    owners = [(2 * end - cost) * num_owners // (2 * total) for cost, end in zip(costs, ends, strict=True)]
+    grains = Counter(owners)
+    cuts = [0, *accumulate(grains[owner] * OWNERSHIP_GRAIN for owner in range(num_owners))]
+    return [slice(start, stop) for start, stop in pairwise(cuts)]
+
+
+def slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice], list[slice]]:
+    """For every rank: the slice that it owns on its node, and the part of the whole sum that it finishes.
+
+    Parts are given out to the first rank of every node, then to the second, and so on: so that, with as many ranks on
+    every node, each rank's part lies in its own slice.
+
+    Args:
+        nodes: the ranks of every node.
+        layout: of the flat vector.
+    """
+    slices = [owned for ranks in nodes for owned in owned_slices(layout, len(ranks))]
+    places = sorted((rank - ranks.start, rank) for ranks in nodes for rank in ranks)
+    parts = [slice(0, 0)] * len(places)
+    for (_, rank), part in zip(places, owned_slices(layout, len(places)), strict=True):
+        parts[rank] = part
+    return slices, parts

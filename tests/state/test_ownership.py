@@ -1,0 +1,35 @@
+"""Slices of owners: adjacent, whole grains, and equally much work."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpnet.nn.layout import Layout
+from dpnet.state.ownership import OWNERSHIP_GRAIN, owned_slices
+
+
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=5), st.integers(1, 100))
+def test_owners_have_adjacent_grains_and_as_much_work_as_grains_allow(sizes, num_owners):
+    layout = Layout(sizes)
+    slices = owned_slices(layout, num_owners)
+    assert len(slices) == num_owners
+    assert [part.start for part in slices] == [0, *(part.stop for part in slices[:-1])]
+    assert slices[-1].stop == layout.size
+    assert all(part.start <= part.stop and part.start % OWNERSHIP_GRAIN == 0 for part in slices)
+    beginnings = [tensor.start // OWNERSHIP_GRAIN for tensor in layout.tensors[1:]]
+    costs = np.array([1 + 2 * beginnings.count(block) for block in range(layout.size // OWNERSHIP_GRAIN)])
+    shares = [costs[part.start // OWNERSHIP_GRAIN : part.stop // OWNERSHIP_GRAIN].sum() for part in slices]
+    assert np.abs(np.array(shares) - costs.sum() / num_owners).max() <= costs.max()
+
+
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=5), st.integers(1, 12), st.integers(1, 12))
+def test_a_slice_is_cut_into_those_of_more_owners(sizes, num_owners, times):
+    layout = Layout(sizes)
+    finer = owned_slices(layout, num_owners * times)
+    grouped = [slice(finer[first].start, finer[first + times - 1].stop) for first in range(0, len(finer), times)]
+    assert grouped == owned_slices(layout, num_owners)
+
+
+def test_small_layers_at_the_end_of_a_slice_make_it_shorter():
+    slices = owned_slices(Layout((784, 256, 128, 10)), 2)
+    assert [(part.stop - part.start) // OWNERSHIP_GRAIN for part in slices] == [120, 110]
