@@ -28,7 +28,7 @@ from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.comm.connect import connect
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.products.interface import Products
 from dpnet.compute.shares import ceil_div
 from dpnet.parallel.step import Trainer
 from dpnet.training.build import Parts

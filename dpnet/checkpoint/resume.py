@@ -97,7 +97,7 @@ def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducib
 
     Args:
         found: the checkpoint.
-        numerics: of this process, see `dpnet.compute.threads.numerics`.
+        numerics: of this process, see `dpnet.compute.fingerprint`.
         reproducible: the bits do not depend on the number of ranks.
         world_size: number of ranks now.
     """

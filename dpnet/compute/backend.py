@@ -1,14 +1,14 @@
-"""The backend of a rank: what its matrix products, its element-wise loops and its threads are."""
+"""The backend of a rank: its matrix products, its element-wise loops and its threads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from dpnet.compute.loops.choose import NUMPY as NUMPY_KERNELS
-from dpnet.compute.loops.choose import Kernels
+from dpnet.compute.loops.interface import Kernels
 from dpnet.compute.pool import Pool
+from dpnet.compute.products.interface import Products
 from dpnet.compute.products.numpy import NUMPY as NUMPY_PRODUCTS
-from dpnet.compute.products.numpy import Products
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Backend:
     """What a rank computes with.
 
     Attributes:
-        threads: of this rank.
+        threads: number of threads of this rank.
         products: matrix products.
-        kernels: element-wise work, and update rules.
-        pool: threads for the element-wise work that is worth them.
+        kernels: element-wise loops and update rules.
+        pool: threads for long element-wise loops.
     """
 
     threads: int

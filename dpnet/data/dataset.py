@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, SampleIds, Zeros, aligned_zeros
 from dpnet.compute.loops import reference
-from dpnet.compute.loops.choose import Loops, can_gather
+from dpnet.compute.loops.interface import Loops, can_gather
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
 from dpnet.errors import DataError

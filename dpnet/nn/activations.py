@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 
 
 class Activation(ABC):

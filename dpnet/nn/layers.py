@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dpnet.compute.arrays import Matrix, Vector
-from dpnet.compute.loops.choose import Loops
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.loops.interface import Loops
+from dpnet.compute.products.interface import Products
 from dpnet.nn.activations import Activation
 
 Call = Callable[[], object]

@@ -26,8 +26,9 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, Zeros, aligned_zeros
 from dpnet.compute.loops import reference
-from dpnet.compute.loops.choose import Loops
-from dpnet.compute.products.numpy import NUMPY, Products
+from dpnet.compute.loops.interface import Loops
+from dpnet.compute.products.interface import Products
+from dpnet.compute.products.numpy import NUMPY
 from dpnet.nn.activations import ACTIVATIONS, Activation, Identity
 from dpnet.nn.layers import Call, Layer
 from dpnet.nn.layout import Layout, Views

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.compute.loops import reference
-from dpnet.compute.loops.choose import Kernels
+from dpnet.compute.loops.interface import Kernels
 from dpnet.compute.loops.pending_sums import PendingSum
 from dpnet.compute.pool import Pool
 from dpnet.optim.sgd import Optimizer
@@ -90,7 +90,7 @@ class NumpyApply:
         grad = self._grad
         for start, stop, decay in self._blocks:
             block = slice(start, stop)
-            reference.sum_block(grad.vectors, grad.joins, grad.offset + start, grad.offset + stop, self._work)
+            reference.sum_tile(grad.vectors, grad.joins, grad.offset + start, grad.offset + stop, self._work)
             summed = self._work[0, : stop - start]
             if scale != 1:
                 summed *= scale

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, pending_sum, scratch_for
 from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout

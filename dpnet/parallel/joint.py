@@ -32,9 +32,9 @@ import numpy.typing as npt
 
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, complete, scratch_for
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.products.interface import Products
 from dpnet.compute.shares import overlap, round_up
 from dpnet.nn.layout import ALIGNMENT, Layout
 from dpnet.parallel import tree

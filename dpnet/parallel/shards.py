@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dpnet.comm.node_memory import NodeMemory
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
 from dpnet.compute.shares import share
 from dpnet.nn.layout import Layout

@@ -10,7 +10,7 @@ import numpy as np
 
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import pending_sum, scratch_for
 from dpnet.parallel import tree
 

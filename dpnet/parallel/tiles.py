@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, pending_sum
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.products.interface import Products
 from dpnet.compute.shares import ceil_div, overlap, share
 from dpnet.nn.layout import ALIGNMENT, Layout
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dpnet.comm.group import Group
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops.choose import Kernels
+from dpnet.compute.loops.interface import Kernels
 from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
 from dpnet.compute.pool import Pool
 from dpnet.compute.shares import overlap

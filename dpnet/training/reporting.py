@@ -18,8 +18,8 @@ from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import optimizer_tensors
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, Member
-from dpnet.compute import threads
 from dpnet.compute.backend import Backend
+from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
@@ -241,7 +241,7 @@ class Records:
             "data": self._data.identity,
             "progress": progress.to_dict(),
             "world_size": self._group.world_size,
-            "numerics": threads.numerics(self._backend.products.name),
+            "numerics": fingerprint(self._backend.products.name),
             "dpnet": __version__,
         }
         return Checkpoint(

@@ -14,8 +14,8 @@ from dpnet.cli.tables import training_text
 from dpnet.comm.agree import on_root
 from dpnet.comm.connect import connect
 from dpnet.comm.group import Group
-from dpnet.compute import threads
 from dpnet.compute.backend import Backend
+from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.job import Job
 from dpnet.environment import loss_obstacle
 from dpnet.errors import WorkerLost
@@ -139,7 +139,7 @@ class _Training:
         if found is not None:
             notes = check_fits(found, self._job, identity) + numerics_notes(
                 found,
-                threads.numerics(backend.products.name),
+                fingerprint(backend.products.name),
                 reproducible=bool(self._job.train.reproducible_shards),
                 world_size=self._group.world_size,
             )

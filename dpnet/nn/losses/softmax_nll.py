@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
 from dpnet.compute.loops import reference
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.errors import DataError
 
 
