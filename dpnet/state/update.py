@@ -17,7 +17,7 @@ from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout
 from dpnet.optim.apply import Run, make_apply
 from dpnet.optim.clipping import block_square_sums, clip_factor
-from dpnet.optim.sgd import Optimizer
+from dpnet.optim.rule import Optimizer
 from dpnet.state.banks import State
 from dpnet.state.ownership import OWNERSHIP_GRAIN
 
@@ -76,12 +76,11 @@ class SliceUpdate:
         """
         scale = 1.0 if self._norm is None else self._norm()
         # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
-        numbers = scale, float(learning_rate), step
-        state = self._state
-        arrays = state.owned_params, state.owned_slots, state.next_params, state.next_slots
+        rate, state = float(learning_rate), self._state
+        vectors = state.owned_params, state.owned_slots, state.next_params, state.next_slots
         for prepare, apply in self._tiles:
             prepare()
-            apply(*arrays, *numbers)
+            apply(vectors, scale, rate, step)
 
 
 class _ClippedSum:
@@ -114,12 +113,12 @@ class _ClippedSum:
 
 
 def _runs(layout: Layout, owned: slice, weights: float, biases: float) -> list[Run]:
-    """The owned elements as ranges of equal weight decay, relative to the slice's start; padding is in none."""
+    """The runs of the owned elements, relative to the slice's start; padding is in none."""
     parts = [(overlap(tensor, owned), biases if tensor.is_bias else weights) for tensor in layout.tensors]
-    return [(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
+    return [Run(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
 
 
 def _within(runs: list[Run], tile: Tile) -> list[Run]:
     """What of some runs lies in a tile."""
-    cut = [(overlap(range(start, stop), tile), decay) for start, stop, decay in runs]
-    return [(part.start, part.stop, decay) for part, decay in cut if part]
+    parts = [(overlap(run, tile), run.decay) for run in runs]
+    return [Run(part.start, part.stop, decay) for part, decay in parts if part]

@@ -30,8 +30,9 @@ from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.nn.network import MLP
+from dpnet.optim.choose import make_optimizer
+from dpnet.optim.rule import Optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
-from dpnet.optim.sgd import Optimizer, make_optimizer
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.feed import Feed
 from dpnet.parallel.joint import JointReducer, joint_reads_less

@@ -13,12 +13,13 @@ from dpnet.compute.loops.pending_sums import Tile, pending_sum
 from dpnet.compute.pool import Pool
 from dpnet.nn.layout import Layout
 from dpnet.optim import apply
-from dpnet.optim.sgd import SGD, make_optimizer
+from dpnet.optim.choose import make_optimizer
+from dpnet.optim.sgd import SGD
 from dpnet.state.banks import Start, State
 from dpnet.state.ownership import OWNERSHIP_GRAIN
 from dpnet.state.update import SliceUpdate
 
-LAYOUT = Layout((30, 70, 50, 7))  # Six blocks; tensors end in the middle of them.
+LAYOUT = Layout((30, 70, 50, 7))  # Six grains; tensors end in the middle of them.
 TIMEOUT_S = 10
 
 
@@ -147,7 +148,7 @@ def test_compiled_rules_have_the_bits_of_numpy(name, clip_norm, terms, dtype, mo
     expected = trained(*alone(), **how)
     kernels = choose_kernels("numba")
     assert trained(*alone(), kernels=kernels, **how) == expected
-    monkeypatch.setattr(apply, "BLOCKS_PER_THREAD", 1)
+    monkeypatch.setattr(apply, "TILES_PER_THREAD", 1)
     assert trained(*alone(), kernels=kernels, threads=3, **how) == expected
 
 
