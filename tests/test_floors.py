@@ -109,6 +109,7 @@ def test_only_one_module_imports_mpi4py():
 
 def test_the_network_imports_nothing_but_numpy():
     for path in (PACKAGE / "nn").rglob("*.py"):
+        assert {name.split(".")[0] for name in dpnet_imports(path)} <= {"nn", "compute", "errors"}, path
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
