@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dpnet.compute.shares import share
 
 Work = Callable[[int, int, int], None]
-"""Does the parts first..stop of some work on thread number `member` of the pool: (member, first, stop)."""
+"""Does the parts from `first` to before `stop` on thread number `member` of the pool: (member, first, stop)."""
 
 
 class Pool:
-    """Threads that do the parts of a piece of work at the same time.
+    """Threads that do the parts of some work at the same time.
 
     Args:
         size: number of threads with the caller's, at least 1.

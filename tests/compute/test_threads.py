@@ -72,7 +72,7 @@ def test_variables_are_set_before_numpy_is_imported(monkeypatch):
         monkeypatch.setenv(name, "")  # Restored by monkeypatch afterwards.
     preset_threads()
     assert {name: os.environ[name] for name in VARIABLES} == dict.fromkeys(VARIABLES, "3")
-    # What dpnet set itself is not taken for a wish of the user.
+    # What dpnet has set does not count as set by the user.
     assert choose_threads(0, reproducible=False, local_world_size=2) == 6
 
 

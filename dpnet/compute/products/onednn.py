@@ -1,4 +1,4 @@
-"""Matrix products by oneDNN, which compiles its kernels at run time for the processor at hand, Intel's or not.
+"""Matrix products by oneDNN, which compiles its kernels at run time for the processor it runs on, Intel's or not.
 
 The library comes from the wheel `onednn-cpu-gomp` and is called through its C interface. It multiplies in two ways, and
 each is the faster one somewhere (measured in benchmarks/README.md): `dnnl_sgemm`, a BLAS routine, reads matrices in

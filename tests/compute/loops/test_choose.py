@@ -1,4 +1,4 @@
-"""Which kernels are taken."""
+"""The choice of the kernels."""
 
 import pytest
 
