@@ -35,6 +35,7 @@ OPERATIONS = (
     "allgather_into",
     "gather_into",
     "agreement",
+    "allreduce",
 )
 """What it may wait in for other ranks; "": nothing."""
 

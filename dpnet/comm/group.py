@@ -102,6 +102,12 @@ class Group(Protocol):
         The parts lie in `vector` one after the other in rank order; this rank's is read, the others are overwritten.
         """
 
+    def allreduce(self, vector: Vector) -> None:
+        """Replace `vector` by the sum of the vectors of all ranks, the same bits on every rank.
+
+        The order of the additions is the MPI library's.
+        """
+
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """Put the parts of all ranks one after the other into `whole` on rank 0; None on the other ranks."""
 

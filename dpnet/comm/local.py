@@ -58,6 +58,9 @@ class LocalGroup:
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """The vector is complete."""
 
+    def allreduce(self, vector: Vector) -> None:
+        """The sum of one vector."""
+
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """Copy the only part."""
         assert whole is not None

@@ -68,9 +68,17 @@ class _Waiting:
             raise CommunicationError(f"MPI failed in {self._name} on {place}: {error}") from error
 
 
-IN_START, IN_BARRIER, IN_BROADCAST, IN_ALLGATHER, IN_EXCHANGE, IN_ALLGATHER_INTO, IN_GATHER_INTO, IN_AGREEMENT = map(
-    _Waiting, OPERATIONS[1:]
-)
+(
+    IN_START,
+    IN_BARRIER,
+    IN_BROADCAST,
+    IN_ALLGATHER,
+    IN_EXCHANGE,
+    IN_ALLGATHER_INTO,
+    IN_GATHER_INTO,
+    IN_AGREEMENT,
+    IN_ALLREDUCE,
+) = map(_Waiting, OPERATIONS[1:])
 
 
 class MpiGroup:
@@ -136,6 +144,12 @@ class MpiGroup:
         """See Group.allgather_into."""
         with IN_ALLGATHER_INTO:
             self._comm.Allgatherv(MPI.IN_PLACE, [vector, _placed(counts)])
+            _confirm(self._comm)
+
+    def allreduce(self, vector: Vector) -> None:
+        """See Group.allreduce."""
+        with IN_ALLREDUCE:
+            self._comm.Allreduce(MPI.IN_PLACE, vector)
             _confirm(self._comm)
 
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
