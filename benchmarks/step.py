@@ -4,8 +4,8 @@
 
 Steps and bare matrix products, on the same library and threads, take turns in the same run, so both see the same load
 of the machine. Prints, for each workload, the medians of all rounds, and where the time of a step goes on rank 0: the
-matrix products are in `forward`, `backward` and `gradient`; what ranks wait for one another is part of `reduce` and
-`commit`. Rows are kept in benchmarks/results/step.jsonl.
+matrix products are in `forward`, `backward`, `add` and `gradient`; what ranks wait for one another is part of `reduce`
+and `commit`. Rows are kept in benchmarks/results/step.jsonl.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from dpnet.training.build import Parts
 
 PHASES = {
     "gather": ("feed", "gather"),
-    "forward": ("model", "forward"),
-    "backward": ("model", "propagate"),
+    "forward": ("network", "forward"),
+    "backward": ("network", "propagate"),
+    "add": ("reducer", "add"),
     "reduce": ("reducer", "reduce"),
     "update": ("update", "apply"),
     "commit": ("state", "commit"),

@@ -201,6 +201,9 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
     if value("optimizer.name") == "sgd" and value("optimizer.nesterov") and value("optimizer.momentum") == 0:
         place = given["optimizer.nesterov"].place
         yield f"optimizer.nesterov is true; it needs an optimizer.momentum above 0 ({place})"
+    if value("train.reproducible_shards") and value("train.reducer") in ("allreduce", "joint"):
+        seen, place = toml_value(value("train.reducer")), given["train.reducer"].place
+        yield f'train.reducer is {seen}; with train.reproducible_shards it must be "auto" or "shards" ({place})'
     lowest, highest = value("schedule.min_learning_rate"), value("optimizer.learning_rate")
     if value("schedule.name") == "cosine" and lowest and highest and lowest > highest:
         place = given["schedule.min_learning_rate"].place

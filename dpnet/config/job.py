@@ -78,6 +78,13 @@ class TrainConfig(Section):
         "Ranks on one node share one copy of parameters and optimizer vectors, and compute gradients together. Changes "
         "rounding, but with reproducible_shards no bit.",
     ] = True
+    reducer: Annotated[
+        Literal["auto", "allreduce", "joint", "shards"],
+        "How the gradients of all ranks become one. allreduce: each rank has its own, and MPI sums them. joint: the "
+        "ranks of a node compute that of all their samples together. shards: each shard has its own, and they are "
+        "summed in a fixed order, as reproducible_shards needs it. auto: shards with reproducible_shards, else joint "
+        "or shards, whichever is faster for the network. Changes rounding.",
+    ] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dpnet.compute.backend import plain_backend
 from dpnet.data.sources import require_labels
 from dpnet.inference.network import Network, open_samples
 from dpnet.parallel.evaluate import Evaluator, Scores
-from dpnet.parallel.replica import build_network
+from dpnet.parallel.replica import build_replica
 
 
 def evaluate(network: Network, source: str, group: Group, *, split: str = "test", batch_size: int = 512) -> Scores:
@@ -27,5 +27,5 @@ def evaluate(network: Network, source: str, group: Group, *, split: str = "test"
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
-    parts = build_network(network.job.model, samples, network.scaling, network.layout, rows, plain_backend())
-    return Evaluator(group, *parts, batch_size=rows)(network.params)
+    replica = build_replica(network.job.model, samples, network.scaling, network.layout, rows, plain_backend())
+    return Evaluator(group, replica, batch_size=rows)(network.params)

@@ -137,7 +137,7 @@ class _Probe:
         grad = aligned_zeros(self._layout.size, np.float64)
         logits = self._model.forward(self._x, self._params)
         total, _ = self._nll(logits, self._labels, 1 / len(self._x))
-        self._model.backward(logits, self._params, self._layout.views(grad))
+        self._model.backward(logits, self._layout.views(grad))
         return total / len(self._x), grad
 
     def difference(self, entry: int, h: float) -> float | None:

@@ -54,16 +54,16 @@ def _of_shard(parts: Parts, step: int, shard: int) -> str:
     x, labels = trainer.feed.gather(step, shard, first=first)
     if text := _rows("input", x, ids):
         return text
-    logits = trainer.model.forward(x, layers, first=first)
-    for number, (output, (weight, bias)) in enumerate(zip(trainer.model.outputs, layers, strict=True), 1):
+    logits = trainer.network.forward(x, layers, first=first)
+    for number, (output, (weight, bias)) in enumerate(zip(trainer.network.outputs, layers, strict=True), 1):
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             return f"parameters of layer {number}"
         if text := _rows(f"output of layer {number}", output, ids):
             return text
     trainer.loss(logits, labels, 1.0 / num_samples)
     dbiases = trainer.reducer.dbiases
-    trainer.model.propagate(logits, layers, dbiases)
-    factors = trainer.model.factors(x)
+    trainer.network.propagate(logits, dbiases)
+    factors = trainer.network.factors(x)
     rows = slice(first, first + len(ids))
     for number, (_, dz) in reversed(list(enumerate(factors, 1))):
         if text := _rows(f"gradient of layer {number}", dz[rows], ids):

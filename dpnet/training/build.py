@@ -10,7 +10,6 @@ import functools
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
 from dpnet.comm.local import LocalGroup
 from dpnet.comm.topology import Topology
-from dpnet.compute.arrays import Vector, aligned_zeros
+from dpnet.compute.arrays import Vector, Zeros, aligned_zeros
 from dpnet.compute.backend import Backend
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.scaling import Scaling
@@ -28,19 +27,15 @@ from dpnet.data.sources import DataSource
 from dpnet.errors import ConfigError, SharedMemoryError
 from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
-from dpnet.nn.losses.softmax_nll import SoftmaxNLL
-from dpnet.nn.network import MLP
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.optim.sgd import Optimizer, make_optimizer
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.feed import Feed
-from dpnet.parallel.joint import JointReducer, joint_reads_less
 from dpnet.parallel.plan import Plan
-from dpnet.parallel.reducer import Reducer
-from dpnet.parallel.replica import build_dataset, build_network
-from dpnet.parallel.shards import ShardReducer
-from dpnet.parallel.step import NUM_WORDS, Trainer
-from dpnet.state.banks import Start, State
+from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
+from dpnet.parallel.replica import Replica, build_dataset, build_replica
+from dpnet.parallel.step import Trainer
+from dpnet.state.banks import State, StateVectors
 from dpnet.state.update import SliceUpdate
 
 
@@ -99,7 +94,7 @@ def build_parts(
     scaling: Scaling,
     group: Group,
     backend: Backend,
-    start: Start | None = None,
+    start: StateVectors | None = None,
 ) -> Parts:
     """Build everything that takes steps, with the state `start`, else with initialised parameters."""
     plan = build_plan(job.train, len(source.train), group.world_size)
@@ -109,24 +104,21 @@ def build_parts(
     core, memory = _in_node_memory(job.train, group, build)
     state = core.state
     if start is None:
-        start = Start(aligned_zeros(layout.size, job.model.dtype), {}, 0)
+        start = StateVectors(aligned_zeros(layout.size, job.model.dtype), {}, 0)
         initialize(layout, job.model.activation, job.train.seed, start.params)
     state.load(start)
     total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
     trainer = Trainer(
         plan=plan,
         feed=core.feed,
-        model=core.model,
-        loss=core.loss,
+        replica=core.replica,
         reducer=core.reducer,
         update=SliceUpdate(
-            state.node,
-            layout,
             state,
+            layout,
             core.reducer.grad,
             optimizer,
-            backend.kernels,
-            backend.pool,
+            backend,
             weight_decay=job.optimizer.weight_decay,
             decay_biases=job.optimizer.weight_decay_biases,
             clip_norm=job.optimizer.clip_norm,
@@ -137,8 +129,8 @@ def build_parts(
     evaluator = None
     if source.test is not None and job.evaluate.interval_steps(plan.steps_per_epoch):
         rows = min(job.evaluate.batch_size, len(source.test))
-        network = build_network(job.model, source.test, scaling, layout, rows, backend)
-        evaluator = Evaluator(group, *network, batch_size=rows)
+        replica = build_replica(job.model, source.test, scaling, layout, rows, backend)
+        evaluator = Evaluator(group, replica, batch_size=rows)
     parts = (layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
     return Parts(*parts, core.board, core.here)
 
@@ -149,8 +141,7 @@ class _Core:
 
     state: State
     feed: Feed
-    model: MLP
-    loss: SoftmaxNLL
+    replica: Replica
     reducer: Reducer
     board: Vector
     here: range
@@ -185,22 +176,20 @@ def _build_core(
     where: Topology,
 ) -> _Core:
     """State, network and reducer on a node; collective on it, but not among nodes: some may have no room for it."""
-    dtype, memory = job.model.dtype, where.memory
-    how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": backend.kernels.loops}
-    reducer: Reducer
-    if job.train.reproducible_shards or not joint_reads_less(layout, where.nodes, plan.max_rows()):
-        # One shard after the other, each rank for itself.
-        data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), backend)
-        reducer = ShardReducer(where, num_shards=plan.num_shards, weight_gradients=model.weight_gradients, **how)
-    else:
-        rows = plan.max_rows(len(where.here))
-        data, model, loss = build_network(job.model, source.train, scaling, layout, rows, backend, memory.zeros)
-        reducer = JointReducer(where, plan=plan, factors=model.factors(data.x), products=backend.products, **how)
-    ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), backend)
+    dtype, memory, rows = job.model.dtype, where.memory, plan.max_rows()
+    train = job.train
+    how = REDUCERS[choose_reducer(train.reducer, train.reproducible_shards, layout, where.nodes, rows)]
+    zeros: Zeros = memory.zeros if how.shares_rows else aligned_zeros
+    room = plan.max_rows(len(where.here)) if how.shares_rows else rows
+    replica = build_replica(job.model, source.train, scaling, layout, room, backend, zeros)
+    factors = replica.network.factors(replica.dataset.x)
+    reducer = how(where, plan=plan, layout=layout, dtype=dtype, factors=factors, backend=backend)
+    ahead = build_dataset(job.model, source.train, scaling, rows, backend)
     num_banks = 2 if where.group.survives_losses else 1
     state = State(where.node, memory, layout, slot_names, dtype, num_banks=num_banks)
     board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
-    return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer, board, where.here)
+    feed = Feed(plan, replica.dataset, ahead, reducer.shards)
+    return _Core(state, feed, replica, reducer, board, where.here)
 
 
 def rehearse(job: Job, source: DataSource, group: Group, backend: Backend) -> None:

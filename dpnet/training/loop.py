@@ -23,13 +23,13 @@ from dpnet.comm.group import Group, Member
 from dpnet.compute.backend import Backend
 from dpnet.config.job import Job
 from dpnet.errors import Preempted
-from dpnet.parallel.step import NOTHING, Requests
+from dpnet.parallel.step_sums import NOTHING, Requests
 from dpnet.resilience import nonfinite
 from dpnet.resilience import replicas as samebits
 from dpnet.resilience.signals import StopSignals
 from dpnet.resilience.stragglers import EVERY_STEPS, Pace
 from dpnet.resilience.watchdog import Watchdog
-from dpnet.state.banks import Start
+from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import Data
 from dpnet.training.reporting import Records, Summary
@@ -74,7 +74,7 @@ class Coordinator:
         self._checkpoints_on = bool(self._checkpoint_every or job.checkpoint.every_seconds)
         self._stops_at_checkpoint = False
 
-    def _build(self, start: Start | None) -> None:
+    def _build(self, start: StateVectors | None) -> None:
         parts = build_parts(self._job, self._data.source, self._scaling, self._group, self._backend, start)
         self.parts = parts
         self._past = deque([copy.copy(self.progress)], maxlen=2)
@@ -135,7 +135,7 @@ class Coordinator:
             return False
         bank = self.parts.state.at(step)
         self.progress = copy.copy(before[0])
-        self._build(Start(bank.params, bank.slots, step))
+        self._build(StateVectors(bank.params, bank.slots, step))
         self._records.open(self.parts, self.progress, after_loss=True)
         return True
 

@@ -14,7 +14,7 @@ from typing import Any
 from dpnet.config.job import EvaluateConfig
 from dpnet.errors import CheckpointError
 from dpnet.parallel.evaluate import Scores
-from dpnet.parallel.step import StepSums
+from dpnet.parallel.step_sums import Sums
 from dpnet.text import shorten
 
 _JSON_TYPES = {
@@ -66,7 +66,7 @@ class Progress:
     learning_rate_scale: float = 1.0
     ranks_lost: int = 0
 
-    def add_step(self, sums: StepSums) -> None:
+    def add_step(self, sums: Sums) -> None:
         """Count a step."""
         self.step += 1
         if sums.bad:

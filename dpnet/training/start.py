@@ -12,7 +12,7 @@ from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError
-from dpnet.state.banks import Start
+from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_layout, build_optimizer
 from dpnet.training.progress import Progress
 
@@ -30,7 +30,7 @@ class Begin:
 
     scaling: Scaling
     progress: Progress
-    start: Start | None
+    start: StateVectors | None
     is_own: bool = True
 
 
@@ -45,7 +45,7 @@ def begin_from(found: Checkpoint, job: Job, source: DataSource, group: Group, *,
         scaling, progress = Scaling.from_tensors(found.scaling), _progress(found, job)
         layout, slot_names = build_layout(job, source), build_optimizer(job).slots
         vectors = state_vectors(found, layout, slot_names, job.model.dtype)
-        return Begin(scaling, progress, Start(*vectors, found.step), is_own)
+        return Begin(scaling, progress, StateVectors(*vectors, found.step), is_own)
 
     return everywhere(group, unpack)
 

@@ -51,12 +51,12 @@ def test_a_wrong_linear_layer_is_caught(wrong, monkeypatch):
         return broken
 
     def broken_backward(self, a, da, weight, dbias, **where):
-        unbend, multiply, dx = backward(self, a, da, weight, dbias, **where)
+        through_activation, through_weights, dx = backward(self, a, da, weight, dbias, **where)
         if wrong == "dbias":
-            unbend = then_scaled(unbend, dbias)
+            through_activation = then_scaled(through_activation, dbias)
         if wrong == "dx" and dx is not None:
-            multiply = then_scaled(multiply, dx)
-        return unbend, multiply, dx
+            through_weights = then_scaled(through_weights, dx)
+        return through_activation, through_weights, dx
 
     def broken_weight_gradient(self, x, dz, dweight):
         call = weight_gradient(self, x, dz, dweight)
