@@ -11,6 +11,7 @@ from helpers.readme import block
 from safetensors.numpy import load_file
 
 from dpnet.compute.products import wheels
+from dpnet.parallel.reducer import REDUCERS
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
@@ -163,6 +164,25 @@ def test_every_way_to_spread_ranks_over_nodes_is_as_exact_as_one_rank(tmp_path, 
     train(num_ranks, tmp_path / "apart", [*settings, "train.shared_memory=false"])
     for name in ("together", "two on a node", "apart"):
         assert_close(tmp_path / name, tmp_path / "1")
+
+
+@pytest.mark.parametrize(
+    ("num_ranks", "ranks_per_node", "shared"), [(2, "0", "true"), (3, "2", "true"), (3, "0", "false")]
+)
+def test_every_reducer_learns_the_same(tmp_path, num_ranks, ranks_per_node, shared):
+    settings = ["train.epochs=2", "optimizer.name=sgd", "optimizer.learning_rate=0.02", "optimizer.clip_norm=0.5"]
+    settings += [f"train.shared_memory={shared}", "output.log_every_steps=5"]
+    for name in REDUCERS:
+        way = [*settings, f"train.reducer={name}"]
+        train(num_ranks, tmp_path / name, way, env={"DPNET_RANKS_PER_NODE": ranks_per_node})
+    expected = curve(tmp_path / "allreduce")
+    for name in ("joint", "shards"):
+        rows = curve(tmp_path / name)
+        assert len(rows) == len(expected) > 10
+        for row, like in zip(rows, expected, strict=True):
+            assert row == pytest.approx(like, rel=1e-4)
+    # The order of the sums differs, so the setting must show in the last bits.
+    assert_close(tmp_path / "joint", tmp_path / "allreduce")
 
 
 @pytest.mark.parametrize(("num_ranks", "ranks_per_node"), [(4, 2), (3, 2), (4, 3), (5, 2)])
