@@ -1,6 +1,7 @@
 """Which reducer is chosen."""
 
 import pytest
+from helpers.jobs import train
 
 from dpnet.config.keys import KEYS
 from dpnet.nn.layout import Layout
@@ -46,3 +47,13 @@ def test_joint_is_used_where_ranks_read_less_of_one_another():
     square = Layout([64, 64])
     most = square.size // (2 * (32 + 64))
     assert [joint_reads_less(square, [range(1), range(1, 3)], most + more) for more in (-3, 3)] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["joint", "shards", "allreduce"])
+def test_a_training_may_go_on_with_another(tmp_path, capsys, name):
+    train(tmp_path, {"train.epochs": 1, "checkpoint.every_steps": 12})
+    summary = train(tmp_path, {"train.epochs": 2, "checkpoint.every_steps": 12, "train.reducer": name})
+    assert summary["steps"] == 24
+    text = capsys.readouterr().out
+    assert f"note: train.reducer is {name}, in the checkpoint it is auto" in text
+    assert "going on from the checkpoint of step 12" in text
