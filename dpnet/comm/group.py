@@ -105,7 +105,8 @@ class Group(Protocol):
     def allreduce(self, vector: Vector) -> None:
         """Replace `vector` by the sum of the vectors of all ranks, the same bits on every rank.
 
-        The order of the additions is the MPI library's.
+        The order of the additions is the MPI library's. The same calls have the same order in every job, but a later
+        call may have another one: MPICH changes its algorithm after some calls.
         """
 
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:

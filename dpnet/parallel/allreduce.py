@@ -16,7 +16,7 @@ The other reducers make the same sum and save parts of the work:
     a whole vector is sent to and received from other ranks  ranks of a node read each other's memory: `shards`, `joint`
     every rank gets the whole sum, and needs only its slice  the owner of a slice adds it up while it updates it
     every rank writes a vector, and another reads it         `joint`: one product over the samples of all ranks
-    the order of the sum is the MPI library's                `shards`: one order for any number of ranks
+    the order of the sum is the MPI library's own            `shards`: one order for any number of ranks
 
 `allreduce` is the reference for both in the tests.
 """

@@ -130,12 +130,19 @@ def test_shards_have_the_bits_of_the_textbook_where_both_add_in_the_same_order(n
 
 
 @pytest.mark.parametrize("name", REDUCERS)
-def test_the_bits_are_the_same_every_time_and_on_every_node(nodes, name):
+def test_the_bits_are_the_same_on_every_node(nodes, name):
+    _, results = reduced(nodes, name, dtype="float32")
+    grads = b"".join(grad.tobytes() for _, grad in results)
+    everywhere = nodes.group.allgather(([sums for sums, _ in results], len(nodes.here), nodes.node.rank, grads))
+    assert all(sums == everywhere[0][0] for sums, *_ in everywhere)
+    for _, node_size, place, seen in everywhere:
+        if (node_size, place) == (len(nodes.here), nodes.node.rank):  # Then both own the same slice.
+            assert seen == grads
+
+
+@pytest.mark.parametrize("name", sorted({*REDUCERS} - {"allreduce"}))
+def test_the_bits_are_the_same_every_time(nodes, name):
+    # MPI's own sum may change its order: MPICH takes another algorithm after some calls.
     first, second = (reduced(nodes, name, dtype="float32")[1] for _ in range(2))
     assert [grad.tobytes() for _, grad in first] == [grad.tobytes() for _, grad in second]
-    assert len(set(nodes.group.allgather(tuple(sums for sums, _ in first)))) == 1
-    by_place = {}
-    for place, grads in nodes.group.allgather((nodes.node.rank, [grad.tobytes() for _, grad in first])):
-        by_place.setdefault((place, len(b"".join(grads))), set()).add(b"".join(grads))
-    if len({len(ranks) for ranks in nodes.nodes}) == 1:  # Then ranks of the same number own the same slice.
-        assert all(len(seen) == 1 for seen in by_place.values())
+    assert [sums for sums, _ in first] == [sums for sums, _ in second]
