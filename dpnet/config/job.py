@@ -83,7 +83,7 @@ class TrainConfig(Section):
         "How the gradients of all ranks become one. allreduce: each rank has its own, and MPI sums them. joint: the "
         "ranks of a node compute that of all their samples together. shards: each shard has its own, and they are "
         "summed in a fixed order, as reproducible_shards needs it. auto: shards with reproducible_shards, else joint "
-        "or shards, whichever is faster for the network. Changes rounding.",
+        "or shards, whichever should be faster for the network. Changes rounding.",
     ] = "auto"
 
 

@@ -56,6 +56,8 @@ class Sums(NamedTuple):
 
 
 NUM_WORDS = len(Sums._fields)
+SHARD_BYTES = 8 * NUM_WORDS
+"""Of the numbers of one shard, all stored as float64."""
 
 
 class StepSums:
@@ -83,7 +85,7 @@ class StepSums:
 
     def put(self, shard: int, sums: Sums) -> None:
         """Set the numbers of a shard of this rank."""
-        self._store(self._memory, 8 * NUM_WORDS * shard, *sums)
+        self._store(self._memory, shard * SHARD_BYTES, *sums)
 
     def totals(self) -> Sums:
         """The sums over all shards; collective.
