@@ -19,16 +19,18 @@ TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "chec
 
 FAILING = """
 import os, sys, time
-from dpnet import checkpoint, cli, coordinator
+from dpnet.checkpoint import format
+from dpnet.cli import main
 from dpnet.environment import launched
-from dpnet.parallel.evaluate import Evaluator
 from dpnet.nn.network import MLP
+from dpnet.parallel.evaluate import Evaluator
+from dpnet.state.update import SliceUpdate
 
 PLACES = {{
-    "start": (coordinator, "build_parts"),
+    "start": (SliceUpdate, "__init__"),
     "forward": (MLP, "forward"),
     "evaluation": (Evaluator, "__call__"),
-    "checkpoint": (checkpoint, "write"),
+    "checkpoint": (format, "write"),
 }}
 owner, name = PLACES[{place!r}]
 function = getattr(owner, name)
@@ -44,7 +46,7 @@ def failing(*arguments, **named):
     return function(*arguments, **named)
 
 setattr(owner, name, failing)
-sys.exit(cli.run(["train", "--output", "run", "--set", "train.epochs=2", "--set", "checkpoint.every_steps=7"]))
+sys.exit(main.run(["train", "--output", "run", "--set", "train.epochs=2", "--set", "checkpoint.every_steps=7"]))
 """
 
 
