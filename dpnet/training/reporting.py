@@ -17,7 +17,7 @@ from dpnet.checkpoint.folder import newest_whole
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import optimizer_tensors
 from dpnet.comm.agree import on_root
-from dpnet.comm.group import Group, Member
+from dpnet.comm.group import Member, World
 from dpnet.compute import threads
 from dpnet.compute.backend import Backend
 from dpnet.config.file import to_dict, to_toml
@@ -54,7 +54,7 @@ class Records:
     """
 
     def __init__(
-        self, job: Job, group: Group, run_dir: RunDirectory, data: Data, backend: Backend, begin: Begin
+        self, job: Job, group: World, run_dir: RunDirectory, data: Data, backend: Backend, begin: Begin
     ) -> None:
         self._job, self._group, self._run_dir, self._data, self._backend = job, group, run_dir, data, backend
         self.folder = run_dir.path

@@ -13,7 +13,7 @@ from dpnet.checkpoint.resume import check_fits, choose, numerics_notes
 from dpnet.cli.tables import training_text
 from dpnet.comm.agree import on_root
 from dpnet.comm.connect import connect
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.compute import threads
 from dpnet.compute.backend import Backend
 from dpnet.config.job import Job
@@ -32,7 +32,7 @@ ENDING_S = 2.0
 """How long another training in the run directory may take to end."""
 
 
-def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summary:
+def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summary:
     """Train as the configuration says; called by every rank.
 
     Args:
@@ -60,7 +60,7 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
 class _Training:
     """A training, begun anew or gone on with after each loss."""
 
-    def __init__(self, job: Job, group: Group, resume: str) -> None:
+    def __init__(self, job: Job, group: World, resume: str) -> None:
         self._job, self._group, self._resume = job, group, resume
         self._run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
         self._coordinator: Coordinator | None = None

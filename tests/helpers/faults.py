@@ -61,7 +61,7 @@ def entering(self, phase):
     enter(self, phase)
     if not any(counts.values()):
         watch("row", "dpnet.output.events", "RootReporter", "trained")
-        watch("conclusion", "dpnet.comm.world", "World", "conclude")
+        watch("conclusion", "dpnet.comm.world", "MpiWorld", "conclude")
     come_to(PHASES[phase])
 
 def watch(name, module, owner, method):

@@ -36,9 +36,7 @@ class Choice:
 def run(arguments: argparse.Namespace, group: Group) -> int:
     """Print a table of all choices, and the best command."""
     if group.world_size > 1:
-        error = ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch")
-        error.agreed = True
-        raise error
+        raise ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch", agreed=True)
     job = load_job(arguments, group)
     words = [*([arguments.job] if arguments.job else []), *(w for s in arguments.overrides for w in ("--set", s))]
     tune(job, words, arguments.seconds, functools.partial(print, flush=True))
