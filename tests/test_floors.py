@@ -27,7 +27,6 @@ FLOORS = [
     {"__main__"},
 ]
 UPWARDS = {
-    ("launch/progress_on_disk.py", "cli"),
     ("output/events.py", "training"),
     ("resilience/nonfinite.py", "training"),
     ("training/run.py", "cli"),
