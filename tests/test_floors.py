@@ -28,7 +28,6 @@ FLOORS = [
 ]
 UPWARDS = {
     ("output/events.py", "training"),
-    ("resilience/nonfinite.py", "training"),
     ("training/run.py", "cli"),
 }
 """What still goes up, since files were moved before their content was: to be mended, and no more to be added."""

@@ -10,10 +10,8 @@ ranks that are left go on from the last step that counts for all of them, see `r
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import time
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,10 +20,11 @@ from dpnet import whereabouts
 from dpnet.comm.group import Group, Member
 from dpnet.compute.backend import Backend
 from dpnet.config.job import Job
-from dpnet.errors import Preempted
+from dpnet.errors import DivergenceError, Preempted
 from dpnet.parallel.step import NOTHING, Requests
 from dpnet.resilience import nonfinite
 from dpnet.resilience import replicas as samebits
+from dpnet.resilience.common_step import RecentSteps
 from dpnet.resilience.signals import StopSignals
 from dpnet.resilience.stragglers import EVERY_STEPS, Pace
 from dpnet.resilience.watchdog import Watchdog
@@ -77,7 +76,7 @@ class Coordinator:
     def _build(self, start: Start | None) -> None:
         parts = build_parts(self._job, self._data.source, self._scaling, self._group, self._backend, start)
         self.parts = parts
-        self._past = deque([copy.copy(self.progress)], maxlen=2)
+        self._recent = RecentSteps(self.progress)
         self._pace = Pace(self._group)
         HERE.relocate(whereabouts.row_of(parts.board.data, self._group.rank - parts.here.start))
         HERE.step_done(self.progress.step + 1)
@@ -129,13 +128,11 @@ class Coordinator:
             False: they have no step in common, which is so only after a loss amid a rollback: begin from a checkpoint.
         """
         HERE.enter(whereabouts.RECOVERY)
-        step = min(self._group.allgather(self._past[-1].step))
-        before = [past for past in self._past if past.step == step]
-        if not all(self._group.allgather(bool(before))):
+        if (progress := self._recent.common(self._group)) is None:
             return False
-        bank = self.parts.state.at(step)
-        self.progress = copy.copy(before[0])
-        self._build(Start(bank.params, bank.slots, step))
+        bank = self.parts.state.at(progress.step)
+        self.progress = progress
+        self._build(Start(bank.params, bank.slots, progress.step))
         self._records.open(self.parts, self.progress, after_loss=True)
         return True
 
@@ -181,7 +178,7 @@ class Coordinator:
             self._stop("a signal came")
         if self._stops_at_checkpoint and (due or not self._checkpoints_on) and not self.finished:
             self._stop("ranks were lost, and resilience.after_loss is restart")
-        self._past.append(copy.copy(self.progress))
+        self._recent.remember(self.progress)
 
     def _requests(self) -> Requests:
         stop, fail, save = bool(self._signals.received), self._records.failing(), self._records.overdue()
@@ -209,15 +206,16 @@ class Coordinator:
 
     def _goes_back(self, loss: float) -> bool:
         """Deal with a step that was not taken; returns whether the training went back to an earlier one."""
-        resilience, progress = self._job.resilience, self.progress
-        origin = nonfinite.origin(self.parts, self._group, progress.step - 1)
-        if resilience.on_nonfinite == "raise" or progress.skipped_in_a_row > resilience.max_skips:
-            raise nonfinite.error(self._job, progress, "the gradient" if math.isfinite(loss) else "the loss", origin)
+        how, progress, skipped = self._job.resilience, self.progress, self.progress.skipped_in_a_row
+        origin = nonfinite.origin(self.parts.trainer, self._group, progress.step - 1)
+        reaction = nonfinite.reaction(how.on_nonfinite, skipped_in_a_row=skipped, max_skips=how.max_skips)
+        if reaction == "raise":
+            raise self._diverged("the gradient" if math.isfinite(loss) else "the loss", origin)
         self._records.note(f"step {progress.step:,} is not taken, its numbers are not finite: {origin}")
-        if resilience.on_nonfinite == "skip":
+        if reaction == "skip":
             return False
         begin = self._records.last_checkpoint()
-        begin.progress.take_over_skips(progress, resilience.rollback_factor)
+        begin.progress.take_over_skips(progress, how.rollback_factor)
         self.progress = begin.progress
         self._build(begin.start)
         self._records.open(self.parts, self.progress)
@@ -226,17 +224,21 @@ class Coordinator:
         )
         return True
 
+    def _diverged(self, what: str, where: str = "") -> DivergenceError:
+        step, skipped, rate = self.progress.step, self.progress.skipped_in_a_row, self._job.optimizer.learning_rate
+        return nonfinite.error(what, where, step=step, skipped_in_a_row=skipped, learning_rate=rate)
+
     def _check_params(self) -> None:
         # The loss of a step is that of the parameters before it; the update itself may have overflowed.
         if not np.isfinite(self.parts.state.params).all():
-            raise nonfinite.error(self._job, self.progress, "a parameter", "")
+            raise self._diverged("a parameter")
 
     def _evaluate(self) -> bool:
         assert self.parts.evaluator is not None
         HERE.enter(whereabouts.EVALUATION)
         scores = self.parts.evaluator(self.parts.state.layers)
         if not math.isfinite(scores.loss):
-            raise nonfinite.error(self._job, self.progress, "the test loss", "")
+            raise self._diverged("the test loss")
         is_best = self.progress.add_evaluation(scores, self._job.evaluate)
         self._records.evaluated(self.progress)
         return is_best

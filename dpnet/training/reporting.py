@@ -23,11 +23,12 @@ from dpnet.compute.backend import Backend
 from dpnet.config.file import to_dict, to_toml
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
-from dpnet.errors import DivergenceError, OutputError
+from dpnet.errors import DivergenceError
 from dpnet.output.events import Reporter, RootReporter, SilentReporter
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience import stragglers as pace
+from dpnet.resilience.alone import check_not_cut_off
 from dpnet.training.build import Parts
 from dpnet.training.prepare import Data
 from dpnet.training.progress import Progress
@@ -91,7 +92,7 @@ class Records:
             # After a loss: what writes the last checkpoint of a rank 0 that was lost may be at work still.
             self._run_dir.lock(wait_s=WRITER_ENDS_S)
             if after_loss:
-                self._check_alone(progress.step)
+                self._check_not_cut_off(progress.step)
                 self._run_dir.checkpoints.clean()
             self._reporter = RootReporter(
                 self._run_dir.metrics_path,
@@ -108,15 +109,10 @@ class Records:
         on_root(self._group, open_on_root)
         self._saved_step = min(self._saved_step, progress.step)
 
-    def _check_alone(self, step: int) -> None:
-        """Ranks that were cut off from the others take those for lost, and those go on as well."""
+    def _check_not_cut_off(self, step: int) -> None:
         summary = self._run_dir.read_summary() or {}
         written = max(last_step(self._run_dir.metrics_path), summary.get("steps", 0))
-        if written > step + 1:  # One step ahead may be a rank that was lost.
-            raise OutputError(
-                f"the other ranks went on without {self._group.host}, in {self.folder} up to step {written:,}: it was "
-                "cut off from the network"
-            )
+        check_not_cut_off(written, step, host=self._group.host, folder=self.folder)
 
     def trained(self, progress: Progress, learning_rate: float) -> None:
         """See Reporter.trained."""
