@@ -97,5 +97,5 @@ def cause(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], slow: int) ->
     _, waiting, data, computing = rows[slow] - usual
     name, place = ("data", 2) if data > computing else ("compute", 3)
     if max(data, computing) < -waiting / 2:
-        return "neither data nor compute: it writes files, say"
+        return "neither data nor compute; writing files, perhaps"
     return f"{name}: {rows[slow, place]:.2f} s, others {usual[place]:.2f} s"

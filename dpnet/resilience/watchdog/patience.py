@@ -45,7 +45,7 @@ class Patience:
         self.timeout_s = fixed_s or FIRST * floor_s
 
     def see(self, now: float, beat: float, lost_s: float = 0.0) -> bool:
-        """Take note of the last heartbeat; returns whether it is a new one.
+        """Learn from the last heartbeat; returns whether it is a new one.
 
         Args:
             now: time.monotonic.
