@@ -1,4 +1,4 @@
-"""What launchers say, and how many cores a process may use."""
+"""What launchers set, what keeps a job from surviving losses, and how many cores a process may use."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What a rank tells about where it is, and for how long it was where."""
+"""What a rank records of where it is, and how long it was in each phase."""
 
 import pytest
 

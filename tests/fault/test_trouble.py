@@ -1,4 +1,4 @@
-"""Numbers that are not finite, ranks that hang, ranks that are slow: told by name."""
+"""Numbers that are not finite, ranks that hang, ranks that are slow: the culprit is named."""
 
 import json
 import math

@@ -19,7 +19,7 @@ DEED_STEPS = (5, 10)
 
 @dataclass(frozen=True)
 class Setting:
-    """Of a job: the culprit does its deed in steps 5 and 10, or from step 5 on; the patient rank waits for ages."""
+    """Settings of a job. The culprit acts in steps 5 and 10, or from step 5 on; the patient rank waits for ages."""
 
     folder: str
     nodes: tuple[range, ...]

@@ -1,4 +1,4 @@
-"""What takes long but gets on has heartbeats, so that the watchdog does not take it for a hang."""
+"""Work that takes long but makes progress has heartbeats: the watchdog must not take it for a hang."""
 
 import itertools
 
@@ -13,7 +13,7 @@ BEAT = "beat"
 
 @pytest.fixture
 def whereabouts(monkeypatch):
-    """All that a training says about where it is, in order: names of phases, "beat", and "step"."""
+    """What a training records in its whereabouts, in order: names of phases, "beat", and "step"."""
     said = []
     enter, beat, step_done = Whereabouts.enter, Whereabouts.beat, Whereabouts.step_done
 
@@ -36,7 +36,7 @@ def whereabouts(monkeypatch):
 
 
 def beats_in(said, phase):
-    """The number of heartbeats of each time that a phase was entered, until something else began or ended."""
+    """For each time that a phase was entered, the number of heartbeats before anything else began or ended."""
     places = [place for place, what in enumerate(said) if what == phase]
     return [len(list(itertools.takewhile(BEAT.__eq__, said[place + 1 :]))) for place in places]
 

@@ -1,4 +1,4 @@
-"""Who makes the others wait, and by what."""
+"""Which rank makes the others wait, and what keeps it busy."""
 
 import numpy as np
 import pytest

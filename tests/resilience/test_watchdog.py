@@ -1,4 +1,4 @@
-"""Nothing moves: the job says within the time-out which rank it waits for, once, and ends if it should."""
+"""Nothing moves: within the time-out the job names the rank that it waits for, once, and ends if it should."""
 
 import os
 import re
