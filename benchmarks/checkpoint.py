@@ -26,10 +26,10 @@ import numpy as np
 from benchmarks.peers.dpnet_train import build, stepper
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
-from dpnet.checkpoint.background import NoSaver, Saver
+from dpnet.checkpoint.background import Saver
 from dpnet.checkpoint.folder import CheckpointFolder
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import optimizer_tensors
+from dpnet.checkpoint.tensors import optimizer_tensors
 from dpnet.comm.connect import connect
 from dpnet.training.build import Parts
 
@@ -57,7 +57,7 @@ def copier(parts: Parts) -> Callable[[], None]:
 
 
 def measure(
-    parts: Parts, group: Any, saver: NoSaver, folder: Path, options: argparse.Namespace
+    parts: Parts, group: Any, saver: Saver | None, folder: Path, options: argparse.Namespace
 ) -> tuple[list[tuple[float, float, float]], int, int]:
     """Seconds of a step, of one with a copy of the state, and of one with a checkpoint, in each round.
 
@@ -68,6 +68,7 @@ def measure(
 
     def save() -> None:
         nonlocal asked
+        assert saver is not None
         asked += 1
         saver.save(content(parts), best_step=None)
         seen.update(path.name for path in folder.glob("step-*"))
@@ -79,7 +80,8 @@ def measure(
         group.barrier()  # Nobody changes the state before it is copied.
 
     def finish() -> None:
-        saver.flush()
+        if saver is not None:
+            saver.flush()
         group.barrier()
 
     kinds = (step, lambda: step_and(copy), lambda: step_and(save))
@@ -100,11 +102,12 @@ def main() -> None:
     for workload in options.workloads or ("wide",):
         parts, _ = build(workload, options.optimizer, WORKLOADS[workload].rows * group.world_size, group)
         folder = Path(tempfile.mkdtemp(prefix="dpnet-checkpoint-"))
-        saver = NoSaver()
+        saver = None
         if group.rank == 0:
             saver = Saver(CheckpointFolder(folder, keep_last=2), max_failed=1, tell=print)
         rounds, asked, written = measure(parts, group, saver, folder, options)
-        saver.close()
+        if saver is not None:
+            saver.close()
         shutil.rmtree(folder)
         if group.rank == 0:
             plain_s, copying_s, saving_s = (statistics.median(column) for column in zip(*rounds, strict=True))

@@ -257,13 +257,13 @@ def test_a_full_disk_under_the_learning_curve(tmp_path):
     script = tmp_path / "full.py"
     script.write_text(
         "import sys\n"
-        "from dpnet.output import events as reporter\n"
+        "from dpnet.training import reporting\n"
         "from dpnet.cli.main import run\n"
-        "class Full(reporter.MetricsFile):\n"
+        "class Full(reporting.MetricsFile):\n"
         "    def __init__(self, path, *, step):\n"
         "        super().__init__(path, step=step)\n"
         "        self._file = open('/dev/full', 'a')\n"
-        "reporter.MetricsFile = Full\n"
+        "reporting.MetricsFile = Full\n"
         "sys.exit(run(sys.argv[1:]))\n"
     )
     command = [
@@ -283,13 +283,13 @@ def test_a_full_disk_under_the_checkpoints(tmp_path):
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, sys\n"
-        "from dpnet.training import reporting as records\n"
+        "from dpnet.training.loop import Loop\n"
         "from dpnet.cli.main import run\n"
-        "prepare = records.Records.prepare\n"
+        "open_loop = Loop.open\n"
         "def limited(self, **named):\n"
-        "    prepare(self, **named)\n"
+        "    open_loop(self, **named)\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "records.Records.prepare = limited\n"
+        "Loop.open = limited\n"
         "sys.exit(run(sys.argv[1:]))\n"
     )
     output = tmp_path / "run"

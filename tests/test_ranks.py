@@ -217,12 +217,12 @@ def test_memory_of_a_node_does_not_grow_with_its_ranks(tmp_path):
 MEMORY = """
 import re
 import numpy as np
-from dpnet.training.build import build_parts, rehearse
+from dpnet.training.build import build_parts
 from dpnet.comm.connect import connect
 from dpnet.config.file import from_dict
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import UNSCALED
 from dpnet.data.sources import DataSource, Split
-from dpnet.training.prepare import choose_backend
+from dpnet.training.prepare import prepare
 
 def pss_mib():
     return int(re.search(r"^Pss: *([0-9]+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024
@@ -230,10 +230,9 @@ def pss_mib():
 group = connect()
 source = DataSource("random", Split(np.ones((64, 2048), np.float32), np.arange(64) % 4, "x", "y"), None)
 job = from_dict({"model": {"hidden_layers": [2048]}, "train": {"global_batch_size": 8, "steps": 100}}, where="test")
-backend = choose_backend(job.train, group)
-rehearse(job, source, group, backend)  # What a compiler takes is not the training's.
+setup = prepare(job, group, source, scaling=UNSCALED)  # What a compiler takes is not the training's.
 before = sum(group.allgather(pss_mib()))
-parts = build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, backend)
+parts = build_parts(setup, source)
 for step in range(3):
     parts.trainer.step(step)
 group.barrier()

@@ -34,6 +34,16 @@ def test_the_example_job_is_valid(tmp_path):
     assert f"{METRICS} " in README
 
 
+def test_the_step_is_the_one_in_the_code():
+    code = [line.strip() for line in (ROOT / "dpnet/parallel/step.py").read_text().splitlines()]
+    lines = re.search(r"^## How one step works.*?^```python\n(.*?)^```$", README, re.M | re.S)[1].splitlines()
+    shown = [line.partition("  # ")[0].strip() for line in lines]
+    places = [next((place for place, line in enumerate(code) if line.startswith(text)), -1) for text in shown]
+    assert len(shown) == 9
+    assert -1 not in places, shown[places.index(-1)]
+    assert places == sorted(places), "the README has them in another order"
+
+
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     (tmp_path / "mnist.toml").write_text(block("toml").replace('"mnist"', '"digits"'))
     monkeypatch.chdir(tmp_path)

@@ -28,11 +28,37 @@ def test_tool_finds_nothing(name):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "dpnet").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+MODULES = sorted((ROOT / "dpnet").rglob("*.py"))
+MAX_LINES, MAX_FUNCTION, MAX_INIT = 250, 40, 25
+
+
+def lines_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body, without its docstring."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_are_short(path):
-    assert len(path.read_text().splitlines()) <= 250
+    assert len(path.read_text().splitlines()) <= MAX_LINES
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines <= 40, f"{node.name} has {lines} lines"
+            most = MAX_INIT if node.name == "__init__" else MAX_FUNCTION
+            assert lines_of(node) <= most, f"{node.name} has {lines_of(node)} lines; at most {most}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.name == "__init__.py"], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_every_folder_says_what_it_holds_and_what_it_must_not_know(path):
+    doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+    if path.parent.name in ("dpnet", "parallel"):  # The package itself, and the story of data parallelism.
+        assert len(doc.splitlines()) >= 3
+        return
+    assert 3 <= len(doc.splitlines()) <= 6, doc
+    assert any(word in doc for word in ("know", "Nothing", "nobody", "never", "not ")), doc
+
+
+def test_few_files_stand_beside_the_folders():
+    beside = [path.name for path in (ROOT / "dpnet").iterdir() if path.is_file() and path.name != "py.typed"]
+    assert len(beside) <= 9, sorted(beside)

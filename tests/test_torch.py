@@ -9,7 +9,7 @@ from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
 from dpnet.config.job import Job, ModelConfig, OptimizerConfig, OutputConfig, TrainConfig
 from dpnet.training.build import build_parts
-from dpnet.training.prepare import measure_scaling, open_data
+from dpnet.training.prepare import measure_scaling, open_data, prepare
 from dpnet.training.run import train
 
 torch = pytest.importorskip("torch")
@@ -63,7 +63,7 @@ def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_no
     group = LocalGroup()
     source = open_data(job.data, group).source
     scaling = measure_scaling(job.data, source, group)
-    parts = build_parts(job, source, scaling, group, plain_backend())
+    parts = build_parts(prepare(job, group, source, backend=plain_backend(), scaling=scaling), source)
     model = sequential(parts.layout.sizes).to(getattr(torch, dtype))
     model.load_state_dict(
         {key: torch.tensor(value) for key, value in parts.layout.named(parts.state.params.copy()).items()}

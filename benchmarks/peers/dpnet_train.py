@@ -9,7 +9,6 @@ from dpnet.compute.threads import preset_threads
 
 preset_threads()  # As the command `dpnet` does: before numpy is imported.
 
-import numpy as np
 
 from benchmarks.workloads import (
     LEARNING_RATE,
@@ -21,13 +20,14 @@ from benchmarks.workloads import (
     time_steps,
 )
 from dpnet.comm.connect import connect
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.compute.backend import Backend
 from dpnet.config.file import from_dict
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import UNSCALED
 from dpnet.data.sources import DataSource, Split
-from dpnet.training.build import Parts, build_parts, rehearse
-from dpnet.training.prepare import choose_backend
+from dpnet.training.build import build_parts
+from dpnet.training.parts import Parts
+from dpnet.training.prepare import prepare
 from dpnet.whereabouts import HERE, row_of
 
 RULES = {
@@ -36,7 +36,7 @@ RULES = {
 }
 
 
-def build(workload: str, optimizer: str, batch: int, group: Group, **train: object) -> tuple[Parts, Backend]:
+def build(workload: str, optimizer: str, batch: int, group: World, **train: object) -> tuple[Parts, Backend]:
     """A training of a workload; `train` are settings of that section."""
     sizes = WORKLOADS[workload].sizes
     inputs, labels = random_data(WORKLOADS[workload])
@@ -49,9 +49,8 @@ def build(workload: str, optimizer: str, batch: int, group: Group, **train: obje
         },
         where="benchmark",
     )
-    backend = choose_backend(job.train, group)
-    rehearse(job, source, group, backend)
-    return build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), group, backend), backend
+    setup = prepare(job, group, source, scaling=UNSCALED)
+    return build_parts(setup, source), setup.backend
 
 
 def stepper(parts: Parts) -> Callable[[], object]:

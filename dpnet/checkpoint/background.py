@@ -1,34 +1,28 @@
-"""The saver: checkpoints off the critical path.
+"""Asynchronous checkpoints: the training waits for a copy in memory, and a process of its own writes that copy.
 
-The state is copied in memory, which is all that the training waits for; a process of its own writes the copy. There is
-room for two: while one is written, another may wait, and a newer one takes its place. So where the disk is slower than
-checkpoints come, it gets some of them. A write that fails is told and tried again, from the copy.
+There is room for two copies: while one is written, another may wait, and a newer one takes its place. So a disk that is
+slower than the checkpoints gets some of them. A write that fails is reported and tried again, from the copy.
 
             training     ──copy──▶  slot 0  ──written by──▶  writer process   (see `writer.py`)
                          ──copy──▶  slot 1     waits
 
-A small state is written here and at once: that takes no longer than a step or two.
+A small state is written here and at once, which takes no longer than a step or two.
 
-The writer is no fork: that would take the memory of MPI along.
+The writer is not a fork: a fork would take the memory of MPI along.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from dpnet.checkpoint.folder import CheckpointFolder
 from dpnet.checkpoint.format import FILES, Checkpoint
+from dpnet.checkpoint.slots import Slots
 from dpnet.checkpoint.writer_process import WriterProcess
-from dpnet.compute.arrays import CACHE_LINE_BYTES
-from dpnet.compute.shares import round_up
 from dpnet.errors import OutputError
 
 SMALL = 1 << 20
@@ -37,29 +31,9 @@ PAUSE_S = 0.2
 """Before a failed write is tried again; twice as long each time."""
 
 
-class NoSaver:
-    """Saves nothing: every rank but rank 0 has this one."""
-
-    def save(self, content: Checkpoint, *, best_step: int | None, must: bool = False) -> None:
-        """Nothing."""
-
-    def poll(self) -> bool:
-        """Nothing fails."""
-        return False
-
-    def check(self) -> None:
-        """Nothing fails."""
-
-    def flush(self) -> None:
-        """Nothing to wait for."""
-
-    def close(self) -> None:
-        """Nothing to end."""
-
-
 @dataclass
 class _Order:
-    """A checkpoint to be written: from which slot, what the writer is told, and whether it is the best so far."""
+    """A checkpoint to be written: its slot, its step, the line for the writer, and whether it is the best so far."""
 
     slot: int
     step: int
@@ -67,13 +41,13 @@ class _Order:
     is_best: bool
 
 
-class Saver(NoSaver):
+class Saver:
     """Saves checkpoints in the background.
 
     Args:
         folder: of the checkpoints.
         max_failed: writes that may fail one after the other.
-        tell: hears of each that fails.
+        tell: is called with a sentence for each write that fails.
         kept_open: a descriptor that the writer keeps open as long as it lives: the run directory's lock.
     """
 
@@ -82,38 +56,35 @@ class Saver(NoSaver):
     ) -> None:
         self._folder, self._max_failed, self._tell, self._kept_open = folder, max_failed, tell, kept_open
         self._writer: WriterProcess | None = None
-        self._memory: mmap.mmap | None = None
-        self._descriptor = -1
-        self._slot_bytes = 0
+        self._slots: Slots | None = None
         self._writing: _Order | None = None
         self._waiting: _Order | None = None
         self._failed, self._why, self._again_s = 0, "", 0.0
 
-    def save(self, content: Checkpoint, *, best_step: int | None, must: bool = False) -> None:
+    def save(self, content: Checkpoint, *, best_step: int | None, last: bool = False) -> None:
         """Copy a checkpoint, to be written soon.
 
         Args:
             content: may be views; they are copied when this returns.
             best_step: see CheckpointFolder.save.
-            must: it is the last one. It is written at once where there is no writer yet: not worth starting one.
+            last: no other checkpoint follows, so a writer that has not been started yet is not worth starting.
         """
         num_bytes = sum(array.nbytes for name in FILES for array in getattr(content, name).values())
-        if self._writer is None and self._writing is None and (must or num_bytes < SMALL):
+        if self._writer is None and self._writing is None and (last or num_bytes < SMALL):
             self._write_here(content, best_step)
             return
-        self._make_room(content)
         self.poll()
         while self._waiting is not None and self._waiting.is_best and not self._failed:
-            self._hear(wait_s=1.0)  # Of this one no newer one takes the place.
+            self._listen(wait_s=1.0)  # The best one must reach the disk: no newer one takes its place.
         slot = 0 if self._writing is None or self._writing.slot == 1 else 1
         line = self._copy(content, slot, best_step)
         self._waiting = _Order(slot, content.step, line, content.step == best_step)
         self._next()
 
     def poll(self) -> bool:
-        """Hear what the writer has to say; returns whether too many writes have failed, see `check`."""
+        """Read the writer's answers; returns whether too many writes have failed, see `check`."""
         if self._writing is not None:
-            self._hear(wait_s=0.0)
+            self._listen(wait_s=0.0)
         return self._failed >= self._max_failed
 
     def check(self) -> None:
@@ -129,17 +100,17 @@ class Saver(NoSaver):
         """
         while self._writing is not None:
             self.check()
-            self._hear(wait_s=1.0)
+            self._listen(wait_s=1.0)
         self.check()
 
     def close(self) -> None:
-        """End the writer, once it has done what it was told."""
+        """End the writer, once it has written everything it was given."""
         if self._writer is not None:
             self._writer.end()
             self._writer = None
-        if self._memory is not None:
-            os.close(self._descriptor)
-            self._memory = None
+        if self._slots is not None:
+            self._slots.close()
+            self._slots = None
 
     def _write_here(self, content: Checkpoint, best_step: int | None) -> None:
         while True:
@@ -151,30 +122,11 @@ class Saver(NoSaver):
                 self.check()
                 time.sleep(max(0.0, self._again_s - time.monotonic()))
 
-    def _make_room(self, content: Checkpoint) -> None:
-        if self._memory is None:
-            arrays = [array for name in FILES for array in getattr(content, name).values()]
-            self._slot_bytes = sum(round_up(array.nbytes, CACHE_LINE_BYTES) for array in arrays)
-            self._descriptor = os.memfd_create("dpnet-checkpoint")
-            os.ftruncate(self._descriptor, max(1, 2 * self._slot_bytes))
-            self._memory = mmap.mmap(self._descriptor, max(1, 2 * self._slot_bytes))
-
     def _copy(self, content: Checkpoint, slot: int, best_step: int | None) -> bytes:
-        """Copy all tensors into a slot; returns what the writer must be told."""
-        assert self._memory is not None
-        place = slot * self._slot_bytes
-        files: dict[str, list[Any]] = {}
-        for name in FILES:
-            entries = files[name] = []
-            for key, array in getattr(content, name).items():
-                # As it lies in memory: turning it round is the writer's work.
-                turned = not array.flags.c_contiguous
-                source = array.T if turned else array
-                target = np.frombuffer(self._memory, source.dtype, source.size, place).reshape(source.shape)
-                np.copyto(target, source)
-                entries.append([key, place, source.dtype.str, list(source.shape), turned])
-                place += round_up(source.nbytes, CACHE_LINE_BYTES)
-        order = {"files": files, "manifest": content.manifest, "best_step": best_step}
+        """Copy a checkpoint into a slot; returns the writer's order."""
+        if self._slots is None:
+            self._slots = Slots(content)
+        order = {"files": self._slots.copy(content, slot), "manifest": content.manifest, "best_step": best_step}
         return json.dumps(order).encode() + b"\n"
 
     def _next(self) -> None:
@@ -185,15 +137,16 @@ class Saver(NoSaver):
 
     def _send(self) -> None:
         assert self._writing is not None
+        assert self._slots is not None
         try:
             if self._writer is None:
-                self._writer = WriterProcess(self._folder, self._descriptor, self._kept_open)
+                self._writer = WriterProcess(self._folder, self._slots.descriptor, self._kept_open)
             self._writer.send(self._writing.line)
         except OSError as error:
             self._fail(f"the process that writes cannot be reached: {error.strerror or error}")
 
-    def _hear(self, *, wait_s: float) -> None:
-        """Read what the writer has said, waiting a little for it; try again what failed when the time has come."""
+    def _listen(self, *, wait_s: float) -> None:
+        """Read an answer of the writer, waiting up to `wait_s` for it; send a failed order again when it is time."""
         if self._failed and self._writing is not None and self._again_s:
             pause_s = self._again_s - time.monotonic()
             if pause_s > wait_s:

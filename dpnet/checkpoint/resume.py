@@ -6,16 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import newest_whole, resolve
-from dpnet.checkpoint.format import Checkpoint, Tensors
-from dpnet.compute.arrays import Vector, aligned_zeros
+from dpnet.checkpoint.format import Checkpoint
 from dpnet.config.file import from_dict, to_dict
 from dpnet.config.job import Job
 from dpnet.errors import CheckpointError, ConfigError
-from dpnet.nn.layout import Layout
 from dpnet.text import shorten
 
 FIXED_KEYS = (
@@ -116,39 +112,3 @@ def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     name = key.removeprefix("data: ")
     seen = shorten(str(before.get(name, "not set")), 1000)
     return f"{key} is {now.get(name, 'not set')}, in the checkpoint it is {seen}"
-
-
-def optimizer_tensors(layout: Layout, slots: Mapping[str, Any]) -> Tensors:
-    """The optimizer's vectors by parameter and slot, views, as a checkpoint keeps them."""
-    return {f"{name}.{slot}": array for slot, whole in slots.items() for name, array in layout.named(whole).items()}
-
-
-def state_vectors(
-    found: Checkpoint, layout: Layout, slot_names: tuple[str, ...], dtype: npt.DTypeLike
-) -> tuple[Vector, dict[str, Vector]]:
-    """The parameters and optimizer vectors of a checkpoint, flat, as `State.load` takes them.
-
-    Raises:
-        CheckpointError: a tensor is missing, or has another shape or dtype.
-    """
-    params = flatten(found.model, layout, "{}", dtype)
-    return params, {slot: flatten(found.optimizer, layout, "{}." + slot, dtype) for slot in slot_names}
-
-
-def flatten(tensors: Tensors, layout: Layout, pattern: str, dtype: npt.DTypeLike) -> Vector:
-    """A flat vector, filled with the tensors whose names follow from the layout's by `pattern`.
-
-    Raises:
-        CheckpointError: a tensor is missing, or has another shape or dtype.
-    """
-    flat = aligned_zeros(layout.size, dtype)
-    for name, target in layout.named(flat).items():
-        key = pattern.format(name)
-        tensor = tensors.get(key)
-        if tensor is None or tensor.shape != target.shape or tensor.dtype != target.dtype:
-            seen = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-            raise CheckpointError(
-                f"tensor {key} of the checkpoint is {seen}; expected {target.dtype} {list(target.shape)}"
-            )
-        target[...] = tensor
-    return flat

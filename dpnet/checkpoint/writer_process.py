@@ -1,4 +1,4 @@
-"""The process that writes checkpoints (see `writer.py`), as the saver sees it."""
+"""The writer process (see `writer.py`), as the training sees it: started, given orders, asked for answers, ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from dpnet.checkpoint.folder import CheckpointFolder
 
 LAUNCHER_NAMES = ("OMPI_", "PMI", "PRTE_", "MPI_LOCAL", "SLURM_PROCID")
-"""Variables by which a launcher marks its ranks begin so. The writer is none."""
+"""What the variables begin with by which a launcher marks its ranks. The writer is not a rank."""
 
 
 class WriterProcess:
@@ -49,12 +49,12 @@ class WriterProcess:
         self._heard = b""
 
     def send(self, line: bytes) -> None:
-        """Tell it something."""
+        """Send a line to its standard input."""
         self._stdin.write(line)
         self._stdin.flush()
 
     def answer(self, wait_s: float) -> Mapping[str, Any] | None:
-        """What it has to say, waiting a little for it; None if nothing.
+        """Its next answer, for which this waits up to `wait_s` seconds; None: there is none yet.
 
         Raises:
             EOFError: it has ended.
@@ -72,8 +72,8 @@ class WriterProcess:
         return answer
 
     def end(self) -> None:
-        """Let it end, once it has done what it was told."""
+        """Let it end, once it has written everything it was given."""
         for pipe in (self._stdin, self._stdout):
             with contextlib.suppress(OSError):
-                pipe.close()  # What was still to be said to it is lost if it is gone.
+                pipe.close()  # If the process is gone, what was still to be sent is lost.
         self._process.wait()

@@ -5,37 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dpnet.about import __version__
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
-from dpnet.compute.backend import Backend
-from dpnet.compute.shares import ceil_div
-from dpnet.config.job import Job
-from dpnet.data.sources import DataSource
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.text import counted, table
-from dpnet.training.build import Parts
 from dpnet.training.progress import Progress
-
-
-def training_text(job: Job, source: DataSource, parts: Parts, backend: Backend, world_size: int, num_hosts: int) -> str:
-    """What is about to be trained, and where."""
-    test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
-    size = parts.plan.global_batch_size
-    share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
-    lines = [
-        f"dpnet {__version__}: {counted(world_size, 'rank')} on {counted(num_hosts, 'host')}, "
-        f"{counted(backend.threads, 'thread')} a rank; matrix products by {backend.products.name}, "
-        f"loops by {backend.kernels.name}",
-        f"network {'-'.join(map(str, parts.layout.sizes))}, {job.model.activation}, "
-        f"{parts.layout.num_params:,} parameters; {job.optimizer.name}",
-        f"data {source.name}: {len(source.train):,} training samples, {test}",
-        f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
-    ]
-    if world_size > 1:
-        lines.insert(2, f"memory {parts.memory}")
-    return "\n".join(lines)
 
 
 def checkpoint_table(path: Path, found: Checkpoint) -> str:

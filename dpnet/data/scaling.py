@@ -59,6 +59,10 @@ class Scaling:
         return cls(*(np.array(tensors[name], dtype=np.float64) for name in (OFFSET, FACTOR)))
 
 
+UNSCALED = Scaling(np.zeros(1), np.ones(1))
+"""Leaves all values as they are."""
+
+
 def fit(kind: str, moments: Moments) -> Scaling:
     """The scaling of that kind for training data with these statistics.
 
@@ -85,7 +89,7 @@ def fit(kind: str, moments: Moments) -> Scaling:
 
 
 def _none(moments: Moments) -> Scaling:
-    return Scaling(np.zeros(1), np.ones(1))
+    return UNSCALED
 
 
 def _unit(moments: Moments) -> Scaling:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dpnet.comm.agree import everywhere
-from dpnet.comm.group import Group
-from dpnet.compute.backend import plain_backend
+from dpnet.comm.group import World
 from dpnet.data.sources import require_labels
-from dpnet.inference.network import Network, open_samples
+from dpnet.inference.network import Network, open_samples, prepare
 from dpnet.parallel.evaluate import Evaluator, Scores
-from dpnet.parallel.replica import build_network
 
 
-def evaluate(network: Network, source: str, group: Group, *, split: str = "test", batch_size: int = 512) -> Scores:
+def evaluate(network: Network, source: str, group: World, *, split: str = "test", batch_size: int = 512) -> Scores:
     """Exact scores of a network; collective.
 
     Args:
@@ -27,5 +25,5 @@ def evaluate(network: Network, source: str, group: Group, *, split: str = "test"
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
-    parts = build_network(network.job.model, samples, network.scaling, network.layout, rows, plain_backend())
-    return Evaluator(group, *parts, batch_size=rows)(network.params)
+    replica = prepare(network, group).replica(samples, rows)
+    return Evaluator(group, replica, batch_size=rows)(network.params)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import flatten, job_of
+from dpnet.checkpoint.resume import job_of
+from dpnet.checkpoint.tensors import flatten
 from dpnet.comm.agree import everywhere, on_root
-from dpnet.comm.group import Group
+from dpnet.comm.group import Group, World
 from dpnet.config.job import Job
 from dpnet.data.dataset import check_labels
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
-from dpnet.errors import CheckpointError, DataError
+from dpnet.errors import CheckpointError, ConfigError, DataError
 from dpnet.nn.layout import Layout, Views
+from dpnet.training.setup import Setup, choose_backend
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ def make_network(found: Checkpoint) -> Network:
     layout = Layout(sizes)
     params = flatten(found.model, layout, "{}", job.model.dtype)
     return Network(job, found.step, layout, layout.views(params), scaling)
+
+
+def prepare(network: Network, group: World) -> Setup:
+    """Make the setup of a trained network: that of its training, on these ranks; collective.
+
+    Products or kernels that the training asked for, and that are not installed here, are chosen as by "auto".
+    """
+    train = network.job.train
+    try:
+        backend = choose_backend(train, group)
+    except ConfigError:
+        backend = choose_backend(dataclasses.replace(train, blas="auto", kernels="auto"), group)
+    return Setup(network.job, group, backend, network.layout, network.scaling)
 
 
 def open_samples(network: Network, source: str, split: str, group: Group) -> Split:

@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from dpnet.comm.agree import on_root
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
-from dpnet.data.dataset import Dataset
-from dpnet.inference.network import Network, open_samples
+from dpnet.inference.network import Network, open_samples, prepare
 from dpnet.inference.prediction_file import PredictionFile
 from dpnet.nn.losses.softmax_nll import softmax
-from dpnet.nn.network import MLP
 
 
 def predict(
-    network: Network, source: str, out: Path, group: Group, *, split: str = "test", batch_size: int = 512
+    network: Network, source: str, out: Path, group: World, *, split: str = "test", batch_size: int = 512
 ) -> int:
     """Write label and probabilities of every sample to a file; collective.
 
@@ -40,18 +38,17 @@ def predict(
     """
     samples = open_samples(network, source, split, group)
     rows, classes = min(batch_size, len(samples)), network.layout.sizes[-1]
-    data = Dataset(samples, network.scaling, max_rows=rows, dtype=network.job.model.dtype)
-    model = MLP(network.layout, network.job.model.activation, max_rows=rows, dtype=network.job.model.dtype)
+    replica = prepare(network, group).replica(samples, rows)
     root = group.rank == 0
     whole = np.empty((rows * group.world_size, classes), network.job.model.dtype) if root else None
     table = PredictionFile(out, len(samples), classes, np.dtype(network.job.model.dtype))
     on_root(group, table.open)
     try:
-        # Round by round, so that no rank ever holds more than a few blocks: the samples may be larger than memory.
+        # Round by round, so that no rank ever holds more than a few blocks: the samples may be larger than its memory.
         for first in range(0, len(samples), rows * group.world_size):
             shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
-            x, _ = data.gather(shares[group.rank])
-            probabilities = model.forward(x, network.params)
+            x, _ = replica.dataset.gather(shares[group.rank])
+            probabilities = replica.network.forward(x, network.params)
             softmax(probabilities)
             counts = [len(share) * classes for share in shares]
             group.gather_into(probabilities.reshape(-1), None if whole is None else whole.reshape(-1), counts)

@@ -1,161 +1,140 @@
-"""The reporter: turns progress into rows of the learning curve, for the file and for the console."""
+"""Events: what a training reports, and the sinks that show it.
+
+Rank 0 has a list of sinks, the other ranks have none. A sink is one way to show events: rows in a file, lines on a
+console. A new way to show them is a new sink, and no other code changes.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dpnet.comm.group import Member
-from dpnet.output.metrics_file import MetricsFile, make_console
-from dpnet.parallel.plan import Plan
-from dpnet.training.progress import Progress
+Row = dict[str, Any]
+"""One line of the learning curve, as JSON holds it."""
 
 
-class Reporter(Protocol):
-    """Hears of everything that a learning curve shows."""
+@dataclass(frozen=True)
+class StepsTaken:
+    """Training steps since the last such event.
 
-    def trained(self, progress: Progress, learning_rate: float) -> None:
-        """Steps were taken since the last call."""
-
-    def evaluated(self, progress: Progress) -> None:
-        """Scores were computed."""
-
-    def lost(
-        self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
-    ) -> None:
-        """Ranks were lost; training goes on with `world_size` ranks after the steps of `progress`."""
-
-    def spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
-        """Where the time of every rank went."""
-
-    def note(self, text: str) -> None:
-        """Something else happened."""
-
-    def sync(self) -> None:
-        """Wait until the disk has all that was reported."""
-
-    def close(self) -> None:
-        """Report no more."""
-
-
-class SilentReporter:
-    """Reports nothing: every rank but rank 0 has this one."""
-
-    def trained(self, progress: Progress, learning_rate: float) -> None:
-        """Nothing."""
-
-    def evaluated(self, progress: Progress) -> None:
-        """Nothing."""
-
-    def lost(
-        self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
-    ) -> None:
-        """Nothing."""
-
-    def spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def sync(self) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class RootReporter:
-    """Writes metrics.jsonl and the console.
-
-    Args:
-        path: of metrics.jsonl.
-        console: `output.progress` of the configuration.
-        plan: tells epochs and samples of a step.
-        step: from which this training goes on.
-        total_steps: of the whole training.
-
-    Raises:
-        OutputError: the file cannot be written; so do all methods.
+    Attributes:
+        step: steps taken in all.
+        epoch: passes over the training data in all.
+        loss: mean over the samples of these steps, in nats.
+        accuracy: share of these samples that were classified correctly.
+        learning_rate: of the last of these steps.
+        samples_per_s: of all ranks together.
+        samples: used in all.
     """
 
-    def __init__(self, path: Path, console: str, plan: Plan, *, step: int, total_steps: int) -> None:
-        self._plan = plan
-        self._metrics = MetricsFile(path, step=step)
-        self._console = make_console(
-            console,
-            total_steps=total_steps,
-            total_samples=plan.samples_before(total_steps),
-            samples=plan.samples_before(step),
-        )
-        self._last_samples, self._last_s = plan.samples_before(step), time.perf_counter()
+    step: int
+    epoch: float
+    loss: float
+    accuracy: float
+    learning_rate: float
+    samples_per_s: float
+    samples: int
 
-    def trained(self, progress: Progress, learning_rate: float) -> None:
-        """See Reporter.trained."""
-        now_s, samples = time.perf_counter(), self._plan.samples_before(progress.step)
-        row = {
-            **self._position(progress),
-            "loss": progress.loss / progress.samples,
-            "accuracy": progress.hits / progress.samples,
-            "learning_rate": learning_rate,
-            "samples_per_s": round((samples - self._last_samples) / (now_s - self._last_s), 1),
-        }
-        self._last_samples, self._last_s = samples, now_s
-        self._metrics.write(row)
-        self._console.trained(row, samples)
+    def row(self) -> Row:
+        """See Event.row."""
+        return {name: value for name, value in vars(self).items() if name != "samples"}
 
-    def evaluated(self, progress: Progress) -> None:
-        """See Reporter.evaluated."""
-        row = {
-            **self._position(progress),
-            "eval_loss": progress.eval_loss,
-            "eval_accuracy": progress.eval_accuracy,
-            "eval_samples": progress.eval_samples,
-        }
-        self._metrics.write(row)
-        self._console.evaluated(row)
 
-    def lost(
-        self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
-    ) -> None:
-        """See Reporter.lost."""
-        row = {
-            **self._position(progress),
-            "event": "ranks_lost",
-            "ranks": [member.rank for member in members],
-            "hosts": [member.host for member in members],
-            "world_size": world_size,
-            "detect_s": round(detect_s, 4),
-            "recover_s": round(recover_s, 4),
-        }
-        self._metrics.write(row)
-        names = ", ".join(f"rank {member.rank} on {member.host}" for member in members)
-        self._console.note(
-            f"lost {names} (noticed after {detect_s:.2f} s); going on after step {progress.step:,} with "
-            f"{world_size} rank{'s' * (world_size > 1)}, {recover_s:.2f} s later"
-        )
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation: its scores on the test data, see `parallel.evaluate.Scores`."""
 
-    def spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
-        """See Reporter.spent."""
-        self._metrics.write({**self._position(progress), "event": "time_spent", **seconds})
+    step: int
+    epoch: float
+    eval_loss: float | None
+    eval_accuracy: float | None
+    eval_samples: int | None
 
-    def note(self, text: str) -> None:
-        """See Reporter.note."""
-        self._console.note(text)
+    def row(self) -> Row:
+        """See Event.row."""
+        return dict(vars(self))
 
-    def sync(self) -> None:
-        """See Reporter.sync."""
-        self._metrics.sync()
+
+@dataclass(frozen=True)
+class RanksLost:
+    """Ranks were lost, and training goes on without them.
+
+    Attributes:
+        step: step after which it goes on.
+        epoch: that step's.
+        ranks: numbers of the lost ranks at the start of the job.
+        hosts: their hosts.
+        world_size: ranks that are left.
+        detect_s: seconds until the loss was noticed.
+        recover_s: seconds from then until training went on.
+    """
+
+    step: int
+    epoch: float
+    ranks: Sequence[int]
+    hosts: Sequence[str]
+    world_size: int
+    detect_s: float
+    recover_s: float
+
+    def row(self) -> Row:
+        """See Event.row."""
+        seconds = {"detect_s": round(self.detect_s, 4), "recover_s": round(self.recover_s, 4)}
+        return {"step": self.step, "epoch": self.epoch, "event": "ranks_lost", **_without_place(self), **seconds}
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """Where the time of every rank went.
+
+    Attributes:
+        step: steps taken in all.
+        epoch: passes over the training data in all.
+        seconds: by name, one number for each rank: see `resilience.stragglers.totals`.
+    """
+
+    step: int
+    epoch: float
+    seconds: Mapping[str, Sequence[Any]]
+
+    def row(self) -> Row:
+        """See Event.row."""
+        return {"step": self.step, "epoch": self.epoch, "event": "time_spent", **self.seconds}
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence for whoever watches the training."""
+
+    text: str
+
+    def row(self) -> None:
+        """A note is no point of the learning curve."""
+
+
+class Event(Protocol):
+    """Something that happened in a training."""
+
+    def row(self) -> Row | None:
+        """The event as a row of the learning curve; None: it has no place there."""
+
+
+class Sink(Protocol):
+    """One way to show events.
+
+    All methods raise OutputError where something cannot be written.
+    """
+
+    def write(self, event: Event) -> None:
+        """Show an event, as far as this sink shows events of its kind."""
+
+    def flush(self) -> None:
+        """Return when all that was written is where it belongs: on the disk, on the console."""
 
     def close(self) -> None:
-        """See Reporter.close."""
-        self._console.close()
-        self._metrics.close()
+        """Show no more."""
 
-    def _position(self, progress: Progress) -> dict[str, Any]:
-        return {
-            "step": progress.step,
-            "epoch": round(self._plan.samples_before(progress.step) / self._plan.num_samples, 4),
-        }
+
+def _without_place(event: object) -> Row:
+    return {name: value for name, value in vars(event).items() if name not in ("step", "epoch")}

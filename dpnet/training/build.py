@@ -1,16 +1,14 @@
-"""Builds the parts of a training from its configuration: the one place that knows which class does what.
+"""Builds the parts of a training from its setup: the one place that knows which class does what.
 
 Every rank builds the same parts, in the same order, as some of it is collective.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -18,68 +16,53 @@ from dpnet import whereabouts
 from dpnet.comm import topology
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
-from dpnet.comm.local import LocalGroup
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector, aligned_zeros
-from dpnet.compute.backend import Backend
 from dpnet.config.job import Job, TrainConfig
-from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource
-from dpnet.errors import ConfigError, SharedMemoryError
+from dpnet.errors import SharedMemoryError
 from dpnet.nn.init import initialize
-from dpnet.nn.layout import Layout
-from dpnet.nn.losses.softmax_nll import SoftmaxNLL
-from dpnet.nn.network import MLP
+from dpnet.optim.optimizers import Optimizer, make_optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
-from dpnet.optim.sgd import Optimizer, make_optimizer
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.feed import Feed
-from dpnet.parallel.joint import JointReducer, joint_reads_less
 from dpnet.parallel.plan import Plan
-from dpnet.parallel.reducer import Reducer
-from dpnet.parallel.replica import build_dataset, build_network
-from dpnet.parallel.shards import ShardReducer
-from dpnet.parallel.step import NUM_WORDS, Trainer
-from dpnet.state.banks import Start, State
+from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
+from dpnet.parallel.replica import Replica
+from dpnet.parallel.step import Trainer
+from dpnet.resilience.stragglers import Pace
+from dpnet.resilience.watchdog import Watchdog
+from dpnet.state.banks import State, StateVectors
 from dpnet.state.update import SliceUpdate
+from dpnet.training.parts import Parts
+from dpnet.training.setup import Setup
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a training.
-
-    Attributes:
-        layout: of the flat vectors.
-        slot_names: the optimizer's vectors.
-        state: parameters (initialised) and optimizer vectors.
-        memory: where these lie, in words.
-        plan: samples of each step.
-        total_steps: of the training.
-        trainer: takes steps.
-        evaluator: None where evaluation is off or there is no test data.
-        board: the whereabouts of this node's ranks, in memory that they share.
-        here: these ranks.
-    """
-
-    layout: Layout
-    slot_names: tuple[str, ...]
-    state: State
-    memory: str
-    plan: Plan
-    total_steps: int
-    trainer: Trainer
-    evaluator: Evaluator | None
-    board: Vector
-    here: range
-
-
-def check_world_size(train: TrainConfig, world_size: int) -> None:
-    """Raises ConfigError if there are more ranks than shards."""
-    if 0 < train.reproducible_shards < world_size:
-        raise ConfigError(
-            f"train.reproducible_shards is {train.reproducible_shards}, but there are {world_size} ranks; "
-            f"start at most {train.reproducible_shards} ranks, or begin a new training with more shards"
-        )
+def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = None) -> Parts:
+    """Build everything that takes steps, with the state `start`, else with initialised parameters; collective."""
+    job, layout, group = setup.job, setup.layout, setup.group
+    plan = build_plan(job.train, len(source.train), group.world_size)
+    optimizer = build_optimizer(job)
+    shared, memory = _in_node_memory(
+        job.train, group, lambda where: _build_shared(setup, source, plan, optimizer.slots, where)
+    )
+    state = shared.state
+    if start is None:
+        start = StateVectors(aligned_zeros(layout.size, job.model.dtype), {}, 0)
+        initialize(layout, job.model.activation, job.train.seed, start.params)
+    state.load(start)
+    total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
+    trainer = Trainer(
+        plan=plan,
+        feed=shared.feed,
+        replica=shared.replica,
+        reducer=shared.reducer,
+        update=build_update(setup, state, shared.reducer, optimizer),
+        state=state,
+        schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
+    )
+    evaluator = build_evaluator(setup, source, plan)
+    return Parts(trainer, evaluator, layout, total_steps, memory, shared.board, shared.node_ranks, Pace(group))
 
 
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
@@ -88,140 +71,94 @@ def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
     return Plan(num_samples, train.global_batch_size, seed=train.seed, num_shards=num_shards)
 
 
-def build_layout(job: Job, source: DataSource) -> Layout:
-    """The layout of the network."""
-    return Layout((source.features, *job.model.hidden_layers, source.classes))
-
-
-def build_parts(
-    job: Job,
-    source: DataSource,
-    scaling: Scaling,
-    group: Group,
-    backend: Backend,
-    start: Start | None = None,
-) -> Parts:
-    """Build everything that takes steps, with the state `start`, else with initialised parameters."""
-    plan = build_plan(job.train, len(source.train), group.world_size)
-    layout = build_layout(job, source)
-    optimizer = build_optimizer(job)
-    build = functools.partial(_build_core, job, source, scaling, backend, plan, layout, optimizer.slots)
-    core, memory = _in_node_memory(job.train, group, build)
-    state = core.state
-    if start is None:
-        start = Start(aligned_zeros(layout.size, job.model.dtype), {}, 0)
-        initialize(layout, job.model.activation, job.train.seed, start.params)
-    state.load(start)
-    total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
-    trainer = Trainer(
-        plan=plan,
-        feed=core.feed,
-        model=core.model,
-        loss=core.loss,
-        reducer=core.reducer,
-        update=SliceUpdate(
-            state.node,
-            layout,
-            state,
-            core.reducer.grad,
-            optimizer,
-            backend.kernels,
-            backend.pool,
-            weight_decay=job.optimizer.weight_decay,
-            decay_biases=job.optimizer.weight_decay_biases,
-            clip_norm=job.optimizer.clip_norm,
-        ),
-        state=state,
-        schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
-    )
-    evaluator = None
-    if source.test is not None and job.evaluate.interval_steps(plan.steps_per_epoch):
-        rows = min(job.evaluate.batch_size, len(source.test))
-        network = build_network(job.model, source.test, scaling, layout, rows, backend)
-        evaluator = Evaluator(group, *network, batch_size=rows)
-    parts = (layout, optimizer.slots, state, memory, plan, total_steps, trainer, evaluator)
-    return Parts(*parts, core.board, core.here)
-
-
 @dataclass(frozen=True)
-class _Core:
+class _Shared:
     """The parts that lie in memory of a node."""
 
     state: State
     feed: Feed
-    model: MLP
-    loss: SoftmaxNLL
+    replica: Replica
     reducer: Reducer
     board: Vector
-    here: range
+    node_ranks: range
 
 
-def _in_node_memory(train: TrainConfig, group: Group, build: Callable[[Topology], _Core]) -> tuple[_Core, str]:
-    """What `build` makes in memory that the ranks of a node share; where that is not to be had, each rank is a node.
+def _in_node_memory(train: TrainConfig, group: Group, build: Callable[[Topology], _Shared]) -> tuple[_Shared, str]:
+    """What `build` makes in memory that the ranks of a node share; without such memory, each rank is a node.
 
     Returns:
-        it, and in words which it is.
+        what was built, and which of the two it is, in words.
     """
     why = "there is one rank" if group.world_size == 1 else "train.shared_memory is off"
     if train.shared_memory and group.world_size > 1:
-        shared = topology.shared(group)
+        where = topology.shared(group)
         try:
-            core = everywhere(group, lambda: build(shared))
-            return core, "one copy of the parameters for all ranks" + (" of a node" if len(shared.nodes) > 1 else "")
+            shared = everywhere(group, lambda: build(where))
+            return shared, "one copy of the parameters for all ranks" + (" of a node" if len(where.nodes) > 1 else "")
         except SharedMemoryError as error:
             why = str(error)
         gc.collect()  # The error held on to what was mapped before it.
     return build(topology.apart(group)), f"a copy of the parameters for each rank: {why}"
 
 
-def _build_core(
-    job: Job,
-    source: DataSource,
-    scaling: Scaling,
-    backend: Backend,
-    plan: Plan,
-    layout: Layout,
-    slot_names: tuple[str, ...],
-    where: Topology,
-) -> _Core:
+def _build_shared(
+    setup: Setup, source: DataSource, plan: Plan, slot_names: tuple[str, ...], where: Topology
+) -> _Shared:
     """State, network and reducer on a node; collective on it, but not among nodes: some may have no room for it."""
-    dtype, memory = job.model.dtype, where.memory
-    how: dict[str, Any] = {"layout": layout, "dtype": dtype, "num_words": NUM_WORDS, "loops": backend.kernels.loops}
-    reducer: Reducer
-    if job.train.reproducible_shards or not joint_reads_less(layout, where.nodes, plan.max_rows()):
-        # One shard after the other, each rank for itself.
-        data, model, loss = build_network(job.model, source.train, scaling, layout, plan.max_rows(), backend)
-        reducer = ShardReducer(where, num_shards=plan.num_shards, weight_gradients=model.weight_gradients, **how)
+    job, layout, memory = setup.job, setup.layout, where.memory
+    dtype = job.model.dtype
+    name = choose_reducer(job.train.reducer, job.train.reproducible_shards, layout, where.nodes, plan.max_rows())
+    kind = REDUCERS[name]
+    if kind.shares_rows:
+        replica = setup.replica(source.train, plan.max_rows(len(where.here)), memory.zeros)
     else:
-        rows = plan.max_rows(len(where.here))
-        data, model, loss = build_network(job.model, source.train, scaling, layout, rows, backend, memory.zeros)
-        reducer = JointReducer(where, plan=plan, factors=model.factors(data.x), products=backend.products, **how)
-    ahead = build_dataset(job.model, source.train, scaling, plan.max_rows(), backend)
+        replica = setup.replica(source.train, plan.max_rows())
+    factors = replica.network.factors(replica.dataset.x)
+    reducer = kind(where, plan=plan, layout=layout, dtype=dtype, factors=factors, backend=setup.backend)
+    ahead = setup.dataset(source.train, plan.max_rows())
     num_banks = 2 if where.group.survives_losses else 1
     state = State(where.node, memory, layout, slot_names, dtype, num_banks=num_banks)
     board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
-    return _Core(state, Feed(plan, data, ahead, reducer.shards), model, loss, reducer, board, where.here)
+    return _Shared(state, Feed(plan, replica.dataset, ahead, reducer.shards), replica, reducer, board, where.here)
 
 
-def rehearse(job: Job, source: DataSource, group: Group, backend: Backend) -> None:
-    """Take a step of a small network, so that all kernels are compiled: by the first rank of a node, then the others.
-
-    What the first rank compiles the others find in its cache.
-    """
-    if not backend.kernels.rules:
-        return
-    small = dataclasses.replace(
-        job,
-        model=dataclasses.replace(job.model, hidden_layers=(2,) if job.model.hidden_layers else ()),
-        train=dataclasses.replace(job.train, global_batch_size=1, reproducible_shards=0),
-        evaluate=dataclasses.replace(job.evaluate, batch_size=1),
+def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimizer) -> SliceUpdate:
+    """What updates the slice that this rank owns."""
+    section = setup.job.optimizer
+    return SliceUpdate(
+        state,
+        setup.layout,
+        reducer.grad,
+        optimizer,
+        setup.backend,
+        weight_decay=section.weight_decay,
+        decay_biases=section.weight_decay_biases,
+        clip_norm=section.clip_norm,
     )
-    none = Scaling(np.zeros(1), np.ones(1))
-    for first in (True, False):
-        if (group.node.rank == 0) == first:
-            with np.errstate(all="ignore"):
-                build_parts(small, source, none, LocalGroup(), backend).trainer.step(0)
-        group.node.barrier()
+
+
+def build_evaluator(setup: Setup, source: DataSource, plan: Plan) -> Evaluator | None:
+    """What computes the test scores; None where evaluation is off or there is no test data."""
+    section = setup.job.evaluate
+    if source.test is None or not section.interval_steps(plan.steps_per_epoch):
+        return None
+    rows = min(section.batch_size, len(source.test))
+    return Evaluator(setup.group, setup.replica(source.test, rows), batch_size=rows)
+
+
+def build_watchdog(setup: Setup, parts: Parts, folder: Path) -> Watchdog:
+    """What tells when this rank, or another, is stuck; `folder` is the run directory."""
+    group, section = setup.group, setup.job.resilience
+    return Watchdog(
+        folder,
+        parts.board,
+        rank=group.rank,
+        world_size=group.world_size,
+        node_ranks=parts.node_ranks,
+        host=group.host,
+        timeout_s=section.timeout_s,
+        end=section.on_hang == "end",
+    )
 
 
 def build_optimizer(job: Job) -> Optimizer:

@@ -1,6 +1,6 @@
-"""The coordinator: starts, resumes, evaluates, checkpoints and stops a training, and goes on after a loss.
+"""The training loop: take a step, do what is due after it, until there is no step left.
 
-Every rank runs this same code. What only one rank can do (files, the console) rank 0 does and shares the outcome; all
+Every rank runs this same code. What only one rank can do (files, the console) rank 0 does, and shares the outcome; all
 decisions follow from numbers that every rank has.
 
 A step counts when all that is due after it has been done as well: its evaluation, its checkpoint. After a loss the
@@ -13,236 +13,245 @@ import contextlib
 import copy
 import math
 import time
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 
 from dpnet import whereabouts
-from dpnet.comm.group import Group, Member
-from dpnet.compute.backend import Backend
-from dpnet.config.job import Job
-from dpnet.errors import Preempted
-from dpnet.parallel.step import NOTHING, Requests
-from dpnet.resilience import nonfinite
-from dpnet.resilience import replicas as samebits
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Member
+from dpnet.errors import DivergenceError, Preempted
+from dpnet.output.run_directory import RunDirectory
+from dpnet.parallel.step_sums import Sums
+from dpnet.resilience import nonfinite, replicas, stragglers
+from dpnet.resilience.common_step import CommonStep
 from dpnet.resilience.signals import StopSignals
-from dpnet.resilience.stragglers import EVERY_STEPS, Pace
-from dpnet.resilience.watchdog import Watchdog
-from dpnet.state.banks import Start
-from dpnet.training.build import build_parts
-from dpnet.training.prepare import Data
-from dpnet.training.reporting import Records, Summary
-from dpnet.training.start import Begin
+from dpnet.state.banks import StateVectors
+from dpnet.training import agenda
+from dpnet.training.agenda import Due
+from dpnet.training.build import build_parts, build_watchdog
+from dpnet.training.checkpointing import Checkpointing
+from dpnet.training.prepare import TrainingData
+from dpnet.training.progress import Progress
+from dpnet.training.reporting import Reporting
+from dpnet.training.setup import Setup
+from dpnet.training.start import StartingPoint
+from dpnet.training.summary import Stopwatch, Summary, finish
 from dpnet.whereabouts import HERE
 
 
-class Coordinator:
+class Loop:
     """A training in progress.
 
     Args:
-        job: its configuration.
-        group: all ranks.
+        setup: of the job.
         data: what it trains on.
-        backend: what it computes with.
-        begin: where it begins.
-        records: what it leaves behind.
+        start: where it starts.
+        run_dir: what it leaves behind.
         signals: that end it.
 
     Attributes:
-        parts: that it is made of.
+        parts: that take its steps.
         progress: how far it is.
     """
 
     def __init__(
-        self,
-        job: Job,
-        group: Group,
-        data: Data,
-        backend: Backend,
-        begin: Begin,
-        records: Records,
-        signals: StopSignals,
+        self, setup: Setup, data: TrainingData, start: StartingPoint, run_dir: RunDirectory, signals: StopSignals
     ) -> None:
-        self._job, self._group, self._data, self._backend = job, group, data, backend
-        self._records, self._signals = records, signals
-        self._scaling, self.progress = begin.scaling, begin.progress
-        self._build(begin.start)
-        steps_per_epoch = self.parts.plan.steps_per_epoch
-        self._evaluate_every = job.evaluate.interval_steps(steps_per_epoch)
-        self._checkpoint_every = job.checkpoint.interval_steps(steps_per_epoch)
-        self._checkpoints_on = bool(self._checkpoint_every or job.checkpoint.every_seconds)
-        self._stops_at_checkpoint = False
+        self._setup, self._source, self._signals = setup, data.source, signals
+        self._reporting = Reporting(setup.group, run_dir, setup.job.output.progress)
+        self._checkpointing = Checkpointing(setup, data.identity, run_dir, start)
+        self._run_dir = run_dir
+        self._stopwatch = Stopwatch(start.progress.step)
+        self._restarts = False
+        self._go_to(start.progress, start.vectors)
 
-    def _build(self, start: Start | None) -> None:
-        parts = build_parts(self._job, self._data.source, self._scaling, self._group, self._backend, start)
-        self.parts = parts
-        self._past = deque([copy.copy(self.progress)], maxlen=2)
-        self._pace = Pace(self._group)
-        HERE.relocate(whereabouts.row_of(parts.board.data, self._group.rank - parts.here.start))
-        HERE.step_done(self.progress.step + 1)
+    def _go_to(self, progress: Progress, vectors: StateVectors | None) -> None:
+        """Build the parts, to go on from `progress`; collective."""
+        job, group = self._setup.job, self._setup.group
+        self.progress, self.parts = progress, build_parts(self._setup, self._source, vectors)
+        self._history = CommonStep(group, copy.copy(progress))
+        steps_per_epoch = self.parts.plan.steps_per_epoch
+        evaluates, several_nodes = self.parts.evaluator is not None, group.node.world_size < group.world_size
+        self._every = agenda.intervals(job, steps_per_epoch, evaluates=evaluates, several_nodes=several_nodes)
+        self._saves = agenda.saves_checkpoints(job, steps_per_epoch)
+        HERE.relocate(whereabouts.row_of(self.parts.board.data, group.rank - self.parts.node_ranks.start))
+        HERE.step_done(progress.step + 1)
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether there is no step left to take."""
-        patience = self._job.evaluate.patience
+        patience = self._setup.job.evaluate.patience
         stopped_early = 0 < patience <= self.progress.evaluations_waited
         return stopped_early or self.progress.step >= self.parts.total_steps
 
-    def run(self) -> Summary:
-        """Take all steps that are left.
+    def open(self, *, after_loss: bool = False) -> None:
+        """Be ready to report and to save after the current step; collective.
 
-        Returns:
-            what summary.json holds.
+        Raises:
+            OutputError: something cannot be written; or, after a loss, this part of the job was cut off.
         """
-        with contextlib.closing(self._records), self._watched():
+        step = self.progress.step
+        self._checkpointing.open(step, self._reporting.note, after_loss=after_loss)
+        self._reporting.open(self.parts.plan, step=step, total_steps=self.parts.total_steps)
+
+    def close(self) -> None:
+        """Report and save no more."""
+        self._reporting.close()
+        self._checkpointing.close()
+
+    def run(self) -> Summary:
+        """Take all steps that are left; returns the summary."""
+        with contextlib.closing(self), build_watchdog(self._setup, self.parts, self._run_dir.path):
             # Numbers that overflow are noticed in the sums of the step, on all ranks at once.
             with np.errstate(over="ignore", invalid="ignore"):
-                while not self.finished:
+                while not self.is_finished:
                     self._take_step()
                 HERE.enter(whereabouts.END)
                 self._check_params()
                 if self.parts.evaluator is not None and self.progress.eval_step != self.progress.step:
                     self._evaluate()
-                if self._checkpoints_on:
-                    self._save(must=True)
-            return self._records.finish(self.parts, self.progress)
-
-    def _watched(self) -> Watchdog:
-        return Watchdog(
-            self._records.folder,
-            self.parts.board,
-            rank=self._group.rank,
-            world_size=self._group.world_size,
-            node_ranks=self.parts.here,
-            host=self._group.host,
-            timeout_s=self._job.resilience.timeout_s,
-            end=self._job.resilience.on_hang == "end",
-        )
+                if self._saves:
+                    self._save(last=True)
+            self._settle()
+            return finish(self._setup.group, self._run_dir, self.parts, self.progress, self._stopwatch)
 
     def recover(self) -> bool:
         """Go on with the ranks that are left, from the last step that counts for all of them; collective.
 
-        Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.py`.
+        Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.banks`.
 
         Returns:
-            False: they have no step in common, which is so only after a loss amid a rollback: begin from a checkpoint.
+            False: they have no step in common, as after a loss amid a rollback: start from a checkpoint.
         """
         HERE.enter(whereabouts.RECOVERY)
-        step = min(self._group.allgather(self._past[-1].step))
-        before = [past for past in self._past if past.step == step]
-        if not all(self._group.allgather(bool(before))):
+        progress = self._history.find()
+        if progress is None:
             return False
-        bank = self.parts.state.at(step)
-        self.progress = copy.copy(before[0])
-        self._build(Start(bank.params, bank.slots, step))
-        self._records.open(self.parts, self.progress, after_loss=True)
+        bank = self.parts.state.at(progress.step)
+        self._go_to(copy.copy(progress), StateVectors(bank.params, bank.slots, progress.step))
+        self.open(after_loss=True)
         return True
 
-    def tell_losses(self, members: Sequence[Member], total: int, *, lost_s: float, detect_s: float) -> None:
-        """Tell that ranks were lost and that training goes on; collective.
+    def report_losses(self, members: Sequence[Member], total: int, *, lost_s: float, detect_s: float) -> None:
+        """Report that ranks were lost and that training goes on; collective.
 
         Args:
-            members: that were lost since the last time.
+            members: that were lost since the last report.
             total: ranks lost in this training.
             lost_s: when the loss was noticed, in seconds of time.monotonic.
             detect_s: seconds that this rank had waited until then.
         """
-        detect_s = max(self._group.allgather(detect_s))
+        group = self._setup.group
+        detect_s = max(group.allgather(detect_s))
         self.progress.ranks_lost = total
-        self._stops_at_checkpoint = self._job.resilience.after_loss == "restart"
-        self._records.lost(self.progress, members, detect_s=detect_s, recover_s=time.monotonic() - lost_s)
+        self._restarts = self._setup.job.resilience.after_loss == "restart"
+        recover_s = time.monotonic() - lost_s
+        self._reporting.ranks_lost(self.progress, members, group.world_size, detect_s=detect_s, recover_s=recover_s)
 
     def _take_step(self) -> None:
-        step = self.progress.step
-        scale = self.progress.learning_rate_scale
-        sums = self.parts.trainer.step(step, self._requests(), learning_rate_scale=scale)
+        sums = self._train()
+        if sums.bad and self._handle_nonfinite(sums.loss):
+            return
+        due = agenda.due(self.progress.step, self.parts.total_steps, self._every, sums)
+        is_best = self._report(due)
+        saved = self._saves and (due.save or is_best)
+        if saved:
+            self._save()
+        if due.check:
+            self._checkpointing.check()
+        if why := agenda.why_stop(sums, restarts=self._restarts, at_checkpoint=saved or not self._saves):
+            self._stop(why)
+        self._history.remember(copy.copy(self.progress))
+
+    def _train(self) -> Sums:
+        """Take a step, or none if a number in it is not finite; returns its sums over all ranks."""
+        step, scale = self.progress.step, self.progress.learning_rate_scale
+        requests = agenda.requests(
+            save=self._checkpointing.is_overdue(),
+            stop=bool(self._signals.received),
+            fail=self._checkpointing.is_failing(),
+        )
+        sums = self.parts.trainer.step(step, requests, learning_rate_scale=scale)
         HERE.step_done(step + 2)
         self.progress.add_step(sums)
-        if sums.bad and self._goes_back(sums.loss):
-            return
-        has_rows = self._due(self._job.output.log_every_steps) and self.progress.samples > 0
-        if has_rows:
-            self._records.trained(self.progress, self.parts.trainer.schedule(step) * scale)
-            self.progress.clear_sums()
-        self._look_around(step + 1)
-        is_best = False
-        if self.parts.evaluator is not None and self._due(self._evaluate_every):
-            is_best, has_rows = self._evaluate(), True
-        if has_rows and self._group.survives_losses:
-            self._group.barrier()  # Rank 0 has written them. Before that is sure the step counts for nobody.
-        keep = is_best and self._job.checkpoint.keep_best
-        due = self._checkpoints_on and (self._due(self._checkpoint_every) or bool(sums.saves) or keep)
-        if due:
-            self._save()
-        if sums.failures:
-            self._records.check()
-        if sums.stops and not self.finished:
-            self._stop("a signal came")
-        if self._stops_at_checkpoint and (due or not self._checkpoints_on) and not self.finished:
-            self._stop("ranks were lost, and resilience.after_loss is restart")
-        self._past.append(copy.copy(self.progress))
+        return sums
 
-    def _requests(self) -> Requests:
-        stop, fail, save = bool(self._signals.received), self._records.failing(), self._records.overdue()
-        return Requests(save, stop, fail) if stop or fail or save else NOTHING
-
-    def _due(self, every_steps: int) -> bool:
-        step = self.progress.step
-        return every_steps > 0 and (step % every_steps == 0 or step == self.parts.total_steps)
-
-    def _stop(self, why: str) -> None:
-        self._save(must=True)
-        self._records.settle(self.progress)
-        raise Preempted(
-            f"{why}: stopped after step {self.progress.step:,} of {self.parts.total_steps:,}, with a checkpoint; "
-            "the same command goes on from there",
-            self._job.resilience.preempted_exit_code,
-        )
-
-    def _look_around(self, step: int) -> None:
-        group, every = self._group, self._job.resilience.digest_every
-        if every and step % every == 0 and group.node.world_size < group.world_size:
-            samebits.check(self.parts.state.params, group, step)
-        if step % EVERY_STEPS == 0 and (text := self._pace.look()):
-            self._records.note(text)
-
-    def _goes_back(self, loss: float) -> bool:
-        """Deal with a step that was not taken; returns whether the training went back to an earlier one."""
-        resilience, progress = self._job.resilience, self.progress
-        origin = nonfinite.origin(self.parts, self._group, progress.step - 1)
-        if resilience.on_nonfinite == "raise" or progress.skipped_in_a_row > resilience.max_skips:
-            raise nonfinite.error(self._job, progress, "the gradient" if math.isfinite(loss) else "the loss", origin)
-        self._records.note(f"step {progress.step:,} is not taken, its numbers are not finite: {origin}")
-        if resilience.on_nonfinite == "skip":
-            return False
-        begin = self._records.last_checkpoint()
-        begin.progress.take_over_skips(progress, resilience.rollback_factor)
-        self.progress = begin.progress
-        self._build(begin.start)
-        self._records.open(self.parts, self.progress)
-        self._records.note(
-            f"back to step {self.progress.step:,}, the learning rate times {self.progress.learning_rate_scale:g}"
-        )
-        return True
-
-    def _check_params(self) -> None:
-        # The loss of a step is that of the parameters before it; the update itself may have overflowed.
-        if not np.isfinite(self.parts.state.params).all():
-            raise nonfinite.error(self._job, self.progress, "a parameter", "")
+    def _report(self, due: Due) -> bool:
+        """Report what is due; returns whether there was an evaluation that is the best so far, and is to be kept."""
+        progress, group = self.progress, self._setup.group
+        reports = due.report and progress.samples > 0
+        if reports:
+            rate = self.parts.trainer.schedule(progress.step - 1) * progress.learning_rate_scale
+            self._reporting.steps_taken(progress, rate)
+            progress.clear_sums()
+        if due.compare_replicas:
+            replicas.check(self.parts.state.params, group, progress.step)
+        if due.find_stragglers and (text := self.parts.stragglers.look()):
+            self._reporting.note(text)
+        is_best = due.evaluate and self._evaluate()
+        if (reports or due.evaluate) and group.survives_losses:
+            group.barrier()  # Rank 0 has written the rows. Until that is sure the step counts for no rank.
+        return is_best and self._setup.job.checkpoint.keep_best
 
     def _evaluate(self) -> bool:
         assert self.parts.evaluator is not None
         HERE.enter(whereabouts.EVALUATION)
         scores = self.parts.evaluator(self.parts.state.layers)
         if not math.isfinite(scores.loss):
-            raise nonfinite.error(self._job, self.progress, "the test loss", "")
-        is_best = self.progress.add_evaluation(scores, self._job.evaluate)
-        self._records.evaluated(self.progress)
+            raise self._diverged("the test loss")
+        is_best = self.progress.add_evaluation(scores, self._setup.job.evaluate)
+        self._reporting.evaluated(self.progress)
         return is_best
 
-    def _save(self, *, must: bool = False) -> None:
+    def _save(self, *, last: bool = False) -> None:
         HERE.enter(whereabouts.CHECKPOINT)
         self._check_params()
-        self._records.save(self.parts, self.progress, must=must)
+        self._stopwatch.count(self.progress)
+        self._checkpointing.save(self.parts, self.progress, flush=self._reporting.flush, last=last)
         HERE.beat()
+
+    def _settle(self) -> None:
+        """Report where the time went, and wait until the disk has all checkpoints; collective."""
+        seconds = stragglers.totals(self._setup.group)
+        on_root(self._setup.group, lambda: self._reporting.time_spent(self.progress, seconds))
+        self._checkpointing.flush()
+
+    def _stop(self, why: str) -> None:
+        """End with a checkpoint, to be started again; a training without a step left goes on to its end."""
+        if self.is_finished:
+            return
+        self._save(last=True)
+        self._settle()
+        raise Preempted(
+            f"{why}: stopped after step {self.progress.step:,} of {self.parts.total_steps:,}, with a checkpoint; "
+            "the same command goes on from there",
+            self._setup.job.resilience.preempted_exit_code,
+        )
+
+    def _handle_nonfinite(self, loss: float) -> bool:
+        """Deal with a step that was not taken; returns whether the training went back to an earlier one."""
+        resilience, progress = self._setup.job.resilience, self.progress
+        origin = nonfinite.origin(self.parts.trainer, self._setup.group, progress.step - 1)
+        action = nonfinite.decide(resilience.on_nonfinite, progress.skipped_in_a_row, resilience.max_skips)
+        if action == "raise":
+            raise self._diverged("the gradient" if math.isfinite(loss) else "the loss", origin)
+        self._reporting.note(f"step {progress.step:,} is not taken, its numbers are not finite: {origin}")
+        if action == "skip":
+            return False
+        start = self._checkpointing.newest()
+        start.progress.take_over_skips(progress, resilience.rollback_factor)
+        self._go_to(start.progress, start.vectors)
+        self.open()
+        scale = self.progress.learning_rate_scale
+        self._reporting.note(f"back to step {self.progress.step:,}, the learning rate times {scale:g}")
+        return True
+
+    def _check_params(self) -> None:
+        # The loss of a step is that of the parameters before it; the update itself may have overflowed.
+        if not np.isfinite(self.parts.state.params).all():
+            raise self._diverged("a parameter")
+
+    def _diverged(self, what: str, where: str = "") -> DivergenceError:
+        progress, rate = self.progress, self._setup.job.optimizer.learning_rate
+        return nonfinite.error(progress.step, progress.skipped_in_a_row, rate, what, where)

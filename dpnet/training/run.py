@@ -10,29 +10,29 @@ from typing import Any
 from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import check_fits, choose, numerics_notes
-from dpnet.cli.tables import training_text
 from dpnet.comm.agree import on_root
 from dpnet.comm.connect import connect
-from dpnet.comm.group import Group
-from dpnet.compute import threads
+from dpnet.comm.group import World
 from dpnet.compute.backend import Backend
+from dpnet.compute.threads import numerics
+from dpnet.config.file import to_toml
 from dpnet.config.job import Job
-from dpnet.environment import loss_obstacle
 from dpnet.errors import WorkerLost
 from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience.signals import StopSignals
-from dpnet.training.build import check_world_size, rehearse
-from dpnet.training.loop import Coordinator
-from dpnet.training.prepare import choose_backend, measure_scaling, open_data
+from dpnet.training.announce import announce, say
+from dpnet.training.loop import Loop
+from dpnet.training.prepare import TrainingData, build_layout, check_world_size, open_data, prepare
 from dpnet.training.progress import Progress
-from dpnet.training.reporting import Records, Summary
-from dpnet.training.start import Begin, begin_from
+from dpnet.training.setup import choose_backend
+from dpnet.training.start import StartingPoint, start_from
+from dpnet.training.summary import Summary
 
 ENDING_S = 2.0
 """How long another training in the run directory may take to end."""
 
 
-def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summary:
+def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summary:
     """Train as the configuration says; called by every rank.
 
     Args:
@@ -47,89 +47,92 @@ def train(job: Job, group: Group | None = None, *, resume: str = "auto") -> Summ
     Raises:
         DpnetError: see `dpnet.errors`.
     """
-    group = connect() if group is None else group
-    training = _Training(job, group, resume)
-    with training.signals, contextlib.closing(training):
+    run = _Run(job, connect() if group is None else group, resume)
+    with run.signals, contextlib.closing(run):
         while True:
             try:
-                return training.run()
+                return run.go_on()
             except WorkerLost as loss:
-                training.lost(loss)
+                run.lost(loss)
 
 
-class _Training:
+class _Run:
     """A training, begun anew or gone on with after each loss."""
 
-    def __init__(self, job: Job, group: Group, resume: str) -> None:
+    def __init__(self, job: Job, group: World, resume: str) -> None:
         self._job, self._group, self._resume = job, group, resume
         self._run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
-        self._coordinator: Coordinator | None = None
+        self._loop: Loop | None = None
         self._loss: WorkerLost | None = None
-        self._lost_s, self._lost_before, self._told = 0.0, -1, 0
+        self._lost_s, self._lost_before, self._reported = 0.0, -1, 0
         self.signals = StopSignals(job.resilience.signals)
 
     def lost(self, loss: WorkerLost) -> None:
-        """A rank was lost: another `run` goes on without it."""
+        """A rank was lost: another `go_on` goes on without it."""
         self._loss, self._lost_s = loss, time.monotonic()
 
     def close(self) -> None:
         """Leave the run directory to others."""
         self._run_dir.unlock()
 
-    def run(self) -> Summary:
-        """All that is left to do.
+    def go_on(self) -> Summary:
+        """Do all that is left to do.
 
         Raises:
             WorkerLost: a rank was lost meanwhile.
         """
-        group, loss = self._group, self._loss
-        if loss is not None:
-            group.shrink()
-        if not all(group.allgather(self._coordinator is not None)):
-            self._coordinator = None  # Some rank has not even begun.
-        elif self._coordinator is not None and not self._coordinator.recover():
-            self._coordinator = None
-        if self._coordinator is None:
-            coordinator = self._begin()
-            if isinstance(coordinator, dict):
-                return coordinator
-            self._coordinator, self._resume = coordinator, "auto"
-            if self._lost_before < 0:
-                self._lost_before = coordinator.progress.ranks_lost
-        if loss is not None:
-            told, total = self._told, self._lost_before + len(group.lost)
-            self._coordinator.tell_losses(group.lost[told:], total, lost_s=self._lost_s, detect_s=loss.detect_s)
-            self._told, self._loss = len(group.lost), None
-        return self._coordinator.run()
+        if self._loss is not None:
+            self._group.shrink()
+        if not all(self._group.allgather(self._loop is not None)):
+            self._loop = None  # Some rank has not even begun.
+        elif self._loop is not None and not self._loop.recover():
+            self._loop = None
+        if self._loop is None:
+            loop = self._begin()
+            if isinstance(loop, dict):
+                return loop
+            self._loop, self._resume = loop, "auto"
+        self._report_losses(self._loop)
+        summary = self._loop.run()
+        say(
+            self._group,
+            f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {self._run_dir.path}",
+        )
+        return summary
 
-    def _begin(self) -> Coordinator | Summary:
+    def _report_losses(self, loop: Loop) -> None:
+        if self._lost_before < 0:
+            self._lost_before = loop.progress.ranks_lost
+        if self._loss is not None:
+            lost, detect_s = self._group.lost, self._loss.detect_s
+            total = self._lost_before + len(lost)
+            loop.report_losses(lost[self._reported :], total, lost_s=self._lost_s, detect_s=detect_s)
+            self._reported, self._loss = len(lost), None
+
+    def _begin(self) -> Loop | Summary:
         """Begin, at step 0 or from a checkpoint; the summary, where nothing is left to do."""
         job, group, run_dir = self._job, self._group, self._run_dir
         on_root(group, lambda: check_world_size(job.train, group.world_size))
-        backend = choose_backend(job.train, group)
-        data = open_data(job.data, group)
+        backend, data = choose_backend(job.train, group), open_data(job.data, group)
+        start = self._choose_start(backend, data)
+        setup = prepare(job, group, data.source, backend=backend, scaling=start.scaling)
+        loop = Loop(setup, data, start, run_dir, self.signals)
+        step = start.progress.step
+        if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
+            say(group, f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
+            return summary
+        announce(setup, data.source, loop.parts, step)
+        on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
+        loop.open()
+        return loop
+
+    def _choose_start(self, backend: Backend, data: TrainingData) -> StartingPoint:
+        """Where to start: found by rank 0, the same on every rank; collective."""
+        job, group = self._job, self._group
         found, is_own = on_root(group, lambda: self._find_checkpoint(backend, data.identity))
         if found is None:
-            begin = Begin(measure_scaling(job.data, data.source, group), Progress(), None, is_own)
-        else:
-            begin = begin_from(found, job, data.source, group, is_own=is_own)
-        rehearse(job, data.source, group, backend)
-        records = Records(job, group, run_dir, data, backend, begin)
-        coordinator = Coordinator(job, group, data, backend, begin, records, self.signals)
-        step = begin.progress.step
-        if coordinator.finished and is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
-            records.say(f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
-            return summary
-        num_hosts = len(set(group.allgather(group.host)))
-        records.say(training_text(job, data.source, coordinator.parts, backend, group.world_size, num_hosts))
-        if group.world_size > 1:
-            obstacle = loss_obstacle()
-            records.say(f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
-        if step:
-            records.say(f"going on from the checkpoint of step {step:,}")
-        records.prepare(step=step if is_own else 0)
-        records.open(coordinator.parts, coordinator.progress)
-        return coordinator
+            return StartingPoint(Progress(), is_own=is_own)
+        return start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
 
     def _find_checkpoint(self, backend: Backend, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
         """The checkpoint to go on from, and whether it is of this run; a new training is."""
@@ -139,7 +142,7 @@ class _Training:
         if found is not None:
             notes = check_fits(found, self._job, identity) + numerics_notes(
                 found,
-                threads.numerics(backend.products.name),
+                numerics(backend.products.name),
                 reproducible=bool(self._job.train.reproducible_shards),
                 world_size=self._group.world_size,
             )

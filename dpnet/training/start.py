@@ -1,51 +1,50 @@
-"""Where a training begins: at step 0, or with what a checkpoint holds."""
+"""Where a training starts: at step 0, or with what a checkpoint holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import state_vectors
+from dpnet.checkpoint.tensors import state_vectors
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
-from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError
-from dpnet.state.banks import Start
-from dpnet.training.build import build_layout, build_optimizer
+from dpnet.nn.layout import Layout
+from dpnet.state.banks import StateVectors
+from dpnet.training.build import build_optimizer
 from dpnet.training.progress import Progress
 
 
 @dataclass(frozen=True)
-class Begin:
-    """Where a training begins.
+class StartingPoint:
+    """Where a training starts.
 
     Attributes:
-        scaling: of the input.
         progress: how far it is already.
-        start: parameters and optimizer vectors; None: initialise them.
-        is_own: False: it begins from a checkpoint of another run, so all that is in the run directory is set aside.
+        vectors: parameters and optimizer vectors; None: initialise them.
+        scaling: of the input; None: measure the training data.
+        is_own: False: it starts from a checkpoint of another run, so all that is in the run directory is set aside.
     """
 
-    scaling: Scaling
     progress: Progress
-    start: Start | None
+    vectors: StateVectors | None = None
+    scaling: Scaling | None = None
     is_own: bool = True
 
 
-def begin_from(found: Checkpoint, job: Job, source: DataSource, group: Group, *, is_own: bool) -> Begin:
-    """Begin with a checkpoint; called by every rank.
+def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_own: bool) -> StartingPoint:
+    """Start with a checkpoint; collective.
 
     Raises:
-        CheckpointError: it holds something else than this training needs.
+        CheckpointError: the checkpoint does not hold what this training needs.
     """
 
-    def unpack() -> Begin:
-        scaling, progress = Scaling.from_tensors(found.scaling), _progress(found, job)
-        layout, slot_names = build_layout(job, source), build_optimizer(job).slots
-        vectors = state_vectors(found, layout, slot_names, job.model.dtype)
-        return Begin(scaling, progress, Start(*vectors, found.step), is_own)
+    def unpack() -> StartingPoint:
+        vectors = state_vectors(found, layout, build_optimizer(job).slots, job.model.dtype)
+        scaling = Scaling.from_tensors(found.scaling)
+        return StartingPoint(_progress(found, job), StateVectors(*vectors, found.step), scaling, is_own)
 
     return everywhere(group, unpack)
 

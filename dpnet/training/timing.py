@@ -7,26 +7,24 @@ import time
 import numpy as np
 
 from dpnet.comm.agree import on_root
-from dpnet.comm.group import Group
+from dpnet.comm.group import Group, World
 from dpnet.config.job import Job
-from dpnet.training.build import Parts, build_parts, check_world_size, rehearse
-from dpnet.training.prepare import choose_backend, measure_scaling, open_data
+from dpnet.training.build import build_parts
+from dpnet.training.parts import Parts
+from dpnet.training.prepare import check_world_size, open_data, prepare
 
 WARM_UP_STEPS = 5
 
 
-def samples_per_s(job: Job, group: Group, seconds: float) -> float:
-    """Samples per second of all ranks together, in steps that take about `seconds` seconds; called by every rank.
+def samples_per_s(job: Job, group: World, seconds: float) -> float:
+    """Samples per second of all ranks together, in steps that take about `seconds` seconds; collective.
 
     Raises:
         DpnetError: see `dpnet.errors`.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    backend = choose_backend(job.train, group)
     source = open_data(job.data, group).source
-    scaling = measure_scaling(job.data, source, group)
-    rehearse(job, source, group, backend)
-    parts = build_parts(job, source, scaling, group, backend)
+    parts = build_parts(prepare(job, group, source), source)
     with np.errstate(all="ignore"):
         _take(parts, group, 0, WARM_UP_STEPS)
         per_step = _take(parts, group, WARM_UP_STEPS, WARM_UP_STEPS) / WARM_UP_STEPS
@@ -38,7 +36,7 @@ def samples_per_s(job: Job, group: Group, seconds: float) -> float:
 
 
 def _take(parts: Parts, group: Group, first: int, steps: int) -> float:
-    """Take steps, and return how long it took."""
+    """Take steps; returns the seconds that they took."""
     group.barrier()
     begin_s = time.perf_counter()
     for step in range(first, first + steps):

@@ -82,7 +82,7 @@ def test_the_state_may_change_as_soon_as_it_was_copied(made):
 
 def test_a_small_state_and_the_only_one_need_no_process(made):
     made.save(content(1, size=4), best_step=None)
-    made.save(content(2), best_step=None, must=True)
+    made.save(content(2), best_step=None, last=True)
     assert made._writer is None
     assert steps_in(made.folder) == [1, 2]
 
@@ -114,13 +114,13 @@ def test_a_write_that_fails_is_told_and_tried_again(made):
     assert not made.poll()
 
 
-@pytest.mark.parametrize("must", [False, True])
-def test_too_many_failures_in_a_row_are_an_error(made, must):
+@pytest.mark.parametrize("last", [False, True])
+def test_too_many_failures_in_a_row_are_an_error(made, last):
     made.folder.write_text("in the way")
     message = "3 checkpoints in a row could not be written: cannot write"
-    if must:
+    if last:
         with pytest.raises(OutputError, match=message):
-            made.save(content(3), best_step=None, must=True)
+            made.save(content(3), best_step=None, last=True)
     else:
         made.save(content(3), best_step=None)
     with pytest.raises(OutputError, match=message):

@@ -4,39 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.jobs import make_job, train
+from helpers.jobs import train
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.cli.tables import checkpoint_table, gradcheck_table, training_text
-from dpnet.comm.local import LocalGroup
-from dpnet.compute.backend import plain_backend
+from dpnet.cli.tables import checkpoint_table, gradcheck_table
 from dpnet.errors import CheckpointError
 from dpnet.nn.gradcheck import TensorCheck
-from dpnet.text import table
-from dpnet.training.build import build_parts
-from dpnet.training.prepare import measure_scaling, open_data
-
-
-def test_columns_are_as_wide_as_their_widest_cell():
-    assert table(("name", "n"), [("a", 100), ("longer", "")]) == "name      n\na       100\nlonger"
-
-
-@pytest.mark.parametrize(
-    ("world_size", "share"), [(1, "128 on each rank"), (2, "64 on each rank"), (5, "25 or 26 on each rank")]
-)
-def test_what_is_trained_is_told(tmp_path, world_size, share):
-    job, group = make_job(tmp_path), LocalGroup()
-    data = open_data(job.data, group)
-    parts = build_parts(job, data.source, measure_scaling(job.data, data.source, group), group, plain_backend())
-    lines = training_text(job, data.source, parts, plain_backend(), world_size, 1).splitlines()
-    assert f": {world_size} rank{'s' * (world_size > 1)} on 1 host, 1 thread a rank; " in lines[0]
-    memory = "memory a copy of the parameters for each rank: there is one rank"
-    assert lines[1:] == [
-        "network 64-12-10, relu, 910 parameters; adamw",
-        *([memory] if world_size > 1 else []),
-        "data digits: 1,437 training samples, 360 test samples",
-        f"36 steps of 128 samples, {share}; {tmp_path}",
-    ]
 
 
 def test_a_checkpoint_is_described(tmp_path):

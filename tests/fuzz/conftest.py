@@ -15,7 +15,8 @@ from helpers.jobs import make_job, save_data
 import dpnet
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import check_fits, job_of, numerics_notes, state_vectors
+from dpnet.checkpoint.resume import check_fits, job_of, numerics_notes
+from dpnet.checkpoint.tensors import state_vectors
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
 from dpnet.config.job import Job

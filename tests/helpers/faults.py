@@ -60,17 +60,19 @@ def come_to(name):
 def entering(self, phase):
     enter(self, phase)
     if not any(counts.values()):
-        watch("row", "dpnet.output.events", "RootReporter", "trained")
+        is_about_steps = lambda event: type(event).__name__ == "StepsTaken"
+        watch("row", "dpnet.output.metrics_file", "MetricsFile", "write", is_about_steps)
         watch("conclusion", "dpnet.comm.world", "World", "conclude")
     come_to(PHASES[phase])
 
-def watch(name, module, owner, method):
+def watch(name, module, owner, method, counts_for=lambda *arguments: True):
     if module in sys.modules:
         owner = getattr(sys.modules[module], owner)
         original = getattr(owner, method)
 
         def watched(self, *arguments):
-            come_to(name)
+            if counts_for(*arguments):
+                come_to(name)
             original(self, *arguments)
 
         setattr(owner, method, watched)

@@ -12,9 +12,10 @@ from dpnet.comm.connect import connect
 from dpnet.comm.world import by_node
 from dpnet.compute.backend import plain_backend
 from dpnet.config.file import from_dict
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import UNSCALED
 from dpnet.data.sources import DataSource, Split
 from dpnet.training.build import build_parts
+from dpnet.training.prepare import prepare
 
 pytestmark = pytest.mark.mpi(min_size=2)
 
@@ -36,13 +37,13 @@ def test_one_node_without_room_makes_all_train_without(monkeypatch, shards, fail
     source = DataSource("random", Split(inputs, np.arange(40) % 3, "x", "y"), None)
     settings = {"global_batch_size": 9, "steps": 3, "reproducible_shards": shards}
     job = from_dict({"model": {"hidden_layers": [6, 4]}, "train": settings}, where="test")
-    parts = build_parts(job, source, Scaling(np.zeros(1), np.ones(1)), forced, plain_backend())
+    parts = build_parts(prepare(job, forced, source, backend=plain_backend(), scaling=UNSCALED), source)
     for step in range(3):
         parts.trainer.step(step)
     told = forced.allgather(parts.memory)
     assert all(text.startswith("a copy of the parameters for each rank: no room in /dev/shm") for text in told)
     apart = dataclasses.replace(job, train=dataclasses.replace(job.train, shared_memory=False))
-    expected = build_parts(apart, source, Scaling(np.zeros(1), np.ones(1)), forced, plain_backend())
+    expected = build_parts(prepare(apart, forced, source, backend=plain_backend(), scaling=UNSCALED), source)
     for step in range(3):
         expected.trainer.step(step)
     assert parts.state.params.tobytes() == expected.state.params.tobytes()

@@ -12,7 +12,7 @@ from dpnet.compute.backend import plain_backend
 from dpnet.compute.loops import reference
 from dpnet.compute.products.numpy import NUMPY
 from dpnet.config.file import from_dict
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import UNSCALED
 from dpnet.data.sources import DataSource, Split
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tiles
@@ -22,6 +22,7 @@ from dpnet.parallel.shards import ShardReducer
 from dpnet.state.ownership import owned_slices
 from dpnet.training import build as assembly
 from dpnet.training.build import build_parts
+from dpnet.training.prepare import prepare
 
 pytestmark = pytest.mark.mpi
 
@@ -140,7 +141,7 @@ def trained(clip_norm, ranks_per_node):
         where="test",
     )
     group = by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
-    parts = build_parts(job, SOURCE, Scaling(np.zeros(1), np.ones(1)), group, plain_backend())
+    parts = build_parts(prepare(job, group, SOURCE, backend=plain_backend(), scaling=UNSCALED), SOURCE)
     for step in range(6):
         parts.trainer.step(step)
     return np.array(parts.state.params), parts.trainer.reducer

@@ -13,8 +13,9 @@ from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 from dpnet.cli.main import run as run_command
 from dpnet.errors import DivergenceError
+from dpnet.output.metrics_file import MetricsFile
 from dpnet.parallel.step import Trainer
-from dpnet.training import reporting as records
+from dpnet.training import checkpointing
 from dpnet.whereabouts import PHASES
 
 SUMMARY_KEYS = [
@@ -125,7 +126,7 @@ def test_checkpoints_by_time(tmp_path, monkeypatch):
         return original(self, number, *requests, **named)
 
     monkeypatch.setattr(Trainer, "step", slow)
-    monkeypatch.setattr(records, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(checkpointing, "time", SimpleNamespace(monotonic=lambda: now[0]))
     settings = {"checkpoint.every_steps": None, "checkpoint.every_seconds": 10, "checkpoint.keep_last": 9}
     train(tmp_path, {**settings, "checkpoint.keep_best": False})
     # Ten seconds after the one before are noticed in the step that follows.
@@ -227,6 +228,7 @@ def test_scores_that_are_not_finite_end_the_training(tmp_path):
 
 def test_an_error_closes_the_learning_curve(tmp_path, monkeypatch):
     closed = []
-    monkeypatch.setattr("dpnet.output.events.RootReporter.close", lambda self: closed.append(self._metrics.close()))
+    close = MetricsFile.close
+    monkeypatch.setattr(MetricsFile, "close", lambda self: closed.append(close(self)))
     train_until(tmp_path, 5)
     assert closed == [None]

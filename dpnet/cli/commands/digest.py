@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import digest, read
-from dpnet.cli.commands.shared import say
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
+from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:

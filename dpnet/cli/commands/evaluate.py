@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from dpnet.cli.commands.shared import say
 from dpnet.comm.group import Group
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network
+from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:

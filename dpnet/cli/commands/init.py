@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dpnet.cli.commands.shared import say
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
 from dpnet.config.file import write_template
+from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:

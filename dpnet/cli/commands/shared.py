@@ -14,9 +14,3 @@ from dpnet.config.job import Job
 def load_job(arguments: argparse.Namespace, group: Group) -> Job:
     """The job that a command line describes, read by rank 0; collective."""
     return on_root(group, lambda: load(arguments.job, overrides(arguments)))
-
-
-def say(group: Group, text: str) -> None:
-    """Print a line, once for all ranks."""
-    if group.rank == 0:
-        print(text, flush=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from dpnet.cli.commands.shared import load_job, say
+from dpnet.cli.commands.shared import load_job
 from dpnet.comm.group import Group
+from dpnet.training.announce import say
 from dpnet.training.timing import samples_per_s
 
 

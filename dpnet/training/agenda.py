@@ -1,0 +1,110 @@
+"""The agenda: what is due after a step. Pure functions of numbers that every rank has, so every rank decides alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dpnet.config.job import Job
+from dpnet.parallel.step_sums import NOTHING, Requests, Sums
+from dpnet.resilience.stragglers import EVERY_STEPS
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Steps from one time to the next; 0: never.
+
+    Attributes:
+        report: of rows about steps.
+        evaluate: of evaluations.
+        save: of checkpoints, as far as they are counted in steps.
+        compare_replicas: of comparisons of the parameters among nodes.
+        find_stragglers: of looks at which rank the others wait for.
+    """
+
+    report: int
+    evaluate: int
+    save: int
+    compare_replicas: int
+    find_stragglers: int = EVERY_STEPS
+
+
+class Due(NamedTuple):
+    """What is due after a step: see Intervals. `check`: a rank can no longer write checkpoints, and all must know."""
+
+    report: bool
+    evaluate: bool
+    save: bool
+    compare_replicas: bool
+    find_stragglers: bool
+    check: bool
+
+
+def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes: bool) -> Intervals:
+    """The intervals of a job.
+
+    Args:
+        job: the configuration.
+        steps_per_epoch: of its plan.
+        evaluates: there is something to evaluate with.
+        several_nodes: each of which holds the parameters; one has nothing to compare with.
+    """
+    return Intervals(
+        report=job.output.log_every_steps,
+        evaluate=job.evaluate.interval_steps(steps_per_epoch) if evaluates else 0,
+        save=job.checkpoint.interval_steps(steps_per_epoch),
+        compare_replicas=job.resilience.digest_every if several_nodes else 0,
+    )
+
+
+def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
+    """What is due after a step.
+
+    Args:
+        step: the step, from 1. After the last one rows, evaluation and checkpoint are due, if they ever are.
+        total_steps: of the training.
+        every: the intervals.
+        sums: of the step, with what ranks have asked for.
+    """
+
+    def falls_on(interval: int, *, at_the_end: bool = False) -> bool:
+        return interval > 0 and (step % interval == 0 or (at_the_end and step == total_steps))
+
+    return Due(
+        report=falls_on(every.report, at_the_end=True),
+        evaluate=falls_on(every.evaluate, at_the_end=True),
+        save=falls_on(every.save, at_the_end=True) or sums.saves > 0,
+        compare_replicas=falls_on(every.compare_replicas),
+        find_stragglers=falls_on(every.find_stragglers),
+        check=sums.failures > 0,
+    )
+
+
+def requests(*, save: bool, stop: bool, fail: bool) -> Requests:
+    """What this rank asks of all others in the next step; most often nothing, which is one object for all times."""
+    return Requests(save, stop, fail) if save or stop or fail else NOTHING
+
+
+def is_overdue(every_seconds: float | None, since_s: float) -> bool:
+    """Whether the last checkpoint, `since_s` seconds ago, is as old as `checkpoint.every_seconds` allows."""
+    return bool(every_seconds) and since_s >= (every_seconds or 0.0)
+
+
+def saves_checkpoints(job: Job, steps_per_epoch: int) -> bool:
+    """Whether the job writes checkpoints at all."""
+    return bool(job.checkpoint.interval_steps(steps_per_epoch) or job.checkpoint.every_seconds)
+
+
+def why_stop(sums: Sums, *, restarts: bool, at_checkpoint: bool) -> str:
+    """Why the training stops after a step, to be started again; empty: it goes on.
+
+    Args:
+        sums: of the step.
+        restarts: ranks were lost, and `resilience.after_loss` is "restart".
+        at_checkpoint: the step has a checkpoint, or the job writes none.
+    """
+    if sums.stops:
+        return "a signal came"
+    if restarts and at_checkpoint:
+        return "ranks were lost, and resilience.after_loss is restart"
+    return ""

@@ -1,0 +1,50 @@
+"""What a training tells before it takes its first step."""
+
+from __future__ import annotations
+
+from dpnet.about import __version__
+from dpnet.comm.group import Group
+from dpnet.compute.shares import ceil_div
+from dpnet.data.sources import DataSource
+from dpnet.environment import loss_obstacle
+from dpnet.text import counted
+from dpnet.training.parts import Parts
+from dpnet.training.setup import Setup
+
+
+def say(group: Group, text: str) -> None:
+    """Print a line, once for all ranks."""
+    if group.rank == 0:
+        print(text, flush=True)
+
+
+def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:
+    """Tell what is about to be trained, where, and from which step on; collective."""
+    group = setup.group
+    num_hosts = len(set(group.allgather(group.host)))
+    say(group, training_text(setup, source, parts, group.world_size, num_hosts))
+    if group.world_size > 1:
+        obstacle = loss_obstacle()
+        say(group, f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
+    if step:
+        say(group, f"going on from the checkpoint of step {step:,}")
+
+
+def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:
+    """What is about to be trained, and where."""
+    job, backend, layout = setup.job, setup.backend, setup.layout
+    test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
+    size = parts.plan.global_batch_size
+    share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
+    lines = [
+        f"dpnet {__version__}: {counted(world_size, 'rank')} on {counted(num_hosts, 'host')}, "
+        f"{counted(backend.threads, 'thread')} a rank; matrix products by {backend.products.name}, "
+        f"loops by {backend.kernels.name}",
+        f"network {'-'.join(map(str, layout.sizes))}, {job.model.activation}, {layout.num_params:,} parameters; "
+        f"{job.optimizer.name}",
+        f"data {source.name}: {len(source.train):,} training samples, {test}",
+        f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
+    ]
+    if world_size > 1:
+        lines.insert(2, f"memory {parts.memory}")
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""Checkpointing: what of a training goes into a checkpoint, when one is taken, and who writes it (rank 0)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dpnet.about import __version__
+from dpnet.checkpoint.background import Saver
+from dpnet.checkpoint.folder import newest_whole
+from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.tensors import optimizer_tensors
+from dpnet.comm.agree import on_root
+from dpnet.compute.threads import numerics
+from dpnet.config.file import to_dict
+from dpnet.errors import DivergenceError
+from dpnet.output.metrics_file import last_step
+from dpnet.output.run_directory import RunDirectory
+from dpnet.resilience.alone import check_not_alone
+from dpnet.training.agenda import is_overdue
+from dpnet.training.parts import Parts
+from dpnet.training.progress import Progress
+from dpnet.training.setup import Setup
+from dpnet.training.start import StartingPoint, start_from
+
+WRITER_ENDS_S = 60.0
+"""Seconds within which a writer process has written its checkpoint."""
+
+
+class Checkpointing:
+    """Takes the checkpoints of a training.
+
+    Args:
+        setup: of the training.
+        identity: of its data.
+        run_dir: where checkpoints go.
+        start: where it started; that step has a checkpoint already, if it is of this run.
+    """
+
+    def __init__(self, setup: Setup, identity: Mapping[str, Any], run_dir: RunDirectory, start: StartingPoint) -> None:
+        self._setup, self._identity, self._run_dir = setup, identity, run_dir
+        self._saver: Saver | None = None
+        """Only rank 0 has one."""
+        self._saved_step = start.progress.step if start.is_own else -1
+        self._saved_s = time.monotonic()
+        self._tell: Callable[[str], None] = print
+
+    def open(self, step: int, tell: Callable[[str], None], *, after_loss: bool) -> None:
+        """Take the run directory, and be ready to save after step `step`; collective.
+
+        Args:
+            step: after which the training goes on.
+            tell: is called with a sentence about each write that fails, and each damaged checkpoint.
+            after_loss: ranks were lost, and this is what is left of the job.
+
+        Raises:
+            OutputError: another training has the directory; or, after a loss, this part of the job was cut off.
+        """
+        self._tell = tell
+
+        def open_on_root() -> None:
+            # After a loss: a rank 0 that was lost may have left a writer that still writes its last checkpoint.
+            self._run_dir.lock(wait_s=WRITER_ENDS_S)
+            if after_loss:
+                self._check_not_alone(step)
+                self._run_dir.checkpoints.clean()
+            if self._saver is None:
+                max_failed = self._setup.job.checkpoint.max_failed
+                lock = self._run_dir.lock_descriptor
+                self._saver = Saver(self._run_dir.checkpoints, max_failed=max_failed, tell=tell, kept_open=lock)
+
+        on_root(self._setup.group, open_on_root)
+        self._saved_step = min(self._saved_step, step)
+
+    def _check_not_alone(self, step: int) -> None:
+        summary = self._run_dir.read_summary() or {}
+        written = max(last_step(self._run_dir.metrics_path), summary.get("steps", 0))
+        check_not_alone(written, step, host=self._setup.group.host, folder=self._run_dir.path)
+
+    def is_overdue(self) -> bool:
+        """Whether rank 0 must ask for a checkpoint, see `checkpoint.every_seconds`; always False but on rank 0."""
+        every_seconds = self._setup.job.checkpoint.every_seconds
+        return self._saver is not None and is_overdue(every_seconds, time.monotonic() - self._saved_s)
+
+    def is_failing(self) -> bool:
+        """Whether rank 0 can no longer write checkpoints; always False but on rank 0."""
+        return self._saver is not None and self._saver.poll()
+
+    def check(self) -> None:
+        """Raise on all ranks what keeps rank 0 from writing checkpoints; collective."""
+        on_root(self._setup.group, self._on_saver(Saver.check))
+
+    def save(self, parts: Parts, progress: Progress, *, flush: Callable[[], None], last: bool) -> None:
+        """Take a checkpoint of the committed state, unless this step has one; collective.
+
+        Args:
+            parts: with the state.
+            progress: how far the training is.
+            flush: is called first, on rank 0: the learning curve must not lack what led to a checkpoint.
+            last: no other checkpoint follows.
+        """
+        if self._saved_step == progress.step:
+            return
+        best_step = progress.best_step if self._setup.job.checkpoint.keep_best else None
+
+        def take(saver: Saver) -> None:
+            flush()
+            saver.save(self._content(parts, progress), best_step=best_step, last=last)
+
+        on_root(self._setup.group, self._on_saver(take))
+        self._saved_step, self._saved_s = progress.step, time.monotonic()
+
+    def flush(self) -> None:
+        """Wait until the disk has all checkpoints; collective.
+
+        Raises:
+            OutputError: too many could not be written.
+        """
+        on_root(self._setup.group, self._on_saver(Saver.flush))
+
+    def newest(self) -> StartingPoint:
+        """Where the newest checkpoint starts; collective.
+
+        Raises:
+            DivergenceError: there is none to go back to.
+        """
+        setup = self._setup
+
+        def find(saver: Saver) -> Checkpoint:
+            saver.flush()
+            found = newest_whole(self._run_dir.checkpoints.path, self._tell)
+            if found is None:
+                raise DivergenceError("numbers are not finite, and there is no checkpoint to go back to")
+            return found
+
+        found = on_root(setup.group, self._on_saver(find))
+        return start_from(found, setup.job, setup.layout, setup.group, is_own=True)
+
+    def close(self) -> None:
+        """Save no more."""
+        saver, self._saver = self._saver, None
+        if saver is not None:
+            saver.close()
+
+    def _on_saver(self, work: Callable[[Saver], Any]) -> Callable[[], Any]:
+        """`work`, for `on_root`: rank 0 has a saver."""
+
+        def call() -> Any:
+            assert self._saver is not None
+            return work(self._saver)
+
+        return call
+
+    def _content(self, parts: Parts, progress: Progress) -> Checkpoint:
+        """A checkpoint whose tensors are views of the state, valid until the next step."""
+        step, plan, setup = progress.step, parts.plan, self._setup
+        manifest = {
+            "step": step,
+            "epoch": plan.epoch(step),
+            "samples_of_epoch": plan.samples_before(step) % plan.num_samples,
+            "sizes": list(setup.layout.sizes),
+            "config": to_dict(setup.job),
+            "data": self._identity,
+            "progress": progress.to_dict(),
+            "world_size": setup.group.world_size,
+            "numerics": numerics(setup.backend.products.name),
+            "dpnet": __version__,
+        }
+        return Checkpoint(
+            model=setup.layout.named(parts.state.params),
+            optimizer=optimizer_tensors(setup.layout, parts.state.slots),
+            scaling=setup.scaling.to_tensors(),
+            manifest=manifest,
+        )

@@ -1,0 +1,48 @@
+"""The parts that a training is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dpnet.compute.arrays import Vector
+from dpnet.nn.layout import Layout
+from dpnet.parallel.evaluate import Evaluator
+from dpnet.parallel.plan import Plan
+from dpnet.parallel.step import Trainer
+from dpnet.resilience.stragglers import Pace
+from dpnet.state.banks import State
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a training. All are built anew when ranks were lost.
+
+    Attributes:
+        trainer: takes steps.
+        evaluator: None where evaluation is off or there is no test data.
+        layout: of the flat vectors.
+        total_steps: of the training.
+        memory: where parameters and optimizer vectors lie, in words.
+        board: the whereabouts of this node's ranks, in memory that they share.
+        node_ranks: these ranks.
+        stragglers: finds the rank that the others wait for.
+    """
+
+    trainer: Trainer
+    evaluator: Evaluator | None
+    layout: Layout
+    total_steps: int
+    memory: str
+    board: Vector
+    node_ranks: range
+    stragglers: Pace
+
+    @property
+    def plan(self) -> Plan:
+        """Samples of each step."""
+        return self.trainer.plan
+
+    @property
+    def state(self) -> State:
+        """Parameters and optimizer vectors."""
+        return self.trainer.state
