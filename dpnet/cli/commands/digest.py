@@ -1,4 +1,4 @@
-"""`dpnet digest`: the proof of equal bits."""
+"""`dpnet digest`: the sha256 of the parameters, the proof of equal bits."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:
-    """Print the scores."""
+    """Print accuracy, loss and number of samples."""
     network = load_network(arguments.checkpoint, group)
     scores = evaluate(network, arguments.data, group, split=arguments.split, batch_size=arguments.batch_size)
     say(group, f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}")

@@ -25,7 +25,7 @@ ROWS = 32
 def run(arguments: argparse.Namespace, group: Group) -> int:
     """Print a table; exit code 1 if a gradient is wrong."""
     job = load_job(arguments, group)
-    # Differences of a loss in float32 would be all rounding.
+    # In float32 the differences of the loss would be nothing but rounding errors.
     job = dataclasses.replace(job, model=dataclasses.replace(job.model, dtype="float64"))
     source = open_data(job.data, group).source
     setup = prepare(job, group, source)

@@ -12,7 +12,7 @@ from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:
-    """Write it."""
+    """Write a commented job file."""
     on_root(group, lambda: write_template(Path(arguments.path)))
     say(group, f"wrote {arguments.path}; train with: dpnet train {arguments.path}")
     return 0

@@ -12,7 +12,7 @@ from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: Group) -> int:
-    """Draw them."""
+    """Draw the learning curves of run directories."""
     on_root(group, lambda: plot_runs([Path(run) for run in arguments.runs], Path(arguments.out)))
     say(group, f"wrote {arguments.out}")
     return 0

@@ -1,4 +1,4 @@
-"""`dpnet predict`: labels and probabilities by a trained network."""
+"""`dpnet predict`: labels and probabilities from a trained network."""
 
 from __future__ import annotations
 
