@@ -1,4 +1,8 @@
-"""The agenda: what is due after a step. Pure functions of numbers that every rank has, so every rank decides alike."""
+"""The agenda: what is due after a step, as pure functions.
+
+`due` and `why_stop` follow from numbers that every rank has, so every rank decides alike. `requests` is what one rank
+asks of the others; the requests of all ranks reach every rank in the sums of the step.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,14 @@ from dpnet.resilience.stragglers import EVERY_STEPS
 
 @dataclass(frozen=True)
 class Intervals:
-    """Steps from one time to the next; 0: never.
+    """Intervals: steps from one time to the next; 0: never.
 
     Attributes:
-        report: of rows about steps.
-        evaluate: of evaluations.
-        save: of checkpoints, as far as they are counted in steps.
-        compare_replicas: of comparisons of the parameters among nodes.
-        find_stragglers: of looks at which rank the others wait for.
+        report: between rows about steps.
+        evaluate: between evaluations.
+        save: between checkpoints, as far as they are counted in steps.
+        compare_replicas: between replica checks, which compare the parameters of all nodes.
+        find_stragglers: between checks for a rank that the others wait for.
     """
 
     report: int
@@ -47,7 +51,7 @@ def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes:
         job: the configuration.
         steps_per_epoch: of its plan.
         evaluates: there is something to evaluate with.
-        several_nodes: each of which holds the parameters; one has nothing to compare with.
+        several_nodes: there are several nodes, each of which holds the parameters; one has nothing to compare with.
     """
     return Intervals(
         report=job.output.log_every_steps,
@@ -81,7 +85,7 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
 
 
 def requests(*, save: bool, stop: bool, fail: bool) -> Requests:
-    """What this rank asks of all others in the next step; most often nothing, which is one object for all times."""
+    """What this rank asks of all others in the next step; usually nothing, which is always the same object."""
     return Requests(save, stop, fail) if save or stop or fail else NOTHING
 
 

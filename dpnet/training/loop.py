@@ -1,9 +1,9 @@
 """The training loop: take a step, do what is due after it, until there is no step left.
 
-Every rank runs this same code. What only one rank can do (files, the console) rank 0 does, and shares the outcome; all
+Every rank runs this same code. Rank 0 does what only one rank can do (files, the console), and shares the outcome; all
 decisions follow from numbers that every rank has.
 
-A step counts when all that is due after it has been done as well: its evaluation, its checkpoint. After a loss the
+A step counts once all that is due after it has been done as well: its evaluation, its checkpoint. After a loss the
 ranks that are left go on from the last step that counts for all of them, see `recover`.
 """
 
@@ -47,11 +47,11 @@ class Loop:
         setup: of the job.
         data: what it trains on.
         start: where it starts.
-        run_dir: what it leaves behind.
-        signals: that end it.
+        run_dir: where its files go.
+        signals: the signals that end it.
 
     Attributes:
-        parts: that take its steps.
+        parts: what takes its steps.
         progress: how far it is.
     """
 
@@ -86,7 +86,7 @@ class Loop:
         return stopped_early or self.progress.step >= self.parts.total_steps
 
     def open(self, *, after_loss: bool = False) -> None:
-        """Be ready to report and to save after the current step; collective.
+        """Report and save from now on, after the current step; collective.
 
         Raises:
             OutputError: something cannot be written; or, after a loss, this part of the job was cut off.
@@ -103,7 +103,7 @@ class Loop:
     def run(self) -> Summary:
         """Take all steps that are left; returns the summary."""
         with contextlib.closing(self), build_watchdog(self._setup, self.parts, self._run_dir.path):
-            # Numbers that overflow are noticed in the sums of the step, on all ranks at once.
+            # An overflow is noticed in the sums of the step, on all ranks at once.
             with np.errstate(over="ignore", invalid="ignore"):
                 while not self.is_finished:
                     self._take_step()
@@ -122,7 +122,7 @@ class Loop:
         Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.banks`.
 
         Returns:
-            False: they have no step in common, as after a loss amid a rollback: start from a checkpoint.
+            False: they have no step in common, as after a loss during a rollback: start from a checkpoint.
         """
         HERE.enter(whereabouts.RECOVERY)
         progress = self._history.find()
@@ -137,9 +137,9 @@ class Loop:
         """Report that ranks were lost and that training goes on; collective.
 
         Args:
-            members: that were lost since the last report.
+            members: the ranks that were lost since the last report.
             total: ranks lost in this training.
-            lost_s: when the loss was noticed, in seconds of time.monotonic.
+            lost_s: time.monotonic when the loss was noticed.
             detect_s: seconds that this rank had waited until then.
         """
         group = self._setup.group
@@ -178,7 +178,7 @@ class Loop:
         return sums
 
     def _report(self, due: Due) -> bool:
-        """Report what is due; returns whether there was an evaluation that is the best so far, and is to be kept."""
+        """Report what is due; returns whether an evaluation was the best so far, and its checkpoint is to be kept."""
         progress, group = self.progress, self._setup.group
         reports = due.report and progress.samples > 0
         if reports:
@@ -191,7 +191,7 @@ class Loop:
             self._reporting.note(text)
         is_best = due.evaluate and self._evaluate()
         if (reports or due.evaluate) and group.survives_losses:
-            group.barrier()  # Rank 0 has written the rows. Until that is sure the step counts for no rank.
+            group.barrier()  # Rank 0 has written the rows. Until all ranks know that, the step counts for none.
         return is_best and self._setup.job.checkpoint.keep_best
 
     def _evaluate(self) -> bool:

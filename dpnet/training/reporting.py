@@ -19,7 +19,7 @@ from dpnet.training.progress import Progress
 class Reporting:
     """Reports what happens in a training.
 
-    Every rank calls the methods. Rank 0 has the sinks; on the other ranks the methods cost next to nothing.
+    Every rank calls the methods. Only rank 0 has sinks; on the other ranks the methods cost next to nothing.
 
     Args:
         group: all ranks.
@@ -37,7 +37,7 @@ class Reporting:
         """Report from now on, after step `step`; rows of later steps are dropped. Collective.
 
         Args:
-            plan: says which epoch a step belongs to, and how many samples it has used.
+            plan: gives the epoch of a step, and the samples used up to it.
             step: after which this training goes on.
             total_steps: of the whole training.
 
@@ -87,11 +87,11 @@ class Reporting:
         self._write(TimeSpent(progress.step, self._epoch(progress), seconds))
 
     def note(self, text: str) -> None:
-        """Tell whoever watches the training."""
+        """Show a sentence to whoever watches the training."""
         self._write(Note(text))
 
     def flush(self) -> None:
-        """Return when all that was reported is on the disk, or on the console."""
+        """Return once all that was reported is on the disk, or on the console."""
         for sink in self._sinks:
             sink.flush()
 

@@ -29,7 +29,7 @@ from dpnet.training.start import StartingPoint, start_from
 from dpnet.training.summary import Summary
 
 ENDING_S = 2.0
-"""How long another training in the run directory may take to end."""
+"""Seconds to wait for another training in the run directory to end."""
 
 
 def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summary:
@@ -57,7 +57,7 @@ def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summ
 
 
 class _Run:
-    """A training, begun anew or gone on with after each loss."""
+    """A training that goes on after each loss of ranks."""
 
     def __init__(self, job: Job, group: World, resume: str) -> None:
         self._job, self._group, self._resume = job, group, resume
@@ -68,15 +68,15 @@ class _Run:
         self.signals = StopSignals(job.resilience.signals)
 
     def lost(self, loss: WorkerLost) -> None:
-        """A rank was lost: another `go_on` goes on without it."""
+        """Record the loss of a rank: the next `go_on` goes on without it."""
         self._loss, self._lost_s = loss, time.monotonic()
 
     def close(self) -> None:
-        """Leave the run directory to others."""
+        """Release the run directory for other trainings."""
         self._run_dir.unlock()
 
     def go_on(self) -> Summary:
-        """Do all that is left to do.
+        """Begin or go on, to the end of the training; returns the summary.
 
         Raises:
             WorkerLost: a rank was lost meanwhile.
@@ -110,7 +110,7 @@ class _Run:
             self._reported, self._loss = len(lost), None
 
     def _begin(self) -> Loop | Summary:
-        """Begin, at step 0 or from a checkpoint; the summary, where nothing is left to do."""
+        """Begin, at step 0 or from a checkpoint; returns the summary if nothing is left to do."""
         job, group, run_dir = self._job, self._group, self._run_dir
         on_root(group, lambda: check_world_size(job.train, group.world_size))
         backend, data = choose_backend(job.train, group), open_data(job.data, group)
@@ -127,7 +127,7 @@ class _Run:
         return loop
 
     def _choose_start(self, backend: Backend, data: TrainingData) -> StartingPoint:
-        """Where to start: found by rank 0, the same on every rank; collective."""
+        """Where to start; rank 0 decides, and every rank gets the same. Collective."""
         job, group = self._job, self._group
         found, is_own = on_root(group, lambda: self._find_checkpoint(backend, data.identity))
         if found is None:
@@ -135,7 +135,7 @@ class _Run:
         return start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
 
     def _find_checkpoint(self, backend: Backend, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
-        """The checkpoint to go on from, and whether it is of this run; a new training is."""
+        """The checkpoint to go on from, and whether it belongs to this run, as a new training always does."""
         resume = self._resume
         self._run_dir.lock(wait_s=ENDING_S)
         found = choose(resume, self._run_dir.checkpoints.path, print)

@@ -54,7 +54,7 @@ class Setup:
         Args:
             split: the samples.
             rows: of all buffers.
-            zeros: gives the buffers: a vector of so many zeros of a dtype.
+            zeros: makes the buffers: a vector of zeros, of a given length and dtype.
         """
         return build_replica(self.job.model, split, self.scaling, self.layout, rows, self.backend, zeros)
 
@@ -62,9 +62,9 @@ class Setup:
 def choose_backend(train: TrainConfig, group: Group) -> Backend:
     """The backend that the configuration asks for; limits the threads of this process's BLAS. Collective.
 
-    Threads follow from the node. Products and kernels are the same on every rank: where "auto" would choose differently
-    on two nodes, both take numpy, as the sum of what two libraries computed would have the bits of neither. And a node
-    whose ranks differed would wait for ever at the barriers of `prepare.rehearse`.
+    The number of threads follows from the node. Products and kernels are the same on every rank: where "auto" would
+    choose differently on two ranks, all take numpy. A sum of results of two libraries would have the bits of neither,
+    and a node whose ranks had different kernels would wait for ever at the barriers of `prepare.rehearse`.
 
     Raises:
         ConfigError: what the configuration asks for is not installed.
@@ -86,6 +86,6 @@ def choose_backend(train: TrainConfig, group: Group) -> Backend:
 
 
 def _same(group: Group, choose: Callable[[], T], otherwise: T) -> T:
-    """What every rank chooses; `otherwise`, if they choose differently. Collective."""
+    """What every rank chooses; `otherwise` if they choose differently. Collective."""
     chosen = everywhere(group, choose)
     return chosen if all(other == chosen for other in group.allgather(chosen)) else otherwise

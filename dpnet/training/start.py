@@ -1,4 +1,4 @@
-"""Where a training starts: at step 0, or with what a checkpoint holds."""
+"""Where a training starts: at step 0, or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class StartingPoint:
         progress: how far it is already.
         vectors: parameters and optimizer vectors; None: initialise them.
         scaling: of the input; None: measure the training data.
-        is_own: False: it starts from a checkpoint of another run, so all that is in the run directory is set aside.
+        is_own: whether the checkpoint, if any, belongs to this run. False: all that is in the run directory is set
+            aside.
     """
 
     progress: Progress
@@ -35,7 +36,7 @@ class StartingPoint:
 
 
 def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_own: bool) -> StartingPoint:
-    """Start with a checkpoint; collective.
+    """The starting point in a checkpoint; collective.
 
     Raises:
         CheckpointError: the checkpoint does not hold what this training needs.
