@@ -13,7 +13,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dpnet",
         description="Data-parallel training of neural networks on CPU clusters. "
-        "Every command also runs under mpirun, mpiexec and srun.",
+        "Every command but launch and tune also runs under mpirun, mpiexec and srun.",
     )
     parser.add_argument("--version", action="version", version=f"dpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
