@@ -2,11 +2,10 @@
 
     mpirun -n 2 python -m benchmarks.reduce [--rounds 5] [MEBIBYTES ...]
 
-dpnet has such vectors with reproducible_shards alone: without, ranks of a node compute their gradient together, and
-there is nothing to reduce. The reduction leaves on every rank what is needed to update its slice, and the update sums
-as it goes. So that the same is compared, the slice is summed here as well, and the parameters are published; Allreduce
-gives the whole sum to all.
-Bytes per second are those of one gradient vector.
+dpnet has one gradient vector per rank with reproducible_shards, and where networks are small beside their batch. Else
+the ranks of a node compute their gradient together, and there is nothing to reduce. The reduction leaves on every rank
+what is needed to update its slice, and the update computes the sum. So the benchmark sums the slice too, and publishes
+the parameters, where Allreduce gives the whole sum to all ranks. Bytes per second are those of one gradient vector.
 """
 
 from __future__ import annotations
