@@ -1,4 +1,4 @@
-"""What launchers say, and how many cores a process may use."""
+"""What launchers set in the environment, and how many cores a process may use."""
 
 import os
 

@@ -40,7 +40,7 @@ def dpnet_imports(path: Path, package: Path = PACKAGE) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             start = here[: -node.level] if node.level else []
             module = ".".join([*start, *([node.module] if node.module else [])])
-            # What is imported from a package may be one of its modules, or a name of its own.
+            # A name that is imported from a package may be one of its modules, or defined in its __init__.
             found |= {module} if module != "dpnet" else set()
             found |= {f"{module}.{alias.name}" for alias in node.names if is_module(f"{module}.{alias.name}", package)}
     return {name.removeprefix("dpnet.") for name in found if name.startswith("dpnet.")}

@@ -1,4 +1,4 @@
-"""A training that is stopped anywhere and resumed ends with the same bits; what does not fit is refused."""
+"""A training stopped anywhere and resumed ends with the same bits; a checkpoint that does not fit is refused."""
 
 import hashlib
 import json

@@ -44,7 +44,7 @@ def error_of(path, overrides=(), tmp_path=None):
 
 @pytest.fixture
 def complaint(tmp_path):
-    """The message about a job file of this text, the folder cut out of its name."""
+    """Gives the message about a job file with this text; the path in it is only the name of the file."""
 
     def complain(text, *overrides):
         return error_of(job_file(tmp_path, text), overrides, tmp_path)
@@ -446,7 +446,7 @@ def test_a_message_has_the_line_of_the_key(complaint, text, line):
         ("\n[train\n", r"job.toml line 2 is no valid TOML: .+: \[train"),
         ("[train]\nseed = 1\nseed = 2\n", r"job.toml line 3 is no valid TOML: .+: seed = 2"),
         ("[model]\nhidden_layers = [1,\n", r"job.toml line 2 is no valid TOML: .+: hidden_layers = \[1,"),
-        # What a terminal would obey is not repeated.
+        # A control sequence, which a terminal would obey, is not repeated.
         ("a = 'x\x1by'", r"job.toml line 1 is no valid TOML: [^\x1b]+"),
         ("a = " + "9" * 5000, r"job.toml is no valid TOML: .+"),
         ("a = " + "[" * 100_000, r"job.toml is no valid TOML: .+"),

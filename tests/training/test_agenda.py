@@ -1,4 +1,4 @@
-"""What is due after a step follows from numbers alone."""
+"""The agenda: what is due after a step follows from numbers alone."""
 
 import itertools
 

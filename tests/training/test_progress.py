@@ -12,7 +12,7 @@ from dpnet.training.progress import Progress
 
 
 def judged(values, **how):
-    """(is the best, evaluations waited) after each evaluation; the value counts for both metrics."""
+    """(is the best, evaluations waited) after each evaluation; each value is both the loss and the accuracy."""
     progress, results = Progress(), []
     for value in values:
         progress.step += 5
