@@ -105,7 +105,7 @@ class OptimizerConfig(Section):
     ] = follows("0.01 with adamw, else 0")
     weight_decay_biases: Annotated[bool, "Apply weight decay to biases as well."] = False
     clip_norm: Annotated[
-        float, Range(0), "Largest norm of the gradient over all parameters; a larger one is scaled down to it. 0: off."
+        float, Range(0), "Largest norm of the gradient over all parameters; a larger one is scaled down. 0: off."
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -183,9 +183,11 @@ class ResilienceConfig(Section):
         int, Range(1, 255), "Exit code of a training that a signal ended: started again, it goes on."
     ] = 75
     timeout_s: Annotated[
-        float, Range(0), "Seconds without a step after which every rank reports where it is. 0: from the steps so far."
+        float,
+        Range(0),
+        "Seconds without a step after which every rank reports where it is; 0: follows from the steps so far.",
     ] = 0.0
-    on_hang: Annotated[Literal["warn", "end"], "warn: do no more than report. end: then end the job."] = "warn"
+    on_hang: Annotated[Literal["warn", "end"], "After that report. warn: go on waiting. end: end the job."] = "warn"
     on_nonfinite: Annotated[
         Literal["raise", "skip", "rollback"],
         "When the loss or gradient of a step is not finite. raise: end with an error. skip: leave the step out. "
