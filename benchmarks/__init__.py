@@ -1,1 +1,1 @@
-"""Speed of dpnet, against the limits of the machine and against what users would otherwise run."""
+"""The speed of dpnet, against the limits of the machine and against what users would otherwise run."""

@@ -2,8 +2,8 @@
 
     python -m benchmarks [WORKLOAD ...] [--optimizer sgd|adamw] [--rounds 5] [--seconds 1]
 
-All programs take turns, round by round, so that all see the same load of the machine. Every ratio is that of two
-programs in the same round; shown are its median, least and greatest. Rows are kept in benchmarks/results/compare.jsonl.
+All programs take turns, round by round, so that all meet the same load of the machine. A ratio compares two programs
+in the same round; the table has its median, least and greatest. Rows are kept in benchmarks/results/compare.jsonl.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def best_of(speeds: Speeds, names: Sequence[str]) -> str:
 
 
 def ratios(speeds: Speeds) -> dict[str, list[float]]:
-    """What is claimed, round by round."""
+    """The ratios that are claimed, round by round."""
     two_ranks, weak, reproducible = speeds["dpnet 2x1"], speeds[WEAK.name], speeds[REPRODUCIBLE.name]
     best = speeds[best_of(speeds, [one.name for one in DPNET])]
     found = {}
@@ -55,7 +55,7 @@ def _divided(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def show(workload: str, optimizer: str, speeds: Speeds) -> None:
-    """Print what was measured."""
+    """Print speeds and ratios."""
     print(f"\n{workload}, {optimizer}")
     for name, values in speeds.items():
         print(f"  {name:42} {statistics.median(values):12,.0f} samples/s  ({min(values):,.0f} to {max(values):,.0f})")

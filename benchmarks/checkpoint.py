@@ -1,9 +1,9 @@
-"""What a checkpoint after every step costs, against the copy of the state that it has to wait for.
+"""The cost of a checkpoint after every step, against the copy of the state that every checkpoint has to wait for.
 
     mpirun -n 2 python -m benchmarks.checkpoint [WORKLOAD ...] [--optimizer sgd|adamw] [--seconds 2] [--rounds 5]
 
-Steps by themselves, steps with a checkpoint each, and steps with nothing but a copy of the state, which all ranks wait
-for, take turns in the same processes. The checkpoints go to a folder for temporary files, on whatever disk that is.
+Steps by themselves, steps with a checkpoint each, and steps with only a copy of the state, which all ranks wait for,
+take turns in the same processes. The checkpoints go to a folder for temporary files, on whatever disk that is.
 Rows are kept in benchmarks/results/checkpoint.jsonl.
 """
 
@@ -35,7 +35,7 @@ from dpnet.training.build import Parts
 
 
 def content(parts: Parts) -> Checkpoint:
-    """A checkpoint of the committed state, as views; its manifest holds no more than its step."""
+    """A checkpoint of the committed state, as views; its manifest holds only the step."""
     return Checkpoint(
         model=parts.layout.named(parts.state.params),
         optimizer=optimizer_tensors(parts.layout, parts.state.slots),
@@ -45,7 +45,7 @@ def content(parts: Parts) -> Checkpoint:
 
 
 def copier(parts: Parts) -> Callable[[], None]:
-    """Copies all vectors of the state, each in one piece: nothing could copy a state faster."""
+    """A function that copies all vectors of the state, each in one piece: no copy of a state is faster."""
     vectors = [parts.state.params, *parts.state.slots.values()]
     copies = [np.empty_like(vector) for vector in vectors]
 
@@ -59,9 +59,11 @@ def copier(parts: Parts) -> Callable[[], None]:
 def measure(
     parts: Parts, group: Any, saver: Saver | None, folder: Path, options: argparse.Namespace
 ) -> tuple[list[tuple[float, float, float]], int, int]:
-    """Seconds of a step, of one with a copy of the state, and of one with a checkpoint, in each round.
+    """Measure steps by themselves, with a copy of the state, and with a checkpoint.
 
-    Also how many checkpoints were asked for, and how many of them were on the disk while the steps went on.
+    Returns:
+        seconds of the three in each round, checkpoints asked for, and how many of these were on the disk while steps
+        went on.
     """
     step, copy = stepper(parts), copier(parts)
     asked, seen = 0, set[str]()

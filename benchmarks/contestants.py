@@ -1,4 +1,4 @@
-"""Everything that trains the reference workloads, each a program of its own that prints samples per second."""
+"""The programs that train the reference workloads; each prints its samples per second."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class Contestant:
-    """A program.
+    """A program that trains a workload.
 
     Attributes:
         name: for tables.
         module: in benchmarks.peers.
-        needs: the package that it is about.
+        needs: the package that it measures.
         ranks: number of processes.
-        threads: of each.
-        batch_ranks: for how many ranks a step has samples.
+        threads: of each process.
+        batch_ranks: the batch of a step is that of so many ranks.
         shards: reproducible_shards of dpnet.
     """
 
@@ -45,10 +45,11 @@ class Contestant:
         return None if importlib.util.find_spec(self.needs) else f"{self.needs} is not installed"
 
     def samples_per_s(self, workload: str, optimizer: str, seconds: float) -> float:
-        """Run it once.
+        """Run the program once.
 
         Raises:
-            RuntimeError: it failed, or took too long.
+            RuntimeError: it failed.
+            subprocess.TimeoutExpired: it took longer than TIMEOUT_S.
         """
         batch = WORKLOADS[workload].rows * self.batch_ranks
         command = [
@@ -78,7 +79,7 @@ DPNET = [
     Contestant("dpnet 1x2", "dpnet_train", "dpnet", 1, 2),
     Contestant("dpnet 1x1", "dpnet_train", "dpnet", 1, 1),
 ]
-"""With two cores: ranks x threads, the global batch being the same."""
+"""dpnet on two cores, named by ranks x threads; all with the same global batch."""
 PEERS = [
     Contestant("PyTorch DDP 2x1", "torch_ddp", "torch", 2, 1),
     Contestant("PyTorch 1x2", "torch_ddp", "torch", 1, 2),

@@ -2,8 +2,8 @@
 
     python -m benchmarks.products [--threads 1] [--rounds 5]
 
-GFLOP/s of forward, weight gradient and input gradient, as medians; all libraries take turns. Weights and their
-gradients are taken from sets that no cache holds. Rows are kept in benchmarks/results/products.jsonl.
+Prints GFLOP/s of forward, weight gradient and input gradient, as medians; all libraries take turns. Weights and their
+gradients come from sets that no cache holds. Rows are kept in benchmarks/results/products.jsonl.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FLOPS_PER_ROUND = 2e9
 
 
 def layer(products: Any, rows: int, inputs: int, outputs: int, *, in_by_out: bool) -> list[Callable[[], None]]:
-    """Computes each of the three products once for every weight of the set."""
+    """For each of the three products, a function that computes it for every weight of a set; returns GFLOP/s."""
     chance = np.random.default_rng(0)
 
     def random(*shape: int) -> Any:

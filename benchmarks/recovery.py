@@ -1,4 +1,4 @@
-"""What surviving a loss costs: seconds until it is noticed and until training goes on, and the price of two banks.
+"""The cost of surviving a loss: seconds until it is noticed and until training goes on, and the cost of two banks.
 
     python -m benchmarks.recovery [--kills 20] [--ranks 4]        kills ranks of real jobs, one after the other
     mpirun -n 2 python -m benchmarks.recovery --banks [WORKLOAD ...] [--seconds 1] [--rounds 7]
@@ -35,11 +35,11 @@ from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.comm.connect import connect
 
 SETTINGS = ("train.steps=1000000", "train.global_batch_size=256", "evaluate.every_steps=0", "checkpoint.every_steps=0")
-"""Of the jobs that lose ranks: steps of a millisecond, for ever."""
+"""Settings of the jobs that lose ranks: steps of a millisecond, for ever."""
 
 
 def losses(ranks: int, chance: random.Random) -> list[dict[str, Any]]:
-    """Start a job, kill all of its ranks but one, one after the other; returns its rows about losses."""
+    """Start a job and kill all of its ranks but one, one after the other; returns its rows about losses."""
     folder = Path(tempfile.mkdtemp(prefix="dpnet-recovery-"))
     arguments = [part for setting in SETTINGS for part in ("--set", setting)]
     command = [sys.executable, "-m", "dpnet", "launch", "-n", str(ranks), "--", "train", *arguments]
@@ -57,7 +57,7 @@ def losses(ranks: int, chance: random.Random) -> list[dict[str, Any]]:
 
 
 def _wait_for_steps(folder: Path, *, more_than: int) -> None:
-    """Wait until so many losses were told, and steps since the last."""
+    """Wait until so many losses were reported, and steps after the last of them."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         rows = _rows(folder)
@@ -76,7 +76,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _pids(tag: str) -> list[int]:
-    """The ranks of a job."""
+    """The processes of a job's ranks."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -104,13 +104,13 @@ def kill(options: argparse.Namespace) -> None:
 
 
 def compare_banks(options: argparse.Namespace) -> None:
-    """Measure the price of the second bank."""
+    """Measure the cost of the second bank."""
     group, rows = connect(), []
     for workload in options.workloads or WORKLOADS:
         batch = WORKLOADS[workload].rows * group.world_size
         steps = []
         for banks in (1, 2):
-            group.survives_losses = banks == 2  # type: ignore[misc]  # What decides how many there are.
+            group.survives_losses = banks == 2  # type: ignore[misc]  # It decides the number of banks.
             parts, _ = build(workload, options.optimizer, batch, group)
             steps.append(stepper(parts))
         times = [

@@ -18,11 +18,11 @@ import dpnet
 
 FOLDER = Path(__file__).parent / "results"
 VECTORS = {"AVX-512": "avx512f", "AVX2": "avx2"}
-"""Names, widest first, and how the kernel calls them."""
+"""Names of vector extensions, widest first, and the kernel's names for them."""
 
 
 def machine() -> str:
-    """The processor, the widest vectors that it computes with, and how many cores the machine has."""
+    """The processor, its widest vector extension, and the number of cores of the machine."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -34,10 +34,10 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit that was measured; with a + where files differ from it."""
+    """The commit that was measured; with a + if files differ from it."""
     git = ["git", "-C", str(FOLDER.parent)]
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    others = ["--", ":/", f":(exclude){FOLDER}"]  # Not what earlier measurements left.
+    others = ["--", ":/", f":(exclude){FOLDER}"]  # Rows of earlier measurements do not count.
     changed = subprocess.run(
         [*git, "status", "--porcelain", "-uno", *others], capture_output=True, text=True, check=False
     )

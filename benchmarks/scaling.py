@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling [WORKLOAD ...] [--optimizer sgd|adamw] [--rounds 5] [--out scaling.png]
 
-Weak: every rank has its own batch. Strong: one batch, twice that of a rank, is shared out. All runs take turns, round
+Weak: every rank has its own batch. Strong: the ranks share one batch, twice that of a rank. All runs take turns, round
 by round. Speedups are over 1 rank of 1 thread with the same kind of batch, in the same round.
 """
 
@@ -21,7 +21,7 @@ Speedups = dict[str, dict[int, list[float]]]
 
 
 def contestants(most: int) -> dict[str, dict[int, Contestant]]:
-    """What is measured: for each kind, by number of cores."""
+    """The programs to measure, by kind of scaling and by number of cores."""
     cores = [2**power for power in range(most.bit_length()) if 2**power <= most]
 
     def dpnet(ranks: int, threads: int, batch_ranks: int) -> Contestant:
@@ -35,7 +35,7 @@ def contestants(most: int) -> dict[str, dict[int, Contestant]]:
 
 
 def measure(workload: str, options: argparse.Namespace) -> tuple[dict[str, dict[int, float]], Speedups]:
-    """Samples per second (medians) and speedups of everything."""
+    """Measure all programs; returns samples per second (medians) and speedups."""
     kinds = contestants(available_cores())
     speeds: Speedups = {kind: {cores: [] for cores in runs} for kind, runs in kinds.items()}
     for _ in range(options.rounds):
@@ -51,7 +51,7 @@ def measure(workload: str, options: argparse.Namespace) -> tuple[dict[str, dict[
 
 
 def draw(results: dict[str, Speedups], path: str) -> None:
-    """A picture: one panel for each workload."""
+    """Draw a picture with one panel for each workload."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,11 +1,11 @@
-"""Speed of training steps, against the speed of the matrix products that they contain.
+"""Speed of training steps, against the speed of their matrix products alone.
 
     mpirun -n 2 python -m benchmarks.step [WORKLOAD ...] [--optimizer sgd|adamw] [--seconds 1] [--rounds 5]
 
-Steps and bare matrix products, on the same library and threads, take turns in the same run, so both see the same load
-of the machine. Prints, for each workload, the medians of all rounds, and where the time of a step goes on rank 0: the
-matrix products are in `forward`, `backward` and `gradient`; what ranks wait for one another is part of `reduce` and
-`commit`. Rows are kept in benchmarks/results/step.jsonl.
+Steps and bare matrix products, on the same library and threads, take turns in the same run, so both meet the same load
+of the machine. For each workload the medians of all rounds are printed, and where the time of a step goes on rank 0.
+The matrix products are in `forward`, `backward`, `add` and `gradient`; the time that ranks wait for one another is in
+`reduce` and `commit`. Rows are kept in benchmarks/results/step.jsonl.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, time_steps, workload_parser
 from dpnet.comm.connect import connect
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.products.interface import Products
 from dpnet.compute.shares import ceil_div
 from dpnet.parallel.step import Trainer
 from dpnet.training.build import Parts
 
 PHASES = {
     "gather": ("feed", "gather"),
-    "forward": ("model", "forward"),
-    "backward": ("model", "propagate"),
+    "forward": ("network", "forward"),
+    "backward": ("network", "propagate"),
+    "add": ("reducer", "add"),
     "reduce": ("reducer", "reduce"),
     "update": ("update", "apply"),
     "commit": ("state", "commit"),
 }
-"""Which method of which part of the trainer each phase is; the rest of a step is loss, plan and Python."""
+"""The part of the trainer and its method that make up each phase; the rest of a step is loss, plan and Python."""
 
 
 def bare_products(workload: str, ranks: int, products: Products) -> Callable[[], None]:
-    """All matrix products of one step of one rank, and nothing else.
+    """A function that computes all matrix products of one step of one rank, and nothing else.
 
-    For its own rows it goes forward and back; of the weights' gradients it computes its share, over the rows of all.
+    The rank goes forward and back with its own rows, and computes its share of the weights' gradients over all rows.
     """
     sizes, rows = WORKLOADS[workload].sizes, WORKLOADS[workload].rows
     chance = np.random.default_rng(0)
@@ -77,7 +78,7 @@ def bare_products(workload: str, ranks: int, products: Products) -> Callable[[],
 
 
 def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dict[str, float]:
-    """Seconds of each phase per step."""
+    """Measure the seconds of each phase per step."""
     seconds = dict.fromkeys([*PHASES, "gradient"], 0.0)
 
     def timed(phase: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +93,7 @@ def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dic
     for phase, (part, name) in PHASES.items():
         owner = getattr(trainer, part)
         setattr(owner, name, timed(phase, getattr(owner, name)))
-    # The update has the tiles of the gradient computed as it goes.
+    # The gradient is computed within the update, tile by tile.
     tiles = trainer.update._tiles
     trainer.update._tiles = [(timed("gradient", prepare), apply) for prepare, apply in tiles]
     begin = time.perf_counter()
@@ -102,7 +103,7 @@ def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dic
     for part, name in PHASES.values():
         delattr(getattr(trainer, part), name)
     trainer.update._tiles = tiles
-    seconds["update"] -= seconds["gradient"]  # Within it.
+    seconds["update"] -= seconds["gradient"]  # The gradient was computed within the update.
     seconds["rest"] = whole - sum(seconds.values())
     return {phase: value / calls for phase, value in seconds.items()}
 
@@ -110,7 +111,7 @@ def time_phases(trainer: Trainer, step: Callable[[], object], calls: int) -> dic
 def measure(
     parts: Parts, bare: Callable[[], None], options: argparse.Namespace, group: Any
 ) -> list[tuple[float, float]]:
-    """Seconds of a step, and of its products alone, in each round."""
+    """Measure a step, and its products alone; returns the seconds of both in each round."""
     step = stepper(parts)
     return [
         (
@@ -134,7 +135,7 @@ def main() -> None:
         batch = WORKLOADS[workload].rows * group.world_size
         parts, backend = build(workload, options.optimizer, batch, group, **train)
         times = measure(parts, bare_products(workload, group.world_size, backend.products), options, group)
-        calls = group.broadcast(max(10, int(options.seconds / times[0][0])))  # Each rank has times of its own.
+        calls = group.broadcast(max(10, int(options.seconds / times[0][0])))  # Every rank measured other times.
         phases = time_phases(parts.trainer, stepper(parts), calls)
         if group.rank == 0:
             ratio = summary([whole / bare for whole, bare in times])

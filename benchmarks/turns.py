@@ -1,17 +1,17 @@
-"""What data parallelism costs, apart from what cores do to one another: all in turns, within the same processes.
+"""The cost of data parallelism, apart from the effect of cores on one another: all in turns, in the same processes.
 
     mpirun -n 2 python -m benchmarks.turns [WORKLOAD ...] [--optimizer sgd|adamw] [--seconds 0.5] [--rounds 15]
 
-Every round has a turn of each of these, with the same samples for a rank:
+Every round has a turn of each of these, with the same number of samples for a rank:
 
     alone           rank 0 trains a network of its own, and the other ranks sleep
-    separate        every rank does
-    together        one training on all ranks
+    separate        every rank trains a network of its own
+    together        all ranks train one network
     reproducible    the same, with as many `reproducible_shards` as ranks
 
-So "separate" against "alone" is what the machine allows, and "together" against "separate" what dpnet makes of it (with
-one advantage: each of the ranks that are together updates its share of the parameters, each that is separate all). Rows
-are kept in benchmarks/results/turns.jsonl.
+So "separate" against "alone" is what the machine allows, and "together" against "separate" is what dpnet makes of it.
+"together" has one advantage: each rank updates only its share of the parameters, where a separate rank updates all.
+Rows are kept in benchmarks/results/turns.jsonl.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ RATIOS = {
     "two separate at once / 2 x 1 rank": ("alone", "separate"),
     "time with reproducible_shards / without": ("reproducible", "together"),
 }
-"""Of seconds per step."""
+"""The ratios of seconds per step that are printed."""
 
 
 def kinds(workload: str, optimizer: str, group: Group) -> dict[str, Callable[[], object]]:
-    """What takes turns; each takes a step."""
+    """The kinds of training that take turns, each as a function that takes a step."""
     rows, ranks = WORKLOADS[workload].rows, group.world_size
     together, _ = build(workload, optimizer, rows * ranks, group, threads=1)
     reproducible, _ = build(workload, optimizer, rows * ranks, group, threads=1, reproducible_shards=ranks)
@@ -54,7 +54,7 @@ def kinds(workload: str, optimizer: str, group: Group) -> dict[str, Callable[[],
 
 
 def turn(kind: str, step: Callable[[], object], calls: int, group: Group) -> float:
-    """Seconds per step, the mean of those ranks that took steps."""
+    """Seconds per step, as the mean over the ranks that took steps."""
     _sleep_until_all_are_here()
     begin = time.perf_counter()
     if kind != "alone" or group.rank == 0:
@@ -74,11 +74,11 @@ def _sleep_until_all_are_here() -> None:
 
 
 def measure(workload: str, options: argparse.Namespace, group: Group) -> dict[str, list[float]]:
-    """Seconds per step of each kind, in each round."""
+    """Measure all kinds; returns the seconds per step of each, in each round."""
     steps = kinds(workload, options.optimizer, group)
     calls = {}
     for kind, step in steps.items():
-        turn(kind, step, 5, group)  # To warm up.
+        turn(kind, step, 5, group)  # Warm up.
         calls[kind] = group.broadcast(max(3, int(options.seconds / turn(kind, step, 5, group))))
     found: dict[str, list[float]] = {kind: [] for kind in steps}
     for _ in range(options.rounds):

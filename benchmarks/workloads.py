@@ -1,7 +1,7 @@
 """The reference workloads: the same networks, data and batches for dpnet and for every peer.
 
-Data are random, float32 and in memory. A step takes `rows` samples per rank, chosen by a permutation of all samples
-that is drawn anew for each pass.
+Data are random, float32 and in memory. A step takes `rows` samples per rank, in the order of a permutation of all
+samples that is drawn anew for each pass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Workload:
     def product_flops(self) -> int:
         """Floating-point operations of the matrix products of one sample, forward and back."""
         layers = list(zip(self.sizes, self.sizes[1:], strict=False))
-        # Three products for each layer, but for the first: nobody asks for the gradient of its input.
+        # Three products for each layer; only two for the first, as the gradient of its input is not needed.
         return sum(6 * inputs * outputs for inputs, outputs in layers) - 2 * layers[0][0] * layers[0][1]
 
 
@@ -55,7 +55,7 @@ def random_data(workload: Workload) -> tuple[npt.NDArray[np.float32], npt.NDArra
 
 
 def batches(batch: int, part: int = 0, parts: int = 1) -> Iterator[npt.NDArray[np.int64]]:
-    """The sample ids of part `part` of `parts` of one global batch after the other, for ever."""
+    """The sample ids of part `part` of `parts` of each global batch, batch after batch, for ever."""
     chance = np.random.default_rng(0)
     rows = batch // parts
     while True:
@@ -76,7 +76,7 @@ def time_steps(
         step: one training step; it may return before its work is done.
         finish: waits until the work of all steps is done; with several ranks, on all of them.
         seconds: how long to measure.
-        agree: with several ranks, the one number of calls that all of them make.
+        agree: with several ranks, makes their numbers of calls one number.
     """
     for calls in (5, 5):
         per_call = _time(step, finish, calls)
@@ -93,7 +93,7 @@ def _time(step: Callable[[], Any], finish: Callable[[], Any], calls: int) -> flo
 
 
 def workload_parser(doc: str | None, *, seconds: float, rounds: int) -> argparse.ArgumentParser:
-    """What all benchmarks of workloads can be told, with their defaults; `options.workloads` may be empty."""
+    """A parser of the options that all benchmarks of workloads share; `options.workloads` may be empty."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
@@ -103,7 +103,7 @@ def workload_parser(doc: str | None, *, seconds: float, rounds: int) -> argparse
 
 
 def peer_arguments(doc: str | None) -> argparse.Namespace:
-    """What every peer is told."""
+    """Parse the options that every peer has."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")

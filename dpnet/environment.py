@@ -1,8 +1,8 @@
-"""What the launcher says about this process, read from the environment: before MPI, and without it.
+"""What the launcher and the machine say about this process: its rank, its cores. Read before MPI is up, and without it.
 
-Three families of names exist. Open MPI's mpirun sets OMPI_COMM_WORLD_*; MPICH's and Intel's mpiexec, and
-`srun --mpi=pmi2`, set PMI_*; srun sets SLURM_* in every step. They are tried in this order, because an mpirun inside a
-Slurm job inherits the names of Slurm.
+Launchers set variables of three families. Open MPI's mpirun sets OMPI_COMM_WORLD_*; MPICH's and Intel's mpiexec, and
+`srun --mpi=pmi2`, set PMI_*; srun sets SLURM_* in every job step. The families are tried in this order, because an
+mpirun inside a Slurm job inherits Slurm's variables.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Launched:
     Attributes:
         rank: number of this process among all that the launcher started, from 0.
         world_size: number of processes that the launcher started.
-        local_world_size: how many of them run on this host; 1 where the launcher does not tell.
-        size_name: the variable that world_size comes from.
+        local_world_size: how many of them run on this host; 1 where the launcher does not set it.
+        size_name: the variable that holds world_size; "": there is no launcher.
     """
 
     rank: int
@@ -39,14 +39,14 @@ NAMES = (
 """(rank, world_size, local_world_size) of each family."""
 
 RANKS_PER_NODE = "DPNET_RANKS_PER_NODE"
-"""Pretends that every so many ranks are a node, to try out on one machine what happens on several."""
+"""Variable: so many consecutive ranks are taken for a node, to try out on one machine what happens on several."""
 
 QUOTA_FILE = "/sys/fs/cgroup/cpu.max"
-"""Microseconds of processor time, or "max", in each period of so many microseconds."""
+"""Two words: microseconds of processor time, or "max", and the microseconds of the period that they are granted for."""
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Launched:
-    """What the launcher set; one rank of one where no launcher did."""
+    """This process as its launcher sees it; the only rank where there is no launcher."""
     for rank_name, size_name, local_name in NAMES:
         rank, size = environ.get(rank_name, ""), environ.get(size_name, "")
         if rank.isdecimal() and size.isdecimal():
@@ -56,35 +56,45 @@ def launched(environ: Mapping[str, str] = os.environ) -> Launched:
 
 
 def ranks_per_node(environ: Mapping[str, str] = os.environ) -> int | None:
-    """Set by a user who wants this node to be treated as several; None: nodes are what MPI says they are."""
+    """Ranks that a user wants to be taken for a node; None: a node is what MPI takes for one."""
     value = environ.get(RANKS_PER_NODE, "")
     return int(value) if value.isdecimal() and int(value) > 0 else None
 
 
-FT_FLAGS = {
-    "OMPI_MCA_mpi_ft_enable": ("1", "true"),
-    "OMPI_MCA_mpi_ft_propagator_with_rbcast": ("1", "true"),
-    "OMPI_MCA_coll": ("^han",),
+FAULT_TOLERANCE = {
+    # Otherwise some ranks never learn of a loss, and the others wait for them.
+    "mpi_ft_propagator_with_rbcast": "true",
+    # Hierarchical collectives may return wrong sums, and report success, when a rank is lost.
+    "coll": "^han",
 }
-"""What mpirun of Open MPI hands on where its fault tolerance is on, and the component that sums wrongly after a loss is
-off. That a process ended is seen by the launcher; only a host that falls silent needs the failure detector as well."""
+"""Parameters of Open MPI 5 with which a job survives lost ranks, besides its flag `--with-ft ulfm`.
+
+The launcher notices that a process has ended; only a host that falls silent takes the failure detector as well, see
+`launch.flags.SEVERAL_HOSTS`."""
+_BY_FLAG = {"mpi_ft_enable": "true"}
+"""What `--with-ft ulfm` sets."""
 
 
 def loss_obstacle(environ: Mapping[str, str] = os.environ) -> str:
-    """Why the loss of a rank ends this job; empty: it does not."""
+    """Why the loss of a rank ends this job; empty: the job survives a loss."""
     family = launched(environ).size_name.partition("_")[0]
     if family != "OMPI":
         return {"PMI": "MPICH does not survive it", "SLURM": "srun ends the job step; start with dpnet launch"}.get(
             family, "there is one rank"
         )
-    missing = [name for name, values in FT_FLAGS.items() if environ.get(name, "").lower() not in values]
-    if len(missing) == len(FT_FLAGS):
+    wanted = {**_BY_FLAG, **FAULT_TOLERANCE}
+    missing = [name for name, value in wanted.items() if not _is_set(environ.get(f"OMPI_MCA_{name}", ""), value)]
+    if len(missing) == len(wanted):
         return "mpirun was started without fault tolerance; dpnet launch turns it on"
-    return f"mpirun was started without {missing[0].removeprefix('OMPI_MCA_')}; dpnet launch sets it" if missing else ""
+    return f"mpirun was started without {missing[0]}; dpnet launch sets it" if missing else ""
+
+
+def _is_set(text: str, value: str) -> bool:
+    return text.lower() in ({"true", "1"} if value == "true" else {value})
 
 
 def _of_this_node(text: str, node: str) -> int:
-    """A number; or the one for node `node` of Slurm's list of all nodes: "4,2(x3)" is 4 and three times 2."""
+    """A plain number, or the entry of node `node` in Slurm's list of all nodes: "4,2(x3)" stands for 4, 2, 2, 2."""
     if text.isdecimal():
         return int(text)
     parts = [re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part) for part in text.split(",")]
@@ -99,10 +109,10 @@ def core_set() -> frozenset[int]:
 
 
 def available_cores(core_sets: Iterable[frozenset[int]] = ()) -> int:
-    """Number of cores for this process: those it may run on, no more than the CPU quota of its cgroup.
+    """Number of cores for this process: those that it may run on, but no more than the CPU quota of its cgroup.
 
     Args:
-        core_sets: of all processes that share the cores out; without any, of this one alone.
+        core_sets: the cores of all processes that share them out; empty: this process is alone.
     """
     cores = len(frozenset().union(*core_sets) or core_set())
     try:

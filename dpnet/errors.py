@@ -4,15 +4,15 @@
     ├── ConfigError            exit code 2: the job file, --set or the command line
     ├── DataError              a data file or its content
     ├── CheckpointError        a checkpoint that cannot be read, or does not fit the job
-    ├── OutputError            something could not be written
-    ├── DivergenceError        the training has left the finite numbers
+    ├── OutputError            a file of the run directory that cannot be written
+    ├── DivergenceError        numbers of the training that are not finite
     ├── Preempted              exit code 75: a signal ended the training, a checkpoint was written
     └── CommunicationError     MPI is missing, was started wrongly, or failed
         └── SharedMemoryError  a node has no memory that its ranks can share; training goes on without
 
 A message says what was seen, what was expected, what to do, and where.
 
-    WorkerLost                 no error of that kind: a rank is gone, and the training goes on without it
+    WorkerLost                 not a DpnetError: a rank is gone, and training continues
 """
 
 from __future__ import annotations
@@ -21,14 +21,23 @@ from __future__ import annotations
 class DpnetError(Exception):
     """Base of all errors that dpnet raises on purpose.
 
+    Ranks send errors to one another: a pickled error keeps its message and its attributes.
+
+    Args:
+        message: for the user.
+        agreed: every rank of the job raises this same error, so rank 0 alone prints it and all ranks end by themselves.
+            False: only this rank knows of the error, so this rank prints it and aborts the others.
+
     Attributes:
-        exit_code: exit code of the command line for this error.
-        agreed: every rank of the job raises this same error, so rank 0 alone tells it and all ranks end by
-            themselves. False: only this rank knows of it, so this rank tells it and aborts the others.
+        exit_code: of the command line.
+        agreed: see above.
     """
 
     exit_code = 1
-    agreed = False
+
+    def __init__(self, message: str = "", *, agreed: bool = False) -> None:
+        super().__init__(message)
+        self.agreed = agreed
 
 
 class ConfigError(DpnetError):
@@ -38,7 +47,7 @@ class ConfigError(DpnetError):
 
 
 class DataError(DpnetError):
-    """A data file is missing, damaged, or holds what cannot be trained on."""
+    """A data file is missing or damaged, or a training cannot use its content."""
 
 
 class CheckpointError(DpnetError):
@@ -50,16 +59,20 @@ class OutputError(DpnetError):
 
 
 class DivergenceError(DpnetError):
-    """The loss is no longer a finite number."""
+    """A loss, a gradient or a parameter is not finite."""
 
 
 class Preempted(DpnetError):
-    """A signal ended the training after a step. It goes on from there when it is started again."""
+    """A signal ended the training after a step; started again, the training continues there.
 
-    agreed = True
+    Args:
+        message: for the user.
+        exit_code: of the command line.
+        agreed: see DpnetError; all ranks stop after the same step.
+    """
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "", exit_code: int = 75, *, agreed: bool = True) -> None:
+        super().__init__(message, agreed=agreed)
         self.exit_code = exit_code
 
 
@@ -68,17 +81,21 @@ class CommunicationError(DpnetError):
 
 
 class SharedMemoryError(CommunicationError):
-    """The ranks of a node cannot share memory, or not enough. dpnet then keeps a copy per rank."""
+    """The ranks of a node cannot share enough memory; dpnet then keeps a copy of the parameters per rank."""
 
 
 class WorkerLost(Exception):
-    """A rank of the job is gone, noticed by this rank in an operation of the group.
+    """A rank of the job is gone, as this rank learned in an operation of the group.
 
-    Only a world that survives losses raises it, and only `training.run` catches it. It is not a DpnetError: nothing on
-    the way there may take it for the outcome of some work.
+    Raised only where losses are survived, and caught only by `training.run`. Not a DpnetError, so that `agree` and
+    whatever else handles those lets it pass.
+
+    Args:
+        operation: of the group.
+        detect_s: see below.
 
     Attributes:
-        detect_s: seconds that this rank waited until it was told.
+        detect_s: seconds that this rank waited in the operation before it raised the error.
     """
 
     def __init__(self, operation: str, detect_s: float) -> None:

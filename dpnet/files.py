@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever happens, and one message for all that cannot be written.
+"""Files that are whole or absent, whatever happens, and one message for everything that cannot be written.
 
 A file is written under an unfinished name, synced to the disk, and renamed: a rename happens or does not.
 """
@@ -15,20 +15,20 @@ from pathlib import Path
 from dpnet.errors import OutputError
 
 UNFINISHED = ".unfinished-"
-"""What the names of unfinished files and directories begin with."""
+"""Prefix of the names of unfinished files and directories."""
 
 
 def unfinished(path: Path) -> Path:
-    """What a file or directory is called, beside its place, until it is whole."""
+    """The name of a file or directory until it is whole, in the same directory."""
     return path.with_name(UNFINISHED + path.name)
 
 
 @contextlib.contextmanager
 def writing(target: object, advice: str = "") -> Iterator[None]:
-    """Turns an OSError of the block into an OutputError: "cannot write TARGET: REASON" and the advice.
+    """Turn an OSError of the block into an OutputError: "cannot write TARGET: REASON" and the advice.
 
     Args:
-        target: what is written, as messages call it: most often a path.
+        target: what is written, as messages call it: usually a path.
         advice: what to do, as the end of the message.
     """
     try:
@@ -78,11 +78,11 @@ def read_file(path: Path, limit: int) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Raises:
-        OSError: it cannot be read, is something else than a regular file, or is larger.
+        OSError: it cannot be read, is not a regular file, or is larger.
     """
 
     def opener(name: str, flags: int) -> int:
-        # A pipe would be waited for.
+        # Without O_NONBLOCK, opening a named pipe waits for its writer.
         return os.open(name, flags | os.O_NONBLOCK)
 
     with open(path, "rb", opener=opener) as file:

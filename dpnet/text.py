@@ -19,7 +19,7 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
 
 
 def shorten(text: str, limit: int = 60) -> str:
-    """The text, its end cut off where it is too long for a message."""
+    """The text, cut off at `limit` characters if it is too long for a message."""
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 

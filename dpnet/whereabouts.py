@@ -1,13 +1,14 @@
-"""Whereabouts: what this rank is doing and since when, for whoever asks why nothing moves, and who is slow.
+"""Whereabouts: what this rank is doing and since when, for the watchdog and the search for stragglers.
 
-The training says so as it goes, at the price of storing some numbers. They lie in a row that can be moved to memory
-which all ranks of the node see: there the others find it when this rank is stuck and cannot tell any more.
+The training records them as it goes, which costs a few stores a step. The numbers lie in a row that can be relocated to
+memory shared by all ranks of the node: there the others find them when this rank is stuck and cannot report itself.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 PHASES = (
     "start",
@@ -35,35 +36,45 @@ OPERATIONS = (
     "allgather_into",
     "gather_into",
     "agreement",
+    "allreduce",
 )
-"""What it may wait in for other ranks; "": nothing."""
+"""Operations in which a rank may wait for others; "": it waits for none."""
 
 STEP, PHASE, SINCE, OPERATION, WAITING_SINCE, BEAT, ALIVE, PID, BORN, STACKS = range(10)
-"""Places in a row of float64 numbers: the step being taken (from 1); the phase and since when; the operation in which
-it waits and since when; when something was last finished; when its watchdog was last seen; the process, and when it
-began, in the kernel's ticks; its file descriptor of its stacks, see watchdog.stacks. Times are those of
-time.monotonic, which all processes of a host share, in seconds. The watchdog fills in the last four."""
+"""Places in a row of float64 numbers. Times are seconds of time.monotonic, which all processes of a host share.
+
+    STEP                        being taken, from 1
+    PHASE, SINCE                what the rank does, and since when
+    OPERATION, WAITING_SINCE    in which it waits for other ranks, and since when
+    BEAT                        its last heartbeat: when it last finished something
+
+The watchdog fills in the rest:
+
+    ALIVE                       when the watchdog was last alive
+    PID, BORN                   the process, and its start time in the kernel's ticks
+    STACKS                      descriptor of the file for its stacks, see watchdog.stacks
+"""
 LENGTH = 16
-"""Numbers of a row, with room behind: no two rows share a line of the cache, which every write would take away."""
+"""Numbers in a row, padding included: no two rows share a cache line, or a write to one would evict the other."""
 
 QUICK_S = 5e-3
-"""Of steps that take less only every `SAMPLED`-th is timed: reading the clock takes up to a hundredth of the time."""
+"""Steps shorter than this are sampled, since reading the clock takes up to a hundredth of such a step."""
 SAMPLED = 8
+"""Every so many short steps one is timed."""
 
 
-def row_of(board: memoryview, number: int) -> memoryview[float]:
-    """Row `number`, and those behind it, of a board: the rows of all ranks of a node, one after the other."""
+def row_of(board: memoryview[Any], number: int) -> memoryview[float]:
+    """Row `number` of a board, and the rows behind it; a board holds the rows of all ranks of a node."""
     return board.cast("B").cast("d")[number * LENGTH :]
 
 
 class Whereabouts:
-    """Of one process.
+    """What one process is doing, and how it has spent its time.
 
     Attributes:
-        row: its numbers; others may read them.
-        seconds: spent in each phase so far, the time that it waited for others included. Where steps are quick, an
-            estimate from some of them.
-        waited: of these, the time that it waited for others.
+        row: the numbers that others may read.
+        seconds: spent in each phase so far, waiting included; an estimate from a sample where steps are quick.
+        waited: seconds that the process waited for other ranks, in all phases.
     """
 
     def __init__(self) -> None:
@@ -71,20 +82,20 @@ class Whereabouts:
         self.seconds = [0.0] * len(PHASES)
         self.waited = 0.0
         self._phase, self._since = START, time.monotonic()
-        # Of how many steps the current one is an example; 0: it is not timed.
+        # Number of steps that the current one stands for; 0: it is not timed.
         self._weight = 1
         self.row[SINCE] = self.row[BEAT] = self._since
         self.row[PID] = os.getpid()
 
     def relocate(self, row: memoryview[float]) -> None:
-        """Keep the numbers in another row, of at least LENGTH float64 numbers, from now on."""
+        """From now on keep the numbers in another row, of at least LENGTH float64 numbers."""
         row[:LENGTH] = self.row[:LENGTH]
         self.row = row[:LENGTH]
 
     def enter(self, phase: int) -> None:
         """Begin a phase."""
         self.row[PHASE] = phase
-        if self._weight or phase > COMMIT or self._phase > COMMIT:  # What is no part of a step is always timed.
+        if self._weight or phase > COMMIT or self._phase > COMMIT:  # Phases outside of steps are always timed.
             self._count(time.monotonic())
             self._phase = phase
 
@@ -93,7 +104,7 @@ class Whereabouts:
         self._since = self.row[SINCE] = now
 
     def step_done(self, step: int) -> None:
-        """A step was finished; step `step`, from 1, is taken next."""
+        """A step was finished: a heartbeat; step `step`, from 1, is taken next."""
         now, row = time.monotonic(), self.row
         if self._weight:
             self._count(now)
@@ -107,7 +118,7 @@ class Whereabouts:
         row[STEP] = step
 
     def beat(self) -> None:
-        """Something was finished: a step, a block of an evaluation, a checkpoint."""
+        """Something other than a step was finished: a heartbeat after a block of an evaluation, or a checkpoint."""
         self.row[BEAT] = time.monotonic()
 
     def wait(self, operation: int) -> None:
@@ -126,4 +137,4 @@ class Whereabouts:
 
 
 HERE = Whereabouts()
-"""Those of this process: one training at a time takes place in it."""
+"""The whereabouts of this process, in which one training at a time takes place."""

@@ -4,12 +4,12 @@
 #   . launch/env.sh
 #   mpirun -n 4 dpnet train job.toml
 #
-# `dpnet launch` needs none of it.
+# `dpnet launch` needs none of them.
 
-# Threads: one per rank, unless the job says otherwise. dpnet itself would share out the cores of the node among its ranks.
+# Threads: one per rank, unless train.threads is set. Otherwise dpnet shares out the cores of the node among its ranks.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
-# Open MPI refuses root, the only user of many containers.
+# Open MPI refuses to run as root, who is the only user of many containers.
 if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
@@ -18,5 +18,5 @@ fi
 export PRTE_MCA_hwloc_default_binding_policy="${PRTE_MCA_hwloc_default_binding_policy:-none}"
 export PRTE_MCA_rmaps_default_mapping_policy="${PRTE_MCA_rmaps_default_mapping_policy:-:oversubscribe}"
 
-# Show every line when it is printed, also through a pipe.
+# Print every line at once, also through a pipe.
 export PYTHONUNBUFFERED=1

@@ -3,6 +3,6 @@
 #
 # RANKS=N sets another number of ranks.
 set -euo pipefail
-# nproc would answer OMP_NUM_THREADS where that is set: threads of a rank, not cores.
+# Where OMP_NUM_THREADS is set, nproc prints that: the threads of a rank, not the cores.
 ranks="${RANKS:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}"
 exec "${PYTHON:-python3}" -m dpnet launch -n "$ranks" -- train "$@"

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Hooks and fixtures that all tests share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Let tests send SIGINT. What a script starts in the background ignores it, and so would all that tests start."""
+    """Let tests send SIGINT. A script's background processes ignore it, and so would every process that tests start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    # They run under mpirun, started by test_mpi.py.
+    # These tests run under mpirun, started by test_mpi.py.
     if collection_path == Path(__file__).parent / "mpi" and not config.getoption("--with-mpi"):
         return True
     return None

@@ -1,4 +1,4 @@
-"""Bad input ends on all ranks with one message, once, that names the file and the place, and with exit code 1 or 2."""
+"""Bad input ends all ranks with exit code 1 or 2 and one message, printed once, that names the file and the place."""
 
 import gzip
 import os
@@ -25,7 +25,7 @@ def samples(count, features=4, classes=3):
 
 
 def save(path: Path, **changes):
-    """An .npz that can be trained on, but for the changes."""
+    """An .npz that can be trained on, except for the changes."""
     (x_train, y_train), (x_test, y_test) = samples(60), samples(20)
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test, **changes}
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
@@ -41,7 +41,7 @@ def with_value(array, index, value):
 def dpnet(*arguments, num_ranks=RANKS, env=None, timeout_s=60):
     command = [*mpirun(num_ranks), sys.executable, "-m", "dpnet", *map(str, arguments)]
     code, text = run_command(command, timeout_s=timeout_s, env=env)
-    # What mpirun adds about the exit code is not ours.
+    # mpirun adds lines about the exit code, which are not dpnet's.
     ours = [line for line in text.splitlines() if "Error: " in line or line.startswith("Traceback")]
     return code, ours, text
 
@@ -252,7 +252,7 @@ def test_an_output_folder_without_permission(tmp_path):
 
 
 def test_a_full_disk_under_the_learning_curve(tmp_path):
-    # /dev/full answers every write with "no space left on device". The job only knows when it writes a row.
+    # /dev/full answers every write with "no space left on device". The job finds out only when it writes a row.
     output = tmp_path / "run"
     script = tmp_path / "full.py"
     script.write_text(
@@ -279,7 +279,7 @@ def test_a_full_disk_under_the_learning_curve(tmp_path):
 
 
 def test_a_full_disk_under_the_checkpoints(tmp_path):
-    # A limit on the size of files, set when MPI has started, stands in for the full disk: it needs no root.
+    # A limit on the size of files, set once MPI has started, stands in for the full disk: that needs no root.
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, sys\n"

@@ -1,11 +1,11 @@
-"""What launchers say, and how many cores a process may use."""
+"""What launchers set, what keeps a job from surviving losses, and how many cores a process may use."""
 
 import os
 
 import pytest
 
 from dpnet import environment
-from dpnet.environment import Launched, available_cores, launched
+from dpnet.environment import Launched, available_cores, launched, loss_obstacle
 
 OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}
 MPICH = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}
@@ -47,6 +47,39 @@ def test_each_launcher_is_understood(environ, expected):
 )
 def test_the_tasks_of_this_node_of_slurm(text, node, expected):
     assert launched({**SLURM, "SLURM_STEP_TASKS_PER_NODE": text, "SLURM_NODEID": node}).local_world_size == expected
+
+
+# What mpirun hands to its ranks for `--with-ft ulfm --mca mpi_ft_propagator_with_rbcast true --mca coll ^han`.
+SURVIVING = {
+    "OMPI_MCA_mpi_ft_enable": "1",
+    "OMPI_MCA_mpi_ft_propagator_with_rbcast": "true",
+    "OMPI_MCA_coll": "^han",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "obstacle"),
+    [
+        (OPEN_MPI | SURVIVING, ""),
+        (OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_enable": "True", "OMPI_MCA_mpi_ft_propagator_with_rbcast": "1"}, ""),
+        (OPEN_MPI, "mpirun was started without fault tolerance; dpnet launch turns it on"),
+        (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "1"}, "mpirun was started without coll; dpnet launch sets it"),
+        (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "basic"}, "mpirun was started without coll; dpnet launch sets it"),
+        (
+            OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_propagator_with_rbcast": "0"},
+            "mpirun was started without mpi_ft_propagator_with_rbcast; dpnet launch sets it",
+        ),
+        (
+            OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_enable": "^han"},
+            "mpirun was started without mpi_ft_enable; dpnet launch sets it",
+        ),
+        (MPICH | SURVIVING, "MPICH does not survive it"),
+        (SLURM | SURVIVING, "srun ends the job step; start with dpnet launch"),
+        (SURVIVING, "there is one rank"),
+    ],
+)
+def test_what_keeps_a_job_from_surviving_a_loss_is_named(environ, obstacle):
+    assert loss_obstacle(environ) == obstacle
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One rank fails: all end at once, with its traceback, its number and its host; nobody waits for ever."""
+"""When one rank fails all end at once, with its traceback, its number and its host; no rank waits for ever."""
 
 import os
 import signal
@@ -19,16 +19,18 @@ TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "chec
 
 FAILING = """
 import os, sys, time
-from dpnet import checkpoint, cli, coordinator
+from dpnet.checkpoint import format
+from dpnet.cli import main
 from dpnet.environment import launched
-from dpnet.parallel.evaluate import Evaluator
 from dpnet.nn.network import MLP
+from dpnet.parallel.evaluate import Evaluator
+from dpnet.state.update import SliceUpdate
 
 PLACES = {{
-    "start": (coordinator, "build_parts"),
+    "start": (SliceUpdate, "__init__"),
     "forward": (MLP, "forward"),
     "evaluation": (Evaluator, "__call__"),
-    "checkpoint": (checkpoint, "write"),
+    "checkpoint": (format, "write"),
 }}
 owner, name = PLACES[{place!r}]
 function = getattr(owner, name)
@@ -44,7 +46,7 @@ def failing(*arguments, **named):
     return function(*arguments, **named)
 
 setattr(owner, name, failing)
-sys.exit(cli.run(["train", "--output", "run", "--set", "train.epochs=2", "--set", "checkpoint.every_steps=7"]))
+sys.exit(main.run(["train", "--output", "run", "--set", "train.epochs=2", "--set", "checkpoint.every_steps=7"]))
 """
 
 
@@ -56,7 +58,7 @@ def run_script(folder, text, *, num_ranks=3, timeout_s=60):
 
 
 def run_failing(folder, *, place, culprit, call=1, deed="raise RuntimeError('planted')"):
-    """Exit code, output, and seconds from the deed to the end of the job."""
+    """Run a training in which one rank does the deed; returns exit code, output, and seconds from then to the end."""
     code, text = run_script(folder, FAILING.format(place=place, culprit=culprit, call=call, deed=deed))
     ended = time.time()
     return code, text, ended - float((folder / "raised").read_text())
@@ -97,7 +99,7 @@ def test_a_rank_that_vanishes_ends_all(tmp_path, deed, culprit):
 
 
 def test_an_exception_ends_all_where_nothing_can_be_printed(tmp_path):
-    # A rank whose stdout or stderr has lost its reader could not even say why, and would wait in MPI_Finalize.
+    # A rank whose stdout or stderr has lost its reader could not even print why, and would wait in MPI_Finalize.
     deed = "sys.stderr.close(); os.close(1); sys.stdout.write('lost'); raise RuntimeError('planted')"
     code, text, seconds = run_failing(tmp_path, place="forward", culprit=1, call=5, deed=deed)
     assert code not in (0, None), text

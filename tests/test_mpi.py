@@ -1,4 +1,4 @@
-"""`pytest` alone runs everything: this runs the tests in tests/mpi on several numbers of ranks."""
+"""Runs the tests in tests/mpi on several numbers of ranks, so that `pytest` alone runs everything."""
 
 from pathlib import Path
 

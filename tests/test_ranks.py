@@ -1,4 +1,4 @@
-"""Training end to end on several ranks: exact, repeatable, and the same bits where that was asked for."""
+"""Training end to end on several ranks: exact, repeatable, and with the same bits where the job asks for them."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from helpers.readme import block
 from safetensors.numpy import load_file
 
 from dpnet.compute.products import wheels
+from dpnet.parallel.reducer import REDUCERS
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
@@ -70,7 +71,7 @@ def test_reproducible_shards_give_the_same_bits_on_any_number_of_ranks(reproduci
 
 
 def test_the_statistics_of_the_inputs_do_not_depend_on_the_ranks(reproducible, tmp_path):
-    # Without reproducible_shards, too: they are part of what a batch is.
+    # Without reproducible_shards too: what a batch holds follows from the statistics.
     train(3, tmp_path, ["train.steps=1"])
     name = "checkpoints/latest/scaling.safetensors"
     assert (tmp_path / name).read_bytes() == (reproducible[1] / name).read_bytes()
@@ -165,9 +166,28 @@ def test_every_way_to_spread_ranks_over_nodes_is_as_exact_as_one_rank(tmp_path, 
         assert_close(tmp_path / name, tmp_path / "1")
 
 
+@pytest.mark.parametrize(
+    ("num_ranks", "ranks_per_node", "shared"), [(2, "0", "true"), (3, "2", "true"), (3, "0", "false")]
+)
+def test_every_reducer_learns_the_same(tmp_path, num_ranks, ranks_per_node, shared):
+    settings = ["train.epochs=2", "optimizer.name=sgd", "optimizer.learning_rate=0.02", "optimizer.clip_norm=0.5"]
+    settings += [f"train.shared_memory={shared}", "output.log_every_steps=5"]
+    for name in REDUCERS:
+        way = [*settings, f"train.reducer={name}"]
+        train(num_ranks, tmp_path / name, way, env={"DPNET_RANKS_PER_NODE": ranks_per_node})
+    expected = curve(tmp_path / "allreduce")
+    for name in ("joint", "shards"):
+        rows = curve(tmp_path / name)
+        assert len(rows) == len(expected) > 10
+        for row, like in zip(rows, expected, strict=True):
+            assert row == pytest.approx(like, rel=1e-4)
+    # The order of the sums differs, so the setting must show in the last bits.
+    assert_close(tmp_path / "joint", tmp_path / "allreduce")
+
+
 @pytest.mark.parametrize(("num_ranks", "ranks_per_node"), [(4, 2), (3, 2), (4, 3), (5, 2)])
 def test_several_nodes_have_the_same_bits_as_one(reproducible, tmp_path, num_ranks, ranks_per_node):
-    # Ranks of one machine that are told to be nodes of so many.
+    # The ranks are on one machine, and are told that so many of them are a node.
     expected, one_rank = reproducible
     seen = train(num_ranks, tmp_path, REPRODUCIBLE, env={"DPNET_RANKS_PER_NODE": str(ranks_per_node)})
     assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
@@ -185,7 +205,7 @@ def test_a_training_goes_on_on_several_nodes(reproducible, tmp_path):
 def test_every_library_of_products_has_the_same_bits_on_any_number_of_ranks(tmp_path, name):
     if not wheels.loads(name):
         pytest.skip(f"{name} is not installed; pip install 'dpnet[{wheels.WHEELS[name].extra}]'")
-    # Layers that are large enough for it.
+    # The layers are large enough for the library to be used.
     settings = [*REPRODUCIBLE, f"train.blas={name}", "model.hidden_layers=[512, 256]", "train.global_batch_size=256"]
     digests = {train(num_ranks, tmp_path / str(num_ranks), settings)["digest"] for num_ranks in (1, 3)}
     assert len(digests) == 1
@@ -202,8 +222,8 @@ def test_it_is_told_where_the_parameters_lie(tmp_path):
 
 
 def test_memory_of_a_node_does_not_grow_with_its_ranks(tmp_path):
-    # 4.2 million parameters: 16 MiB a vector, three of them for AdamW. A rank adds a piece of the gradient, 4 MiB, and
-    # some rows.
+    # 4.2 million parameters: 16 MiB a vector, three of them for AdamW. Each rank adds a piece of the gradient, 4 MiB,
+    # and some rows.
     script = tmp_path / "memory.py"
     script.write_text(MEMORY)
     pss = {n: float(run_ranks(n, [str(script)], timeout_s=100).ranks[0].split()[-1]) for n in (1, 2, 4)}

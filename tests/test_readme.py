@@ -1,4 +1,4 @@
-"""What the README shows is what dpnet has."""
+"""The README shows what dpnet has and does."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Words for messages."""
+"""Lists and numbers in messages."""
 
 from dpnet.text import table
 

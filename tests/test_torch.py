@@ -46,8 +46,8 @@ def sequential(sizes):
     return torch.nn.Sequential(*layers[:-1])
 
 
-# In float32 a unit within rounding of its kink may be active for one and not for the other, and from there on the two
-# trainings differ by more than rounding: few units, few such chances. In float64 there is none.
+# In float32 a unit within rounding of its kink may be active in one program and not in the other, and from then on the
+# two trainings differ by more than rounding. Few units make that unlikely; in float64 it does not happen.
 @pytest.mark.parametrize(
     ("dtype", "hidden_layers", "tolerance"), [("float32", (32,), 1e-4), ("float64", (64, 32), 1e-9)]
 )

@@ -1,4 +1,4 @@
-"""What a rank tells about where it is, and for how long it was where."""
+"""The whereabouts of a rank: what it does now, and how much time it has spent in each phase."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def take_steps(here, clock, first, number, unit_s):
 @pytest.mark.parametrize("unit_s", [0.01, 0.0001])
 def test_the_seconds_of_every_phase_are_counted_or_estimated_where_steps_are_quick(clock, unit_s):
     here = Whereabouts()
-    take_steps(here, clock, 1, 1, 0.01)  # How long steps take it must see first.
+    take_steps(here, clock, 1, 1, 0.01)  # It must first see how long a step takes.
     before = list(here.seconds)
     take_steps(here, clock, 2, 800, unit_s)
     spent = [after - earlier for after, earlier in zip(here.seconds, before, strict=True)]

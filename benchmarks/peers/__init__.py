@@ -1,1 +1,1 @@
-"""What users would otherwise run on the same node: each peer as a program that prints its samples per second."""
+"""The programs that users could run on the same node, dpnet among them; each prints its samples per second."""

@@ -37,7 +37,7 @@ RULES = {
 
 
 def build(workload: str, optimizer: str, batch: int, group: World, **train: object) -> tuple[Parts, Backend]:
-    """A training of a workload; `train` are settings of that section."""
+    """Build a training of a workload; `train` are settings of the section [train]."""
     sizes = WORKLOADS[workload].sizes
     inputs, labels = random_data(WORKLOADS[workload])
     source = DataSource("random", Split(inputs, labels, "random", "random"), None)
@@ -54,9 +54,9 @@ def build(workload: str, optimizer: str, batch: int, group: World, **train: obje
 
 
 def stepper(parts: Parts) -> Callable[[], object]:
-    """Takes one step after the other."""
+    """A function that takes the next step."""
     numbers = itertools.count()
-    # As the coordinator does: in memory that the ranks share, for the watchdog.
+    # As the training loop does: in memory that the ranks share, for the watchdog.
     HERE.relocate(row_of(parts.board.data, parts.state.node.rank))
 
     def take() -> None:

@@ -1,6 +1,6 @@
 """scikit-learn: MLPClassifier.partial_fit on one batch after the other, in one process.
 
-Its "adam" has no decoupled weight decay, but an L2 penalty, which costs as much.
+Its "adam" has an L2 penalty instead of decoupled weight decay, at the same cost.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Asynchronous checkpoints: the training waits for a copy in memory, and a process of its own writes that copy.
 
-There is room for two copies: while one is written, another may wait, and a newer one takes its place. So a disk that is
-slower than the checkpoints gets some of them. A write that fails is reported and tried again, from the copy.
+There is room for two copies: while one is written, another may wait, and a newer copy replaces the one that waits. So a
+disk that is too slow for all checkpoints gets some of them. A write that fails is reported and tried again, from the
+copy.
 
             training     ──copy──▶  slot 0  ──written by──▶  writer process   (see `writer.py`)
                          ──copy──▶  slot 1     waits
 
-A small state is written here and at once, which takes no longer than a step or two.
+A small state is written in this process and at once, which takes no longer than a step or two.
 
-The writer is not a fork: a fork would take the memory of MPI along.
+The writer is a new program, not a fork: a fork would inherit the memory of MPI.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from dpnet.checkpoint.writer_process import WriterProcess
 from dpnet.errors import OutputError
 
 SMALL = 1 << 20
-"""Bytes of a small state."""
+"""Bytes; a state of fewer is small."""
 PAUSE_S = 0.2
-"""Before a failed write is tried again; twice as long each time."""
+"""Seconds before a failed write is tried again; each further pause is twice as long."""
 
 
 @dataclass
@@ -45,9 +46,9 @@ class Saver:
     """Saves checkpoints in the background.
 
     Args:
-        folder: of the checkpoints.
-        max_failed: writes that may fail one after the other.
-        tell: is called with a sentence for each write that fails.
+        folder: where the checkpoints go.
+        max_failed: failed writes in a row that are too many.
+        tell: is called with a sentence for each write that fails and is tried again.
         kept_open: a descriptor that the writer keeps open as long as it lives: the run directory's lock.
     """
 
@@ -65,7 +66,7 @@ class Saver:
         """Copy a checkpoint, to be written soon.
 
         Args:
-            content: may be views; they are copied when this returns.
+            content: its tensors may be views; they are copied before this returns.
             best_step: see CheckpointFolder.save.
             last: no other checkpoint follows, so a writer that has not been started yet is not worth starting.
         """
@@ -75,7 +76,7 @@ class Saver:
             return
         self.poll()
         while self._waiting is not None and self._waiting.is_best and not self._failed:
-            self._listen(wait_s=1.0)  # The best one must reach the disk: no newer one takes its place.
+            self._listen(wait_s=1.0)  # The best one must reach the disk: no newer one may replace it.
         slot = 0 if self._writing is None or self._writing.slot == 1 else 1
         line = self._copy(content, slot, best_step)
         self._waiting = _Order(slot, content.step, line, content.step == best_step)
@@ -130,7 +131,7 @@ class Saver:
         return json.dumps(order).encode() + b"\n"
 
     def _next(self) -> None:
-        """Give the writer something to do, if it has nothing."""
+        """Send the order that waits, if the writer has none."""
         if self._writing is None and self._waiting is not None:
             self._writing, self._waiting = self._waiting, None
             self._send()

@@ -1,12 +1,12 @@
-"""The folder of a job's checkpoints: which there are, which is whole, which may go.
+"""The folder of a job's checkpoints: which exist, which is whole, which may be deleted.
 
     checkpoints/
         step-00000115/  step-00000138/
         latest -> step-00000138
         best -> step-00000115
 
-Only rank 0 touches it. It alone decides from which checkpoint to go on: on a network file system, two ranks can see
-two different lists.
+Only rank 0 touches the folder, and rank 0 alone decides which checkpoint to resume from: on a network file system, two
+ranks can see two different lists.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LATEST, BEST = "latest", "best"
 
 
 class CheckpointFolder:
-    """Checkpoints of one job.
+    """The checkpoints of one job.
 
     Args:
         path: the folder; it is made when the first checkpoint is written.
@@ -37,18 +37,19 @@ class CheckpointFolder:
         self.keep_last = keep_last
 
     def steps(self) -> list[int]:
-        """Steps of which a checkpoint exists, in order."""
+        """Steps that have a checkpoint, in order."""
         return steps_in(self.path)
 
     def save(self, content: Checkpoint, *, best_step: int | None) -> None:
-        """Write a checkpoint, move `latest` and `best`, and delete what is no longer to be kept.
+        """Write a checkpoint, move `latest` and `best`, and delete checkpoints that need not be kept.
 
         Args:
             content: the checkpoint.
             best_step: step of the checkpoint that is kept as the best one; None: there is none.
 
         Raises:
-            OutputError: the checkpoint could not be written; those before are untouched.
+            OutputError: the checkpoint or a link could not be written, or an old checkpoint not be deleted. Every
+                checkpoint in the folder is whole.
         """
         checkpoint.write(self.path, content)
         with writing(self.path):
@@ -61,7 +62,7 @@ class CheckpointFolder:
             self.mend_links()
 
     def mend_links(self) -> None:
-        """Let no link point to a checkpoint that is no longer here: `latest` moves back, `best` goes."""
+        """Repair links whose checkpoint is gone: `latest` moves back to the newest one, if any; `best` is removed."""
         steps = self.steps()
         for name in (LATEST, BEST):
             link = self.path / name
@@ -87,14 +88,14 @@ class CheckpointFolder:
         os.replace(temporary, self.path / name)
 
     def _delete(self, step: int) -> None:
-        # The rename comes first: a run that dies in between leaves a temporary name, not half a checkpoint.
+        # Rename first: a run that dies in between leaves a temporary name, not half a checkpoint.
         doomed = unfinished(self.path / ("deleted-" + checkpoint.step_name(step)))
         (self.path / checkpoint.step_name(step)).rename(doomed)
         shutil.rmtree(doomed)
 
 
 def steps_in(folder: Path) -> list[int]:
-    """Steps of which a checkpoint exists in a folder, in order.
+    """Steps that have a checkpoint in a folder, in order.
 
     Raises:
         CheckpointError: the folder exists and cannot be listed. That must not pass for an empty folder: the training
@@ -129,11 +130,11 @@ def resolve(path: Path) -> Path:
 
 
 def newest_whole(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint that can be read and verified; None where there is no checkpoint at all.
+    """The newest checkpoint that can be read and verified; None if there is no checkpoint at all.
 
     Args:
         folder: of checkpoints.
-        warn: told of each damaged one that is passed over.
+        warn: is called with a sentence for each damaged one that is passed over.
 
     Raises:
         CheckpointError: there are checkpoints, and all are damaged.

@@ -34,10 +34,10 @@ Tensors = dict[str, npt.NDArray[Any]]
 FILES = ("model", "optimizer", "scaling")
 STEP_NAME = re.compile(r"step-([0-9]{8,})")
 LAYER_DIGITS = 9
-"""Of the number of a layer. A longer one is no layer's, and Python refuses to read one of thousands."""
+"""Most digits of a layer's number. No layer has a longer one, and Python refuses to read thousands of digits."""
 PARAMETER_NAME = re.compile(rf"(0|[1-9][0-9]{{0,{LAYER_DIGITS - 1}}})\.(weight|bias)")
 MAX_VECTORS = 4
-"""Tensors of an optimizer for each parameter. Adam has 2."""
+"""Most tensors of an optimizer for each parameter. Adam has 2."""
 HEADER_BYTES, ENTRY_BYTES = 1 << 20, 1 << 10
 """Room for the header of a file of tensors: for all of it, and for each tensor."""
 
@@ -115,7 +115,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
 def _write_files(directory: Path, checkpoint: Checkpoint) -> None:
     sums = {}
     for name in FILES:
-        # safetensors would write a view that is not in row-major order as it lies in memory: wrong, and without a word.
+        # safetensors writes a view that is not in row-major order as it lies in memory: wrong, and without an error.
         data = save({key: np.ascontiguousarray(array) for key, array in getattr(checkpoint, name).items()})
         write_synced(directory / f"{name}.safetensors", data)
         sums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
@@ -129,7 +129,7 @@ def read(directory: Path) -> Checkpoint:
     """Read and verify a checkpoint.
 
     Raises:
-        CheckpointError: a file is missing, damaged, or no such file at all.
+        CheckpointError: a file is missing, damaged, or not of its format.
     """
     manifest = read_manifest(directory / "manifest.json")
     tensors = {name: _read_tensors(directory / f"{name}.safetensors", manifest) for name in FILES}
@@ -154,15 +154,15 @@ def _read_tensors(path: Path, manifest: Mapping[str, Any]) -> Tensors:
         return dict(load(data))
     except Exception as error:
         # SafetensorError; KeyError, TypeError: a type of number that numpy does not have, such as bfloat16;
-        # OverflowError, ValueError: a shape that numpy cannot hold, which no memory need stand for if a side is 0.
+        # OverflowError, ValueError: a shape that numpy cannot hold; if a side is 0, the file need hold no byte for it.
         raise CheckpointError(f"{path} is no safetensors file that numpy can hold: {error}") from error
 
 
 def _most_bytes(sizes: Sequence[int]) -> int:
-    """Size that no file of a network of these widths exceeds, in float64."""
+    """Most bytes that a file of a network of these widths can have, in float64."""
     return 8 * MAX_VECTORS * count_params(sizes) + HEADER_BYTES + 2 * MAX_VECTORS * len(sizes) * ENTRY_BYTES
 
 
 def count_params(sizes: Sequence[int]) -> int:
-    """Parameters of a network of these widths, without the memory that its layout takes."""
+    """Number of parameters of a network of these widths; takes no memory, as a layout would."""
     return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))

@@ -1,7 +1,7 @@
-"""The manifest of a checkpoint: JSON that any program may have written, so nothing in it is believed.
+"""The manifest of a checkpoint: JSON that any program may have written, so nothing in it is trusted.
 
-It is checked here, once: its size before it is read, then its sha256, its depth, its numbers and strings, and the type
-of what every manifest has. What others still ask is whether the values mean anything to them.
+It is checked here, once: its size before it is read, then its sha256, its depth, its numbers and strings, and the types
+of the keys that every manifest has. Whoever uses a value checks that it makes sense there.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dpnet.files import read_file
 
 FORMAT = "dpnet-checkpoint-1"
 MAX_BYTES = 4 << 20
-"""Of a manifest. Its longest part is the widths of the layers, twice: this is enough for 100,000 layers."""
+"""Most bytes of a manifest. Its longest part is the widths of the layers, twice: enough for 100,000 layers."""
 MAX_DEPTH = 8
-"""Lists and tables within one another. Python's own limit is met by whoever handles a value, not by who reads it."""
+"""Most levels of lists and tables. Python's own limit is met where a value is used, not where the file is read."""
 MAX_TEXT = 4096
-"""Characters of a string; a path has no more."""
+"""Most characters of a string; no path has more."""
 INT64_MAX = 2**63 - 1
 MANIFEST: dict[str, type] = {
     "step": int,
@@ -38,14 +38,14 @@ MANIFEST: dict[str, type] = {
     "dpnet": str,
     "sha256": dict,
 }
-"""What every manifest has, and its type."""
+"""The keys that every manifest has, and their types."""
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read and verify a manifest.
 
     Raises:
-        CheckpointError: it is missing, damaged, too large, or none that this dpnet knows.
+        CheckpointError: it is missing, damaged, too large, or of a format that this dpnet does not read.
     """
     try:
         manifest: Any = json.loads(read_file(path, MAX_BYTES))
@@ -61,20 +61,20 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} has format {shown}; this dpnet reads {FORMAT!r}")
     if manifest.get("manifest_sha256") != content:
         raise CheckpointError(f"{path} is damaged: its content does not match its own sha256")
-    # Its sha256 is right: what is wrong from here on was written by another program, or by another dpnet.
+    # The sha256 is right: whatever else is wrong was written by another program, or by another dpnet.
     _check_values(path, manifest)
     _check_manifest(path, manifest)
     return manifest
 
 
 def manifest_sum(manifest: Mapping[str, Any]) -> str:
-    """Sha256, in hex, of all that a manifest holds but this sum itself."""
+    """Sha256, in hex, of all that a manifest holds except this sum."""
     content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _check_values(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Level by level, so that no depth is too much for the check itself."""
+    """Check depth, numbers and strings, level by level: the check itself does not recurse."""
     level: list[Any] = [manifest]
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
@@ -100,7 +100,7 @@ def _check_text(path: Path, text: str) -> None:
 
 
 def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    # A name comes after the one that it lies in.
+    # MANIFEST lists a table before the keys in it.
     for name, kind in MANIFEST.items():
         parent, _, key = name.rpartition(".")
         value: Any = (manifest[parent] if parent else manifest).get(key)

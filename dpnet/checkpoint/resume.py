@@ -1,4 +1,4 @@
-"""From which checkpoint a training goes on, and whether that checkpoint fits it."""
+"""Resuming: from which checkpoint a training goes on, and whether that checkpoint fits the job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIXED_KEYS = (
     "optimizer.name",
     "optimizer.nesterov",
 )
-"""What cannot change within a training: it would be another network, other samples or other optimizer vectors."""
+"""Keys that cannot change within a training: the network, the samples or the optimizer vectors would be others."""
 
 
 def choose(resume: str, checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -35,7 +35,7 @@ def choose(resume: str, checkpoints: Path, warn: Callable[[str], None]) -> Check
         resume: "auto": the newest whole one in `checkpoints`, if any. "never": none. Else a path: of a checkpoint, or
             of a run directory, whose newest is taken.
         checkpoints: the folder of this job's checkpoints.
-        warn: told of damaged checkpoints that are passed over.
+        warn: is called with a sentence for each damaged checkpoint that is passed over.
 
     Raises:
         CheckpointError: the checkpoint at the path, or every one in the folder, is damaged or missing.
@@ -60,18 +60,18 @@ def job_of(found: Checkpoint) -> Job:
 
 
 def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list[str]:
-    """Compare the training that wrote a checkpoint with this one.
+    """Compare the job that wrote a checkpoint with this one.
 
     Args:
         found: the checkpoint.
-        job: this training.
-        identity: of this training's data.
+        job: this job.
+        identity: of this job's data.
 
     Returns:
-        settings that differ, and may.
+        a sentence for each setting that differs and may differ.
 
     Raises:
-        CheckpointError: the two differ in what must not; all such differences are named, with both values.
+        CheckpointError: a setting differs that must not; the message lists all of these, with both values.
     """
     before, now = _flat(to_dict(job_of(found))), _flat(to_dict(job))
     changed = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
@@ -89,16 +89,16 @@ def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list
 
 
 def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducible: bool, world_size: int) -> list[str]:
-    """What keeps this process from computing the same bits as the one that wrote a checkpoint.
+    """Sentences on what keeps this process from computing the same bits as the one that wrote a checkpoint.
 
     Args:
         found: the checkpoint.
-        numerics: of this process, see `dpnet.compute.threads.numerics`.
+        numerics: of this process, see `dpnet.compute.fingerprint`.
         reproducible: the bits do not depend on the number of ranks.
         world_size: number of ranks now.
     """
     if not reproducible and world_size != found.manifest["world_size"]:
-        return []  # The bits depend on the number of ranks, threads or no threads.
+        return []  # With another number of ranks the bits differ anyway.
     before = found.manifest["numerics"]
     changed = [key for key in numerics if numerics[key] != before.get(key)]
     return [f"{_difference(key, before, numerics)}: bits may differ from there on" for key in changed]

@@ -1,6 +1,6 @@
 """Slots: room in memory for two copies of a checkpoint, filled by the training and read by the writer process.
 
-The memory is an anonymous file whose descriptor the writer inherits. A copy is told to the writer as a list of entries
+The memory is an anonymous file whose descriptor the writer inherits. For each copy the writer is sent a list of entries
 for each file of the checkpoint: where every tensor lies, and what it is.
 """
 
@@ -22,10 +22,10 @@ Entries = dict[str, list[Any]]
 
 
 class Slots:
-    """Two slots, as the training sees them.
+    """The two slots, as the training sees them.
 
     Args:
-        content: a checkpoint; all that are copied have tensors of the same sizes.
+        content: a checkpoint; every checkpoint that is copied has tensors of the same sizes.
 
     Attributes:
         descriptor: of the memory, for the writer to inherit.
@@ -45,7 +45,7 @@ class Slots:
         for name in FILES:
             entries = files[name] = []
             for key, array in getattr(content, name).items():
-                # As it lies in memory: transposing it is the writer's work.
+                # Copy the tensor as it lies in memory: the writer transposes it.
                 transposed = not array.flags.c_contiguous
                 source = array.T if transposed else array
                 target = np.frombuffer(self._memory, source.dtype, source.size, place).reshape(source.shape)
@@ -55,7 +55,7 @@ class Slots:
         return files
 
     def close(self) -> None:
-        """Give the memory back, once the writer has ended as well."""
+        """Close the memory; it is freed once the writer has ended as well."""
         os.close(self.descriptor)
 
 

@@ -1,4 +1,4 @@
-"""From flat vectors to the named tensors of a checkpoint, and back."""
+"""Conversion of flat vectors to the named tensors of a checkpoint, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dpnet.nn.layout import Layout
 
 
 def optimizer_tensors(layout: Layout, slots: Mapping[str, Vector]) -> Tensors:
-    """The optimizer's vectors by parameter and slot, views, as a checkpoint keeps them."""
+    """The optimizer's vectors as a checkpoint keeps them: views, by parameter and slot."""
     return {f"{name}.{slot}": array for slot, whole in slots.items() for name, array in layout.named(whole).items()}
 
 

@@ -1,7 +1,7 @@
 """The writer: a process of its own that writes the checkpoints which `background.Saver` copies into memory.
 
-It ignores all signals: those are for the training. It ends when the training closes the pipe or is gone, once its
-current write is done.
+It ignores the signals that end a training. It ends when the training closes the pipe or is gone, once its current write
+is done.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dpnet.checkpoint.slots import read_slot
 from dpnet.errors import OutputError
 
 LEAST_URGENT = 19
-"""The niceness of the writer. While ranks keep all cores busy, the writer takes what they leave. When they wait for it,
-as at the end, it has a core of its own."""
+"""Niceness of the writer. While ranks keep all cores busy, the writer takes what they leave. When they wait for it, as
+at the end, it has a core of its own."""
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
 def _step_back() -> None:
     """Let ranks go first. Linux may share cores out among sessions first, and this process has a session of its own."""
     os.nice(LEAST_URGENT)
-    with contextlib.suppress(OSError):  # Without that sharing there is no such file.
+    with contextlib.suppress(OSError):  # The file exists only where Linux groups by session.
         Path("/proc/self/autogroup").write_text(str(LEAST_URGENT))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from dpnet.checkpoint.folder import CheckpointFolder
 
 LAUNCHER_NAMES = ("OMPI_", "PMI", "PRTE_", "MPI_LOCAL", "SLURM_PROCID")
-"""What the variables begin with by which a launcher marks its ranks. The writer is not a rank."""
+"""Prefixes of the variables by which a launcher marks its ranks. The writer is not a rank, and gets none of them."""
 
 
 class WriterProcess:
@@ -22,11 +22,11 @@ class WriterProcess:
 
     Args:
         folder: of the checkpoints.
-        descriptor: of the memory that they are written from.
+        descriptor: of the memory that holds their tensors.
         kept_open: another descriptor that the process keeps open as long as it lives.
 
     Raises:
-        OSError: it cannot be started, or reached; so do all methods but `end`.
+        OSError: the process cannot be started or reached; all methods but `end` raise it too.
     """
 
     def __init__(self, folder: CheckpointFolder, descriptor: int, kept_open: int | None) -> None:
@@ -40,40 +40,40 @@ class WriterProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environ,
-            start_new_session=True,  # What ends a rank's process group lets it finish.
+            start_new_session=True,  # A signal to the rank's process group does not end its write.
             pass_fds=[descriptor, *([] if kept_open is None else [kept_open])],
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._heard = b""
+        self._received = b""
 
     def send(self, line: bytes) -> None:
-        """Send a line to its standard input."""
+        """Send a line to the standard input of the writer."""
         self._stdin.write(line)
         self._stdin.flush()
 
     def answer(self, wait_s: float) -> Mapping[str, Any] | None:
-        """Its next answer, for which this waits up to `wait_s` seconds; None: there is none yet.
+        """The next answer of the writer, waiting up to `wait_s` seconds for it; None: there is none yet.
 
         Raises:
-            EOFError: it has ended.
+            EOFError: the writer has ended.
         """
         if not select.select([self._stdout], [], [], wait_s)[0]:
             return None
-        said = os.read(self._stdout.fileno(), 65536)
-        if not said:
+        data = os.read(self._stdout.fileno(), 65536)
+        if not data:
             raise EOFError
-        self._heard += said
-        if not self._heard.endswith(b"\n"):
+        self._received += data
+        if not self._received.endswith(b"\n"):
             return None
-        line, self._heard = self._heard, b""
+        line, self._received = self._received, b""
         answer: Mapping[str, Any] = json.loads(line)
         return answer
 
     def end(self) -> None:
-        """Let it end, once it has written everything it was given."""
+        """Let the writer end, once it has written everything it was given."""
         for pipe in (self._stdin, self._stdout):
             with contextlib.suppress(OSError):
-                pipe.close()  # If the process is gone, what was still to be sent is lost.
+                pipe.close()  # If the writer is gone, closing flushes into a broken pipe.
         self._process.wait()

@@ -1,4 +1,4 @@
-"""What may be said on the command line."""
+"""The commands and options of the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dpnet",
         description="Data-parallel training of neural networks on CPU clusters. "
-        "Every command also runs under mpirun, mpiexec and srun.",
+        "Every command but launch and tune also runs under mpirun, mpiexec and srun.",
     )
     parser.add_argument("--version", action="version", version=f"dpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -23,10 +23,10 @@ def make_parser() -> argparse.ArgumentParser:
         usage="dpnet launch -n N [options] [mpirun options] -- COMMAND ...",
         help="start a command on N ranks: dpnet launch -n N [mpirun options] -- COMMAND ...",
         description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH. SIGTERM, SIGUSR1 "
-        "and SIGUSR2 ask the ranks to end, with SIGUSR1. Options: --max-restarts K: start a training that was cut off "
-        "again, from its newest checkpoint, up to K times (default: 0). --grace S: seconds for the ranks to end when "
-        "asked to (default: 30). --time-limit S: seconds for one attempt. --no-ft: do not tell Open MPI to survive "
-        "lost ranks. All others are mpirun's.",
+        "and SIGUSR2 reach the ranks as SIGUSR1, which asks them to end. Options: --max-restarts K: start a training "
+        "that was cut off again, from its newest checkpoint, up to K times (default: 0). --grace S: seconds that the "
+        "ranks have to end when asked to (default: 30). --time-limit S: seconds for one attempt. --no-ft: do not "
+        "turn on the fault tolerance of Open MPI. All other options go to mpirun.",
     )
     _add_samples(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")
@@ -38,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_timed(commands.add_parser("time", help="measure how fast a job trains, without writing anything"))
     _add_timed(commands.add_parser("tune", help="find the best number of ranks and threads for a job on this machine"))
     init = commands.add_parser("init", help="write a commented job file")
-    init.add_argument("path", nargs="?", default="job.toml", help="where to (default: job.toml)")
+    init.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default="learning-curve.png", help=".png, .svg or .pdf")
@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def overrides(arguments: argparse.Namespace) -> list[str]:
-    """All settings `section.key=value` of a command line, short forms among them."""
+    """All settings of a command line as `section.key=value`, short forms such as --output included."""
     output = getattr(arguments, "output", None)
     return [*arguments.overrides, *([] if output is None else [f"output.dir={json.dumps(output, ensure_ascii=False)}"])]
 
@@ -64,7 +64,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
 
 
 def _add_job(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", nargs="?", metavar="JOB.toml", help="job file; without one: the embedded digits")
+    command.add_argument("job", nargs="?", metavar="JOB.toml", help="job file (default: train on the embedded digits)")
     command.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides", help="override a setting"
     )

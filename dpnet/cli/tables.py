@@ -1,4 +1,4 @@
-"""Text for people: what is about to be trained, what a checkpoint holds, what a gradient check found."""
+"""Tables for people: what a checkpoint holds, what a gradient check found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     """Layers, parameters, position, scores and origin of a checkpoint.
 
     Raises:
-        CheckpointError: its manifest holds what this dpnet does not know.
+        CheckpointError: its manifest holds something that this dpnet does not know.
     """
     manifest = found.manifest
     progress, job = Progress.from_dict(manifest["progress"]), job_of(found)
@@ -40,7 +40,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
             f"test scores  accuracy {progress.eval_accuracy:.2%}, loss {progress.eval_loss:.4f}, "
             f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
         )
-    # What a checkpoint holds must not command the terminal.
+    # The content of a checkpoint must not control the terminal.
     facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
     tensors = table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")])
     return "\n".join([f"checkpoint {path}", "", tensors, "", *facts])

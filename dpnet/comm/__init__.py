@@ -1,5 +1,5 @@
-"""Ranks talk: collectives over MPI, and for one rank without any MPI; memory that the ranks of a node share.
+"""Ranks talk: collectives over MPI; for one rank the same without MPI; memory that all ranks of a node share.
 
-`connect` gives the world of all ranks. Only `mpi.py` imports mpi4py. Nothing here knows what is sent: no network, no
-gradient, no file.
+`connect` returns the world: all ranks of the job. `agree` turns an error of one rank into an error of all. Only
+`mpi.py` imports mpi4py. This room must not know what is sent: no network, no gradient, no file format.
 """

@@ -1,6 +1,6 @@
-"""How a rank ends all others, wherever it is: before MPI, on the way to its group, or in the midst of a training.
+"""How a rank ends all others at any time: before MPI is up, while ranks connect, or in the middle of a training.
 
-Nothing but the standard library is imported here: who is interrupted must not have to import numpy in order to end.
+Only the standard library is imported here: an interrupted process must not have to import numpy in order to end.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def abort(exit_code: int, group: Group | None) -> NoReturn:
     """End this process and all others.
 
-    Where MPI is up it passes the word on: MPICH's mpirun does not always notice that a process ended without it.
-    Elsewhere the launcher ends the others.
+    Where MPI is up, MPI ends the others: MPICH's mpirun does not always notice that a process ended without MPI_Abort.
+    Otherwise the launcher ends them.
 
     Args:
         exit_code: of the job.
-        group: all ranks; None: there is none yet.
+        group: all ranks; None: this rank has not connected yet.
     """
     if group is not None:
         group.abort(exit_code)
@@ -36,16 +36,16 @@ def abort(exit_code: int, group: Group | None) -> NoReturn:
 
 
 class AbortOnUncaughtException:
-    """An exception that this rank does not catch ends all ranks, from here on.
+    """From its construction on, an exception that this rank does not catch ends all ranks.
 
-    Without it the failing rank would wait in MPI_Finalize for the others, and they for it in their next collective, for
-    ever.
+    Otherwise the failing rank would wait for the others in MPI_Finalize while they wait for it in their next
+    collective: a deadlock.
 
     Args:
-        expected: what the launcher says about this rank.
+        expected: what the launcher set for this rank.
 
     Attributes:
-        group: all ranks, once there is one.
+        group: all ranks, once this rank has connected.
     """
 
     def __init__(self, expected: Launched) -> None:
@@ -54,7 +54,7 @@ class AbortOnUncaughtException:
         sys.excepthook = self
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> Any:
-        """The hook."""
+        """The hook: print the traceback and end the job."""
         me = self._expected if self.group is None else self.group
         try:
             text = "".join(traceback.format_exception(kind, error, trace))

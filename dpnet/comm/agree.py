@@ -1,7 +1,7 @@
 """Errors that all ranks raise together.
 
-What fails on one rank only would leave the others waiting in their next collective. So work that may fail runs inside
-one of these two functions: they share the outcome as data, and then every rank returns or every rank raises.
+An error on one rank alone would leave the others waiting in their next collective. So work that may fail runs inside
+one of these two functions: the ranks share its outcome as data, and then all of them return or all of them raise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def on_root(group: Group, work: Callable[[], T]) -> T:
     """Run `work` on rank 0 only; every rank returns its result (a small object) or raises its error.
 
     Raises:
-        DpnetError: `work` raised it. Any other exception stays on rank 0 and ends the job as a fault of dpnet.
+        DpnetError: `work` raised this error. Any other exception is a fault of dpnet: rank 0 raises it alone, which
+            ends the job.
     """
     outcome = group.broadcast(_outcome(work) if group.rank == 0 else None)
     assert outcome is not None
@@ -33,7 +34,7 @@ def everywhere(group: Group, work: Callable[[], T]) -> T:
     """Run `work` on every rank; return this rank's result, or raise on every rank the first error of any rank.
 
     Raises:
-        DpnetError: `work` raised it, here or on another rank, which is then named.
+        DpnetError: `work` raised this error, here or on another rank, which the message names then.
     """
     result, error = _outcome(work)
     errors = group.allgather((error, group.host))

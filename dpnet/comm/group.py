@@ -1,6 +1,6 @@
-"""The group of all ranks, as the rest of dpnet sees it.
+"""A group of ranks, as the rest of dpnet sees it, and the world: all ranks, some of which may be lost.
 
-Every method but `abort` is collective: every rank calls it, in the same order, unconditionally.
+Every method but `abort` is collective: every rank of the group calls it, in the same order, unconditionally.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dpnet.compute.arrays import Vector
 
 T = TypeVar("T")
 Message = tuple[int, Vector]
-"""The other rank, and what is sent to it or received from it."""
+"""The other rank, and the vector that it gets or sends."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Member:
 
 
 class Group(Protocol):
-    """All ranks of a job.
+    """Some ranks of a job, numbered from 0: those of a node, or all.
 
-    Where it survives losses, any of its methods may raise WorkerLost.
+    Where the group survives losses, any of its methods may raise WorkerLost.
     """
 
     @property
@@ -41,11 +41,11 @@ class Group(Protocol):
 
     @property
     def world_size(self) -> int:
-        """Number of ranks."""
+        """Number of ranks in the group."""
 
     @property
     def node(self) -> Group:
-        """The ranks of this rank's node, in the same order; in the whole group they follow one another."""
+        """The ranks of this rank's node, in the same order; their numbers in the whole group are consecutive."""
 
     @property
     def host(self) -> str:
@@ -53,31 +53,7 @@ class Group(Protocol):
 
     @property
     def survives_losses(self) -> bool:
-        """Whether the loss of a rank is told by WorkerLost, after which `shrink` makes the group usable again."""
-
-    @property
-    def lost(self) -> Sequence[Member]:
-        """The ranks that were lost since the job began."""
-
-    def shrink(self) -> None:
-        """Become the group of those ranks that are left; ranks are numbered anew, in the same order.
-
-        Every rank that is left must come here, from whatever it was doing: this wakes those that wait for others.
-
-        Raises:
-            WorkerLost: another rank was lost meanwhile; on every rank. Call it again.
-            CommunicationError: nobody was lost; MPI failed for another reason.
-        """
-
-    def conclude(self) -> None:
-        """Agree that all is done; after it no rank needs any other.
-
-        Raises:
-            WorkerLost: a rank was lost before; on every rank or on none.
-        """
-
-    def leave(self) -> None:
-        """Wait for the others before this process ends: whoever is gone is a lost rank for those that are not done."""
+        """Whether the loss of a rank raises WorkerLost, after which `World.shrink` makes the world usable again."""
 
     def barrier(self) -> None:
         """Return when every rank has called this."""
@@ -92,8 +68,9 @@ class Group(Protocol):
         """Send vectors to some ranks, and receive vectors from some.
 
         Args:
-            sends: (rank, what it gets), contiguous.
-            receives: (rank, what is overwritten). Several vectors from one rank arrive in the order in which it sends.
+            sends: (rank, vector that it gets), contiguous.
+            receives: (rank, vector that is overwritten). Several vectors from one rank arrive in the order in which
+                that rank sends them.
         """
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
@@ -102,8 +79,43 @@ class Group(Protocol):
         The parts lie in `vector` one after the other in rank order; this rank's is read, the others are overwritten.
         """
 
+    def allreduce(self, vector: Vector) -> None:
+        """Replace `vector` by the sum of the vectors of all ranks, the same bits on every rank.
+
+        The order of the additions is the MPI library's. The same calls have the same order in every job, but a later
+        call may have another one: MPICH changes its algorithm after some calls.
+        """
+
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """Put the parts of all ranks one after the other into `whole` on rank 0; None on the other ranks."""
 
     def abort(self, exit_code: int) -> NoReturn:
-        """End all ranks now, whatever they are doing. Called by one rank."""
+        """End all ranks of the job now, whatever they are doing. Called by one rank."""
+
+
+class World(Group, Protocol):
+    """All ranks of a job; those that are left become a smaller world after a loss."""
+
+    @property
+    def lost(self) -> Sequence[Member]:
+        """The ranks that were lost since the job began."""
+
+    def shrink(self) -> None:
+        """Become the group of the ranks that are left; they are numbered anew, in the same order.
+
+        Every rank that is left must call this, whatever it was doing: the call wakes those that wait for others.
+
+        Raises:
+            WorkerLost: another rank was lost meanwhile; on every rank. Call `shrink` again.
+            CommunicationError: nobody was lost; MPI failed for another reason.
+        """
+
+    def conclude(self) -> None:
+        """Agree that all work is done; from then on no rank needs any other.
+
+        Raises:
+            WorkerLost: a rank was lost before; on every rank or on none.
+        """
+
+    def leave(self) -> None:
+        """Wait for the others before this process ends: a process that is gone is a lost rank for those at work."""

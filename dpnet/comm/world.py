@@ -1,14 +1,15 @@
-"""The group of all ranks over MPI, and how it survives the loss of some.
+"""All ranks of a job over MPI, and how they survive the loss of some.
 
-Where Open MPI was started with its fault tolerance (ULFM, "user level failure mitigation": chapter "Process Fault
-Mitigation" of the MPI 5 standard's proposals), the loss of a rank is survived. Some of the ranks that are left get an
-error from whatever operation they are in. They revoke the communicators, which wakes all others with an error too; all
-shrink the world to those that are left, and build the rest from it.
+A loss is survived where Open MPI was started with its fault tolerance (ULFM, "user-level failure mitigation": "Process
+Fault Mitigation" in the proposals for MPI 5). Some of the remaining ranks get an error from the operation they are in.
+They revoke the communicators, which raises an error in all others too; then all shrink the world to the ranks that are
+left, and build the other communicators from it.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from dpnet.comm.group import Member
 from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, MpiGroup, gathered, revoke
@@ -16,22 +17,26 @@ from dpnet.environment import Launched, ranks_per_node
 from dpnet.errors import CommunicationError
 
 
-class World(MpiGroup):
-    """The ranks of a job, numbered so that those of a node follow one another; rank 0 stays rank 0.
+class MpiWorld(MpiGroup):
+    """All ranks of a job, numbered so that those of a node are consecutive; rank 0 stays rank 0.
 
     Args:
-        world: all ranks, in any order; for dpnet alone.
-        node_key: the same number on all ranks of a node, and on no others.
+        world: all ranks, in any order; nobody else uses this communicator.
+        node_key: a number that all ranks of a node have in common, and no others.
+
+    Attributes:
+        lost: see World.lost.
     """
 
     def __init__(self, world: MPI.Intracomm, node_key: int) -> None:
         self._world, self._node_key = world, node_key
         super().__init__(*self._arranged(world))
+        self.lost: Sequence[Member] = ()
         self._me = Member(self.rank, self.host)
         self._members: list[Member] = gathered(world, self._me)
 
     def _arranged(self, world: MPI.Intracomm) -> tuple[MPI.Intracomm, MpiGroup | None]:
-        """All ranks in order, and those of this node. Only operations on `world`: revoking it wakes all that wait."""
+        """All ranks in order, and those of this node; by operations on `world` alone: revoking it wakes every rank."""
         keys = gathered(world, self._node_key)
         order = sorted(range(world.size), key=lambda rank: (keys.index(keys[rank]), rank))
         comm = world.Split(0, order.index(world.rank))
@@ -41,7 +46,7 @@ class World(MpiGroup):
         return comm, MpiGroup(near) if near.size < world.size else None
 
     def shrink(self) -> None:
-        """See Group.shrink."""
+        """See World.shrink."""
         with IN_AGREEMENT:
             revoke(self._comm, self.node._comm, self._world)
             world = self._world.Shrink()
@@ -52,7 +57,7 @@ class World(MpiGroup):
                 members = gathered(world, self._me)
             except MPI.Exception:
                 revoke(world)
-            # On every rank or on none: a rank that went ahead alone would wait for ever.
+            # Shrink on every rank or on none: a rank that did so alone would wait for ever.
             if not world.Agree(bool(members)):
                 raise MPI.Exception(MPI.ERR_PROC_FAILED)
         if len(members) == len(self._members):
@@ -63,46 +68,45 @@ class World(MpiGroup):
         self._members = members
 
     def conclude(self) -> None:
-        """See Group.conclude."""
+        """See World.conclude."""
         with IN_AGREEMENT:
             if SURVIVES:
-                self._comm.Agree(1)  # Fails if a rank was lost: on every rank or on none.
+                self._comm.Agree(1)  # Raises if a rank was lost: on every rank or on none.
         self.leave()
 
     def leave(self) -> None:
-        """See Group.leave."""
+        """See World.leave."""
         with contextlib.suppress(MPI.Exception):
             self._comm.Barrier()
 
 
-def connect_mpi(expected: Launched) -> World:
-    """The group of all ranks of this job.
+def connect_mpi(expected: Launched) -> MpiWorld:
+    """All ranks of this job.
 
     Args:
-        expected: what the launcher's environment says. An MPI library that does not belong to the launcher gives every
-            process a world of its own, and N trainings would run side by side without a word.
+        expected: what the launcher set. An MPI library that does not belong to the launcher gives every process a world
+            of its own: N trainings would run side by side, unnoticed.
 
     Raises:
         CommunicationError: MPI and the launcher disagree about the number of ranks.
     """
     if expected.world_size != MPI.COMM_WORLD.size:
-        error = CommunicationError(
+        raise CommunicationError(
             f"the launcher started {expected.world_size} ranks ({expected.size_name}), but MPI sees "
             f"{MPI.COMM_WORLD.size}: the launcher and the MPI library ({MPI.get_vendor()[0]}) do not belong together. "
-            "Start with `dpnet launch`, or with the mpirun of that library, or give srun the plugin that it speaks "
-            "(--mpi=pmix for Open MPI, --mpi=pmi2 for MPICH)"
+            "Start with `dpnet launch`, with the mpirun of that library, or with srun and the plugin for it "
+            "(--mpi=pmix for Open MPI, --mpi=pmi2 for MPICH)",
+            agreed=True,
         )
-        error.agreed = True
-        raise error
     with IN_START:
         return by_node(MPI.COMM_WORLD, ranks_per_node())
 
 
-def by_node(world: MPI.Intracomm, ranks_per_node: int | None) -> World:
-    """The group of all ranks; nodes are what MPI says they are, or so many ranks each."""
+def by_node(world: MPI.Intracomm, ranks_per_node: int | None) -> MpiWorld:
+    """All ranks of `world`; a node is what MPI takes for one, or `ranks_per_node` consecutive ranks."""
     if ranks_per_node:
         key = world.rank // ranks_per_node
     else:
         near = world.Split_type(MPI.COMM_TYPE_SHARED, world.rank)
         key = near.bcast(world.rank)
-    return World(world.Dup(), key)
+    return MpiWorld(world.Dup(), key)

@@ -1,4 +1,4 @@
-"""Names for the shapes of arrays, and memory that starts on a cache line."""
+"""Names for the shapes of arrays, and memory aligned to cache lines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Indices = npt.NDArray[np.int64]
 """int64: positions in other arrays."""
 
 SampleIds = npt.NDArray[np.int64]
-"""(rows,) int64: samples of a split."""
+"""(rows,) int64: rows of a split."""
 
 Zeros = Callable[[int, npt.DTypeLike], Vector]
-"""Gives a vector of so many zeros of a dtype, in memory of some kind."""
+"""Makes a vector of zeros from its size and dtype; the kind of memory is up to the function."""
 
 CACHE_LINE_BYTES = 64
 
@@ -29,8 +29,8 @@ CACHE_LINE_BYTES = 64
 def aligned_zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
     """Zeros whose first byte lies on a cache line.
 
-    The alignment of a buffer then never differs between runs or ranks, and with it neither does the path that a
-    vectorised kernel takes.
+    Every buffer then has the same alignment on every run and rank, so a vectorised kernel takes the same path through
+    it.
     """
     shape = (shape,) if isinstance(shape, int) else shape
     num_bytes = math.prod(shape) * np.dtype(dtype).itemsize

@@ -1,4 +1,4 @@
-"""The threads of a rank for work outside of matrix products: loops that run without Python's lock, side by side."""
+"""A rank's threads for loops that release Python's lock; matrix products bring their own threads."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dpnet.compute.shares import share
 
 Work = Callable[[int, int, int], None]
-"""Does the parts `first` to `stop` of some work, as member number `member` of the pool: (member, first, stop)."""
+"""Does the parts from `first` to before `stop` on thread number `member` of the pool: (member, first, stop)."""
 
 
 class Pool:
-    """A number of threads, of which the caller's is one.
+    """Threads that do the parts of some work at the same time.
 
     Args:
-        size: number of threads, at least 1.
+        size: number of threads with the caller's, at least 1.
     """
 
     def __init__(self, size: int) -> None:
@@ -27,12 +27,12 @@ class Pool:
             threading.Thread(target=self._serve, args=(member, orders), daemon=True).start()
 
     def run(self, work: Work, parts: int, *, least: int) -> None:
-        """Do `parts` parts of some work.
+        """Do some work, and return when all of it is done.
 
         Args:
-            work: does some of them. It must not need Python's lock for long, or nothing is gained.
-            parts: how many there are.
-            least: fewest that are worth a thread: waking one takes some 20 microseconds.
+            work: does some of the parts. It should release Python's lock, or threads gain nothing.
+            parts: number of parts.
+            least: fewest parts that are worth a thread: waking one takes some 20 microseconds.
         """
         if self.size == 1 or parts < 2 * least:
             work(0, 0, parts)

@@ -1,4 +1,4 @@
-"""Random bits that follow from identity, not from history: from (seed, purpose, index) and nothing else."""
+"""Random bits from identity, not history: they depend on (seed, purpose, index) and nothing else."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 SHUFFLE, INITIALISE, GRADCHECK = range(3)
-"""Purposes of random numbers: no two of them ever share a stream."""
+"""Purposes of random numbers; no two share a stream."""
 
 
 def random_bits(count: int, *, seed: int, purpose: int, index: int = 0) -> npt.NDArray[np.uint64]:
-    """`count` random 64-bit words that depend on nothing but (seed, purpose, index).
+    """`count` random 64-bit words.
 
     The counter-based generator is Philox4x64-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011),
     whose raw stream is the same in every version of numpy.

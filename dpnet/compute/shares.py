@@ -1,4 +1,4 @@
-"""Even shares of a whole, where two ranges overlap, and division that rounds up."""
+"""Even shares of a whole, overlaps of ranges, and division that rounds up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Extent(Protocol):
-    """Anything from `start` up to, but without, `stop`: a range, a slice, a tensor in a flat vector."""
+    """Anything with a start and an exclusive stop: a range, a slice, a tensor in a flat vector."""
 
     @property
     def start(self) -> Any:
@@ -18,7 +18,7 @@ class Extent(Protocol):
 
 
 def share(size: int, part: int, parts: int) -> tuple[int, int]:
-    """First and one past the last element of part `part` when `size` elements are split into `parts`, evenly.
+    """First element, and one past the last, of part number `part` of `size` elements in `parts` even parts.
 
     Sizes differ by at most one; with more parts than elements some parts are empty.
     """
@@ -26,16 +26,16 @@ def share(size: int, part: int, parts: int) -> tuple[int, int]:
 
 
 def overlap(one: Extent, other: Extent) -> range:
-    """What two ranges have in common, empty if nothing."""
+    """The elements that two ranges share; empty if there are none."""
     start = max(one.start, other.start)
     return range(start, max(start, min(one.stop, other.stop)))
 
 
 def ceil_div(number: int, divisor: int) -> int:
-    """Number / divisor, rounded up."""
+    """`number` / `divisor`, rounded up."""
     return -(-number // divisor)
 
 
 def round_up(number: int, multiple: int) -> int:
-    """The least multiple of `multiple` that is not less than `number`."""
+    """The smallest multiple of `multiple` that is at least `number`."""
     return ceil_div(number, multiple) * multiple

@@ -1,8 +1,8 @@
-"""How many threads the matrix products of this rank use, and what the numerics of this process are.
+"""How many threads the matrix products of this rank use.
 
-Without a setting, the cores of the node are shared out among its ranks. With `reproducible_shards` it is one thread:
-a matrix product that is split over another number of threads may round differently, and a rank's number of threads
-would otherwise follow from world_size.
+Without a setting, the cores of the node are shared out among its ranks. With `reproducible_shards` a rank uses one
+thread: a matrix product that is split over another number of threads may round differently, and a rank's share of the
+cores follows from world_size.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
-from typing import Any
 
 from dpnet.environment import available_cores, launched
 
@@ -19,17 +18,17 @@ VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS
 
 @functools.cache
 def threads_from_user() -> int:
-    """The smallest number that the environment sets for a BLAS library; 0 where it sets none."""
-    # OpenMP takes a list, "4,2": the numbers of nested parallel regions. The first is that of the outermost.
+    """The smallest number of threads that the environment sets for a BLAS library; 0 if it sets none."""
+    # OpenMP takes a list, "4,2", for nested parallel regions. The outermost comes first.
     values = [os.environ.get(name, "").partition(",")[0].strip() for name in VARIABLES]
     return min((int(value) for value in values if value.isdecimal() and int(value) > 0), default=0)
 
 
 def preset_threads() -> None:
-    """Set the thread variables for this process before numpy is imported, unless the user has set one.
+    """Set the thread variables for this process, unless the user has set one. Call before numpy is imported.
 
     A BLAS library starts its threads when it is loaded: too many, on a node with many ranks. OpenBLAS lets them spin
-    for 20 ms after each product, on cores that the work between two products wants: a few microseconds will do.
+    for 20 ms after each product, on cores that the work between two products needs: here they spin for microseconds.
     """
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # The binary logarithm of a number of cycles.
     if not threads_from_user():
@@ -44,10 +43,10 @@ def choose_threads(
 
     Args:
         setting: train.threads; 0 leaves the choice to this function.
-        reproducible: bits must not depend on world_size, nor on variables of the environment.
+        reproducible: bits must not depend on world_size, nor on environment variables.
         local_world_size: ranks on this node.
-        core_sets: the cores that each of them may run on: all the same, or a share each. Without any, those of this
-            process are shared out.
+        core_sets: the cores that each rank of the node may run on: all the same, or a share each. If empty, the cores
+            of this process are shared out.
     """
     if setting:
         return setting
@@ -57,28 +56,7 @@ def choose_threads(
 
 
 def limit_threads(threads: int) -> None:
-    """Let the BLAS library of this process use `threads` threads from now on."""
+    """Set the number of threads of all BLAS and OpenMP libraries that this process has loaded."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads)
-
-
-def numerics(products: str) -> dict[str, Any]:
-    """What the bits of a training depend on besides its configuration: versions, BLAS, its kernels and threads.
-
-    Args:
-        products: name of the library of matrix products.
-    """
-    import numpy as np
-    from threadpoolctl import threadpool_info
-
-    from dpnet.compute.products.wheels import version
-
-    keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
-    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
-    return {
-        "numpy": np.__version__,
-        "products": products,
-        "products_version": version(products),
-        "blas": [{key: library.get(key) for key in keys} for library in libraries],
-    }

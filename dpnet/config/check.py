@@ -1,7 +1,7 @@
 """Checks what a user gave: unknown keys, types, limits, and keys that contradict one another.
 
-All that is wrong is told at once, each with its place and with what to write instead. Types are pydantic's business; it
-is imported when the first value is checked, as only one rank of a job checks any.
+All problems are reported at once, each with its place and with what to write instead. pydantic checks the types; it is
+imported when the first value is checked, because only one rank of a job checks values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 MAX_PROBLEMS = 100
-"""That a message names: more than a job file has keys."""
+"""Most problems that one message lists; there are fewer keys than that."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ Place = Callable[[str], str]
 def flatten(raw: Mapping[str, Any], place: Place) -> dict[str, Given]:
     """The content of a job file by the full names of the keys.
 
-    What is no section, or none that is known, stands as a whole under its own name.
+    A top-level entry that is not a known section is kept whole, under its own name.
     """
     flat = {}
     for section, content in raw.items():
@@ -59,13 +59,13 @@ def _name(key: str) -> str:
 
 
 def check(given: Mapping[str, Given]) -> Job:
-    """The configuration that the values given amount to.
+    """Check the values that a user gave, and make the configuration of them.
 
     Args:
-        given: by full names, as `flatten` makes them; defaults hold for all else.
+        given: values by full name, as `flatten` returns them; all other keys keep their defaults.
 
     Raises:
-        ConfigError: something is wrong; the message names everything that is.
+        ConfigError: something is wrong; the message lists every problem.
     """
     values: dict[str, Any] = {}
     problems = []
@@ -97,7 +97,7 @@ def _job(values: Mapping[str, Any]) -> Job:
 
 
 def _check_value(name: str, given: Given) -> Any:
-    """The value as its section keeps it; raises ValueError with the whole story."""
+    """The value as its section keeps it; raises ValueError with the whole message."""
     if name not in KEYS:
         raise ValueError(_unknown(name, given))
     key, value = KEYS[name], given.value
@@ -136,7 +136,7 @@ def _shown(value: Any, depth: int = 0) -> str:
         return shorten(toml_value(value))
     if depth > 3 and value:
         return "[...]"  # A file can nest deeper than Python can recurse.
-    # No more than can be seen: showing every item of a long list takes its time.
+    # Only as many items as the message has room for: formatting all of a long list takes long.
     return shorten(f"[{', '.join(_shown(item, depth + 1) for item in value[:60])}]")
 
 
@@ -176,7 +176,7 @@ def _rivals(given: Mapping[str, Given]) -> Iterator[str]:
 
 
 def _value(name: str, given: Mapping[str, Given], values: Mapping[str, Any]) -> Any:
-    """The value of a key, given or not; None where a wrong one was given."""
+    """The value of a key, given or default; None if a wrong one was given."""
     return values.get(name) if name in given else KEYS[name].default
 
 
@@ -185,7 +185,7 @@ def _without_effect(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
         key = KEYS[name]
         chooser = f"{key.section}.name"
         chosen = _value(chooser, given, values) if key.only_for else None
-        # A default may stand in a file, as in the template: it claims nothing.
+        # A file may spell out a default, as the template does: a default asks for nothing.
         if chosen is not None and chosen not in key.only_for and value != key.default:
             yield (
                 f"{name} is {_shown(value)}, which has no effect with {chooser} = {toml_value(chosen)}; "
@@ -197,10 +197,13 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
     def value(name: str) -> Any:
         return _value(name, given, values)
 
-    # With another optimizer or schedule these keys have no effect, which is told already.
+    # With another optimizer or schedule these keys have no effect: `_without_effect` reports that.
     if value("optimizer.name") == "sgd" and value("optimizer.nesterov") and value("optimizer.momentum") == 0:
         place = given["optimizer.nesterov"].place
         yield f"optimizer.nesterov is true; it needs an optimizer.momentum above 0 ({place})"
+    if value("train.reproducible_shards") and value("train.reducer") in ("allreduce", "joint"):
+        seen, place = toml_value(value("train.reducer")), given["train.reducer"].place
+        yield f'train.reducer is {seen}; with train.reproducible_shards it must be "auto" or "shards" ({place})'
     lowest, highest = value("schedule.min_learning_rate"), value("optimizer.learning_rate")
     if value("schedule.name") == "cosine" and lowest and highest and lowest > highest:
         place = given["schedule.min_learning_rate"].place

@@ -9,7 +9,7 @@ from dpnet.text import words
 
 HEAD = """\
 # A job file of dpnet: dpnet train job.toml
-# Every key may be left out; what stands here are the defaults. A key that is commented out follows from other keys, or
+# Every key may be left out; the values here are the defaults. A key that is commented out follows from other keys, or
 # excludes another one.
 """
 

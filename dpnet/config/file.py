@@ -22,22 +22,22 @@ else:
     import tomli as tomllib
 
 MAX_BYTES = 1 << 18
-"""Of a job file; the template has a fortieth of it."""
+"""Most bytes of a job file; the template has about a thirtieth of that."""
 
 __all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_toml", "write_template"]
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Job:
-    """The configuration of a job file, of `--set` options, or of both.
+    """Load the configuration from a job file, from `--set` options, or from both.
 
     Args:
-        path: of the job file; None: there is none.
-        overrides: `section.key=value` each; stronger than the file, a later one stronger than an earlier one. The value
-            is read as TOML or, where it is none, as a bare string. It replaces as well what excludes it in the file.
+        path: the job file; None: there is none.
+        overrides: `section.key=value` each. An override wins over the file, and a later one over an earlier one. A
+            value that is not TOML is taken as a bare string. Keys of the file that exclude an override are dropped.
 
     Raises:
-        ConfigError: the file cannot be read, or something in it or in an override is wrong. The message names
-            everything that is, with its place.
+        ConfigError: the file cannot be read, or something in it or in an override is wrong. The message lists every
+            problem, with its place.
     """
     from_file = {} if path is None else _read(Path(path))
     from_options: dict[str, Given] = {}
@@ -52,11 +52,11 @@ def from_dict(raw: Mapping[str, Any], *, where: str) -> Job:
     """The configuration that plain data describe.
 
     Args:
-        raw: keys by section, as `to_dict` makes them; what is missing has its default.
+        raw: keys by section, as `to_dict` makes them; a missing key has its default.
         where: the place that errors name.
 
     Raises:
-        ConfigError: something in it is wrong; the message names everything that is.
+        ConfigError: something is wrong; the message lists every problem.
     """
     return check(flatten(raw, lambda name: where))
 
@@ -64,7 +64,7 @@ def from_dict(raw: Mapping[str, Any], *, where: str) -> Job:
 def to_dict(job: Job) -> dict[str, dict[str, Any]]:
     """A configuration as plain data that JSON and TOML can hold: keys by section.
 
-    Of keys that exclude one another it has only the one that holds. `from_dict` makes an equal object of it.
+    Of keys that exclude one another, only the one that holds is included. `from_dict` makes an equal object of it.
     """
     return {
         name: {key: _plain(value) for key, value in vars(section).items() if value is not None}
@@ -121,7 +121,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # No place: a number or a nesting beyond what Python reads.
+        # tomllib names no place for a number or a nesting beyond what Python reads.
         found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
         if found is None:
             raise ConfigError(f"{path} is no valid TOML: {error}") from error
@@ -132,13 +132,14 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} line {number} is no valid TOML: {found[1]}{seen}") from error
 
 
-# Of lines without spaces around them. No two neighbours match the same characters: a long line takes no long time.
+# For lines without spaces around them. No two neighbouring parts match the same characters, so a long line costs no
+# backtracking.
 _HEADER = re.compile(r"\[\[?([^\[\]=]+)\]\]?\s*(?:#.*)?")
 _KEY = re.compile(r"""([\w\-"'.\ \t]+)=""")
 
 
 def _places(text: str, path: Path) -> Callable[[str], str]:
-    """Where the file has its keys. A scan of lines that look like keys: enough for an error message."""
+    """Find the lines of the keys. Only lines that look like keys are found: that is enough for an error message."""
     lines: dict[str, int] = {}
     header = ""
     for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
@@ -173,6 +174,6 @@ def _parse_override(text: str) -> dict[str, Given]:
         parsed = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):
         parsed = {}
-    # A value that holds a line break could bring keys of its own.
+    # A value with a line break in it could add keys of its own.
     seen = parsed["value"] if parsed.keys() == {"value"} else value.strip()
     return flatten({section: {key: seen}}, lambda name: f"--set {shorten(text, 200)}")

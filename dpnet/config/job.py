@@ -17,13 +17,13 @@ from dpnet.config.section import INT64_MAX, Among, OnlyFor, Periodic, Range, Sec
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Section):
-    """The network. The data tell its number of inputs and of classes."""
+    """The network. Its numbers of inputs and of classes follow from the data."""
 
     hidden_layers: Annotated[
         tuple[int, ...], Range(1), "Neurons of each hidden layer; an empty list is softmax regression."
     ] = (256, 128)
     activation: Annotated[
-        Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "What follows each hidden layer."
+        Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "Function after each hidden layer."
     ] = "relu"
     dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"
 
@@ -35,15 +35,15 @@ class DataConfig(Section):
     source: Annotated[
         str,
         Text(),
-        "digits: the small set that comes with dpnet. Else a path, as on the command line relative to the current "
-        "directory: a folder of IDX files, an .npz file (x_train, y_train, x_test, y_test) or a folder of .npy files.",
+        "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
+        "files, an .npz file (x_train, y_train, x_test, y_test) or a folder of .npy files.",
     ] = "digits"
     scale: Annotated[
         Literal["none", "unit", "standardize"],
         "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "
         "Measured on the training data alone.",
     ] = "standardize"
-    check: Annotated[bool, "Look for NaN and infinity in the inputs before training."] = True
+    check: Annotated[bool, "Check the inputs for NaN and infinity before training."] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class TrainConfig(Section):
     global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
     seed: Annotated[int, Range(0, INT64_MAX), "Decides the initial parameters and the order of the samples."] = 0
     reproducible_shards: Annotated[
-        int, Range(0), "V: the same bits for any number of ranks up to V, and no more ranks than V; 0: off."
+        int, Range(0), "V: the same bits on any number of ranks up to V; more ranks than V are refused. 0: off."
     ] = 0
     threads: Annotated[
         int,
@@ -66,18 +66,26 @@ class TrainConfig(Section):
     ] = 0
     kernels: Annotated[
         Literal["auto", "numpy", "numba"],
-        "Element-wise work. auto: compiled by numba where it is installed (.[fast]); changes no result.",
+        "Loops over single elements. auto: compiled by numba where it is installed (.[fast]), else numpy's; changes "
+        "no result.",
     ] = "auto"
     blas: Annotated[
         Literal["auto", "numpy", "onednn", "mkl"],
-        "Matrix products. auto: MKL on processors of Intel where it is installed (.[mkl]); else oneDNN on those with "
-        "AVX-512 where it is installed (.[fast]); else numpy's own.",
+        "Library for matrix products. auto: MKL on Intel processors where it is installed (.[mkl]); else oneDNN on "
+        "processors with AVX-512 where it is installed (.[fast]); else numpy's own.",
     ] = "auto"
     shared_memory: Annotated[
         bool,
-        "Ranks on one node share one copy of parameters and optimizer vectors, and compute gradients together. Changes "
-        "rounding, but with reproducible_shards no bit.",
+        "Ranks on one node share one copy of parameters and optimizer vectors, and compute gradients together. This "
+        "changes the rounding; with reproducible_shards it changes no bit.",
     ] = True
+    reducer: Annotated[
+        Literal["auto", "allreduce", "joint", "shards"],
+        "How the gradients of all ranks become one. allreduce: each rank has its own, and MPI sums them. joint: the "
+        "ranks of a node compute that of all their samples together. shards: each shard has its own, and they are "
+        "summed in a fixed order, as reproducible_shards needs it. auto: shards with reproducible_shards, else joint "
+        "or shards, whichever should be faster for the network. Changes rounding.",
+    ] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,25 +94,25 @@ class OptimizerConfig(Section):
 
     name: Annotated[Literal["sgd", "adam", "adamw"], "The update rule."] = "adamw"
     learning_rate: Annotated[
-        float, Range(0, above=True), "Scale of each step; never changed to suit the number of ranks."
+        float, Range(0, above=True), "Factor on each update; never adapted to the number of ranks."
     ] = 1e-3
     momentum: Annotated[
-        float, Range(0, 1, below=True), OnlyFor(("sgd",)), "Share of the previous step in each step."
+        float, Range(0, 1, below=True), OnlyFor(("sgd",)), "Share of the previous update in each update."
     ] = 0.0
-    nesterov: Annotated[bool, OnlyFor(("sgd",)), "Nesterov's form of momentum, which must then be above 0."] = False
+    nesterov: Annotated[bool, OnlyFor(("sgd",)), "Nesterov's form of momentum; momentum must be above 0."] = False
     betas: Annotated[
         tuple[float, float],
         Range(0, 1, below=True),
         OnlyFor(("adam", "adamw")),
-        "Decay of the running means of the gradient and of its square.",
+        "Decay rates of the running means of the gradient and of its square.",
     ] = (0.9, 0.999)
     eps: Annotated[float, Range(0, above=True), OnlyFor(("adam", "adamw")), "Keeps the divisor away from 0."] = 1e-8
     weight_decay: Annotated[
         float, Range(0), "Pull of the parameters towards 0: decoupled with adamw, else an L2 penalty."
     ] = follows("0.01 with adamw, else 0")
-    weight_decay_biases: Annotated[bool, "Biases decay as well."] = False
+    weight_decay_biases: Annotated[bool, "Apply weight decay to biases as well."] = False
     clip_norm: Annotated[
-        float, Range(0), "Greatest norm of the gradient, over all parameters; a longer one is scaled down. 0: off."
+        float, Range(0), "Largest norm of the gradient over all parameters; a larger one is scaled down. 0: off."
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -120,16 +128,16 @@ class ScheduleConfig(Periodic):
 
     name: Annotated[
         Literal["constant", "step", "cosine"],
-        "constant: as it is. step: multiplied by factor again and again. cosine: down to min_learning_rate at the end.",
+        "constant: no change. step: multiplied by factor at every drop. cosine: down to min_learning_rate at the end.",
     ] = "constant"
-    warmup_steps: Annotated[int, Range(0), "Steps in which the learning rate first grows from 0, linearly."] = 0
+    warmup_steps: Annotated[int, Range(0), "Steps over which the learning rate first grows linearly from 0."] = 0
     every_epochs: Annotated[int | None, Range(1), OnlyFor(("step",)), "Epochs from one drop to the next."] = None
     every_steps: Annotated[int | None, Range(1), OnlyFor(("step",)), "Steps from one drop to the next."] = None
     factor: Annotated[
-        float, Range(0, 1, above=True), OnlyFor(("step",)), "Each drop multiplies the learning rate by it."
+        float, Range(0, 1, above=True), OnlyFor(("step",)), "Factor on the learning rate at every drop."
     ] = 0.1
     min_learning_rate: Annotated[
-        float, Range(0), OnlyFor(("cosine",)), "Where the cosine ends; at most optimizer.learning_rate."
+        float, Range(0), OnlyFor(("cosine",)), "Learning rate at the end; at most optimizer.learning_rate."
     ] = 0.0
 
 
@@ -142,24 +150,24 @@ class EvaluateConfig(Periodic):
     every_epochs: Annotated[int | None, Range(0), "Epochs from one evaluation to the next; 0: none at all."] = None
     every_steps: Annotated[int | None, Range(0), "Steps from one evaluation to the next; 0: none at all."] = None
     batch_size: Annotated[int, Range(1), "Samples that a rank computes at once; changes no result."] = 512
-    metric: Annotated[Literal["accuracy", "loss"], "What makes an evaluation the best."] = "accuracy"
+    metric: Annotated[Literal["accuracy", "loss"], "Score that decides which evaluation is the best."] = "accuracy"
     patience: Annotated[int, Range(0), "Evaluations without improvement after which training stops; 0: never."] = 0
-    min_delta: Annotated[float, Range(0), "The metric must be better by more than this to count as improvement."] = 0.0
+    min_delta: Annotated[float, Range(0), "Only a metric that is better by more than this is an improvement."] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig(Periodic):
-    """When to save what a training needs to go on, and how much of it to keep."""
+    """When to save checkpoints, from which a training can resume, and how many to keep."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000, "every_seconds": 600.0}
 
     every_epochs: Annotated[int | None, Range(0), "Epochs from one checkpoint to the next; 0: none at all."] = None
     every_steps: Annotated[int | None, Range(0), "Steps from one checkpoint to the next; 0: none at all."] = None
     every_seconds: Annotated[float | None, Range(0), "Seconds from one checkpoint to the next; 0: none at all."] = None
-    keep_last: Annotated[int, Range(1), "Newest checkpoints that are kept."] = 2
+    keep_last: Annotated[int, Range(1), "Number of newest checkpoints to keep."] = 2
     keep_best: Annotated[bool, "Keep the checkpoint of the best evaluation as well."] = True
     max_failed: Annotated[
-        int, Range(1), "Writes that may fail one after the other, each told and tried again, before training ends."
+        int, Range(1), "Failed writes in a row that end the training; those before are reported and tried again."
     ] = 3
 
 
@@ -169,30 +177,33 @@ class ResilienceConfig(Section):
 
     after_loss: Annotated[
         Literal["continue", "restart"],
-        "Ranks were lost, under an MPI that survives it. continue: go on with those that are left. restart: so too, "
-        "but end at the next checkpoint with preempted_exit_code, to be started with all ranks again.",
+        "When ranks were lost, under an MPI that survives it. continue: go on with the ranks that are left. restart: "
+        "do the same, but end at the next checkpoint with preempted_exit_code, to be started again with all ranks.",
     ] = "continue"
     signals: Annotated[
         tuple[str, ...],
         Among(("SIGTERM", "SIGUSR1", "SIGUSR2")),
-        "Signals, to any rank, that end the training after the step with a checkpoint; a second one ends it at once.",
+        "Signals to any rank that end the training after the current step, with a checkpoint; a second one ends it at "
+        "once.",
     ] = ("SIGTERM", "SIGUSR1", "SIGUSR2")
     preempted_exit_code: Annotated[
-        int, Range(1, 255), "Exit code of a training that such a signal ended: start it again, it goes on."
+        int, Range(1, 255), "Exit code of a training that a signal ended: started again, it goes on."
     ] = 75
     timeout_s: Annotated[
-        float, Range(0), "Seconds without a step after which every rank tells where it is; 0: suits the steps so far."
+        float,
+        Range(0),
+        "Seconds without a step after which every rank reports where it is; 0: follows from the steps so far.",
     ] = 0.0
-    on_hang: Annotated[Literal["warn", "end"], "What follows: nothing more, or the end of the job."] = "warn"
+    on_hang: Annotated[Literal["warn", "end"], "After that report. warn: go on waiting. end: end the job."] = "warn"
     on_nonfinite: Annotated[
         Literal["raise", "skip", "rollback"],
-        "The loss or gradient of a step is not finite. raise: end. skip: do not take the step. rollback: go back to "
-        "the last checkpoint, with the learning rate multiplied by rollback_factor.",
+        "When the loss or gradient of a step is not finite. raise: end with an error. skip: leave the step out. "
+        "rollback: go back to the last checkpoint, with the learning rate multiplied by rollback_factor.",
     ] = "raise"
-    max_skips: Annotated[int, Range(1), "Steps not taken, or rollbacks, in a row before training ends."] = 10
-    rollback_factor: Annotated[float, Range(0, 1, above=True), "Multiplies the learning rate in each rollback."] = 0.5
+    max_skips: Annotated[int, Range(1), "Steps left out, or rollbacks, in a row before training ends."] = 10
+    rollback_factor: Annotated[float, Range(0, 1, above=True), "Factor on the learning rate at each rollback."] = 0.5
     digest_every: Annotated[
-        int, Range(0), "Steps from one comparison of the parameters among nodes to the next; 0: none."
+        int, Range(0), "Steps from one replica check, which compares the parameters of all nodes, to the next; 0: none."
     ] = 1000
 
 

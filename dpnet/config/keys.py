@@ -1,4 +1,4 @@
-"""What the dataclasses of `dpnet.config` say about each key of a job file, and how to put it in words."""
+"""What is known about each key of a job file, read from the dataclasses of `dpnet.config.job`, and the words for it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Key:
         section: its section.
         name: its name in the section.
         kind: its type, as a type hint.
-        limits: what its values must keep to; None: any value of the type.
-        only_for: those `name`s of its section with which it has an effect; empty: all.
+        limits: of its values; None: any value of the type.
+        only_for: the `name`s of its section with which it has an effect; empty: all.
         doc: what it means.
         default: its value in Job(); None where a rival holds.
         follows: how the default follows from other keys; empty: it does not.
@@ -43,7 +43,7 @@ class Key:
 
     @property
     def full_name(self) -> str:
-        """As messages and `--set` have it."""
+        """The name in messages and in `--set`: section.name."""
         return f"{self.section}.{self.name}"
 
     @property
@@ -63,7 +63,7 @@ KINDS: dict[Any, str] = {
     tuple[float, float]: "a list of two numbers, each {}",
     tuple[str, ...]: "a list of names, each {}",
 }
-"""Every type of a key but a choice, in words; the limits come into the braces."""
+"""Words for every type of a key except a choice; the limits go into the braces."""
 
 
 def toml_value(value: Any) -> str:

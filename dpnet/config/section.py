@@ -1,7 +1,7 @@
 """What the sections of a configuration are made of: limits of values, and defaults that follow from other keys.
 
-Every rank imports the configuration, but only the one that reads the job file checks it. So a limit is stated in words
-of our own, and no library is imported here.
+Every rank imports the configuration, but only the rank that reads the job file checks it. So limits are classes of our
+own, and no library is imported here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Range:
         """Return `value`, a number or a tuple of numbers.
 
         Raises:
-            ValueError: it is outside the range; the message says what is inside.
+            ValueError: it is outside the range; the message states the range.
         """
         for number in value if isinstance(value, tuple) else (value,):
             if number < self.low or (self.above and number == self.low):
@@ -92,7 +92,7 @@ class Among:
 
 @dataclass(frozen=True)
 class OnlyFor:
-    """Says that a key has no effect with any other `name` of its section than these."""
+    """Marks a key that has an effect only with these `name`s of its section."""
 
     names: tuple[str, ...]
 
@@ -111,7 +111,7 @@ class Section:
     """Base of the sections.
 
     Attributes:
-        one_of: keys of which exactly one holds; the others are None. The first holds if none is given, with the value
+        one_of: keys of which exactly one holds; the others are None. If none is given the first holds, with the value
             here; the values of the others are examples.
     """
 
@@ -123,11 +123,11 @@ class Section:
 
 
 class Periodic(Section):
-    """A section that says how often something happens."""
+    """A section with an interval: how often something happens."""
 
     every_epochs: int | None
     every_steps: int | None
 
     def interval_steps(self, steps_per_epoch: int) -> int:
-        """Number of steps from one time to the next; 0: never, or not counted in steps."""
+        """Steps from one time to the next; 0: never, or not counted in steps."""
         return self.every_steps or (self.every_epochs or 0) * steps_per_epoch

@@ -1,4 +1,4 @@
-"""Batches: the rows with given ids, scaled, in buffers that are made once."""
+"""Batches: gathers the rows with given ids, scaled, into buffers that are made once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, SampleIds, Zeros, aligned_zeros
 from dpnet.compute.loops import reference
-from dpnet.compute.loops.choose import Loops, can_gather
+from dpnet.compute.loops.interface import Loops, can_gather
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
 from dpnet.errors import DataError
@@ -18,17 +18,17 @@ from dpnet.errors import DataError
 class Dataset:
     """Scaled rows of a split.
 
-    Precision: the arithmetic is that of `dtype` where this costs no more than its rounding, as for pixels. It is
-    float64, rounded to `dtype` once at the end, where the raw values do not fit in `dtype` (float64, wide integers) or
-    the offset is so large against the spread that rounding it would move the values.
+    Precision: rows are scaled in `dtype` where that costs no more than its rounding, as for pixels. They are scaled in
+    float64, and rounded to `dtype` once at the end, where the raw values do not fit in `dtype` (float64, wide integers)
+    or the offset is so large against the spread that rounding it would move the values.
 
     Args:
         split: the samples; a mapped file stays mapped.
-        scaling: offset and factor, of one number or one for each feature.
+        scaling: offset and factor, each one number or one for each feature.
         max_rows: rows of its buffer.
         dtype: of the rows, float32 or float64.
         loops: element-wise work.
-        zeros: gives the buffer: a vector of so many zeros of a dtype.
+        zeros: makes the buffer `x`.
 
     Attributes:
         features: numbers of a sample.
@@ -45,7 +45,7 @@ class Dataset:
         loops: Loops = reference,
         zeros: Zeros = aligned_zeros,
     ) -> None:
-        # Plain arrays: np.memmap would add its own work to every slice.
+        # A plain array: np.memmap adds overhead to every slice.
         self._raw = np.asarray(split.inputs)
         self._all_labels = np.zeros(0, np.int64) if split.labels is None else split.labels
         self.features = split.features
@@ -71,8 +71,8 @@ class Dataset:
         """The rows `ids`, scaled, and their labels.
 
         Args:
-            ids: (rows,) int64, each in [0, len(self)); may be none.
-            first: row of the buffer that becomes row ids[0]; the others follow it, and all must be in the buffer.
+            ids: (rows,) int64, each in [0, len(self)); may be empty.
+            first: row of the buffer for ids[0]; the others follow it, and all must be in the buffer.
 
         Returns:
             (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels. Both are views of buffers
@@ -83,14 +83,14 @@ class Dataset:
         return x, labels
 
     def put(self, gathered: Matrix, their_labels: Labels, *, first: int) -> tuple[Matrix, Labels]:
-        """What `gather` would return, from rows that another data set over the same samples has gathered."""
+        """The result of `gather`, copied from rows that another data set over the same samples has gathered."""
         x, labels = self._rows(first, len(gathered))
         np.copyto(x, gathered)
         np.copyto(labels, their_labels)
         return x, labels
 
     def _rows(self, first: int, count: int) -> tuple[Matrix, Labels]:
-        """Some rows of both buffers. A training asks for the same ones again and again: each view is made once."""
+        """Some rows of both buffers. Each view is made once, since every step uses the same few."""
         if (first, count) not in self._views:
             assert first + count <= len(self.x), (first, count, len(self.x))
             rows = slice(first, first + count)
@@ -99,7 +99,7 @@ class Dataset:
 
 
 def check_labels(split: Split, classes: int) -> None:
-    """Raises DataError if a label of `split` is not one of `classes` classes; a split without labels passes."""
+    """Raises DataError if a label of `split` is not in 0..classes - 1; a split without labels passes."""
     if split.labels is None or split.labels.max() < classes:
         return
     row = int(np.argmax(split.labels >= classes))
@@ -110,10 +110,10 @@ def check_labels(split: Split, classes: int) -> None:
 
 
 def _working_dtype(raw: np.dtype[Any], scaling: Scaling, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """`dtype` where it is precise enough for (raw - offset) * factor, otherwise float64."""
+    """`dtype` if it is precise enough for (raw - offset) * factor, otherwise float64."""
     with np.errstate(over="ignore"):
         rounding = np.abs(scaling.offset - scaling.offset.astype(dtype)) * scaling.factor
-    # Within these limits of the factor no difference overflows float32 and none is lost below its least number.
+    # Within these limits of the factor no difference overflows or underflows float32.
     in_range = bool(np.all((scaling.factor > 1e-30) & (scaling.factor < 1e30)))
     precise = np.can_cast(raw, dtype) and in_range and bool(np.all(rounding <= 2.0**-20))
     return dtype if precise else np.dtype(np.float64)

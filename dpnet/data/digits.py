@@ -1,13 +1,13 @@
 """The embedded digits: 1,797 handwritten digits of 8 x 8 pixels, 1,437 to train and 360 to test.
 
-They need no download, so `dpnet train` has something to train on. Origin and licence: DIGITS.md beside this file.
+They need no download, so `dpnet train` works at once. Origin and licence: DIGITS.md beside this file.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dpnet.data.readers.npy import read_npz_split
+from dpnet.data.readers.npz import read_npz_split
 from dpnet.data.split import Split
 
 NAME = "digits"
@@ -15,12 +15,12 @@ FILE = Path(__file__).with_name("digits.npz")
 
 
 class Digits:
-    """The source that is called "digits"; a folder of that name is "./digits"."""
+    """The source "digits"; a folder of that name is written "./digits"."""
 
     description = '"digits", the data set that comes with dpnet'
 
     def fits(self, source: str) -> bool:
-        """Whether it is the name."""
+        """Whether the source is that name."""
         return source == NAME
 
     def has(self, source: str, split: str) -> bool:

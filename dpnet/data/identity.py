@@ -1,4 +1,4 @@
-"""What tells one training set from another, without reading all of it."""
+"""The identity of a training set, computed without reading all of its inputs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from dpnet.data.sources import DataSource, require_labels
 
 NUM_ROWS = 256
-"""Rows whose content enters the fingerprint, evenly spread."""
+"""Rows, evenly spread, whose content enters the fingerprint."""
 
 
 def identity(source: DataSource) -> dict[str, Any]:
-    """Numbers that a checkpoint keeps, to notice that a training is resumed on other data.
+    """What a checkpoint records of the training data, so that a resumed training notices other data.
 
     Returns:
         `samples`, `features`, `classes`, and `fingerprint`: sha256 of the inputs' type, all labels and some rows.

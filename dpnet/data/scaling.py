@@ -1,7 +1,7 @@
-"""What the network sees of a raw value: x = (raw - offset) * factor.
+"""Scaling: the network sees x = (raw - offset) * factor.
 
-The two numbers come from the training data alone. They are kept in the checkpoint, so that evaluation and prediction
-do to their samples exactly what was done in training.
+Offset and factor come from the training data alone. A checkpoint records them, so evaluation and prediction scale their
+samples exactly as training did.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dpnet.errors import CheckpointError, DataError
 OFFSET, FACTOR = "scaling.offset", "scaling.factor"
 """Names in the checkpoint."""
 LEAST_SPREAD = 1e-150
-"""Less counts as none: the squares of such deviations are lost below the least float64."""
+"""A smaller spread counts as none: the squares of such deviations underflow float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Scaling:
 
     Attributes:
         offset: (features,) float64, or (1,): one number for all features.
-        factor: likewise.
+        factor: (features,) or (1,) float64, never 0.
     """
 
     offset: Vector
@@ -44,7 +44,7 @@ class Scaling:
         """The scaling of a checkpoint; other tensors among `tensors` are ignored.
 
         Raises:
-            CheckpointError: an array is missing, or is not a vector of finite numbers, or a factor is 0.
+            CheckpointError: an array is missing or is not a vector of finite numbers, or a factor is 0.
         """
         for name in (OFFSET, FACTOR):
             if name not in tensors:
@@ -52,7 +52,7 @@ class Scaling:
             tensor = tensors[name]
             if tensor.dtype.kind != "f" or tensor.ndim != 1 or not np.isfinite(tensor).all():
                 raise CheckpointError(
-                    f"The tensor {name} of the checkpoint is no vector of finite numbers; use another."
+                    f"The tensor {name} of the checkpoint is not a vector of finite numbers; use another."
                 )
             if name == FACTOR and not tensor.all():
                 raise CheckpointError(f"The tensor {name} of the checkpoint holds a factor of 0; use another.")
@@ -64,14 +64,14 @@ UNSCALED = Scaling(np.zeros(1), np.ones(1))
 
 
 def fit(kind: str, moments: Moments) -> Scaling:
-    """The scaling of that kind for training data with these statistics.
+    """The scaling called `kind` for training data with these statistics.
 
     Args:
         kind: a key of SCALINGS.
             none: values stay as they are.
-            unit: (x - low) / (high - low), with the least and the greatest of all training values; to 0..1.
+            unit: (x - low) / (high - low), with the smallest and the largest of all training values; to 0..1.
             standardize: each feature less its mean, divided by its population standard deviation, as scikit-learn's
-                StandardScaler; a feature that is constant up to rounding is only centred.
+                StandardScaler does; a feature that is constant up to rounding is only centred.
         moments: of all training samples.
 
     Raises:
@@ -79,7 +79,7 @@ def fit(kind: str, moments: Moments) -> Scaling:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         scaling = SCALINGS[kind](moments)
-    # A range or deviation that overflowed gives a factor of 0; one that is a number never does.
+    # Only a range or deviation that overflowed gives a factor of 0.
     if not (np.isfinite(scaling.offset).all() and np.isfinite(scaling.factor).all() and scaling.factor.all()):
         raise DataError(
             f"The training inputs range from {moments.low:g} to {moments.high:g}: "
@@ -101,7 +101,7 @@ def _standardize(moments: Moments) -> Scaling:
 
 
 def _inverse(spread: Vector, values: Vector) -> Vector:
-    """1 / spread, or 1 where the spread is no more than the rounding of `values`."""
+    """1 / spread; 1 where the spread is at most the rounding of `values`."""
     constant = spread <= np.maximum(8 * np.finfo(np.float64).eps * np.abs(values), LEAST_SPREAD)
     return 1 / np.where(constant, 1, spread)
 

@@ -1,8 +1,7 @@
 """Opens a source of samples by its name.
 
-The reader is the first of a table that fits. All of them hand out the same thing, a Split, so nothing above this
-module knows about file formats. Every rank may open the same source: mapped files are then shared by the ranks of a
-node.
+The first reader of a table that fits the source reads it. All readers return a Split, so nothing above this module
+knows file formats. Every rank may open the same source: the ranks of a node then share the pages of mapped files.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ import numpy as np
 from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.idx import IdxFile, IdxFolder
-from dpnet.data.readers.npy import BareNpz, NpyFile, NpyFolder, Npz
+from dpnet.data.readers.npy import NpyFile, NpyFolder
+from dpnet.data.readers.npz import BareNpz, Npz
 from dpnet.data.split import SPLITS, Reader, Split, require_labels
 from dpnet.errors import DataError
 from dpnet.text import listed
@@ -34,14 +34,13 @@ __all__ = [
 ]
 
 READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
-"""Sources that can be trained on: they name their splits and hold labels."""
+"""Readers of sources that can be trained on, with named splits and labels."""
 
 SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
-"""Sources of one split, as evaluation and prediction take them."""
-
+"""Readers for evaluation and prediction: of sources with a single split, and of READERS."""
 
 MAX_EMPTY_CLASSES = 10_000
-"""Numbers below the largest label that no sample may have, besides twice the number of samples."""
+"""A label must be below this number plus twice the number of training samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class DataSource:
     Attributes:
         name: the source as it was given.
         train: training samples, with labels.
-        test: test samples, with labels and as many features; None where the source has none.
+        test: test samples, with labels and as many features; None if the source has none.
     """
 
     name: str
@@ -77,8 +76,8 @@ def open_source(source: str) -> DataSource:
         source: "digits", a folder of IDX files, an .npz file or a folder of .npy files; ~ is the home folder.
 
     Raises:
-        DataError: the source does not exist, is of no known kind, lacks the training samples or labels, or a file of
-            it is damaged or holds what cannot be trained on.
+        DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
+            files is damaged or holds what cannot be trained on.
     """
     path, reader = _choose(source, READERS)
     train = reader.read(path, "train")
@@ -97,8 +96,8 @@ def open_source(source: str) -> DataSource:
 def check_classes(source: DataSource) -> DataSource:
     """The source itself, if its largest label can be the number of a class.
 
-    The output layer has a row for every number up to the largest label, whether it occurs or not. So an identifier that
-    was taken for a label would make a network that fills the memory.
+    The output layer has one unit for every number up to the largest label, whether it occurs or not. Identifiers in
+    place of labels would therefore make a network that fills the memory.
 
     Raises:
         DataError: most of the numbers up to the largest label do not occur, and there are many.
@@ -121,9 +120,9 @@ def open_split(source: str, split: str = "test") -> Split:
     """Opens data to evaluate or predict.
 
     Args:
-        source: as in `open_source`, where the labels may be missing; or data of one split: an .npz file with x and
-            perhaps y, an .npy file of inputs, an IDX file of inputs.
-        split: "train" or "test"; data of one split is taken for either.
+        source: as in `open_source`, but labels may be missing; or data of one split: an .npz file with x and perhaps y,
+            an .npy file of inputs, an IDX file of inputs.
+        split: "train" or "test"; data of one split serves as either.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split.
@@ -150,7 +149,7 @@ def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
 
 
 def _nearby(path: str) -> str:
-    """What the user may have meant by a path that does not exist, as the end of a clause."""
+    """A hint at what the user may have meant by a path that does not exist, to end a clause with."""
     folder = Path(path).parent
     if not os.path.isdir(folder):
         return f' (nor was its folder "{folder}")'

@@ -1,7 +1,7 @@
 """One split of a data source: the inputs and labels of its training or of its test samples.
 
-Every reader hands its arrays to `make_split`, the one place where their shapes and types are checked. So the checks,
-and the words of their messages, are the same for every file format.
+Every reader passes its arrays to `make_split`, the one place that checks their shapes and types. So the checks and
+their messages are the same for every file format.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Split:
     Attributes:
         inputs: (n, features), n and features at least 1, C order, bool, integer or float of any width and byte order.
             A np.memmap where the file can be mapped: it may be larger than memory.
-        labels: (n,) int64, all at least 0; None where the source has none.
-        inputs_file: what messages name as the origin of the inputs.
-        labels_file: what messages name as the origin of the labels; where there are none, the place that was looked at.
+        labels: (n,) int64, all at least 0; None if the source has none.
+        inputs_file: origin of the inputs, for messages.
+        labels_file: origin of the labels, for messages; without labels, the place where they were expected.
     """
 
     inputs: Inputs
@@ -65,7 +65,7 @@ class Reader(Protocol):
 
 
 def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str, labels_file: str) -> Split:
-    """A Split of arrays as they were read.
+    """A Split of arrays as a reader found them.
 
     Args:
         inputs: (n, ...), C order; more than two dimensions are flattened to (n, features), without a copy.
@@ -74,7 +74,7 @@ def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str
         labels_file: see Split.
 
     Raises:
-        DataError: a shape or a type is wrong, the two do not belong together, or there is no sample.
+        DataError: a shape or a type is wrong, inputs and labels differ in number, or there is no sample.
     """
     _check_inputs(inputs, inputs_file)
     flat = inputs.reshape(len(inputs), -1)

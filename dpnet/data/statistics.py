@@ -1,15 +1,15 @@
 """Exact statistics of training data that do not depend on how many ranks share the work.
 
-The rows are cut into chunks, by their number alone. Each chunk is measured in one pass, by any rank, and the results
-meet in the order of the chunks:
+The number of rows alone decides how they are cut into chunks. Any rank measures a chunk, in one pass, and the results
+are combined in the order of the chunks:
 
     rows     |--- chunk 0 ---|--- chunk 1 ---|-- ... --|--- chunk 255 ---|
                   Moments         Moments                   Moments
                      └──────┬────────┘                         │
                             └───────────── ... ────────────────┘
 
-So every rank gets the same bits, whatever the number of ranks. Within a chunk, a few rows are in memory at a time:
-files that are larger than memory stay where they are.
+So every rank gets the same bits, whatever the number of ranks. Only a few rows of a chunk are in memory at a time, so a
+file may be larger than memory.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from dpnet.data.split import Inputs, Split
 from dpnet.errors import DataError
 
 NUM_CHUNKS = 256
-BLOCK_BYTES = 1 << 20
-"""Rows that are worked on at a time, as float64: they stay in a core's second-level cache."""
+TILE_BYTES = 1 << 20
+"""Bytes of a tile, the rows of a chunk that are measured at a time, as float64: it stays in the second-level cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Moments:
 
     Attributes:
         count: number of rows.
-        origin: (features,) float64, the first row of the split, the same in all parts.
+        origin: (features,) float64, the first row of the split; the same in all parts of a split.
         total: (features,) float64, sum of the differences from `origin`.
         m2: (features,) float64, sum of the squared deviations from the mean.
         low: the smallest of all values.
@@ -78,19 +78,19 @@ def measure(split: Split, chunk: tuple[int, int], *, check: bool = True) -> Mome
         DataError: an input is NaN or infinite.
     """
     start, stop = chunk
-    rows = max(1, BLOCK_BYTES // (8 * split.features))
-    # An overflow shows in the results, and `scaling.fit` refuses it with a message that helps.
+    rows = max(1, TILE_BYTES // (8 * split.features))
+    # An overflow makes the results infinite or NaN, which `scaling.fit` refuses with a helpful message.
     with np.errstate(over="ignore", invalid="ignore"):
         return combine(
-            [_measure_block(split, first, min(first + rows, stop), check=check) for first in range(start, stop, rows)]
+            [_measure_tile(split, first, min(first + rows, stop), check=check) for first in range(start, stop, rows)]
         )
 
 
 def combine(parts: Sequence[Moments]) -> Moments:
-    """The Moments of all rows of `parts` of one split, at least one: same parts in the same order, same bits.
+    """The Moments of all rows of `parts`, at least one. The same parts in the same order give the same bits.
 
     The update is that of T. Chan, G. Golub and R. LeVeque, "Algorithms for Computing the Sample Variance", 1983,
-    equation 2.1: the squared deviations of two parts add up, plus what the distance of their means adds.
+    equation 2.1: the squared deviations of two parts add up, plus a term for the distance of their means.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return reduce(_combine_two, parts)
@@ -103,12 +103,12 @@ def _combine_two(a: Moments, b: Moments) -> Moments:
     return Moments(count, a.origin, a.total + b.total, m2, min(a.low, b.low), max(a.high, b.high))
 
 
-def _measure_block(split: Split, first: int, stop: int, *, check: bool) -> Moments:
-    """Mean first, then deviations from it, while the block is in the cache."""
+def _measure_tile(split: Split, first: int, stop: int, *, check: bool) -> Moments:
+    """Computes the mean first, then the deviations from it, while the rows are in the cache."""
     raw = np.asarray(split.inputs[first:stop])
     values = raw.astype(np.float64)
-    # Differences from one row: sums of integers are exact, a constant feature has no spread at all, and where the mean
-    # is large beside the spread, its rounding does not enter the spread.
+    # With differences from one row, sums of integers are exact, a constant feature has no spread at all, and the
+    # rounding of a mean that is large beside the spread does not enter the spread.
     origin = np.asarray(split.inputs[0]).astype(np.float64)
     values -= origin
     total = values.sum(axis=0)
@@ -120,7 +120,7 @@ def _measure_block(split: Split, first: int, stop: int, *, check: bool) -> Momen
 
 
 def _check_finite(raw: Inputs, first: int, file: str) -> None:
-    """Raises for the first value that is not finite; a total is also not finite where a sum overflowed."""
+    """Raises DataError for the first value that is not finite, if any: a sum of finite values can overflow."""
     bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(raw))
     if len(bad):
         row, column = (int(index) for index in bad[0])

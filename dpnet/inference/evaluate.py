@@ -10,11 +10,11 @@ from dpnet.parallel.evaluate import Evaluator, Scores
 
 
 def evaluate(network: Network, source: str, group: World, *, split: str = "test", batch_size: int = 512) -> Scores:
-    """Exact scores of a network; collective.
+    """Compute exact scores of a network; collective.
 
     Args:
-        network: it is not changed.
-        source: of the samples, see `dpnet.data.sources`; with labels.
+        network: the network; it is not changed.
+        source: of the samples, which must have labels: see `dpnet.data.sources`.
         group: all ranks share the samples.
         split: "test" or "train".
         batch_size: samples computed at once.

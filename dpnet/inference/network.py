@@ -1,4 +1,4 @@
-"""A trained network, from a checkpoint, and the samples that it is to look at."""
+"""A trained network, read from a checkpoint, and the samples that it is applied to."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def make_network(found: Checkpoint) -> Network:
     job, sizes = job_of(found), found.manifest["sizes"]
     scaling = Scaling.from_tensors(found.scaling)
     fits = tuple(sizes[1:-1]) == job.model.hidden_layers and {len(scaling.offset), len(scaling.factor)} <= {1, sizes[0]}
-    # The number of parameters as well, before memory is taken for as many as the sizes ask for.
+    # Compare the number of parameters too, before memory is taken for as many as the sizes claim.
     if not fits or checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
         raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
     layout = Layout(sizes)
@@ -71,7 +71,7 @@ def make_network(found: Checkpoint) -> Network:
 def prepare(network: Network, group: World) -> Setup:
     """Make the setup of a trained network: that of its training, on these ranks; collective.
 
-    Products or kernels that the training asked for, and that are not installed here, are chosen as by "auto".
+    If products or kernels that the training asked for are not installed here, both are chosen as by "auto".
     """
     train = network.job.train
     try:
@@ -82,7 +82,7 @@ def prepare(network: Network, group: World) -> Setup:
 
 
 def open_samples(network: Network, source: str, split: str, group: Group) -> Split:
-    """Open the samples that a network is to look at; collective.
+    """Open the samples that a network is applied to; collective.
 
     Raises:
         DataError: they cannot be read, or have another number of features, or labels that the network cannot give.

@@ -1,4 +1,4 @@
-"""Label and probabilities of every sample, by a trained network, into a file."""
+"""Predictions of a trained network: label and probabilities of every sample, in a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def predict(
     """Write label and probabilities of every sample to a file; collective.
 
     Args:
-        network: it is not changed.
+        network: the network; it is not changed.
         source: of the samples, see `dpnet.data.sources`; labels are not needed.
         out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
             .csv: the columns label, p0, p1, ... It appears when it is complete.
@@ -44,7 +44,7 @@ def predict(
     table = PredictionFile(out, len(samples), classes, np.dtype(network.job.model.dtype))
     on_root(group, table.open)
     try:
-        # Round by round, so that no rank ever holds more than a few blocks: the samples may be larger than its memory.
+        # Round by round, so that no rank holds more than a few blocks: the samples may be larger than its memory.
         for first in range(0, len(samples), rows * group.world_size):
             shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
             x, _ = replica.dataset.gather(shares[group.rank])

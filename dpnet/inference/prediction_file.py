@@ -20,7 +20,7 @@ class PredictionFile:
 
     Args:
         path: of the file; its ending chooses the format.
-        num_samples: that will be appended.
+        num_samples: samples that will be appended.
         classes: of the network.
         dtype: of the probabilities.
     """
@@ -29,7 +29,7 @@ class PredictionFile:
         self._path, self._temporary = path, unfinished(path)
         self._num_samples, self._classes = num_samples, classes
         self._record = np.dtype([("label", np.int64), ("probabilities", dtype, (classes,))])
-        self._digits = {4: 9, 8: 17}[dtype.itemsize]  # As many as it takes to read the same number back.
+        self._digits = {4: 9, 8: 17}[dtype.itemsize]  # Enough to read the same number back.
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
@@ -37,7 +37,7 @@ class PredictionFile:
 
         Raises:
             ConfigError: the ending names no format.
-            OutputError: the file cannot be written; so do the other methods.
+            OutputError: the file cannot be written; the other methods raise it too.
         """
         if self._path.suffix not in (".npy", ".csv"):
             raise ConfigError(f"--out is {self._path}; it must end in .npy or .csv")
@@ -78,7 +78,7 @@ class PredictionFile:
             os.replace(self._temporary, self._path)
 
     def discard(self) -> None:
-        """Leave nothing of a file that is not complete."""
+        """Delete the file, if it is not complete."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()

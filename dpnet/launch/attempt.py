@@ -1,90 +1,42 @@
-"""One run of mpirun: started, passed signals, ended in time, and cleaned up after.
+"""One run of mpirun: start it, forward signals to it, enforce its time limit, and clean up after it.
 
-A job that is asked to end gets SIGUSR1, which mpirun passes on to its ranks; SIGTERM when the grace is over, on which
-mpirun kills them; then SIGKILL. mpirun leads a session of its own: nobody but this process signals it.
+A job that is asked to end gets SIGUSR1, which mpirun forwards to its ranks; SIGTERM when the grace is over, on which
+mpirun kills them; then SIGKILL. mpirun leads a session of its own, so that nobody but this process signals it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
-import queue
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import Any
 
 from dpnet.launch.errorline import ErrorLine
+from dpnet.launch.escalation import Escalation, Limits
+from dpnet.launch.linger import Linger
 from dpnet.launch.processes import ATTEMPT, carriers, end_all, kill
+from dpnet.launch.signals import ASK, Signals
 
-KILL_AFTER_S = 5.0
 LEFTOVERS_END_S = 10.0
 POLL_S = 1.0
-ASK = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-CAUGHT = (*ASK, signal.SIGINT, signal.SIGCHLD)
 _PR_SET_PDEATHSIG = 1
-
-
-class Signals:
-    """Signals to this process, one after the other, in place of what they would do to it."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        # One that is ignored stays so, as SIGINT is for a job in the background of a shell script.
-        caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._put) for number in caught}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _put(self, number: int, frame: FrameType | None) -> None:
-        self._queue.put(number)
-
-    def get(self, timeout_s: float) -> int | None:
-        """The next signal; None: there was none in time."""
-        try:
-            return self._queue.get(timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-
-    def wait(self, seconds: float) -> int | None:
-        """Wait, unless a signal asks this process to end: then that."""
-        end = time.monotonic() + seconds
-        while (number := self.get(end - time.monotonic())) is not None:
-            if number != signal.SIGCHLD:
-                return number
-        return None
-
-
-LINGER_S = 5.0
-"""Seconds that mpirun has to end once all is done, or all ranks have ended."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a job may take: to end when asked to, and in all (None: as long as it likes)."""
-
-    grace_s: float
-    time_limit_s: float | None
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended: see `Outcome`.
+    """How an attempt ended.
 
-    `stopped_by` is the first signal to this process; `lingered`: mpirun was ended, as its ranks had done so before it.
+    Attributes:
+        code: exit code of mpirun, 128 + n where signal n ended it.
+        error: the last error that the ranks printed, if stderr was read.
+        stopped_by: the first signal to this process.
+        timed_out: the time limit was reached.
+        lingered: mpirun outlived its ranks and was killed.
     """
 
     code: int
@@ -99,11 +51,14 @@ class Attempt:
 
     Args:
         line: the command line.
-        environ: its environment, to which the name of the attempt is added.
-        limits: how long it may take.
-        num_ranks: that it starts, if that is known.
-        read_errors: look for the last error that it tells on its way to stderr.
-        forwards: mpirun passes SIGUSR1 on to its ranks.
+        environ: environment of mpirun, to which the name of the attempt is added.
+        limits: how long the job may take.
+        num_ranks: that mpirun starts; None: unknown.
+        read_errors: search the output on stderr, which passes through, for the last error.
+        forwards: mpirun forwards SIGUSR1 to its ranks.
+
+    Raises:
+        OSError: mpirun cannot be run.
     """
 
     def __init__(
@@ -116,45 +71,30 @@ class Attempt:
         read_errors: bool,
         forwards: bool,
     ) -> None:
-        self._name = uuid.uuid4().hex
-        self._limits, self._num_ranks = limits, num_ranks
-        self._forwards = forwards
-        self._process = subprocess.Popen(
-            line,
-            env={**environ, ATTEMPT: self._name},
-            # A session of its own may not read from a terminal.
-            stdin=subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None,
-            stderr=subprocess.PIPE if read_errors else None,
-            start_new_session=True,
-            preexec_fn=_end_with_parent(),
-        )
+        self._name, self._num_ranks = uuid.uuid4().hex, num_ranks
+        self._process = _start(line, {**environ, ATTEMPT: self._name}, read_errors=read_errors)
         self._errors = ErrorLine(self._process.stderr) if self._process.stderr else None
-        self._actions: Iterator[Callable[[], float]] = iter((self._ask, self._terminate, self._kill))
-        self._next_s = float("inf")
+        ask = functools.partial(_ask, self._process, self._name, forwards=forwards)
+        self._escalation = Escalation(self._process, ask, limits)
         self._stopped_by: int | None = None
         self._timed_out = False
-        self._all_were_here = False
-        self._over_s, self._look_s, self._pause_s = float("inf"), 0.0, POLL_S
 
     def run(self, signals: Signals, is_done: Callable[[], bool] = lambda: False) -> Ended:
-        """Wait for its end.
+        """Wait for the end of the attempt.
 
         Args:
             signals: to this process.
-            is_done: whether all is done that the job is for. Open MPI's mpirun waits for ever for a host that fell
-                silent, and for ranks whose end escaped it; it is then ended.
+            is_done: whether the job has done its work; an mpirun that does not end then is killed.
         """
-        lingered = False
-        limit = self._limits.time_limit_s
-        self._next_s = float("inf") if limit is None else time.monotonic() + limit
+        linger, lingered = Linger(self._name, self._num_ranks, is_done), False
         while (code := self._process.poll()) is None:
-            if self._lingers(is_done):
+            if linger.look():
                 lingered = True
-                self._kill()
-            if self._next_s <= time.monotonic():
+                self._process.kill()
+            if self._escalation.left_s() <= 0:
                 self._timed_out |= self._stopped_by is None
-                self._press()
-            number = signals.get(min(POLL_S, self._next_s - time.monotonic()))
+                self._escalation.step()
+            number = signals.get(min(POLL_S, self._escalation.left_s()))
             if number == signal.SIGINT:
                 self._interrupt()
             elif number in ASK:
@@ -163,56 +103,38 @@ class Attempt:
         error = self._errors.close() if self._errors else None
         return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out, lingered)
 
-    def _lingers(self, is_done: Callable[[], bool]) -> bool:
-        """Whether mpirun has not ended although all has been done, or all ranks have ended, for a while."""
-        now = time.monotonic()
-        if now < self._look_s:
-            return False
-        is_over = is_done() or self._all_have_left()
-        self._over_s = min(self._over_s, now) if is_over else float("inf")
-        self._look_s, self._pause_s = now + self._pause_s, min(LINGER_S, self._pause_s * 1.5)
-        return now - self._over_s >= LINGER_S
-
-    def _all_have_left(self) -> bool:
-        """Whether all ranks were on this host and none is any more."""
-        if self._num_ranks is None:
-            return False
-        here = len(carriers(self._name, of_ranks=True))
-        self._all_were_here |= here >= self._num_ranks
-        return self._all_were_here and not here
-
     def _stop(self, number: int | None) -> None:
-        # A job that the time limit has asked already gets the rest of its grace.
-        asked = self._timed_out and self._stopped_by is None
+        # A job that was asked at its time limit already keeps the rest of its grace.
+        was_asked = self._timed_out and self._stopped_by is None
         self._stopped_by = self._stopped_by or number
-        if not asked:
-            self._press()
+        if not was_asked:
+            self._escalation.step()
 
     def _interrupt(self) -> None:
         self._stopped_by = self._stopped_by or signal.SIGINT
         self._process.send_signal(signal.SIGINT)
-        self._next_s = min(self._next_s, time.monotonic() + self._limits.grace_s)
+        self._escalation.after_grace()
 
-    def _press(self) -> None:
-        """Take the next of the steps that end a job; each says when the one after it is due."""
-        action = next(self._actions, None)
-        self._next_s = float("inf") if action is None else time.monotonic() + action()
 
-    def _ask(self) -> float:
-        if self._forwards:
-            self._process.send_signal(signal.SIGUSR1)
-        else:
-            for pid in carriers(self._name, of_ranks=True):
-                kill(pid, signal.SIGUSR1)
-        return self._limits.grace_s
+def _start(line: Sequence[str], environ: Mapping[str, str], *, read_errors: bool) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        line,
+        env=environ,
+        # A session of its own may not read from a terminal.
+        stdin=subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None,
+        stderr=subprocess.PIPE if read_errors else None,
+        start_new_session=True,
+        preexec_fn=_end_with_parent(),
+    )
 
-    def _terminate(self) -> float:
-        self._process.terminate()
-        return KILL_AFTER_S
 
-    def _kill(self) -> float:
-        self._process.kill()
-        return float("inf")
+def _ask(process: subprocess.Popen[bytes], name: str, *, forwards: bool) -> None:
+    """Ask the ranks of an attempt to end."""
+    if forwards:
+        process.send_signal(signal.SIGUSR1)
+    else:
+        for pid in carriers(name, of_ranks=True):
+            kill(pid, signal.SIGUSR1)
 
 
 def _end_with_parent() -> Callable[[], None]:

@@ -1,8 +1,8 @@
 """What follows an attempt: done, restart, or give up. A pure function of what happened.
 
-A failure that repeats is the job's own: restarting would repeat it for ever. It is known by its place, the last step
-and the newest checkpoint, and by its exit code and error. What kills a process leaves no error; it may hit the same
-place twice by chance.
+A failure that repeats is the job's own fault, and a restart would only repeat it again. Two failures are the same if
+they have the same place (last step, newest checkpoint), exit code and error. A killed process leaves no error, and
+kills may hit the same place twice by chance.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 USAGE_EXIT_CODE = 2
 KILLED_EXIT_CODES = (9, 137)
-"""Of a job that lost a rank to SIGKILL, under MPICH and under Open MPI."""
+"""Exit codes of a job that lost a rank to SIGKILL, under MPICH and under Open MPI."""
 MOST_SAME, MOST_STUCK = 2, 3
-"""Attempts in a row that end at the same place: with the same error, or however they end."""
+"""Attempts in a row that may end at the same place: with the same error, or in any way."""
 MOST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far a training got: the last step that it logged, and the newest that it saved."""
+    """How far a training got: its last step in the learning curve, and the step of its newest checkpoint."""
 
     step: int
     checkpoint: int
@@ -32,11 +32,11 @@ class Outcome:
 
     Attributes:
         code: exit code of mpirun, 128 + n where signal n ended it.
-        finished: there is a proof that the training is complete.
-        place: how far it got.
-        error: the last error that the ranks told.
-        stopped: a signal to this process ended it.
-        timed_out: it was ended at the time limit.
+        finished: the training is provably complete.
+        place: how far the training got.
+        error: the last error that the ranks printed.
+        stopped: a signal to this process ended the attempt.
+        timed_out: the attempt was ended at the time limit.
     """
 
     code: int
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def by_the_job(self) -> bool:
-        """The job itself failed, as far as can be seen: nothing killed it, and no rank was lost."""
+        """Whether the job itself failed, as far as its error shows: nothing killed it, and no rank was lost."""
         lost = self.error is None or self.error.startswith("CommunicationError")
         return not (lost or self.timed_out or self.code in KILLED_EXIT_CODES)
 
@@ -65,8 +65,8 @@ class Decision:
 
     Attributes:
         wait_s: seconds to wait before a restart; None: no restart.
-        exit_code: where there is no restart.
-        why: for the user; empty where nothing is to be said.
+        exit_code: of `dpnet launch`, where there is no restart.
+        why: for the user; empty: there is nothing to report.
     """
 
     wait_s: float | None
@@ -94,7 +94,7 @@ def decide(outcomes: Sequence[Outcome], max_restarts: int) -> Decision:
 
 
 def _stuck(outcomes: Sequence[Outcome]) -> int:
-    """How many attempts in a row ended at the place of the last."""
+    """How many attempts in a row ended at the same place as the last."""
     count = 0
     for outcome in reversed(outcomes):
         if outcome.place != outcomes[-1].place:
@@ -104,7 +104,7 @@ def _stuck(outcomes: Sequence[Outcome]) -> int:
 
 
 def _same(outcomes: Sequence[Outcome]) -> int:
-    """How many attempts in a row ended at the place and with the failure of the last; 1 for one that may be chance."""
+    """How many attempts in a row ended like the last, with its place and failure; 1 if that may be chance."""
     last, count = outcomes[-1], 0
     for outcome in reversed(outcomes):
         if (outcome.place, outcome.code, outcome.error) != (last.place, last.code, last.error):

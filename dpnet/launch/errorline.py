@@ -1,4 +1,4 @@
-"""Passes on what a job writes to stderr, and keeps the last error among it."""
+"""Copies a job's stderr to our own, and keeps the last error in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ErrorLine:
     """The last line `SomeError: ...` of a stream that is copied to stderr.
 
     Args:
-        stream: to be read.
+        stream: the job's stderr.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -27,8 +27,8 @@ class ErrorLine:
         self._thread.start()
 
     def close(self) -> str | None:
-        """Wait for the end of the stream; the last error, without the rank that told it."""
-        # Not for ever: a process of another host's launcher may keep the stream open.
+        """Wait for the end of the stream; returns the last error, without the rank that printed it."""
+        # With a time limit: a launcher's process on another host may keep the stream open.
         self._thread.join(1)
         return self._last
 
@@ -39,20 +39,20 @@ class ErrorLine:
     def _copy_all(self) -> None:
         rest = b""
         while chunk := os.read(self._stream.fileno(), CHUNK_BYTES):
-            with contextlib.suppress(OSError):  # Nobody reads on: the job must not stop for that.
+            with contextlib.suppress(OSError):  # The reader of our stderr is gone: the job must go on.
                 _write(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._look(line)
+                self._search(line)
             rest = rest[-CHUNK_BYTES:]
-        self._look(rest)
+        self._search(rest)
 
-    def _look(self, line: bytes) -> None:
+    def _search(self, line: bytes) -> None:
         self._last = find_error(line.decode(errors="replace")) or self._last
 
 
 def find_error(line: str) -> str | None:
-    """The error that a line tells; None where it tells none."""
+    """The error in a line, without the rank; None: there is none."""
     found = _ERROR.search(line)
     return None if found is None else _BY_RANK.sub("", found[0].rstrip())
 

@@ -1,4 +1,4 @@
-"""The mpirun that belongs to this Python, and the flags and variables that a cluster user forgets."""
+"""The mpirun that belongs to this Python, and the flags and variables that users of a cluster forget."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from dpnet.compute.threads import VARIABLES, threads_from_user
-from dpnet.environment import available_cores
+from dpnet.environment import FAULT_TOLERANCE, available_cores
 from dpnet.errors import CommunicationError
 from dpnet.launch.options import num_ranks
 
 HOST_OPTIONS = ("host", "hosts", "hostfile", "machinefile", "f", "H")
-FAULT_TOLERANCE = {
-    # Without it, some ranks never hear of a loss and the others wait for them.
-    "mpi_ft_propagator_with_rbcast": "true",
-    # Open MPI's hierarchical collectives can return wrong sums as right ones when a rank is lost.
-    "coll": "^han",
-}
-"""Parameters of Open MPI 5, besides --with-ft ulfm, with which a job survives lost ranks."""
 SEVERAL_HOSTS = {
     "mpi_ft_detector": "true",
     # Without a thread of its own, the detector takes a rank that computes for long for a dead one.
@@ -30,15 +23,17 @@ SEVERAL_HOSTS = {
     "mpi_ft_detector_period": "0.3",
     "mpi_ft_detector_timeout": "3",
 }
-"""Further ones: a host that falls silent is noticed after so many seconds. That a process ended is seen without it; and
-a rank in forty failed at its start with the detector's thread."""
+"""Parameters of Open MPI 5, besides `environment.FAULT_TOLERANCE`, that detect a silent host by its missing heartbeats.
+
+Only for several hosts: one host does not need them, and with the detector's thread one rank in forty failed when it
+started."""
 
 
 def find_mpirun() -> str:
     """Path of the mpirun beside this Python, which belongs to the MPI wheel installed there; else the one on PATH.
 
     Raises:
-        CommunicationError: there is neither.
+        CommunicationError: there is no mpirun in either place.
     """
     beside = os.path.dirname(sys.executable)
     found = shutil.which("mpirun", path=beside) or shutil.which("mpirun") or shutil.which("mpiexec")
@@ -51,10 +46,10 @@ def find_mpirun() -> str:
 
 @functools.cache
 def version(mpirun: str) -> str:
-    """What an mpirun says about itself.
+    """What an mpirun prints as its version.
 
     Raises:
-        CommunicationError: it cannot be run.
+        CommunicationError: this mpirun cannot be run.
     """
     try:
         return subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=False).stdout
@@ -63,19 +58,19 @@ def version(mpirun: str) -> str:
 
 
 def is_open_mpi(mpirun: str) -> bool:
-    """Whether it is Open MPI's."""
+    """Whether an mpirun is Open MPI's."""
     return "Open MPI" in version(mpirun)
 
 
 def forwards_signals(mpirun: str) -> bool:
-    """Whether it passes SIGUSR1 on to its ranks: Open MPI's and MPICH's do."""
+    """Whether an mpirun forwards SIGUSR1 to its ranks: Open MPI's and MPICH's do."""
     return is_open_mpi(mpirun) or "HYDRA" in version(mpirun)
 
 
 def fault_tolerance(mpirun: str, options: Sequence[str]) -> list[str]:
-    """Flags with which Open MPI, from version 5, keeps a job going that has lost ranks.
+    """Flags with which Open MPI, from version 5, keeps a job alive that has lost ranks.
 
-    None where the user sets any of it: the parts hold only together.
+    Empty where the user sets any of the parameters: they work only together.
     """
     found = re.search(r"Open MPI\) (\d+)", version(mpirun))
     wanted = {**FAULT_TOLERANCE, **(SEVERAL_HOSTS if names_hosts(options) else {})}
@@ -97,24 +92,24 @@ def names_hosts(options: Sequence[str]) -> bool:
 
 
 def flavour_flags(mpirun: str, options: Sequence[str], *, threads: int | None = None) -> list[str]:
-    """What this mpirun needs to start any number of ranks anywhere; nothing that `options` sets itself.
+    """Flags that this mpirun needs to start any number of ranks anywhere, without those that `options` settles.
 
     Args:
         mpirun: its path.
         options: of the user.
-        threads: of each rank; None: what the environment says, else the cores of this host are shared out.
+        threads: of each rank; None: as the environment says, else an even share of this host's cores.
     """
     if not is_open_mpi(mpirun):
         return []
     given = _names(options)
     flags = []
     if os.geteuid() == 0 and "allow-run-as-root" not in given:
-        flags.append("--allow-run-as-root")  # A container's only user: there is nobody to protect from root.
+        flags.append("--allow-run-as-root")  # In a container root is often the only user.
     if not given & {"bind-to", "cpus-per-proc", "map-by"}:
-        # A rank that keeps to its core finds its data in the cache. Ranks with several threads need several cores.
+        # A rank bound to a core keeps its data in that core's cache; a rank with several threads needs several cores.
         flags += ["--bind-to", "core:overload-allowed" if _a_core_for_each(options, threads) else "none"]
     if not given & {*HOST_OPTIONS, "oversubscribe", "map-by"}:
-        flags.append("--oversubscribe")  # More ranks than cores is slow, but what was asked for.
+        flags.append("--oversubscribe")  # More ranks than cores are slow, but are what the user asked for.
     return flags
 
 
@@ -126,11 +121,11 @@ def _a_core_for_each(options: Sequence[str], threads: int | None) -> bool:
 
 
 def environment(options: Sequence[str]) -> Mapping[str, str]:
-    """Variables for the ranks: threads, where the user set none and all ranks run on this host.
+    """Thread variables for the ranks, where the user set none and all ranks run on this host.
 
-    A rank on another host counts its own cores.
+    Ranks on other hosts count the cores there themselves.
     """
-    # The user's own may also come as an option: -x OMP_NUM_THREADS=4, -env OMP_NUM_THREADS 4.
+    # The user may also set one by an option: -x OMP_NUM_THREADS=4, -env OMP_NUM_THREADS 4.
     by_option = any(name in option for option in options for name in VARIABLES)
     if by_option or threads_from_user() or names_hosts(options):
         return {}

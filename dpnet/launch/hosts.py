@@ -1,4 +1,4 @@
-"""Which of the hosts in an option `--host a:4,b:4` answer, and the same options without those that do not."""
+"""Which hosts of an option `--host a:4,b:4` answer, and the same options without the hosts that do not."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from dpnet.launch.flags import flavour_flags
 from dpnet.launch.options import RANKS, num_ranks
 
 LISTS = ("host", "hosts", "H")
-"""Options with a list of hosts, each with `:slots` or without."""
+"""Options whose value is a list of hosts, each with or without `:slots`."""
 REACH = {"launcher": 1, "launcher-exec": 1, "iface": 1, "launch-agent": 1, "prefix": 1, "mca": 2, "prtemca": 2}
-"""Options that say how a host is reached, and their number of values."""
+"""Options that say how a host is reached, with their number of values."""
 REACH_PARAMETERS = ("plm_", "oob_", "ras_", "prte_")
 TIMEOUT_S = 10.0
 PROBE = ("sleep", "0.5")
-"""Not `true`: Open MPI's mpirun can miss the end of a process that ends before its start was told, and then hangs."""
+"""Not `true`: Open MPI's mpirun may miss the end of a process that ends before its start was reported, and hang."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """An entry of a list of hosts; without a number of slots it has one."""
+    """An entry of a list of hosts; an entry without a number of slots has one slot."""
 
     entry: str
 
     @property
     def name(self) -> str:
-        """By which it is reached."""
+        """Name by which the host is reached."""
         return self.entry.partition(":")[0]
 
     @property
     def slots(self) -> int | None:
-        """Ranks that it takes; None: only mpirun knows."""
+        """Number of ranks that fit on the host; None: only mpirun knows."""
         _, colon, number = self.entry.partition(":")
         return (int(number) if number.isdecimal() else None) if colon else 1
 
@@ -57,7 +57,7 @@ def _in_list(option: str) -> bool:
 
 
 def leave_out(options: Sequence[str], lost: set[str]) -> list[str]:
-    """The options without these hosts, and with no more ranks than fit on the others, if all fitted before."""
+    """The options without the lost hosts, and with no more ranks than fit on the others, if all fitted before."""
     before = listed(options)
     room_before = _room(before)
     room = _room([host for host in before if host.name not in lost])
@@ -83,7 +83,7 @@ def _room(hosts: Sequence[Host]) -> int | None:
 
 
 def reach_options(options: Sequence[str]) -> list[str]:
-    """Those of the options that say how hosts are reached."""
+    """The options, of those given, that say how hosts are reached."""
     found: list[str] = []
     for place, word in enumerate(options):
         name = word.lstrip("-") if word.startswith("-") else ""
@@ -94,7 +94,7 @@ def reach_options(options: Sequence[str]) -> list[str]:
 
 
 def silent(mpirun: str, options: Sequence[str], timeout_s: float = TIMEOUT_S) -> set[str]:
-    """Names of the listed hosts on which mpirun cannot start a process in time; all are asked at once."""
+    """Names of the listed hosts on which mpirun cannot start a process in time; all are tried at once."""
     started = {name: _probe(mpirun, options, name) for name in {host.name for host in listed(options)}}
     end = time.monotonic() + timeout_s
     lost = set()
@@ -112,19 +112,19 @@ def silent(mpirun: str, options: Sequence[str], timeout_s: float = TIMEOUT_S) ->
 
 def _probe(mpirun: str, options: Sequence[str], name: str) -> subprocess.Popen[bytes]:
     option = next(word for word in options if _in_list(word))
-    asked = [*reach_options(options), option, name, "-n", "1"]
-    line = [mpirun, *flavour_flags(mpirun, asked), *asked, *PROBE]
+    own = [*reach_options(options), option, name, "-n", "1"]
+    line = [mpirun, *flavour_flags(mpirun, own), *own, *PROBE]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(line, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 def those_that_answer(mpirun: str, options: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """The options without the hosts that do not answer; unchanged where none does, as the fault is elsewhere then.
+    """The options without the hosts that do not answer; unchanged if none answers, as the fault is elsewhere then.
 
     Args:
         mpirun: its path.
         options: for mpirun.
-        say: told what is left out.
+        say: prints a line about the hosts that are left out.
     """
     hosts = {host.name for host in listed(options)}
     lost = silent(mpirun, options) if hosts else set()

@@ -1,4 +1,4 @@
-"""What may be said in front of `--`: options of `dpnet launch` itself, and those of mpirun."""
+"""The options in front of `--`: those of `dpnet launch` itself, and those of mpirun."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Options:
     Attributes:
         mpirun: options for mpirun, `-n N` among them.
         command: arguments of dpnet itself.
-        max_restarts: how often a training that was cut off is started again.
-        grace_s: time for a job to end by itself once it has been asked to.
-        time_limit_s: of one attempt; None: there is none.
-        fault_tolerance: Open MPI may be told to survive lost ranks.
+        max_restarts: how often a training that was cut off is restarted.
+        grace_s: time for a job to end by itself after it was asked to.
+        time_limit_s: of one attempt; None: no limit.
+        fault_tolerance: start Open MPI so that it survives lost ranks.
     """
 
     mpirun: tuple[str, ...]
@@ -37,16 +37,16 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Take the arguments of `dpnet launch` apart.
+    """Parse the arguments of `dpnet launch`.
 
     Raises:
-        ConfigError: a part is missing, or an option of ours has a value that it cannot have.
+        ConfigError: a part is missing, or an option of dpnet has an invalid value.
     """
     options, command = split_arguments(arguments)
     mpirun, own = take_own(options)
     max_restarts = _restarts(own.get("--max-restarts", "0"))
     if max_restarts and command[0] != TRAIN:
-        raise ConfigError(f"--max-restarts is for the command {TRAIN}, whose checkpoints it goes on from")
+        raise ConfigError(f"--max-restarts is for the command {TRAIN} alone, which goes on from its checkpoints")
     return Options(
         mpirun=tuple(mpirun),
         command=tuple(command),
@@ -75,7 +75,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def num_ranks(options: Sequence[str]) -> int | None:
-    """The N of `-n N`; None where there is no such option.
+    """The N of `-n N`; None: there is no such option.
 
     Raises:
         ConfigError: N is no positive integer.
@@ -89,7 +89,7 @@ def num_ranks(options: Sequence[str]) -> int | None:
 
 
 def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The options for mpirun, and ours by name; of one that is given twice the last holds."""
+    """The options for mpirun, and those of dpnet by name; of an option given twice the last one counts."""
     rest: list[str] = []
     own: dict[str, str] = {}
     words = iter(options)

@@ -1,4 +1,4 @@
-"""The processes of a run of mpirun on this host, found by a variable that each of them carries."""
+"""The processes of an attempt on this host, found by a variable in the environment of each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from dpnet.environment import NAMES
 
 ATTEMPT = "DPNET_ATTEMPT"
-"""Variable that every process of an attempt carries, and no other."""
+"""Variable that holds the name of the attempt in each of its processes."""
 
 
 def carriers(name: str, *, of_ranks: bool = False) -> list[int]:
-    """Processes on this host that belong to an attempt; of its ranks alone, if so asked."""
+    """Processes of an attempt on this host, mpirun among them; with `of_ranks` only its ranks."""
     tag = f"{ATTEMPT}={name}".encode()
     ranks = {names[0].encode() for names in NAMES[:2]}
     found = []
@@ -22,7 +22,7 @@ def carriers(name: str, *, of_ranks: bool = False) -> list[int]:
             with open(f"/proc/{entry}/environ", "rb") as file:
                 variables = file.read().split(b"\0")
         except OSError:
-            continue  # It has ended, or is somebody else's.
+            continue  # The process has ended, or belongs to another user.
         is_rank = any(variable.partition(b"=")[0] in ranks for variable in variables)
         if tag in variables and (is_rank or not of_ranks):
             found.append(int(entry))
@@ -30,10 +30,10 @@ def carriers(name: str, *, of_ranks: bool = False) -> list[int]:
 
 
 def end_all(name: str, wait_s: float) -> None:
-    """End every process on this host that belongs to an attempt.
+    """End every process of an attempt on this host.
 
-    Ranks get SIGKILL at once: Open MPI's can outlive their mpirun. Others get it after `wait_s` seconds: one may be
-    writing the last checkpoint.
+    Ranks are killed at once: Open MPI's may outlive their mpirun. Other processes are killed after `wait_s` seconds,
+    as one of them may be writing the last checkpoint.
     """
     for pid in carriers(name, of_ranks=True):
         kill(pid, signal.SIGKILL)
@@ -45,8 +45,8 @@ def end_all(name: str, wait_s: float) -> None:
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal to a process, if it is still there."""
+    """Send a signal to a process, unless it has ended."""
     try:
         os.kill(pid, number)
     except OSError:
-        return  # It has ended.
+        return  # The process has ended.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import sys
@@ -11,21 +13,28 @@ from typing import TYPE_CHECKING
 
 from dpnet.errors import CommunicationError, DpnetError
 from dpnet.launch import hosts
-from dpnet.launch.attempt import ASK, Attempt, Ended, Limits, Signals
+from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.decide import Decision, Outcome, decide
+from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import environment, fault_tolerance, find_mpirun, flavour_flags, forwards_signals, is_open_mpi
 from dpnet.launch.options import TRAIN, Options, num_ranks, parse
 from dpnet.launch.processes import ATTEMPT
+from dpnet.launch.signals import ASK, Signals
 
 if TYPE_CHECKING:
-    from dpnet.launch.progress_on_disk import Training  # It imports numpy, which a mere start of ranks does without.
+    from dpnet.config.job import Job
+    from dpnet.launch.progress_on_disk import Training  # It imports numpy, which a mere start of ranks does not need.
+
+JobOf = Callable[[Sequence[str]], "Job"]
+"""Turns the arguments of a training into its job; raises ConfigError or SystemExit where they are wrong."""
 
 
-def launch(arguments: Sequence[str]) -> int:
-    """Run a dpnet command on N ranks; a training that is cut off as often as the options allow.
+def launch(arguments: Sequence[str], job_of: JobOf) -> int:
+    """Run a dpnet command on N ranks; restart a training that is cut off as often as the options allow.
 
     Args:
         arguments: `-n N`, options, `--`, and the arguments of `dpnet` itself.
+        job_of: called only for a training that may have to be restarted, or whose exit code is in doubt.
 
     Returns:
         exit code: that of mpirun, 128 + n where signal n ended it; of a training 0 only if it is complete.
@@ -40,10 +49,10 @@ def launch(arguments: Sequence[str]) -> int:
         with Signals() as signals:
             begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
-        return _believed(ended, launcher.mpirun, options.command, begun_ns)
+        return _exit_code(ended, launcher.mpirun, options.command, lambda: _seen(options.command, job_of, begun_ns))
     from dpnet.launch.progress_on_disk import Training
 
-    training = Training(options.command)
+    training = Training(options.command, job_of(options.command))
     with Signals() as signals:
         return supervise(launcher, training, options, signals)
 
@@ -56,7 +65,7 @@ class Launcher:
         options: of the command line.
 
     Raises:
-        CommunicationError: it cannot be run.
+        CommunicationError: mpirun cannot be run.
     """
 
     def __init__(self, mpirun: str, options: Options) -> None:
@@ -86,28 +95,21 @@ class Launcher:
         Raises:
             CommunicationError: mpirun cannot be run.
         """
-        environ = {**os.environ, **environment(options)}
+        line, environ = self.line(options, command), {**os.environ, **environment(options)}
         read_errors = self._options.max_restarts > 0
-        line = self.line(options, command)
+        ranks, forwards = num_ranks(options), self._forwards
         try:
-            attempt = Attempt(
-                line,
-                environ,
-                self._limits,
-                num_ranks=num_ranks(options),
-                read_errors=read_errors,
-                forwards=self._forwards,
-            )
+            attempt = Attempt(line, environ, self._limits, num_ranks=ranks, read_errors=read_errors, forwards=forwards)
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
         ended = attempt.run(signals, is_done)
         if ended.lingered:
-            _say("mpirun went on without its ranks, and was ended")
+            _say("mpirun outlived its ranks and was killed")
         return ended
 
 
 def supervise(launcher: Launcher, training: Training, options: Options, signals: Signals) -> int:
-    """Start a training again until it is complete; returns the exit code."""
+    """Start a training, again and again, until it is complete; returns the exit code."""
     outcomes: list[Outcome] = []
     mpirun_options: Sequence[str] = options.mpirun
     while True:
@@ -118,30 +120,45 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
             if decision.why:
                 _say(decision.why)
             return decision.exit_code
-        _tell_restart(decision, len(outcomes) + 1, options.max_restarts + 1)
+        _announce_restart(decision, len(outcomes) + 1, options.max_restarts + 1)
         mpirun_options = hosts.those_that_answer(launcher.mpirun, options.mpirun, _say)
         if (number := signals.wait(decision.wait_s)) is not None:
-            # The job is at its checkpoint, as if the signal had come before it failed.
+            # The job is at its checkpoint, as if the signal had come before the failure.
             return 128 + number if number == signal.SIGINT else training.preempted_exit_code
 
 
-def _believed(ended: Ended, mpirun: str, command: Sequence[str], begun_ns: int) -> int:
-    """The exit code of a command that is not restarted."""
+def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[[], Training | None]) -> int:
+    """The exit code of a command that is not restarted.
+
+    Args:
+        ended: how its only attempt ended.
+        mpirun: path of mpirun.
+        command: arguments of dpnet.
+        see: the training; None: its job cannot be read here.
+    """
     if command[0] != TRAIN or (ended.code and not ended.lingered):
         return ended.code
-    from dpnet.launch.progress_on_disk import Training, is_complete
-
     if ended.lingered:
-        try:
-            training = Training(command, begun_ns)
-        except (DpnetError, SystemExit):
+        training = see()
+        if training is None:
             return ended.code
         return 0 if training.finished(ended.code) else _code(ended, training)
-    # Open MPI 5 returns 0 for a job all of whose ranks were lost.
-    if not is_open_mpi(mpirun) or is_complete(command):
+    # Open MPI 5 returns 0 for a job that has lost all of its ranks.
+    if not is_open_mpi(mpirun) or (training := see()) is None or training.finished(0):
         return 0
     _say("mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it")
     return 1
+
+
+def _seen(command: Sequence[str], job_of: JobOf, begun_ns: int) -> Training | None:
+    """The training that a command has begun; None: it asked for help, or the job file is on another host."""
+    from dpnet.launch.progress_on_disk import Training
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return Training(command, job_of(command), begun_ns)
+    except (DpnetError, SystemExit):
+        return None
 
 
 def _outcome(ended: Ended, training: Training) -> Outcome:
@@ -156,12 +173,12 @@ def _outcome(ended: Ended, training: Training) -> Outcome:
 
 
 def _code(ended: Ended, training: Training) -> int:
-    """The exit code of an attempt; that of ranks which were asked to stop and did, where mpirun does not have it."""
+    """The exit code of an attempt; where mpirun missed that its ranks stopped when asked to, the ranks' own."""
     asked = ended.stopped_by in ASK or ended.timed_out
     return training.preempted_exit_code if ended.lingered and asked else ended.code
 
 
-def _tell_restart(decision: Decision, number: int, attempts: int) -> None:
+def _announce_restart(decision: Decision, number: int, attempts: int) -> None:
     _say(f"attempt {number} of {attempts}: {decision.why}; restart in {decision.wait_s:g} s")
 
 

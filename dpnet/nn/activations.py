@@ -5,8 +5,8 @@ for a small move of z. By the chain rule a small dz changes the loss by `(d loss
 
     d loss / d z  =  d loss / d a  *  f'(z)          each unit on its own
 
-That is all that backpropagation asks of f: one factor per unit. Going back through a network of n layers, a gradient
-meets n such factors, and their product decides whether the first layer still learns anything:
+That is all that backpropagation asks of f: one factor per unit. On its way back through n layers a gradient meets n
+such factors, and their product decides whether the first layer still learns anything:
 
     f            range     f'(z) from a = f(z)     f'(z) lies in
     sigmoid      (0, 1)    a (1 - a)               (0, 1/4]           ten layers: at most 1e-6 of the gradient is left
@@ -22,8 +22,8 @@ from layer to layer (derived in `init`); the softmax sees only differences of lo
 all logits changes nothing; and the gradient that starts at the top is p - y, between -1 and 1 however large the
 logits are.
 
-All work in place and get f' from the output alone: `a` overwrites `z`, and nothing else has to be kept for backward.
-A NaN in z stays a NaN in a. As every step works on the same arrays, calls are bound to them once (see `layers`).
+All activations work in place and compute f' from the output alone: `a` overwrites `z`, and backward needs nothing else.
+A NaN in z stays a NaN in a. Every step uses the same arrays, so calls are bound to them once (see `layers`).
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 
 
 class Activation(ABC):
     """One activation of one layer.
 
-    It also does what the linear map leaves next to it: the bias goes in before f, and the gradient of the bias comes
-    out after f'. Both are passes over the same numbers.
+    It also handles the bias: forward adds it before f, and backward sums its gradient after f'. Both are passes over
+    the same numbers.
 
     Args:
-        max_rows: most rows that a call will bring.
+        max_rows: most rows of a call.
         width: units of the layer.
         dtype: float32 or float64.
         loops: element-wise work.
 
     Attributes:
-        has_kink: f' jumps at 0. Finite differences across the jump mean nothing, so `gradcheck` leaves them out.
+        has_kink: f' jumps at 0. Finite differences across the jump mean nothing, so `gradcheck` omits them.
     """
 
     has_kink: ClassVar[bool] = False
@@ -79,11 +79,11 @@ class ReLU(Activation):
     From the definition of the derivative, (f(z + h) - f(z)) / h for h -> 0: it is h / h = 1 where z > 0 and 0 / h = 0
     where z < 0. At z = 0 it is 1 for h > 0 and 0 for h < 0: the two sides differ, and there is **no derivative**.
     Every number between them is a subgradient, the slope of a line through (0, 0) that lies nowhere above f. dpnet
-    takes the subgradient 0, as every framework does. Any choice in [0, 1] trains; with 0 a unit that gives out 0
-    passes no gradient, so the factor can be read off the output: 1 where a > 0, else 0. And it does occur: rows of
-    zeros meet biases that start at 0.
+    takes the subgradient 0, as every framework does. Any choice in [0, 1] trains; with 0, a unit whose output is 0
+    passes no gradient, so the output gives the factor: 1 where a > 0, else 0. The case does occur: rows of zeros meet
+    biases that start at 0.
 
-    A unit that is at or below 0 for every sample gets the gradient 0 and is dead: its own weights no longer move.
+    A unit with z <= 0 for every sample gets the gradient 0 and is dead: its own weights no longer move.
     """
 
     has_kink = True
@@ -93,12 +93,12 @@ class ReLU(Activation):
         return functools.partial(self._loops.add_bias_relu, z, bias)
 
     def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
-        """Leaves da where a > 0 and puts 0 elsewhere; then the column sums."""
+        """Keeps da where a > 0 and sets 0 elsewhere; then the column sums."""
         return functools.partial(self._loops.relu_backward, a, da, dbias)
 
 
 class _InPasses(Activation):
-    """An activation that is one pass or more of numpy of its own, with room for what they need on the way."""
+    """An activation that consists of passes of numpy, with scratch for them."""
 
     def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike, loops: Loops) -> None:
         super().__init__(max_rows, width, dtype, loops)
@@ -134,21 +134,21 @@ class _InPasses(Activation):
 class LeakyReLU(_InPasses):
     """f(z) = z where z > 0, else `SLOPE` z: a ReLU whose silent units still pass a hundredth of the gradient.
 
-    The derivative at 0 is slope from the left and 1 from the right; taken is the slope, the value that goes with
-    ReLU's 0.
+    The derivative at 0 is slope from the left and 1 from the right; dpnet takes the slope, which corresponds to ReLU's
+    choice of 0.
     """
 
     SLOPE = 0.01
     has_kink = True
 
     def _bend(self, z: Matrix) -> None:
-        """Turns z into max(z, SLOPE z), in place: the larger of the two is f because 0 < SLOPE < 1."""
+        """Turns z into max(z, SLOPE z), in place: the larger of the two is f, since 0 < SLOPE < 1."""
         lowered = self._scratch[: len(z)]
         np.multiply(z, self.SLOPE, out=lowered)
         np.maximum(z, lowered, out=z)
 
     def _unbend(self, a: Matrix, da: Matrix) -> None:
-        """Leaves da where a > 0 and multiplies it by SLOPE elsewhere."""
+        """Keeps da where a > 0 and multiplies it by SLOPE elsewhere."""
         factor = self._scratch[: len(a)]
         np.greater(a, 0, out=factor)
         np.maximum(factor, self.SLOPE, out=factor)
@@ -175,8 +175,8 @@ class Sigmoid(_InPasses):
 
     def __init__(self, max_rows: int, width: int, dtype: npt.DTypeLike, loops: Loops) -> None:
         super().__init__(max_rows, width, dtype, loops)
-        # At this z sigmoid reaches the smallest normal number. Below it exp(-z) would soon overflow, and f is 0 to any
-        # use. np.maximum keeps a NaN, so a NaN is not hidden by it.
+        # At this z sigmoid is the smallest normal number. Further below, exp(-z) would overflow, and f is 0 for all
+        # purposes. np.maximum propagates NaN, so it hides none.
         self._lowest = float(np.log(np.finfo(dtype).tiny))
 
     def _bend(self, z: Matrix) -> None:
@@ -203,7 +203,7 @@ class Identity(Activation):
         return functools.partial(self._loops.add_bias, z, bias)
 
     def backward(self, a: Matrix, da: Matrix, dbias: Vector) -> Callable[[], bool]:
-        """Leaves da as it is; the column sums."""
+        """Leaves da as it is; computes the column sums."""
         return functools.partial(self._loops.column_sums, da, dbias)
 
 

@@ -1,17 +1,17 @@
-"""Every layer's gradient against central differences.
+"""Checks every layer's gradient against central differences.
 
-A derivative is a limit of difference quotients, so backpropagation can be checked by moving one parameter and looking
-at the loss:
+A derivative is a limit of difference quotients, so moving one parameter and comparing the losses checks
+backpropagation:
 
     d loss / d w  ~  (loss(w + h) - loss(w - h)) / (w + h - (w - h))
 
 The odd terms of the Taylor series survive, the even ones cancel, so the quotient is off by about h^2 / 6 times the
 third derivative: 2e-13 of it at h = 1e-6. The loss itself is rounded to some 1e-16 of its size, which the quotient
-divides by h: an absolute error of 1e-10 to 1e-9 for a loss near 1. At h = 1e-6 both are small in float64. In float32
-no h would do.
+divides by h: an absolute error of 1e-10 to 1e-9 for a loss near 1. At h = 1e-6 both errors are small in float64. In
+float32 no h is small enough for one and large enough for the other.
 
-At a kink (ReLU at 0) there is no derivative to compare with. If some hidden unit is active at w + h and not at w - h,
-or the other way round, the quotient is a mean of two slopes: such an entry is counted, not compared.
+At a kink (ReLU at 0) there is no derivative to compare with. If a hidden unit is active at w + h and not at w - h, or
+the reverse, the quotient is a mean of two slopes: such an entry is counted, not compared.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.loops import reference
+from dpnet.compute.loops.interface import Loops
+from dpnet.compute.products.interface import Products
+from dpnet.compute.products.numpy import NUMPY
 from dpnet.compute.random import GRADCHECK, random_bits
 from dpnet.nn.activations import ACTIVATIONS
 from dpnet.nn.layout import Layout, Tensor
@@ -29,24 +33,24 @@ from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.nn.network import MLP
 
 MAX_RELATIVE_ERROR = 1e-6
-"""A correct gradient of ordinary size comes out at 1e-10 to 1e-7. A wrong sign, factor or term gives 1e-3 to 1."""
+"""A correct gradient of ordinary size has an error of 1e-10 to 1e-7; a wrong sign, factor or term, one of 1e-3 to 1."""
 
 ROUNDING_ERRORS = 8
-"""Units of the last place by which two losses may differ by chance. Decides only where a gradient is almost 0."""
+"""Units in the last place by which two losses may differ by chance. Matters only where a gradient is almost 0."""
 
 
 @dataclass
 class TensorCheck:
-    """What the check of one weight or bias found.
+    """The result for one weight or bias.
 
     Attributes:
         name: of the tensor in the layout.
         shape: of the tensor.
         compared: number of entries compared.
-        kinks: number of entries left out because a kink lay between the two losses.
+        kinks: number of entries not compared because a kink lay between the two losses.
         max_abs_error: largest |backward - differences| among the compared entries; 0 if there are none.
         relative_error: |backward - differences| / (|backward| + |differences|), norms over the compared entries.
-        ok: the two agree. True as well if nothing could be compared: look at `compared`.
+        ok: the two agree. Also True if nothing was compared: see `compared`.
     """
 
     name: str
@@ -68,6 +72,8 @@ def check(
     seed: int,
     entries: int = 200,
     h: float = 1e-6,
+    products: Products = NUMPY,
+    loops: Loops = reference,
 ) -> list[TensorCheck]:
     """Compares backward with central differences of the mean loss, for every weight and bias.
 
@@ -80,16 +86,18 @@ def check(
         seed: chooses the entries of a tensor that has more than `entries`.
         entries: most entries to compare in each tensor. Each costs two forward passes.
         h: step to either side.
+        products: matrix products of the network.
+        loops: element-wise work of the network and its loss.
 
     Returns:
         One result for each tensor of the layout, in its order.
     """
     assert params.dtype == x.dtype == np.float64, (params.dtype, x.dtype)
     assert len(x) > 0
-    probe = _Probe(layout, activation, params, x, labels)
+    probe = _Probe(layout, activation, params, x, labels, products, loops)
     loss, grad = probe.gradient()
-    # What rounding alone can do to a quotient. The gradients of a dead or saturated layer lie below it, and their
-    # relative error means nothing.
+    # The error that rounding alone can cause in a quotient. The gradients of a dead or saturated layer are smaller, and
+    # their relative error means nothing.
     noise = ROUNDING_ERRORS * float(np.finfo(np.float64).eps) * max(1.0, loss) / h
     results = []
     for index, tensor in enumerate(layout.tensors):
@@ -99,14 +107,14 @@ def check(
 
 
 def _choose(tensor: Tensor, index: int, seed: int, entries: int) -> list[int]:
-    """Up to `entries` places in the flat vector, different ones, ascending."""
+    """Up to `entries` distinct places in the flat vector, ascending."""
     keys = random_bits(tensor.stop - tensor.start, seed=seed, purpose=GRADCHECK, index=index)
     chosen = np.sort(np.argsort(keys, kind="stable")[:entries])
     return [tensor.start + int(place) for place in chosen]
 
 
 def _compare(tensor: Tensor, grad: Vector, differences: list[float | None], noise: float) -> TensorCheck:
-    """The verdict on one tensor; a difference of None is a kink."""
+    """The result for one tensor; a difference of None is a kink."""
     smooth = [place for place, difference in enumerate(differences) if difference is not None]
     numeric = np.array([differences[place] for place in smooth], dtype=np.float64)
     analytic = grad[smooth]
@@ -114,7 +122,7 @@ def _compare(tensor: Tensor, grad: Vector, differences: list[float | None], nois
     scale = np.linalg.norm(analytic) + np.linalg.norm(numeric)
     relative = float(np.linalg.norm(error) / max(scale, np.finfo(np.float64).tiny))
     largest = float(np.max(np.abs(error), initial=0.0))
-    # A NaN is in neither range: it is never ok.
+    # Comparisons with NaN are False: NaN is never ok.
     ok = relative <= MAX_RELATIVE_ERROR or largest <= noise
     kinks = len(differences) - len(smooth)
     return TensorCheck(tensor.name, tensor.shape, len(smooth), kinks, largest, relative, ok)
@@ -123,27 +131,36 @@ def _compare(tensor: Tensor, grad: Vector, differences: list[float | None], nois
 class _Probe:
     """The mean loss of one batch as a function of the parameters."""
 
-    def __init__(self, layout: Layout, activation: str, params: Vector, x: Matrix, labels: Labels) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        activation: str,
+        params: Vector,
+        x: Matrix,
+        labels: Labels,
+        products: Products,
+        loops: Loops,
+    ) -> None:
         self._layout = layout
-        self._model = MLP(layout, activation, max_rows=len(x), dtype=np.float64)
+        self._model = MLP(layout, activation, max_rows=len(x), dtype=np.float64, products=products, loops=loops)
         self._has_kink = ACTIVATIONS[activation].has_kink
-        self._nll = SoftmaxNLL(len(x), layout.sizes[-1], np.float64)
+        self._nll = SoftmaxNLL(len(x), layout.sizes[-1], np.float64, loops)
         self._flat = params.copy()
         self._params = layout.views(self._flat)
         self._x, self._labels = x, labels
 
     def gradient(self) -> tuple[float, Vector]:
-        """The loss and what backward makes of it, (layout.size,)."""
+        """The loss, and its gradient by backward, (layout.size,)."""
         grad = aligned_zeros(self._layout.size, np.float64)
         logits = self._model.forward(self._x, self._params)
         total, _ = self._nll(logits, self._labels, 1 / len(self._x))
-        self._model.backward(logits, self._params, self._layout.views(grad))
+        self._model.backward(logits, self._layout.views(grad))
         return total / len(self._x), grad
 
     def difference(self, entry: int, h: float) -> float | None:
-        """The central difference in parameter `entry`, or None if there is a kink in between."""
+        """The central difference in parameter `entry`; None if there is a kink in between."""
         before = float(self._flat[entry])
-        # The step between the rounded ends, which is not exactly 2 h.
+        # The ends are rounded, so their distance is not exactly 2 h.
         above, below = before + h, before - h
         loss_above, active_above = self._loss_at(entry, above)
         loss_below, active_below = self._loss_at(entry, below)

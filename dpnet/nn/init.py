@@ -38,7 +38,7 @@ from dpnet.nn.layout import Layout
 
 
 def he(fan_in: int, fan_out: int) -> float:
-    """Variance of a weight for activations that pass one half of their input."""
+    """Variance of a weight for activations that pass one half of their inputs."""
     return 2 / fan_in
 
 
@@ -60,8 +60,8 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
 def initialize(layout: Layout, activation: str, seed: int, params: Vector) -> None:
     """Overwrites `params` with initial parameters: uniform weights, biases and padding 0.
 
-    A weight depends on (seed, layer, its place in the layer) and the widths of its layer alone, in every version of
-    numpy: the bits come from `random_bits`, and what is done to them is exact or correctly rounded.
+    A weight depends only on (seed, layer, its place in the layer) and the widths of its layer, in every version of
+    numpy: the bits come from `random_bits`, and all arithmetic on them is exact or correctly rounded.
 
     Args:
         layout: of the network.
@@ -77,6 +77,6 @@ def initialize(layout: Layout, activation: str, seed: int, params: Vector) -> No
 
 
 def _uniform(count: int, seed: int, layer: int) -> npt.NDArray[np.float64]:
-    """`count` numbers in [0, 1), multiples of 2^-53: the 53 high bits of each word fill a float64 exactly."""
+    """`count` numbers in [0, 1), multiples of 2^-53: a float64 holds the 53 high bits of a word exactly."""
     bits = random_bits(count, seed=seed, purpose=INITIALISE, index=layer)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53

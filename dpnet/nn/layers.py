@@ -1,7 +1,7 @@
 """A layer: a linear map and an activation, forward and back, written into buffers that are made once.
 
-It computes nothing itself. A training comes with the same few arrays in every step, so a layer says which calls turn
-one array into the next, with all arguments put together, and the network makes these calls as often as it wants.
+A layer does not compute: it returns the calls that do, bound to their arrays. A training brings the same few arrays in
+every step, so the calls are put together once and made as often as needed (see `passes`).
 
 Backpropagation is the chain rule from the loss towards the input. Each layer is handed da = d loss / d a of its own
 output and answers two questions: how does the loss move with my parameters, and how does it move with my input? The
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dpnet.compute.arrays import Matrix, Vector
-from dpnet.compute.loops.choose import Loops
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.loops.interface import Loops
+from dpnet.compute.products.interface import Products
 from dpnet.nn.activations import Activation
 
 Call = Callable[[], object]
@@ -23,12 +23,12 @@ Call = Callable[[], object]
 class Layer:
     """a = f(z), z = x W + b, for a batch of rows.
 
-    It works on rows of two buffers that it is given, and never on parameters of its own: those are handed in, because
-    they live in memory that others share and swap.
+    It works on rows of two buffers that it is given. Parameters come with each call, because they live in memory that
+    others share and swap.
 
     Args:
         a: (max_rows, num_outputs), C order, for the output; float32 or float64, as every array.
-        dx: (max_rows, num_inputs), C order, for the gradient of the input; None where nobody asks for it.
+        dx: (max_rows, num_inputs), C order, for the gradient of the input; None where it is not needed.
         activation: f.
         products: matrix products.
         loops: element-wise work.
@@ -45,7 +45,7 @@ class Layer:
         """The calls that compute the output, and the output: (rows, num_outputs), a view into the buffer.
 
         Args:
-            x: (rows, num_inputs), C order. Backward reads it again: leave it as it is until then.
+            x: (rows, num_inputs), C order. Leave it as it is until the weight's gradient is there.
             weight: (num_inputs, num_outputs).
             bias: (num_outputs,).
             first: row of the buffers in which the first row of `x` belongs.
@@ -71,22 +71,24 @@ class Layer:
 
         Args:
             a: the output that forward made.
-            da: (rows, num_outputs) d loss / d a. Overwritten with dz = d loss / d z; leave it as it is until the
+            da: (rows, num_outputs) d loss / d a. Overwritten with dz = d loss / d z; leave that as it is until the
                 weight's gradient is there.
             weight: (num_inputs, num_outputs), the same as in forward.
             dbias: (num_outputs,), overwritten; zeros if there are no rows.
             first: as in forward.
 
         Returns:
-            the call that computes dz and dbias and says whether dbias is finite; then the one that computes d loss /
-            d x, and (rows, num_inputs) that, a view into the buffer: None where there is none. The first layer has
-            none: its input is data, which nobody moves, and dx would be the costliest product of all for nothing.
+            the call that goes back through the activation: it computes dz and dbias, and returns whether dbias is
+            finite; the call that goes back through the weights: it computes dx = d loss / d x; and dx (rows,
+            num_inputs), a view into the buffer. The last two are None in the first layer: its input is data, and dx
+            would be the costliest product of all for nothing.
         """
-        unbend = self._activation.backward(a, da, dbias)
+        through_activation = self._activation.backward(a, da, dbias)
         if self._dx is None:
-            return unbend, None, None
+            return through_activation, None, None
         dx = self._dx[first : first + len(a)]
-        return unbend, self._products.bind(da, weight, dx, transpose_b=True), dx
+        through_weights = self._products.bind(da, weight, dx, transpose_b=True)
+        return through_activation, through_weights, dx
 
     def weight_gradient(self, x: Matrix, dz: Matrix, dweight: Matrix) -> Call:
         """The call that computes the weight's gradient, x^T dz.

@@ -1,16 +1,16 @@
-"""Where every layer's weight and bias live in one flat vector.
+"""The layout of a network: where every layer's weight and bias lie in one flat vector.
 
 Parameters, gradients and optimizer vectors all have this layout:
 
     0.weight | 0.bias | 2.weight | 2.bias | ... | zeros up to a multiple of GRAIN
 
-A weight lies there as (inputs, outputs), C order: over its three matrix products that is the fastest order, most of all
+A weight is stored as (inputs, outputs), C order: the fastest order for its three matrix products together, most of all
 on several threads (measured in benchmarks/README.md). By name it has PyTorch's shape, (outputs, inputs), as the
-transposed view; so it is in checkpoints.
+transposed view; checkpoints store this shape.
 
-Each tensor starts at a multiple of `ALIGNMENT`; the elements between two tensors are padding and stay 0 for ever: no
-gradient reaches them, so no optimizer moves them. One flat vector is reduced, updated and stored in one piece, and
-can be cut into slices that know nothing of layers.
+Each tensor starts at a multiple of `ALIGNMENT`; the elements between two tensors are padding and stay 0: no gradient
+reaches them, so no optimizer moves them. A flat vector is reduced, updated and stored as a whole, and can be cut into
+slices without regard to layers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALIGNMENT = 16
 """Elements; 64 bytes, one cache line, in float32."""
 
 GRAIN = 1024
-"""Elements. The flat length is a multiple of it, so the vector can be cut at its multiples."""
+"""Elements. The length of a flat vector is a multiple of GRAIN, so the vector can be cut at multiples of GRAIN."""
 
 Views = list[tuple[Matrix, Vector]]
 """Weight (inputs, outputs) and bias (outputs,) of every layer, as views into one flat vector."""
@@ -59,7 +59,7 @@ class Layout:
         sizes: widths from the input to the output: (inputs, hidden..., classes). At least two, each at least 1.
 
     Attributes:
-        sizes: the same, as a tuple.
+        sizes: the widths, as a tuple.
         tensors: every weight and bias, in the order of the flat vector.
         size: length of the flat vector with padding, a multiple of `GRAIN`.
         num_params: number of parameters, without padding.
@@ -72,7 +72,7 @@ class Layout:
         tensors: list[Tensor] = []
         end = 0
         for layer, (num_inputs, num_outputs) in enumerate(pairwise(sizes)):
-            # Numbers go up by two: in torch.nn.Sequential the activation between two Linears has a number as well.
+            # Numbers go up by two: in torch.nn.Sequential the activation between two Linears is numbered, too.
             for kind, shape in (("weight", (num_outputs, num_inputs)), ("bias", (num_outputs,))):
                 start = round_up(end, ALIGNMENT)
                 end = start + math.prod(shape)

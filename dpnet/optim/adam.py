@@ -3,82 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.optim.rule import Block, Blockwise, Step, add_l2
+from dpnet.optim.rule import Optimizer, Step, TileVectors, add_l2
 
 
-class Adam(Blockwise):
-    """Adaptive moment estimation, with L2 regularisation.
-
-        g = g + weight_decay * p
-        the step of `_AdaptiveStep`
-
-    The decay is divided by sqrt(v) like the rest of the gradient, so parameters with large gradients decay less than
-    others. Where that is not wanted, take AdamW.
-
-    Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization", 2015. As torch.optim.Adam without amsgrad.
-
-    Args:
-        betas: the parts of `m` and of `v` that a step keeps, in [0, 1).
-        eps: bounds the division where all gradients have been zero, above 0.
-        dtype: of all vectors.
-    """
-
-    slots: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
-    rule = "adaptive"
-
-    def __init__(self, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, dtype: npt.DTypeLike) -> None:
-        super().__init__(dtype)
-        self._adaptive_step = _AdaptiveStep(betas, eps)
-
-    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
-        """See Optimizer.numbers."""
-        return learning_rate, False, *self._adaptive_step.numbers(learning_rate, step)
-
-    def _update_block(self, block: Block, how: Step) -> None:
-        add_l2(block.g, block.p, how.weight_decay, block.scratch)
-        self._adaptive_step(block, how)
-
-
-class AdamW(Blockwise):
-    """Adam with decoupled weight decay.
-
-        p = p * (1 - learning_rate * weight_decay)
-        the step of `_AdaptiveStep`
-
-    All parameters shrink at the same rate, whatever their gradients: the decay bypasses the moments.
-
-    Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019; as in torch.optim.AdamW, the decay is
-    multiplied by the learning rate.
-
-    Args:
-        betas: the parts of `m` and of `v` that a step keeps, in [0, 1).
-        eps: bounds the division where all gradients have been zero, above 0.
-        dtype: of all vectors.
-    """
-
-    slots: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
-    rule = "adaptive"
-
-    def __init__(self, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, dtype: npt.DTypeLike) -> None:
-        super().__init__(dtype)
-        self._adaptive_step = _AdaptiveStep(betas, eps)
-
-    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
-        """See Optimizer.numbers."""
-        return learning_rate, True, *self._adaptive_step.numbers(learning_rate, step)
-
-    def _update_block(self, block: Block, how: Step) -> None:
-        if how.weight_decay:
-            decayed = np.multiply(block.p, 1 - how.learning_rate * how.weight_decay, out=block.new_p)
-            block = block._replace(p=decayed)
-        self._adaptive_step(block, how)
-
-
-class _AdaptiveStep:
+class _Adaptive(Optimizer):
     """The step that Adam and AdamW share.
 
         m = beta1 * m + (1 - beta1) * g
@@ -86,18 +19,41 @@ class _AdaptiveStep:
         p = p - learning_rate * m' / (sqrt(v') + eps)    m' = m / (1 - beta1^k), v' = v / (1 - beta2^k), k = step
 
     m is a running mean of the gradient, v of its square; each element moves by about the learning rate where its
-    gradients agree, and by less where they are noise. Both start at zero, which m' and v' make up for.
+    gradients agree, and by less where they are noise. Both start at zero, for which m' and v' correct.
+
+    Args:
+        betas: the parts of `m` and of `v` that a step keeps, in [0, 1).
+        eps: bounds the division where all gradients have been zero, above 0.
+        dtype: of all vectors.
+
+    Attributes:
+        decoupled: weight decay bypasses `m` and `v`.
     """
 
-    def __init__(self, betas: tuple[float, float], eps: float) -> None:
+    slots = ("exp_avg", "exp_avg_sq")
+    rule = "adaptive"
+    decoupled: ClassVar[bool]
+
+    def __init__(self, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, dtype: npt.DTypeLike) -> None:
+        super().__init__(dtype)
         assert all(0 <= beta < 1 for beta in betas)
         assert eps > 0
         self._betas = betas
         self._eps = eps
 
-    def __call__(self, block: Block, how: Step) -> None:
-        p, g, (m, v), new_p, (new_m, new_v), t = block
+    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
+        """See Optimizer.numbers: learning_rate, decoupled, beta1, beta2, c eps and learning_rate c / (1 - beta1^k).
+
+        With c = sqrt(1 - beta2^k) and k = step, m' / (sqrt(v') + eps) is c m' / (sqrt(v) + c eps): one division per
+        element.
+        """
         beta1, beta2 = self._betas
+        c = math.sqrt(1 - beta2**step)
+        return learning_rate, self.decoupled, beta1, beta2, c * self._eps, learning_rate * c / (1 - beta1**step)
+
+    def _move(self, tile: TileVectors, how: Step) -> None:
+        p, g, (m, v), new_p, (new_m, new_v), t = tile
+        *_, beta1, beta2, eps, length = self.numbers(how.learning_rate, how.number)
         np.multiply(g, 1 - beta1, out=t)
         np.multiply(m, beta1, out=new_m)
         new_m += t
@@ -105,18 +61,48 @@ class _AdaptiveStep:
         t *= g
         np.multiply(v, beta2, out=new_v)
         new_v += t
-        *_, eps, length = self.numbers(how.learning_rate, how.number)
         np.sqrt(new_v, out=t)
         t += eps
         np.divide(new_m, t, out=t)
         t *= length
         np.subtract(p, t, out=new_p)
 
-    def numbers(self, learning_rate: float, step: int) -> tuple[float, float, float, float]:
-        """beta1, beta2, c * eps and learning_rate * c / (1 - beta1^k), with c = sqrt(1 - beta2^k) and k = step.
 
-        m' / (sqrt(v') + eps) is c * m' / (sqrt(v) + c * eps): one division per element.
-        """
-        beta1, beta2 = self._betas
-        c = math.sqrt(1 - beta2**step)
-        return beta1, beta2, c * self._eps, learning_rate * c / (1 - beta1**step)
+class Adam(_Adaptive):
+    """Adaptive moment estimation, with L2 regularisation.
+
+        g = g + weight_decay * p
+        then the step of `_Adaptive`
+
+    The decay is divided by sqrt(v) like the rest of the gradient, so parameters with large gradients decay less than
+    others. AdamW avoids that.
+
+    Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization", 2015. As torch.optim.Adam without amsgrad.
+    """
+
+    decoupled = False
+
+    def _update_tile(self, tile: TileVectors, how: Step) -> None:
+        add_l2(tile.g, tile.p, how.weight_decay, tile.scratch)
+        self._move(tile, how)
+
+
+class AdamW(_Adaptive):
+    """Adam with decoupled weight decay.
+
+        p = p * (1 - learning_rate * weight_decay)
+        then the step of `_Adaptive`
+
+    All parameters shrink at the same rate, whatever their gradients: the decay bypasses the moments.
+
+    Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019; as in torch.optim.AdamW, the decay is
+    multiplied by the learning rate.
+    """
+
+    decoupled = True
+
+    def _update_tile(self, tile: TileVectors, how: Step) -> None:
+        if how.weight_decay:
+            decayed = np.multiply(tile.p, 1 - how.learning_rate * how.weight_decay, out=tile.new_p)
+            tile = tile._replace(p=decayed)
+        self._move(tile, how)

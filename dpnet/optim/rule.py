@@ -1,13 +1,18 @@
-"""Long vectors, updated in blocks that stay in the cache.
+"""What an update rule is: the parameters and the gradient of a step -> the parameters of the next.
 
-An update rule is a dozen passes of numpy over the same few vectors. In one go over long vectors each pass would read
-them from memory again. So a call is cut into blocks, and a rule is written for one block.
+A rule sees flat vectors, never a layer. It treats every element by itself, with additions, multiplications, divisions
+and square roots only, which IEEE 754 rounds in one way. So the result has the same bits however a vector is cut into
+calls: ranks may share a vector out, and runs with and without weight decay may alternate.
+
+A rule is a dozen passes of numpy over the same few vectors. Over a long vector each pass would read them from memory
+again. So `update` cuts the vectors into tiles that stay in the cache, and a rule is written for one tile.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +21,8 @@ from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.compute.loops.reference import NUMPY_TILE
 
 
-class Block(NamedTuple):
-    """The same block of every vector of a call, and scratch of its length."""
+class TileVectors(NamedTuple):
+    """One tile of every vector of a call, and scratch of the same length."""
 
     p: Vector
     g: Vector
@@ -35,14 +40,20 @@ class Step(NamedTuple):
     number: int
 
 
-class Blockwise:
-    """`Optimizer.update`, for a rule that is written for one block.
+class Optimizer(ABC):
+    """An update rule.
 
     Args:
         dtype: of all vectors.
+
+    Attributes:
+        slots: names of its state vectors, as in PyTorch. Each vector is as long as the parameters, of their dtype, and
+            zero before the first step.
+        rule: name of the compiled loop that does the same (see `Kernels.rules`).
     """
 
-    slots: tuple[str, ...]
+    slots: ClassVar[tuple[str, ...]]
+    rule: ClassVar[str]
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self._scratch = aligned_zeros(NUMPY_TILE, dtype)
@@ -59,7 +70,18 @@ class Blockwise:
         out: Vector,
         out_slots: Sequence[Vector],
     ) -> None:
-        """See `Optimizer.update`."""
+        """Make one step on a run. Allocates nothing that grows with its length.
+
+        Args:
+            params: (n,) parameters; n may be 0. All vectors have the dtype of the rule.
+            grad: (n,) gradient of the mean loss, after clipping. Overwritten: the rule uses it as scratch.
+            slots: one (n,) vector for each name in the attribute `slots`.
+            learning_rate: scale of the step.
+            weight_decay: strength of the pull towards zero, 0 for none; how it pulls is up to the rule.
+            step: number of this step, from 1.
+            out: (n,) new parameters. Either the memory of `params` or none of it.
+            out_slots: new `slots`; each is either the memory of its old one or none of it.
+        """
         assert step >= 1
         assert len(slots) == len(out_slots) == len(self.slots)
         assert all(v.shape == params.shape for v in (grad, out, *slots, *out_slots))
@@ -70,11 +92,15 @@ class Blockwise:
             part = slice(start, start + NUMPY_TILE)
             g = grad[part]
             old, new = [s[part] for s in slots], [s[part] for s in out_slots]
-            self._update_block(Block(params[part], g, old, out[part], new, self._scratch[: len(g)]), how)
+            self._update_tile(TileVectors(params[part], g, old, out[part], new, self._scratch[: len(g)]), how)
 
-    def _update_block(self, block: Block, how: Step) -> None:
-        """Write `new_p` and `new_slots`. Each may be the same memory as the old, so read what you need before."""
-        raise NotImplementedError
+    @abstractmethod
+    def numbers(self, learning_rate: float, step: int) -> tuple[float, ...]:
+        """The last arguments of the compiled loop, from the learning rate on."""
+
+    @abstractmethod
+    def _update_tile(self, tile: TileVectors, how: Step) -> None:
+        """Write `new_p` and `new_slots`. Each may be the memory of the old: read what you need first."""
 
 
 def add_l2(g: Vector, p: Vector, weight_decay: float, scratch: Vector) -> None:

@@ -1,7 +1,7 @@
 """Learning-rate schedules: step -> learning rate.
 
 A schedule is a pure function of the step, which counts from 0. It keeps no state, so a resumed job has none to restore.
-A warm-up may stand in front of any schedule, which then counts its steps from the end of the warm-up.
+A warm-up may precede any schedule, which then counts its steps from the end of the warm-up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Schedule = Callable[[int], float]
-"""Step, from 0 -> learning rate."""
+"""Step (from 0) -> learning rate."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StepDecay:
 class Cosine:
     """Half a wave of the cosine, from `learning_rate` at step 0 to `min_learning_rate` at step `num_steps`.
 
-    The last of `num_steps` steps is one before that end; from there on it stays at the minimum.
+    The last of `num_steps` steps comes one before that end; from the end on the rate stays at the minimum.
 
     Source: Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, equation 5, without
     restarts; torch's CosineAnnealingLR with T_max = num_steps.
@@ -62,9 +62,9 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Warmup:
-    """Grows in equal steps to `learning_rate`, reached at the last of `num_steps` steps; then goes on as `then`.
+    """Grows in equal steps to `learning_rate`, reached at the last of `num_steps` steps; then follows `then`.
 
-    At first the parameters are random and the optimizer's moments know little, so large steps do harm (Goyal et al.,
+    At first the parameters are random and the optimizer's moments unreliable, so large steps do harm (Goyal et al.,
     "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", 2017, section 2.2).
     """
 
@@ -94,10 +94,10 @@ def make_schedule(
     Args:
         name: of the schedule that follows the warm-up.
         learning_rate: the highest one, reached at the end of the warm-up.
-        total_steps: steps of the whole job, with the warm-up. A warm-up may be longer; it is then never finished.
+        total_steps: steps of the whole job, with the warm-up. A warm-up may be longer and is then never finished.
         warmup_steps: steps of the warm-up, 0 for none.
         every_steps: of "step", at least 1: steps between two drops.
-        factor: of "step", in (0, 1]: of each drop.
+        factor: of "step", in (0, 1]: what a drop multiplies the rate by.
         min_learning_rate: of "cosine".
     """
     assert warmup_steps >= 0

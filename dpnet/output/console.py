@@ -11,11 +11,11 @@ from dpnet.output.events import Evaluated, Event, Note, RanksLost, Sink, StepsTa
 from dpnet.text import counted
 
 PLAIN_INTERVAL_S = 5.0
-"""Least time between two lines about training steps where the console is no terminal."""
+"""Least seconds between two plain lines about training steps."""
 
 
 class PlainConsole:
-    """See Sink. Lines of text, those about training steps at a bounded rate: for files and pipes.
+    """A sink that prints lines of text, those about training steps at a bounded rate: for files and pipes.
 
     Args:
         total_steps: of the training.
@@ -44,12 +44,12 @@ class PlainConsole:
 
 
 class BarConsole:
-    """See Sink. A progress bar in samples with rate and time left, and lines of text above it: for terminals.
+    """A sink that shows a progress bar in samples, with rate and time left, and lines of text above it: for terminals.
 
     Args:
         total_steps: of the training.
         total_samples: of the training.
-        samples: used before the bar is shown.
+        samples: already used when the bar is first shown.
     """
 
     def __init__(self, total_steps: int, total_samples: int, samples: int) -> None:
@@ -87,7 +87,7 @@ def make_consoles(kind: str, *, total_steps: int, total_samples: int, samples: i
 
 
 def line(event: Event, total_steps: int) -> str:
-    """An event as a line of text; empty for one that is not for a console."""
+    """An event as a line of text; empty for an event that consoles do not show."""
     match event:
         case Note():
             return event.text
@@ -113,10 +113,10 @@ def _place(event: StepsTaken | Evaluated, total_steps: int) -> str:
 
 
 def is_terminal() -> bool:
-    """Whether what this rank prints ends up on a terminal.
+    """Whether the output of this rank ends up on a terminal.
 
-    Under mpirun the output of mpirun itself decides: mpirun gives ranks a pipe when it is on a terminal itself (MPICH),
-    and a terminal when its own output goes to a file (Open MPI).
+    Under mpirun the output of mpirun itself decides: ranks get a pipe though mpirun is on a terminal (MPICH), or a
+    terminal though the output of mpirun goes to a file (Open MPI).
     """
     if launched().world_size == 1:
         return sys.stdout.isatty()

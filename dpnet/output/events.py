@@ -110,27 +110,27 @@ class Note:
     text: str
 
     def row(self) -> None:
-        """A note is no point of the learning curve."""
+        """None: a note is not a row of the learning curve."""
 
 
 class Event(Protocol):
     """Something that happened in a training."""
 
     def row(self) -> Row | None:
-        """The event as a row of the learning curve; None: it has no place there."""
+        """The event as a row of the learning curve; None: it has no row."""
 
 
 class Sink(Protocol):
     """One way to show events.
 
-    All methods raise OutputError where something cannot be written.
+    All methods raise OutputError if something cannot be written.
     """
 
     def write(self, event: Event) -> None:
         """Show an event, as far as this sink shows events of its kind."""
 
     def flush(self) -> None:
-        """Return when all that was written is where it belongs: on the disk, on the console."""
+        """Return once everything written so far is where it belongs: on the disk, on the console."""
 
     def close(self) -> None:
         """Show no more."""

@@ -15,11 +15,11 @@ TAIL_BYTES = 65536
 
 
 class MetricsFile:
-    """See Sink. Shows every event that has a row.
+    """A sink that appends the row of every event that has one.
 
     Args:
         path: of the file.
-        step: rows of later steps are dropped first: they are of steps that this training takes again.
+        step: rows of later steps are dropped first: this training takes these steps again.
 
     Raises:
         OutputError: the file cannot be written.
@@ -32,7 +32,7 @@ class MetricsFile:
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:
-        """See Sink.write. The row can be read by others at once."""
+        """See Sink.write. Other processes can read the row at once."""
         row = event.row()
         if row is not None:
             with writing(self._path):
@@ -60,12 +60,12 @@ def _rows_up_to(path: Path, step: int) -> list[str]:
             if line.endswith("\n") and json.loads(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, LookupError, TypeError, RecursionError):
-            continue  # Nothing that dpnet wrote.
+            continue  # Not a row that dpnet wrote.
     return kept
 
 
 def last_step(path: Path) -> int:
-    """Step of the last whole row of a learning curve; 0 where there is none."""
+    """Step of the last whole row of a learning curve; 0 if there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))

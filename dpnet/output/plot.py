@@ -13,14 +13,14 @@ from dpnet.output.run_directory import METRICS
 
 Row = dict[str, Any]
 KEYS = ("epoch", "loss", "eval_loss", "eval_accuracy")
-"""What is drawn."""
+"""The keys of a row that are drawn."""
 
 
 def read_metrics(run: Path) -> list[Row]:
     """The rows of a run's learning curve; a last line that is not complete yet is left out.
 
     Raises:
-        DataError: there is none, or it has no row, or one that dpnet did not write.
+        DataError: the file cannot be read, has no row, or has one that dpnet did not write.
     """
     path = run / METRICS
     try:
@@ -76,5 +76,5 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
     with writing(out):
         try:
             figure.savefig(out, dpi=150)
-        except ValueError as error:  # No such format.
+        except ValueError as error:  # matplotlib does not know the format.
             raise OutputError(f"cannot write {out}: {error}") from error

@@ -46,20 +46,20 @@ class RunDirectory:
 
     @property
     def metrics_path(self) -> Path:
-        """Of the learning curve."""
+        """Path of the learning curve."""
         return self.path / METRICS
 
     def lock(self, *, wait_s: float) -> None:
-        """Take the directory for this training. Nothing but the end of its processes gives a lock back.
+        """Take the directory for this training, until `unlock` or the end of the process.
 
-        Whatever inherits `lock_descriptor` holds the lock as well: what writes the last checkpoint of a training that
-        was killed, say.
+        A process that inherits `lock_descriptor` holds the lock as well: the writer that still writes the last
+        checkpoint of a training that was killed, for example.
 
         Args:
-            wait_s: for one that has it, and may be about to end.
+            wait_s: seconds to wait for a training that has the directory and may be about to end.
 
         Raises:
-            OutputError: another training has it.
+            OutputError: another training has the directory.
         """
         if self.lock_descriptor is not None:
             return
@@ -67,7 +67,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
-            return  # Nothing can be written here: `prepare` tells.
+            return  # Nothing can be written here: `prepare` raises.
         if not _lock(descriptor, wait_s):
             owner = os.read(descriptor, 200).decode(errors="replace").strip()
             os.close(descriptor)
@@ -81,16 +81,16 @@ class RunDirectory:
         self.lock_descriptor = descriptor
 
     def unlock(self) -> None:
-        """Leave the directory to others."""
+        """Release the directory for other trainings."""
         if self.lock_descriptor is not None:
             os.close(self.lock_descriptor)
             self.lock_descriptor = None
 
     def prepare(self, config_toml: str, *, step: int) -> None:
-        """Make the directory ready for a training that goes on after `step` of the steps that were taken here.
+        """Make the directory ready for a training that goes on after step `step` of the one that is here; 0: a new one.
 
-        Checkpoints of later steps, which this training does not go on from, are set aside: with all else that a
-        training left here if this one starts at 0, else with its summary and copies of its curve and configuration.
+        Checkpoints of later steps are set aside, as this training does not go on from them. If it starts at 0, all else
+        that a training left here is set aside too; else its summary, and copies of its curve and configuration.
 
         Raises:
             OutputError: the directory cannot be written.
@@ -102,11 +102,11 @@ class RunDirectory:
             write_atomically(self.path / CONFIG, config_toml)
 
     def holds(self, directory: Path) -> bool:
-        """Whether a checkpoint directory is one of this run's."""
+        """Whether a checkpoint directory belongs to this run."""
         return directory.resolve().parent == self.checkpoints.path.resolve()
 
     def read_summary(self) -> dict[str, Any] | None:
-        """The summary of a completed training; None where there is none."""
+        """The summary of a completed training; None if there is none."""
         try:
             summary = json.loads((self.path / SUMMARY).read_bytes())
         except (OSError, ValueError):
@@ -126,7 +126,7 @@ class RunDirectory:
         later = [CHECKPOINTS + "/" + checkpoint.step_name(s) for s in steps_in(self.checkpoints.path) if s > step]
         # The curve up to `step` stays in use, so it is copied.
         copied, moved = ([METRICS, CONFIG], later) if step else ([], [METRICS, CONFIG, CHECKPOINTS])
-        # A run that got neither to a checkpoint nor to its end is nothing that anyone misses: it is written over.
+        # Nobody misses a run that got neither to a checkpoint nor to its end: it is overwritten.
         if later or (step == 0 and (self.path / SUMMARY).exists()):
             aside = self._new_folder()
             for path in filter(os.path.exists, (self.path / name for name in copied)):
@@ -148,7 +148,7 @@ class RunDirectory:
 
 
 def _lock(descriptor: int, wait_s: float) -> bool:
-    """Whether the lock is had in time; also where the file system has none."""
+    """Whether the lock was taken in time; True also where the file system has no locks."""
     deadline = time.monotonic() + wait_s
     while True:
         try:

@@ -1,11 +1,12 @@
 """Between nodes: the partial sums of all nodes meet by messages, and every node gets the whole sum.
 
-Every rank finishes the sum of a part of its own of the whole vector, and sends it to the ranks of every node that own
-elements of it there. With as many ranks on every node, a rank only meets those that own the same slice.
+Every rank finishes the sum of one part of the whole vector. It gets that part of all partial sums, and sends the
+finished part to the ranks of every node that own elements of it there. With as many ranks on every node, a rank only
+meets those that own the same slice.
 
-    node sums          every node has some partial sums, of which each of its ranks holds the slice that it owns there
-    scatter            every rank: one part of the partial sums of all nodes, added up in the order of the tree
-    gather             every node: all parts of the whole sum, each rank of it those of its slice
+    complete    every node has some partial sums; each of its ranks adds up the slice that it owns there
+    scatter     every rank gets its part of the partial sums of all nodes, and adds them up in the order of the tree
+    gather      every rank gets the finished parts of the slice that it owns
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy.typing as npt
 
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import Tile, pending_sum, scratch_for
+from dpnet.compute.loops.interface import Loops
+from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
 from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
@@ -30,45 +31,43 @@ class BetweenNodes:
 
     Args:
         topology: with several nodes.
-        covers: the partial sums of every node, adjacent nodes of the tree from left to right.
-        spans: the tree.
+        tiles: of this rank's slice of the partial sums of its node.
+        covers: the partial sums of every node, adjacent spans of the tree from left to right.
+        spans: of the tree.
         layout: of the flat vector.
         dtype: of the sums.
         loops: element-wise work.
 
     Attributes:
-        node_sums: (partial sums of this node, length of this rank's slice), to be written before a call.
-        grad: the whole sum of that slice, complete after a call.
+        grad: the slice of the whole sum, complete after a call.
     """
 
     def __init__(
         self,
         topology: Topology,
+        tiles: Sequence[Tile],
         covers: Sequence[Sequence[tree.Span]],
         spans: frozenset[tree.Span],
-        *,
         layout: Layout,
         dtype: npt.DTypeLike,
         loops: Loops,
     ) -> None:
-        self._group, self._loops = topology.group, loops
+        self._group, self._tiles, self._loops = topology.group, tiles, loops
         nodes, me = topology.nodes, topology.group.rank
         slices, parts = slices_and_parts(nodes, layout)
         length, part_length = (owned.stop - owned.start for owned in (slices[me], parts[me]))
-        self.node_sums = aligned_zeros((len(covers[topology.number_of_node(me)]), length), dtype)
+        self._node_sums = aligned_zeros((len(covers[topology.number_of_node(me)]), length), dtype)
         total = aligned_zeros((1, length), dtype)
         self.grad = [Tile(0, length, pending_sum(total, [0]))]
         received = aligned_zeros((sum(map(len, covers)), part_length), dtype)
         joins, _ = tree.joins(list(itertools.chain(*covers)), spans)
-        self._across = pending_sum(received, joins)
-        self._part, self._stack = aligned_zeros((1, part_length), dtype), scratch_for([self._across], dtype)
+        self._across, self._part = pending_sum(received, joins), aligned_zeros((1, part_length), dtype)
+        self._work = scratch_for([*(tile.sum for tile in tiles), self._across], dtype)
         to_parts, from_slices = _overlaps(slices[me], parts), _overlaps(parts[me], slices)
         first_rows = [0, *itertools.accumulate(map(len, covers))]
-        rows_from = [
-            received[first_rows[node] : first_rows[node + 1]] for node, ranks in enumerate(nodes) for _ in ranks
-        ]
+        rows_from = [received[slice(*first_rows[node : node + 2])] for node, ranks in enumerate(nodes) for _ in ranks]
         self._scatter = (
-            [(rank, row[piece]) for rank, piece in to_parts for row in self.node_sums],
+            [(rank, row[piece]) for rank, piece in to_parts for row in self._node_sums],
             [(rank, row[piece]) for rank, piece in from_slices for row in rows_from[rank]],
         )
         self._gather = (
@@ -78,8 +77,9 @@ class BetweenNodes:
 
     def __call__(self) -> None:
         """Complete `grad`; collective."""
+        complete(self._tiles, self._node_sums, self._work, self._loops)
         self._group.exchange(*self._scatter)
-        self._loops.sum_rows(self._across.vectors, self._across.joins, 0, self._stack, self._part)
+        self._loops.sum_rows(self._across.vectors, self._across.joins, 0, self._work, self._part)
         self._group.exchange(*self._gather)
 
 

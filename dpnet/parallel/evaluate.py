@@ -1,8 +1,7 @@
 """Evaluation, spread over all ranks, exact.
 
-The samples are cut into fixed blocks that do not depend on the number of ranks; ranks share the blocks out. Every
-block is computed in one piece by whoever has it, and the sums over blocks are exact, so the scores have the same bits
-for every world_size.
+The samples are cut into blocks that do not depend on the number of ranks. Every block is computed in one piece by one
+rank, and the sums over blocks are exact, so the scores have the same bits for every world_size.
 """
 
 from __future__ import annotations
@@ -16,10 +15,8 @@ import numpy.typing as npt
 
 from dpnet.comm.group import Group
 from dpnet.compute.shares import ceil_div, share
-from dpnet.data.dataset import Dataset
 from dpnet.nn.layout import Views
-from dpnet.nn.losses.softmax_nll import SoftmaxNLL
-from dpnet.nn.network import MLP
+from dpnet.parallel.replica import Replica
 from dpnet.whereabouts import HERE
 
 
@@ -29,7 +26,7 @@ class Scores:
 
     Attributes:
         loss: mean negative log-likelihood, in nats.
-        accuracy: share of samples whose largest logit is that of their label.
+        accuracy: fraction of samples whose largest logit is that of their label.
         samples: number of samples.
     """
 
@@ -65,26 +62,22 @@ class Evaluator:
 
     Args:
         group: all ranks.
-        data: with labels; at least `batch_size` rows at a time.
-        model: for at least `batch_size` rows.
-        loss: likewise.
+        replica: of the network, over samples with labels, for at least `batch_size` of them at a time.
         batch_size: samples in a block.
     """
 
-    def __init__(self, group: Group, data: Dataset, model: MLP, loss: SoftmaxNLL, *, batch_size: int) -> None:
+    def __init__(self, group: Group, replica: Replica, *, batch_size: int) -> None:
         self._group = group
-        self._data = data
-        self._model = model
-        self._loss = loss
-        self._blocks = Blocks(group, len(data), batch_size)
+        self._data, self._network, self._loss = replica.dataset, replica.network, replica.loss
+        self._blocks = Blocks(group, len(self._data), batch_size)
         self._losses = np.zeros(self._blocks.num)
         self._hits = np.zeros(self._blocks.num)
 
     def __call__(self, params: Views) -> Scores:
-        """Scores of the network with parameters `params`; collective, the same on every rank."""
+        """The scores with parameters `params`, the same on every rank; collective."""
         for block, ids in self._blocks:
             x, labels = self._data.gather(ids)
-            self._losses[block], self._hits[block] = self._loss(self._model.forward(x, params), labels, 1.0)
+            self._losses[block], self._hits[block] = self._loss(self._network.forward(x, params), labels, 1.0)
             HERE.beat()
         for sums in (self._losses, self._hits):
             self._group.allgather_into(sums, self._blocks.counts)

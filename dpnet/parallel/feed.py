@@ -1,9 +1,9 @@
 """The feed: the samples of every shard, step by step, gathered ahead where gathering waits for the disk.
 
 Rows that lie in memory are gathered when they are needed: a thread could do it no faster, and waking one costs more
-than it saves. Rows of a mapped file that is not in memory are another matter: whoever touches them sleeps until they
-have been read. So the feed looks at its own gathering. Where most of that time passes asleep, a thread gathers the next
-shard while this one is computed; where it does not, or no longer, there is none. Which of the two changes no bit.
+than it saves. Rows of a mapped file may not be in memory yet: whoever touches them sleeps until they have been read. So
+the feed measures its own gathering. Where most of that time passes asleep, a thread gathers the next shard while this
+one is computed; otherwise no thread is used. Samples are the same either way.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dpnet.data.dataset import Dataset
 from dpnet.parallel.plan import Plan
 
 WORTH_A_THREAD_S = 300e-6
-"""Least time asleep per gathering that a thread is worth: several times what waking it takes."""
-LOOKS_EVERY = 16
-"""Gatherings from one look to the next."""
+"""Least time asleep in a gathering that makes a thread worthwhile: several times what waking the thread takes."""
+MEASURED_EVERY = 16
+"""Gatherings from one that is measured to the next, while no thread is used."""
 
 
 class Gathered(NamedTuple):
-    """What one gathering brought, and how much of its time it slept."""
+    """The outcome of one gathering, and the time that it spent asleep."""
 
     x: Matrix
     labels: Labels
@@ -38,7 +38,7 @@ class Feed:
     Args:
         plan: which samples each step uses.
         data: gathers them into a buffer that others may read.
-        ahead: another one over the same samples, for any shard of the plan, to gather into ahead.
+        ahead: gathers the same samples, for any shard of the plan, into another buffer.
         shards: of this rank, in order.
     """
 
@@ -59,9 +59,9 @@ class Feed:
             first: row of the buffer in which the first sample belongs.
         """
         self._count += 1
-        if self._ahead is None and self._count % LOOKS_EVERY:
+        if self._ahead is None and self._count % MEASURED_EVERY:
             return self._data.gather(self._plan.shard(step, shard), first=first)
-        x, labels, asleep_s = self._with_a_look(step, shard, first)
+        x, labels, asleep_s = self._measured(step, shard, first)
         self._ahead = None
         if asleep_s > WORTH_A_THREAD_S:
             self._helper = self._helper or _Helper()
@@ -70,21 +70,21 @@ class Feed:
             self._helper.ask(self._data_ahead, self._plan.shard(*self._ahead))
         return x, labels
 
-    def _with_a_look(self, step: int, shard: int, first: int) -> Gathered:
+    def _measured(self, step: int, shard: int, first: int) -> Gathered:
         if self._helper is not None and self._ahead is not None:
             gathered = self._helper.take()
             if self._ahead == (step, shard):
                 return Gathered(*self._data.put(gathered.x, gathered.labels, first=first), gathered.asleep_s)
-            # Somebody went elsewhere: to an earlier step, say.
-        return watched_gather(self._data, self._plan.shard(step, shard), first=first)
+            # What was gathered ahead is not needed: the training went back to an earlier step, for example.
+        return measured_gather(self._data, self._plan.shard(step, shard), first=first)
 
 
-def watched_gather(data: Dataset, ids: SampleIds, *, first: int = 0) -> Gathered:
-    """Gather, and see how long this thread slept in it."""
+def measured_gather(data: Dataset, ids: SampleIds, *, first: int = 0) -> Gathered:
+    """Gather, and measure how long this thread slept meanwhile."""
     begin_s, busy_begin_s = time.perf_counter(), time.thread_time()
     x, labels = data.gather(ids, first=first)
     elapsed_s, busy_s = time.perf_counter() - begin_s, time.thread_time() - busy_begin_s
-    # Less than half asleep: the core was taken away for a moment, no more.
+    # If it was asleep for less than half of the time, the core was only taken away for a moment.
     return Gathered(x, labels, elapsed_s - busy_s if elapsed_s > 2 * busy_s else 0.0)
 
 
@@ -101,7 +101,7 @@ class _Helper:
         self._asked.put((data, ids))
 
     def take(self) -> Gathered:
-        """What was asked for, once it is there."""
+        """Wait for what was asked for."""
         outcome = self._done.get()
         if isinstance(outcome, BaseException):
             raise outcome
@@ -111,6 +111,6 @@ class _Helper:
         while True:
             data, ids = self._asked.get()
             try:
-                self._done.put(watched_gather(data, ids))
+                self._done.put(measured_gather(data, ids))
             except BaseException as error:
                 self._done.put(error)

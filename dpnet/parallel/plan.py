@@ -1,12 +1,12 @@
 """The plan: which samples each step uses.
 
-The samples of step k are a function of (seed, epoch, k) and `global_batch_size` alone. The plan never hears of ranks:
-they only share its batches out. So there is no epoch to announce, no padding, no dropped tail and no batch size per
-rank, and a job can go on with any number of ranks.
+The samples of step k follow from (seed, epoch, k) and `global_batch_size` alone, on any number of ranks. So there is no
+epoch to announce, no padding, no dropped tail and no batch size per rank, and a job can go on with other ranks.
 
-An epoch is a permutation of all samples, cut into batches; the last batch of an epoch is short where
-`global_batch_size` does not divide the number of samples. A batch is cut into shards, a shard being what is computed in
-one piece.
+An epoch is a permutation of all samples, cut into batches. The last batch of an epoch is short where
+`global_batch_size` does not divide the number of samples. A batch is cut into shards, and a shard is computed in one
+piece by one rank. Only this cut may depend on ranks: there is a shard for each, unless `train.reproducible_shards` sets
+another number, which then stays the same on any number of ranks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Plan:
         num_samples: number of training samples, at least 1.
         global_batch_size: samples in a step, summed over all ranks.
         seed: of the shuffles.
-        num_shards: shards that each batch is cut into.
+        num_shards: shards into which each batch is cut.
     """
 
     def __init__(self, num_samples: int, global_batch_size: int, *, seed: int, num_shards: int) -> None:
@@ -39,7 +39,7 @@ class Plan:
         self._order = np.empty(0, dtype=np.int64)
 
     def max_rows(self, num_shards: int = 1) -> int:
-        """Most samples, in any step, of `num_shards` shards that follow one another."""
+        """Most samples that `num_shards` adjacent shards have in any step."""
         return ceil_div(self.global_batch_size * num_shards, self.num_shards)
 
     def epoch(self, step: int) -> int:
@@ -60,8 +60,12 @@ class Plan:
         """Where shard `shard` starts in a batch of `num_samples`; with shard = num_shards, where the last one ends."""
         return share(num_samples, shard, self.num_shards)[0]
 
+    def shares(self, world_size: int) -> list[range]:
+        """The shards of every rank: adjacent, and as even as can be."""
+        return [range(*share(self.num_shards, rank, world_size)) for rank in range(world_size)]
+
     def shard(self, step: int, shard: int) -> SampleIds:
-        """The sample ids of shard `shard` of step `step`; may be none."""
+        """The sample ids of shard `shard` of step `step`; there may be none."""
         epoch, number = divmod(step, self.steps_per_epoch)
         first = number * self.global_batch_size
         start, stop = share(min(self.global_batch_size, self.num_samples - first), shard, self.num_shards)
@@ -74,7 +78,7 @@ class Plan:
 
     def _permutation(self, epoch: int) -> SampleIds:
         if epoch != self._epoch:
-            # Random words with the number of the sample in their low bits, sorted: ten times faster than an argsort.
+            # Random words with the id of a sample in their low bits, sorted: ten times faster than an argsort.
             bits = np.uint64(self.num_samples.bit_length())
             words = random_bits(self.num_samples, seed=self.seed, purpose=SHUFFLE, index=epoch)
             words = words >> bits << bits | np.arange(self.num_samples, dtype=np.uint64)

@@ -1,6 +1,8 @@
-"""Builds what takes samples to their loss: for training, for scores, for predictions."""
+"""A replica: what takes samples to their loss on one rank, for training, for scores and for predictions."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from dpnet.compute.arrays import Zeros, aligned_zeros
 from dpnet.compute.backend import Backend
@@ -13,7 +15,22 @@ from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.nn.network import MLP
 
 
-def build_network(
+@dataclass(frozen=True)
+class Replica:
+    """What takes samples to their loss. It has buffers, and no parameters: those are the node's.
+
+    Attributes:
+        dataset: gathers samples and their labels.
+        network: takes samples to logits, and goes back.
+        loss: takes logits to the loss and its gradient.
+    """
+
+    dataset: Dataset
+    network: MLP
+    loss: SoftmaxNLL
+
+
+def build_replica(
     model: ModelConfig,
     split: Split,
     scaling: Scaling,
@@ -21,10 +38,10 @@ def build_network(
     rows: int,
     backend: Backend,
     zeros: Zeros = aligned_zeros,
-) -> tuple[Dataset, MLP, SoftmaxNLL]:
-    """From samples to their loss, for batches of up to `rows`; `zeros` gives all buffers that rows lie in."""
+) -> Replica:
+    """A replica for up to `rows` samples at a time; `zeros` makes all buffers in which samples have rows."""
     products, loops, dtype = backend.products, backend.kernels.loops, model.dtype
-    return (
+    return Replica(
         build_dataset(model, split, scaling, rows, backend, zeros),
         MLP(layout, model.activation, max_rows=rows, dtype=dtype, products=products, loops=loops, zeros=zeros),
         SoftmaxNLL(rows, layout.sizes[-1], dtype, loops),

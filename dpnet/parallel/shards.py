@@ -1,84 +1,73 @@
 """The gradient as a sum over fixed shards in a fixed order: the same bits on any number of ranks.
 
 Every shard has a gradient of its own. Neighbouring partial sums are joined at once, so a rank keeps only its cover of
-the tree (see `tree.py`) and never one vector per shard. The vectors lie in memory that the ranks of a node share: the
-owner of a slice reads it in all of them, and adds up what is left while it updates its parameters.
+the tree (see `tree`) and never one vector for each of its shards. The vectors lie in memory that the ranks of a node
+share: the owner of a slice reads that slice in all of them, and adds up what is left while it updates its parameters.
+
+With one shard for each rank this is also the faster way to train a network that is small beside its batch (see
+`reducer.joint_reads_less`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.comm.node_memory import NodeMemory
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
-from dpnet.compute.loops.choose import Loops
-from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
-from dpnet.compute.shares import share
+from dpnet.compute.backend import Backend
+from dpnet.compute.loops.pending_sums import Tile, pending_sum
 from dpnet.nn.layout import Layout
+from dpnet.nn.passes import BackwardPass
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
-from dpnet.parallel.step_sums import Words
+from dpnet.parallel.plan import Plan
+from dpnet.parallel.step_sums import StepSums, Sums
+from dpnet.parallel.tiles import Factors
 from dpnet.state.ownership import owned_slices
 
 
 class ShardReducer:
-    """See Reducer.
+    """See Reducer. Needs no `factors`: the backward pass writes the gradients of the weights."""
 
-    Args:
-        topology: which ranks share memory.
-        num_shards: number of shards in the global batch, at least one per rank.
-        layout: of the flat vectors.
-        dtype: of the gradients.
-        weight_gradients: writes the gradient of every weight, for the shard that was just propagated back.
-        num_words: float64 numbers that each shard adds to the step's sums (loss, hits, ...).
-        loops: element-wise work.
-    """
+    shares_rows: ClassVar[bool] = False
 
     def __init__(
         self,
         topology: Topology,
         *,
-        num_shards: int,
+        plan: Plan,
         layout: Layout,
         dtype: npt.DTypeLike,
-        weight_gradients: Callable[[Sequence[Matrix]], None],
-        num_words: int,
-        loops: Loops,
+        factors: Factors,
+        backend: Backend,
     ) -> None:
-        group, node, nodes = topology.group, topology.node, topology.nodes
-        shards = [range(*share(num_shards, rank, group.world_size)) for rank in range(group.world_size)]
-        assert all(shards), "every rank needs a shard"
-        self.shards: Sequence[int] = shards[group.rank]
-        self._node, self._weight_gradients, self._loops = node, weight_gradients, loops
-        self._tree = tree.spans(num_shards)
-        self._stack: list[tree.Span] = []
-        here = [shards[rank] for rank in topology.here]
-        vectors, self._sums = _vectors(topology.memory, here, self._tree, node.rank, layout, dtype)
-        views = [layout.views(flat) for flat in self._sums]
+        group, node, loops = topology.group, topology.node, backend.kernels.loops
+        shares = plan.shares(group.world_size)
+        assert all(shares), "every rank needs a shard"
+        self.shards: Sequence[int] = shares[group.rank]
+        self._node = node
+        self._tree, self._stack = tree.spans(plan.num_shards), list[tree.Span]()
+        vectors, self._vectors = _vectors(topology, shares, self._tree, layout, dtype)
+        views = [layout.views(flat) for flat in self._vectors]
         self._dweights = [[dweight for dweight, _ in pairs] for pairs in views]
         self._dbiases = [[dbias for _, dbias in pairs] for pairs in views]
-        self._words = Words(topology, shards, num_words, loops)
-        covers = [
-            tree.joins([part for rank in ranks for part in tree.cover(shards[rank], self._tree)], self._tree)
-            for ranks in nodes
-        ]
+        self._sums = StepSums(topology, shares, loops)
+        covers = [_cover_of_node([shares[rank] for rank in ranks], self._tree) for ranks in topology.nodes]
         joins, _ = covers[topology.number_of_node(group.rank)]
         owned = owned_slices(layout, node.world_size)[node.rank]
         self.grad: Sequence[Tile] = [Tile(0, owned.stop - owned.start, pending_sum(vectors, joins, owned.start))]
         self._between: BetweenNodes | None = None
-        if len(nodes) > 1:
-            self._within, self._work = self.grad, scratch_for([self.grad[0].sum], dtype)
-            self._between = BetweenNodes(
-                topology, [cover for _, cover in covers], self._tree, layout=layout, dtype=dtype, loops=loops
-            )
+        if len(covers) > 1:
+            left = [spans for _, spans in covers]
+            self._between = BetweenNodes(topology, self.grad, left, self._tree, layout, dtype, loops)
             self.grad = self._between.grad
 
     def first_row(self, num_samples: int, shard: int) -> int:
-        """See Reducer.first_row. One shard after the other uses the same rows."""
+        """See Reducer.first_row. All shards use the same rows, one after the other."""
         return 0
 
     @property
@@ -86,36 +75,40 @@ class ShardReducer:
         """See Reducer.dbiases."""
         return self._dbiases[len(self._stack)]
 
-    def add(self, shard: int, words: Sequence[float]) -> None:
+    def add(self, shard: int, backward: BackwardPass, sums: Sums) -> None:
         """See Reducer.add."""
-        self._words.put(shard, words)
+        self._sums.put(shard, sums)
         place = len(self._stack)
-        self._weight_gradients(self._dweights[place])
+        backward.weight_gradients(self._dweights[place])
         for _ in range(tree.append(self._stack, (shard, shard + 1), self._tree)):
             place -= 1
-            np.add(self._sums[place], self._sums[place + 1], out=self._sums[place])
+            np.add(self._vectors[place], self._vectors[place + 1], out=self._vectors[place])
 
-    def reduce(self, num_samples: int) -> list[float]:
-        """See Reducer.reduce."""
+    def reduce(self, num_samples: int) -> Sums:
+        """See Reducer.reduce. On one node this is a barrier; the update adds up the vectors of all ranks as it goes."""
         self._node.barrier()
         self._stack.clear()
         if self._between is not None:
-            complete(self._within, self._between.node_sums, self._work, self._loops)
             self._between()
-        return self._words.totals()
+        return self._sums.totals()
+
+
+def _cover_of_node(shares: Sequence[range], spans: frozenset[tree.Span]) -> tuple[list[int], list[tree.Span]]:
+    """How the covers of a node's ranks are joined, and the spans that are left: see `tree.joins`."""
+    return tree.joins([span for share in shares for span in tree.cover(share, spans)], spans)
 
 
 def _vectors(
-    memory: NodeMemory,
-    shards: Sequence[range],
+    topology: Topology,
+    shares: Sequence[range],
     spans: frozenset[tree.Span],
-    me: int,
     layout: Layout,
     dtype: npt.DTypeLike,
 ) -> tuple[Matrix, list[Vector]]:
-    """The vectors of a node, the covers of its ranks in the first rows; and those that rank `me` of it computes in."""
-    covers = [len(tree.cover(share, spans)) for share in shards]
-    extras = [tree.deepest_stack(share, spans) - cover for share, cover in zip(shards, covers, strict=True)]
-    vectors = memory.zeros((sum(covers) + sum(extras)) * layout.size, dtype).reshape(-1, layout.size)
+    """All vectors of a node, with the covers of its ranks in the first rows; and those that this rank computes in."""
+    here, me = [shares[rank] for rank in topology.here], topology.node.rank
+    covers = [len(tree.cover(share, spans)) for share in here]
+    extras = [tree.deepest_stack(share, spans) - cover for share, cover in zip(here, covers, strict=True)]
+    vectors = topology.memory.zeros((sum(covers) + sum(extras)) * layout.size, dtype).reshape(-1, layout.size)
     first, first_extra = sum(covers[:me]), sum(covers) + sum(extras[:me])
     return vectors, [*vectors[first : first + covers[me]], *vectors[first_extra : first_extra + extras[me]]]

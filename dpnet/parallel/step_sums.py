@@ -1,54 +1,99 @@
-"""Words: a few numbers of every shard whose sums all ranks want. They travel with the gradient."""
+"""The sums of a step: loss, hits and what ranks ask for, added up over all shards. They travel with the gradient."""
 
 from __future__ import annotations
 
 import functools
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import pending_sum, scratch_for
 from dpnet.parallel import tree
 
 
-class Words:
-    """The words of all shards, added up in the order of the tree over shards.
+class Requests(NamedTuple):
+    """What one rank asks of all. It travels with the sums of a step, so all ranks know of it after the same step.
+
+    Attributes:
+        save: a checkpoint.
+        stop: the end of the training, with a checkpoint.
+        fail: the end of the training, with an error that this rank tells.
+    """
+
+    save: bool = False
+    stop: bool = False
+    fail: bool = False
+
+
+NOTHING = Requests()
+
+
+class Sums(NamedTuple):
+    """What every shard adds to the sums of its step; and these sums, which are the same on every rank.
+
+    Attributes:
+        samples: number of samples.
+        loss: summed negative log-likelihood, in nats.
+        hits: number of samples whose largest logit is that of their label.
+        bad: number of shards whose loss or gradient is not finite. If there is one, the step is not taken.
+        saves: number of ranks that ask for a checkpoint.
+        stops: number of ranks that ask for the end of the training.
+        failures: number of ranks that cannot go on.
+    """
+
+    samples: int
+    loss: float
+    hits: int
+    bad: int = 0
+    saves: int = 0
+    stops: int = 0
+    failures: int = 0
+
+
+NUM_WORDS = len(Sums._fields)
+SHARD_BYTES = 8 * NUM_WORDS
+"""Of the numbers of one shard, all stored as float64."""
+
+
+class StepSums:
+    """Adds up the numbers of all shards, in the order of the tree over shards.
 
     Args:
         topology: which ranks share memory.
         shards: of every rank.
-        num_words: float64 numbers of a shard.
         loops: element-wise work.
     """
 
-    def __init__(self, topology: Topology, shards: Sequence[range], num_words: int, loops: Loops) -> None:
+    def __init__(self, topology: Topology, shards: Sequence[range], loops: Loops) -> None:
         self._group = topology.group
-        self._counts = [len(share) * num_words for share in shards]
+        self._counts = [len(share) * NUM_WORDS for share in shards]
         self._several_nodes = len(topology.nodes) > 1
         num_shards = shards[-1].stop
         zeros = aligned_zeros if self._several_nodes else topology.memory.zeros
-        flat = zeros(sum(self._counts), np.float64)
-        self._all = flat.reshape(num_shards, num_words)
-        # Storing a few numbers through numpy takes several times as long.
-        self._store, self._memory = struct.Struct(f"{num_words}d").pack_into, self._all.data
-        self._shard_bytes = 8 * num_words
+        self._all = zeros(num_shards * NUM_WORDS, np.float64).reshape(num_shards, NUM_WORDS)
+        # To store a few numbers through numpy takes several times as long.
+        self._store, self._memory = struct.Struct(f"{NUM_WORDS}d").pack_into, self._all.data
         joins, _ = tree.joins(tree.leaves(num_shards), tree.spans(num_shards))
-        pending, self._totals = pending_sum(self._all, joins), np.zeros((1, num_words))
+        pending, self._totals = pending_sum(self._all, joins), np.zeros((1, NUM_WORDS))
         work = scratch_for([pending], np.float64)
         self._add_up = functools.partial(loops.sum_rows, pending.vectors, pending.joins, 0, work, self._totals)
 
-    def put(self, shard: int, words: Sequence[float]) -> None:
-        """Set the words of a shard of this rank."""
-        self._store(self._memory, shard * self._shard_bytes, *words)
+    def put(self, shard: int, sums: Sums) -> None:
+        """Set the numbers of a shard of this rank."""
+        self._store(self._memory, shard * SHARD_BYTES, *sums)
 
-    def totals(self) -> list[float]:
-        """The sums over all shards; collective. On one node, all its ranks have passed a barrier after `put`."""
+    def totals(self) -> Sums:
+        """The sums over all shards; collective.
+
+        On one node nothing is sent: every rank must have put its numbers before any rank calls this.
+        """
         if self._several_nodes:
             self._group.allgather_into(self._all.reshape(-1), self._counts)
         self._add_up()
-        totals: list[float] = self._totals[0].tolist()
-        return totals
+        samples, loss, hits, bad, saves, stops, failures = self._totals[0].tolist()
+        return Sums(int(samples), loss, int(hits), int(bad), int(saves), int(stops), int(failures))

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, pending_sum
-from dpnet.compute.products.numpy import Products
+from dpnet.compute.products.interface import Products
 from dpnet.compute.shares import ceil_div, overlap, share
 from dpnet.nn.layout import ALIGNMENT, Layout
 
 TILE = 1 << 20
-"""Elements of a tile, at most, but for a longer row: 4 MiB of float32. Smaller products are slower, and larger tiles
-do not stay in the cache."""
+"""Most elements of a tile, unless a single row is longer: 4 MiB of float32. Smaller products are slower, and larger
+tiles do not stay in the cache."""
 
 Factors = Sequence[tuple[Matrix, Matrix]]
 """x (rows, inputs) and dz (rows, outputs) of every layer."""
@@ -58,7 +58,7 @@ class SliceGradient:
         dtype: of the gradient.
 
     Attributes:
-        rows: how many rows of the factors count; to be set before a tile is prepared.
+        rows: number of rows of the factors that are in use. Set it before a tile is prepared.
         tiles: of the slice, all in the same memory.
     """
 
@@ -85,7 +85,7 @@ class SliceGradient:
         for group in groups:
             base = _base(group)
             work = [work_on(part, room[part.start - base : part.stop - base]) for part in group]
-            # What an earlier tile has left between two tensors is no gradient.
+            # Between two tensors there is padding, and what an earlier tile has left in it.
             between = [room[before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
             work += [_padding_work(padding) for padding in between if len(padding)]
             start, stop = max(group[0].start, owned.start), min(group[-1].stop, owned.stop)
@@ -101,9 +101,9 @@ class SliceGradient:
 
 
 def parts(layout: Layout, owned: slice) -> Iterator[Part]:
-    """What a slice of the flat vector is made of, in order.
+    """The parts of a slice of the flat vector, in order.
 
-    A product computes whole rows: the first part may begin before the slice, and the last end behind it.
+    A product computes whole rows. So the first part may begin before the slice, and the last one end behind it.
     """
     for index, tensor in enumerate(layout.tensors):
         mine = overlap(tensor, owned)
@@ -120,7 +120,7 @@ def parts(layout: Layout, owned: slice) -> Iterator[Part]:
 
 
 def grouped(all_parts: Iterator[Part]) -> Iterator[list[Part]]:
-    """Parts that make up a tile: as many as fit."""
+    """The parts of every tile: as many as fit."""
     group: list[Part] = []
     for part in all_parts:
         if group and part.stop - group[0].start > TILE:
@@ -132,7 +132,7 @@ def grouped(all_parts: Iterator[Part]) -> Iterator[list[Part]]:
 
 
 def _base(group: Sequence[Part]) -> int:
-    """The element of the flat vector that is the first of the buffer: lines of the cache begin where they do there."""
+    """The element of the flat vector at which the buffer begins, so that both are aligned alike to cache lines."""
     return group[0].start // ALIGNMENT * ALIGNMENT
 
 
@@ -142,7 +142,7 @@ def _extent(group: Sequence[Part]) -> int:
 
 def _weight_work(products: Products, x: Matrix, dz: Matrix, columns: slice, out: Vector) -> Callable[[int], None]:
     dweight = out.reshape(-1, dz.shape[1])
-    bound: dict[int, Callable[[], object]] = {}  # Two sizes of a batch occur: that of the last one differs.
+    bound: dict[int, Callable[[], object]] = {}  # Batches have two sizes: the last one of an epoch may be short.
 
     def compute(rows: int) -> None:
         if rows not in bound:

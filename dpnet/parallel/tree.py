@@ -82,7 +82,7 @@ def deepest_stack(leaves: range, tree: frozenset[Span]) -> int:
 
 
 def joins(parts: Sequence[Span], tree: frozenset[Span]) -> tuple[list[int], list[Span]]:
-    """How to go on adding where `parts`, adjacent spans from left to right, are known.
+    """How to finish a sum from `parts`, adjacent spans from left to right.
 
     Returns:
         for every part, how often the top two sums of a stack are added once the part has been put on it; and the spans

@@ -1,5 +1,6 @@
-"""What happens when something breaks: signals, stragglers, hangs, lost ranks, numbers that are not finite.
+"""What happens when something breaks: one file per verb of a fault's life.
 
-Each file holds one verb of a fault's life; decisions are pure functions of what was seen. What a training does next is
-carried out by `training`, which nothing here imports.
+A training is asked to stop (`signals`), a rank is slow (`stragglers`), hangs (`watchdog`) or is lost (`common_step`,
+`alone`), numbers are not finite (`nonfinite`), nodes hold different bits (`replicas`). Decisions are pure functions of
+what was seen. This room must not know the training loop, which does what is decided.
 """

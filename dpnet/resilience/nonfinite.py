@@ -1,74 +1,86 @@
-"""Where a number that is not finite came from: which rank, which layer, which samples.
+"""Numbers that are not finite: where they came from (rank, layer, samples), and what follows.
 
-Called when a step has met one. Nothing was updated, so every rank goes through its share of the batch once more, layer
-by layer, and looks at the rows. A row is a sample: what is in it concerns no other sample.
+`origin` is called after a step that met such a number. The step has updated nothing, so every rank can compute its
+share of the batch once more, layer by layer, and check the rows. A row is a sample: no other sample influences it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 
 from dpnet.comm.group import Group
 from dpnet.compute.arrays import Matrix, SampleIds
-from dpnet.config.job import Job
 from dpnet.errors import DivergenceError
-from dpnet.training.build import Parts
-from dpnet.training.progress import Progress
+from dpnet.parallel.step import Trainer
 
 SHOWN = 10
 """Samples that are named, at most."""
 
+Reaction = Literal["raise", "skip", "rollback"]
+"""End with an error; leave the step out; go back to the last checkpoint."""
 
-def origin(parts: Parts, group: Group, step: int) -> str:
+
+def reaction(on_nonfinite: Reaction, *, skipped_in_a_row: int, max_skips: int) -> Reaction:
+    """What follows a step whose numbers are not finite.
+
+    Args:
+        on_nonfinite: what the configuration asks for.
+        skipped_in_a_row: steps in a row that were skipped or rolled back, this one included.
+        max_skips: so many of them are allowed.
+    """
+    return "raise" if skipped_in_a_row > max_skips else on_nonfinite
+
+
+def origin(trainer: Trainer, group: Group, step: int) -> str:
     """In words: the first numbers of step `step` (from 0) that are not finite; collective, the same on every rank."""
     with np.errstate(all="ignore"):
-        here = [text for shard in parts.trainer.reducer.shards if (text := _of_shard(parts, step, shard))]
+        here = [text for shard in trainer.reducer.shards if (text := _of_shard(trainer, step, shard))]
     found = [(rank, host, texts) for rank, (host, texts) in enumerate(group.allgather((group.host, here))) if texts]
     return "; ".join(f"rank {rank} on {host}: {', '.join(texts)}" for rank, host, texts in found)
 
 
-def error(job: Job, progress: Progress, what: str, where: str) -> DivergenceError:
+def error(what: str, where: str = "", *, step: int, skipped_in_a_row: int, learning_rate: float) -> DivergenceError:
     """The error that ends a training, the same on every rank.
 
     Args:
-        job: its configuration.
-        progress: how far it is.
-        what: is not finite.
+        what: the number that is not finite, "the loss" for instance.
         where: see `origin`; may be empty.
+        step: of the number, from 1.
+        skipped_in_a_row: steps in a row whose numbers were not finite, this one included.
+        learning_rate: optimizer.learning_rate of the configuration.
     """
-    again = f", as in {progress.skipped_in_a_row} steps in a row" if progress.skipped_in_a_row > 1 else ""
-    found = DivergenceError(
-        f"{what} of step {progress.step} is not finite{again}{': ' * bool(where)}{where}. Lower "
-        f"optimizer.learning_rate ({job.optimizer.learning_rate:g}), warm it up (schedule.warmup_steps), limit the "
-        "gradient (optimizer.clip_norm), or see resilience.on_nonfinite. The last checkpoint is as it was"
+    again = f", as in {skipped_in_a_row} steps in a row" if skipped_in_a_row > 1 else ""
+    return DivergenceError(
+        f"{what} of step {step} is not finite{again}{': ' * bool(where)}{where}. Lower "
+        f"optimizer.learning_rate ({learning_rate:g}), warm it up (schedule.warmup_steps), limit the "
+        "gradient (optimizer.clip_norm), or see resilience.on_nonfinite. The last checkpoint is as it was",
+        agreed=True,
     )
-    found.agreed = True
-    return found
 
 
-def _of_shard(parts: Parts, step: int, shard: int) -> str:
-    trainer, layers = parts.trainer, parts.state.layers
-    num_samples = parts.plan.batch_size(step)
-    ids = parts.plan.shard(step, shard)
-    first = trainer.reducer.first_row(num_samples, shard)
+def _of_shard(trainer: Trainer, step: int, shard: int) -> str:
+    layers, reducer = trainer.state.layers, trainer.reducer
+    num_samples = trainer.plan.batch_size(step)
+    ids = trainer.plan.shard(step, shard)
+    first = reducer.first_row(num_samples, shard)
     x, labels = trainer.feed.gather(step, shard, first=first)
     if text := _rows("input", x, ids):
         return text
-    logits = trainer.model.forward(x, layers, first=first)
-    for number, (output, (weight, bias)) in enumerate(zip(trainer.model.outputs, layers, strict=True), 1):
+    logits = trainer.network.forward(x, layers, first=first)
+    for number, (output, (weight, bias)) in enumerate(zip(trainer.network.outputs, layers, strict=True), 1):
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             return f"parameters of layer {number}"
         if text := _rows(f"output of layer {number}", output, ids):
             return text
     trainer.loss(logits, labels, 1.0 / num_samples)
-    dbiases = trainer.reducer.dbiases
-    trainer.model.propagate(logits, layers, dbiases)
-    factors = trainer.model.factors(x)
+    trainer.network.propagate(logits, reducer.dbiases)
     rows = slice(first, first + len(ids))
-    for number, (_, dz) in reversed(list(enumerate(factors, 1))):
+    for number, (_, dz) in reversed(list(enumerate(trainer.network.factors(x), 1))):
         if text := _rows(f"gradient of layer {number}", dz[rows], ids):
             return text
-    bad = [number for number, dbias in enumerate(dbiases, 1) if not np.isfinite(dbias).all()]
+    bad = [number for number, dbias in enumerate(reducer.dbiases, 1) if not np.isfinite(dbias).all()]
     return f"sum of the gradients of layer {bad[-1]}" if bad else ""
 
 

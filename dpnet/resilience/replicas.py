@@ -1,7 +1,7 @@
-"""Whether all nodes hold the same parameters: they compute the same updates from the same sums, each for itself.
+"""The replica check: whether all nodes hold the same parameters.
 
-Another processor, another BLAS or a broken memory may round differently on one node; from there on the nodes train
-different networks, and nothing else would notice.
+Nodes compute the same updates from the same sums, each for itself. Another processor, another BLAS or faulty memory may
+round differently on one node: from then on the nodes train different networks, and nothing else would show it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def check(params: Vector, group: Group, step: int) -> None:
     """Compare the parameters among nodes; collective.
 
     Raises:
-        CommunicationError: they differ; on every rank.
+        CommunicationError: the parameters differ; on every rank.
     """
     digest = hashlib.sha256(params.data).hexdigest() if group.node.rank == 0 else ""
     digests = {(rank, host): text for rank, (host, text) in enumerate(group.allgather((group.host, digest))) if text}
@@ -28,9 +28,8 @@ def check(params: Vector, group: Group, step: int) -> None:
     odd = [f"{host} (ranks from {rank} on)" for (rank, host), text in digests.items() if text != usual]
     if 2 * number <= len(digests):
         odd = [f"{host} (ranks from {rank} on)" for rank, host in digests]
-    error = CommunicationError(
+    raise CommunicationError(
         f"after step {step} not all nodes hold the same parameters; deviating: {', '.join(odd)}. Look for another "
-        "processor, another numpy or BLAS, or broken memory there; go on from an earlier checkpoint with --resume PATH"
+        "processor, another numpy or BLAS, or broken memory there; go on from an earlier checkpoint with --resume PATH",
+        agreed=True,
     )
-    error.agreed = True
-    raise error

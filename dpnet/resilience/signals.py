@@ -1,8 +1,8 @@
-"""Signals that end a training after the step: a scheduler's way to say that its time is up.
+"""Signals that end a training after the current step: a scheduler's notice that its time is up.
 
-Nothing happens when one comes but that it is written down. The training looks at each step, and all ranks stop together
-(see `coordinator.py`). A second signal means that somebody cannot wait: the process ends at once, and as files are
-written whole or not at all, none is left half-written.
+The signal itself is only recorded. The training checks for it in each step, and all ranks stop after the same one. A
+second signal means that somebody cannot wait: the process ends at once. Since files are written whole or not at all,
+none is left half-written.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from types import FrameType
 
 SAME_SIGNAL_S = 2.0
-"""Signals within so many seconds are one: schedulers and launchers tell every process, some of them twice."""
+"""Signals within so many seconds count as one: schedulers and launchers signal every process, some of them twice."""
 
 
 class StopSignals:
-    """Listens while it is entered, in the main thread; elsewhere no signal can be listened to.
+    """Records signals while the context is entered, in the main thread; in another thread Python allows no handlers.
 
     Args:
         names: of the signals.
 
     Attributes:
-        received: name of the first signal that came; empty: none.
+        received: name of the first signal that came; "": none came.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -41,25 +41,25 @@ class StopSignals:
             self._outlet.setblocking(False)
             self._old_descriptor = signal.set_wakeup_fd(self._outlet.fileno(), warn_on_full_buffer=False)
             self._old = {number: signal.signal(number, _nothing) for number in self._names}
-            # Not in the handler: Python runs that in the main thread, which may sit in MPI and wait for a lost rank.
-            threading.Thread(target=self._listen, daemon=True).start()
+            # Python runs handlers in the main thread, which may sit in MPI and wait for a lost rank; hence a thread.
+            threading.Thread(target=self._read, daemon=True).start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._old:
             for number, handler in self._old.items():
-                signal.signal(number, handler)  # type: ignore[arg-type]  # It comes from signal.signal.
+                signal.signal(number, handler)  # type: ignore[arg-type]  # It was returned by signal.signal.
             signal.set_wakeup_fd(self._old_descriptor)
-            self._outlet.close()  # The thread reads the end.
+            self._outlet.close()  # The thread reads the end of the stream and returns.
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         with self._inlet:
             while came := self._inlet.recv(64):
                 for number in came:
                     if number in self._names:
-                        self._hear(number)
+                        self._record(number)
 
-    def _hear(self, number: int) -> None:
+    def _record(self, number: int) -> None:
         now = time.monotonic()
         if not self.received:
             self._first_s, self.received = now, self._names[number]

@@ -1,8 +1,8 @@
-"""Pace: which rank makes the others wait.
+"""Stragglers: which rank makes the others wait, and where the time of every rank goes.
 
-A step ends on all ranks together, so the ranks that are early wait for the last one. Every rank keeps the time that it
-spent waiting, and now and then all look at one another's. The rank that waited least is the one that the others waited
-for; it is a straggler if they lost more than a tenth of their time to it. At the end all tell where their time went.
+A step ends on all ranks together, so early ranks wait for the last one. Every rank measures the time that it waits, and
+from time to time all ranks compare theirs. The rank that waited least is the one that the others waited for; if they
+lost more than a tenth of their time to it, it is a straggler.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from dpnet.comm.group import Group
 from dpnet.whereabouts import HERE
 
 EVERY_STEPS = 100
-"""Steps from one look to the next."""
-WORTH_TELLING = 0.10
-"""Share of the time that the others lose."""
+"""Steps from one comparison to the next."""
+WORTH_REPORTING = 0.10
+"""Share of their time that the others lose to a straggler."""
 COMPUTING = (whereabouts.FORWARD, whereabouts.BACKWARD, whereabouts.UPDATE)
 
 
 class Pace:
-    """Of a group.
+    """Compares the pace of the ranks.
 
     Args:
         group: all ranks.
@@ -34,18 +34,18 @@ class Pace:
         self._group, self._hosts = group, group.allgather(group.host)
         self._rows = np.zeros((group.world_size, 4))
         self._before = self._now()
-        self._told = -1
+        self._reported = -1
 
     def look(self) -> str:
-        """Who was slow since the last look, in words; empty if nobody, or nobody new. Collective."""
+        """The rank that has been slow since the last call, in words; empty if none, or the same as then. Collective."""
         now = self._now()
         self._rows[self._group.rank] = now - self._before
         self._before = now
         counts = [self._rows.shape[1]] * self._group.world_size
         self._group.allgather_into(self._rows.reshape(-1), counts)
         slow = straggler(self._rows)
-        told, self._told = self._told, slow
-        if slow < 0 or slow == told:
+        reported, self._reported = self._reported, slow
+        if slow < 0 or slow == reported:
             return ""
         others = np.delete(self._rows, slow, axis=0)
         lost = float(np.median(others[:, 1] / others[:, 0]))
@@ -61,11 +61,11 @@ class Pace:
 
 
 def totals(group: Group) -> dict[str, list[Any]]:
-    """Where the time of this process went, for every rank in order; collective.
+    """How every rank spent its time, in rank order; collective.
 
     Returns:
-        "hosts", "waiting" for other ranks, and every phase of `whereabouts.PHASES`, which the waiting is a part of; in
-        seconds.
+        lists of "hosts", of seconds "waiting" for other ranks, and of seconds in every phase of `whereabouts.PHASES`,
+        waiting included.
     """
     here = (group.host, round(HERE.waited, 3), *(round(seconds, 3) for seconds in HERE.seconds))
     names = ("hosts", "waiting", *whereabouts.PHASES)
@@ -76,14 +76,14 @@ def straggler(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> int:
     """The rank that all others waited for; -1: there is none.
 
     Args:
-        rows: (ranks, at least 2) seconds in all, and of these waiting.
+        rows: (ranks, at least 2) seconds in all, and seconds waiting.
     """
     if len(rows) < 2:
         return -1
     shares = rows[:, 1] / rows[:, 0]
     slow = int(shares.argmin())
     others = np.delete(shares, slow)
-    return slow if others.min() - shares[slow] > WORTH_TELLING else -1
+    return slow if others.min() - shares[slow] > WORTH_REPORTING else -1
 
 
 def cause(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], slow: int) -> str:
@@ -97,5 +97,5 @@ def cause(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], slow: int) ->
     _, waiting, data, computing = rows[slow] - usual
     name, place = ("data", 2) if data > computing else ("compute", 3)
     if max(data, computing) < -waiting / 2:
-        return "neither data nor compute: it writes files, say"
+        return "neither data nor compute; writing files, perhaps"
     return f"{name}: {rows[slow, place]:.2f} s, others {usual[place]:.2f} s"

@@ -1,4 +1,4 @@
-"""Where parameters live: which rank owns which slice of the flat vectors, the two banks, and the owner's update.
+"""Where parameters live: the two banks of a node, which rank owns which slice of them, and the owner's update.
 
-It knows the ranks of a node and the optimizer. It does not know where a gradient comes from: it is handed tiles.
+`state` knows the ranks of a node and the optimizer. It does not know how a gradient comes about: it is given tiles.
 """

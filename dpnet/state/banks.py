@@ -1,21 +1,20 @@
-"""The state: the flat vectors that training changes, whole on every node, and which rank owns which slice of them.
+"""The state: the flat vectors that training changes, whole on every node.
 
-Each rank of a node updates one slice of the parameters, with that slice of the optimizer's vectors. `commit` publishes:
-it is a barrier of the node, after which all its ranks see the new parameters. Every node does the same updates on the
-same sums, so all nodes hold the same bits and no parameter is ever sent.
+Each rank of a node updates the slice that it owns of the parameters and of the optimizer's vectors (see `ownership`).
+`commit` publishes the new parameters: it is a barrier of the node, after which all its ranks see them. Every node does
+the same updates on the same sums, so all nodes hold the same bits and no parameter is ever sent. A rank that cannot
+share memory is a node of its own.
 
-Where the loss of a rank is to be survived there are two banks of all vectors: a step reads one and writes the other,
-and `commit` swaps them. So at any instant, whoever dies in whatever it was doing, one bank holds a whole state:
+Where the loss of a rank must be survived there are two banks of all vectors: a step reads one and writes the other, and
+`commit` swaps them. So one bank holds a whole state at any instant, whichever rank dies in whatever it was doing:
 
                     step 5           commit         step 6           commit
     bank 0     read: state 5      committed     written: state 7   committed
     bank 1     written: state 6       ->        read: state 6          ->
 
 Two ranks can be one commit apart, when one has left the barrier and the other got an error from it. Both banks are then
-still whole: nobody writes state 7 before all ranks have come to the reduction of that step, that is, have committed
-state 6. Elsewhere both banks are the same memory, and the update is in place.
-
-Which rank owns which slice is said in `ownership`. Where ranks cannot share memory, each is a node of its own.
+still whole: no rank writes state 7 before all ranks have come to the reduction of that step, and so have committed
+state 6. Where a loss ends the job anyway, both banks are the same memory, and the update is in place.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ from dpnet.nn.layout import Layout
 from dpnet.state.ownership import owned_slices
 
 STAGGER = 64
-"""Elements. An update reads and writes the same element of several vectors at a time. Where all of these addresses have
-their last 12 bits in common, as in vectors that all begin with a page, the processor takes reads for writes that it has
-to wait for: an update took a tenth longer."""
+"""Elements by which vectors are shifted against one another in their pages. An update reads and writes the same element
+of several vectors at a time. Vectors that all begin with a page suffer from 4 KiB aliasing: a load is held back by an
+unrelated store with the same low 12 address bits. An update took a tenth longer."""
 
 
-class Start(NamedTuple):
-    """A state to begin with.
+class StateVectors(NamedTuple):
+    """A whole state: the vectors of a training after some step.
 
     Attributes:
-        params: (size,).
+        params: (size,) the parameters.
         slots: (size,) each, the optimizer's vectors by name.
         step: number of steps that led there.
     """
@@ -59,6 +58,13 @@ class Bank:
         slot_names: names of the others.
         layout: of each.
         owned: the slice of this rank.
+
+    Attributes:
+        params: (size,) the parameters.
+        slots: (size,) each, the optimizer's vectors by name.
+        layers: views of every layer's weight and bias into `params`.
+        owned_params: the owned slice of the parameters.
+        owned_slots: the owned slice of every optimizer vector.
     """
 
     def __init__(self, vectors: Sequence[Vector], slot_names: Sequence[str], layout: Layout, owned: slice) -> None:
@@ -70,27 +76,27 @@ class Bank:
 
 
 class State:
-    """Parameters and optimizer vectors of the training, one copy for all ranks of a node.
+    """Parameters and optimizer vectors of the training, shared by all ranks of a node.
 
     Args:
-        node: the ranks that share `memory`.
-        memory: of the node.
+        node: the ranks of this rank's node.
+        memory: that they share.
         layout: of the flat vectors.
         slot_names: names of the optimizer's vectors.
         dtype: of all vectors.
         num_banks: 2, or 1 to update in place.
 
     Attributes:
-        node: the ranks that share it.
+        node: the ranks of this rank's node.
         step: number of steps that led to the committed state.
-        params: (size,) the committed parameters, to be read by every rank.
-        slots: (size,) the committed optimizer vectors by name, likewise.
+        params: (size,) the committed parameters; every rank reads them.
+        slots: (size,) each, the committed optimizer vectors by name.
         layers: views of every layer's weight and bias into `params`.
         slices: what each rank of the node owns.
         owned_params: this rank's slice of the committed parameters.
         owned_slots: this rank's slice of every committed optimizer vector.
-        next_params: where the owner writes its slice of the next parameters; may be `owned_params`.
-        next_slots: likewise for the optimizer vectors.
+        next_params: where this rank writes its slice of the next parameters; with one bank, `owned_params`.
+        next_slots: where it writes its slice of the next optimizer vectors; with one bank, `owned_slots`.
     """
 
     def __init__(
@@ -107,7 +113,6 @@ class State:
         self.slices = owned_slices(layout, node.world_size)
         self._owned = self.slices[node.rank]
         length = 1 + len(slot_names)
-        # STAGGER apart in their pages: see there.
         vectors = [
             memory.zeros(layout.size + number * STAGGER, dtype)[number * STAGGER :]
             for number in range(num_banks * length)
@@ -118,42 +123,43 @@ class State:
         ]
         self.step = 0
         self._current, self._next = banks[0], banks[-1]
-        # In place, the next state overwrites the committed one. By then no rank reads the parameters any more: all have
-        # been through the reduction, which comes after their last use in a step.
+        # With one bank the next state overwrites the committed one. By then no rank reads the parameters any more: all
+        # have been through the reduction, which comes after the last use of the parameters in a step.
         self._before = banks[0]
         self._show()
 
     def commit(self) -> None:
         """Make what all owners wrote the committed state, seen by every rank of the node; collective."""
-        self.node.barrier()
-        self.step += 1
-        self._before = self._current
+        self._end_step()
         if self._next is not self._current:
             self._current, self._next = self._next, self._current
             self._show()
 
     def keep(self) -> None:
-        """Count a step that was not taken: the committed state is that of the next step as well; collective."""
+        """Count a step that was not taken: the committed state stays as it is; collective."""
+        self._end_step()
+
+    def _end_step(self) -> None:
         self.node.barrier()
-        self._before = self._current
         self.step += 1
+        self._before = self._current
 
     def at(self, step: int) -> Bank:
-        """The state after `step` steps: the committed one or, with two banks, that before it."""
+        """The state after `step` steps: the committed one or, with two banks, the one before it."""
         assert step in (self.step, self.step - 1)
         return self._current if step == self.step else self._before
 
-    def load(self, start: Start) -> None:
-        """Replace the whole committed state; optimizer vectors that are not among `slots` are kept.
+    def load(self, vectors: StateVectors) -> None:
+        """Replace the committed state. Optimizer vectors that are not among `vectors.slots` stay as they are.
 
         Collective: every rank brings the same vectors.
         """
-        self.node.barrier()  # Nobody reads the old state any more.
-        self.owned_params[:] = start.params[self._owned]
+        self.node.barrier()  # No rank reads the old state any more.
+        self.owned_params[:] = vectors.params[self._owned]
         for name, part in zip(self.slots, self.owned_slots, strict=True):
-            if name in start.slots:
-                part[:] = start.slots[name][self._owned]
-        self.step = start.step
+            if name in vectors.slots:
+                part[:] = vectors.slots[name][self._owned]
+        self.step = vectors.step
         self.node.barrier()
 
     def _show(self) -> None:

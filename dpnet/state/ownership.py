@@ -1,6 +1,6 @@
-"""Who owns what: each rank of a node owns one slice of all flat vectors, sums it and updates it.
+"""Who owns what: each rank of a node owns one slice of every flat vector; it completes its gradient and updates it.
 
-Between nodes every rank also finishes the sum of one part of the gradient: see `parallel.between_nodes`.
+With several nodes every rank also finishes the sum of one part of the gradient, see `parallel.between_nodes`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ OWNERSHIP_GRAIN = GRAIN
 
 
 def owned_slices(layout: Layout, num_owners: int) -> list[slice]:
-    """The elements of a flat vector that each owner has: adjacent, whole grains, maybe none.
+    """The elements of a flat vector that each owner has: adjacent whole grains, or none.
 
-    They are to take owners equally long. Each tensor takes a product or a sum of its own, and small ones are slow for
-    their size, so each but the first counts like two more grains (measured in benchmarks/README.md).
+    All owners should take equally long. Each tensor takes a product or a sum of its own, and a small one is slow for
+    its size; so each tensor but the first counts like two more grains (measured in benchmarks/README.md).
     """
     starts = Counter(tensor.start // OWNERSHIP_GRAIN for tensor in layout.tensors[1:])
     costs = [1 + 2 * starts[grain] for grain in range(layout.size // OWNERSHIP_GRAIN)]
     total = sum(costs)
-    # A grain is that owner's in whose even share of the total cost the middle of the grain's lies.
+    # The total cost is shared out evenly. A grain goes to the owner in whose share the middle of its own cost lies.
     ends = accumulate(costs)
     owners = [(2 * end - cost) * num_owners // (2 * total) for cost, end in zip(costs, ends, strict=True)]
     grains = Counter(owners)
@@ -35,8 +35,8 @@ def owned_slices(layout: Layout, num_owners: int) -> list[slice]:
 def slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice], list[slice]]:
     """For every rank: the slice that it owns on its node, and the part of the whole sum that it finishes.
 
-    Parts are given out to the first rank of every node, then to the second, and so on: so that, with as many ranks on
-    every node, each rank's part lies in its own slice.
+    Parts go to the first rank of every node, then to the second of every node, and so on. So each rank's part lies in
+    its own slice if all nodes have the same number of ranks.
 
     Args:
         nodes: the ranks of every node.

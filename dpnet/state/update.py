@@ -6,18 +6,16 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from dpnet.comm.group import Group
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.compute.loops.choose import Kernels
+from dpnet.compute.backend import Backend
+from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
-from dpnet.compute.pool import Pool
 from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout
 from dpnet.optim.apply import Run, make_apply
 from dpnet.optim.clipping import block_square_sums, clip_factor
-from dpnet.optim.sgd import Optimizer
+from dpnet.optim.rule import Optimizer
 from dpnet.state.banks import State
 from dpnet.state.ownership import OWNERSHIP_GRAIN
 
@@ -26,49 +24,40 @@ class SliceUpdate:
     """Applies an optimizer to the slice that this rank owns on its node.
 
     Args:
-        node: the ranks of the node.
-        layout: says which elements are biases.
         state: where parameters and optimizer vectors lie.
-        grad: the owned slice of the gradient of the mean loss, in tiles; to be had at each call.
+        layout: tells weights from biases.
+        grad: the owned slice of the gradient of the mean loss, in tiles; complete whenever `apply` is called.
         optimizer: the update rule.
-        kernels: loops, and rules in one pass.
-        pool: threads for long slices.
+        backend: what this rank computes with.
         weight_decay: for weights.
         decay_biases: biases decay as well.
-        clip_norm: largest norm of the whole gradient; 0 leaves it as it is.
+        clip_norm: greatest norm of the whole gradient; 0 leaves it as it is.
     """
 
     def __init__(
         self,
-        node: Group,
-        layout: Layout,
         state: State,
+        layout: Layout,
         grad: Sequence[Tile],
         optimizer: Optimizer,
-        kernels: Kernels,
-        pool: Pool,
+        backend: Backend,
         *,
         weight_decay: float,
         decay_biases: bool,
         clip_norm: float,
     ) -> None:
-        self._state = state
-        self._norm = None
-        owned = state.slices[node.rank]
+        self._state, self._norm = state, None
         if clip_norm > 0:
-            self._norm = _ClippedSum(node, state.slices, grad, state.params.dtype, kernels, clip_norm)
+            self._norm = _ClippedSum(state, grad, backend.kernels.loops, clip_norm)
             grad = self._norm.grad
-        runs = _runs(layout, owned, weight_decay, weight_decay if decay_biases else 0.0)
+        runs = _runs(layout, state.slices[state.node.rank], weight_decay, weight_decay if decay_biases else 0.0)
+        dtype, kernels, pool = state.params.dtype, backend.kernels, backend.pool
         self._tiles = [
-            (
-                tile.prepare,
-                make_apply(optimizer, _within(runs, tile), tile.sum, state.params.dtype, kernels, pool),
-            )
-            for tile in grad
+            (tile.prepare, make_apply(optimizer, _within(runs, tile), tile.sum, dtype, kernels, pool)) for tile in grad
         ]
 
     def apply(self, *, step: int, learning_rate: float) -> None:
-        """Write the next state of the owned slice.
+        """Write the next state of the owned slice; collective on the node.
 
         Args:
             step: number of this update, from 1.
@@ -76,50 +65,41 @@ class SliceUpdate:
         """
         scale = 1.0 if self._norm is None else self._norm()
         # float(): with a scalar of np.float64, numpy would compute in float64: slower, and with other bits.
-        numbers = scale, float(learning_rate), step
-        state = self._state
-        arrays = state.owned_params, state.owned_slots, state.next_params, state.next_slots
+        rate, state = float(learning_rate), self._state
+        vectors = state.owned_params, state.owned_slots, state.next_params, state.next_slots
         for prepare, apply in self._tiles:
             prepare()
-            apply(*arrays, *numbers)
+            apply(vectors, scale, rate, step)
 
 
 class _ClippedSum:
-    """Completes the owned slice, and finds by what factor the whole gradient is too long."""
+    """Completes the owned slice, and finds the factor that makes the whole gradient short enough."""
 
-    def __init__(
-        self,
-        node: Group,
-        slices: list[slice],
-        grad: Sequence[Tile],
-        dtype: npt.DTypeLike,
-        kernels: Kernels,
-        clip_norm: float,
-    ) -> None:
-        self._node, self._tiles, self._loops, self._clip_norm = node, grad, kernels.loops, clip_norm
-        owned = slices[node.rank]
+    def __init__(self, state: State, grad: Sequence[Tile], loops: Loops, clip_norm: float) -> None:
+        self._node, self._tiles, self._loops, self._clip_norm = state.node, grad, loops, clip_norm
+        owned, dtype = state.slices[state.node.rank], state.params.dtype
         self._sum = aligned_zeros((1, owned.stop - owned.start), dtype)
         self._work = scratch_for([tile.sum for tile in grad], dtype)
-        self._squares = np.zeros(slices[-1].stop // OWNERSHIP_GRAIN)
-        self._owned_blocks = slice(owned.start // OWNERSHIP_GRAIN, owned.stop // OWNERSHIP_GRAIN)
-        self._block_counts = [(part.stop - part.start) // OWNERSHIP_GRAIN for part in slices]
+        self._squares = np.zeros(state.slices[-1].stop // OWNERSHIP_GRAIN)
+        self._owned_grains = slice(owned.start // OWNERSHIP_GRAIN, owned.stop // OWNERSHIP_GRAIN)
+        self._counts = [(part.stop - part.start) // OWNERSHIP_GRAIN for part in state.slices]
         self.grad = [Tile(0, owned.stop - owned.start, pending_sum(self._sum, [0]))]
 
     def __call__(self) -> float:
         complete(self._tiles, self._sum, self._work, self._loops)
-        # One sum per block, then one sum over all blocks: the same bits whoever owns which blocks.
-        self._squares[self._owned_blocks] = block_square_sums(self._sum[0], OWNERSHIP_GRAIN)
-        self._node.allgather_into(self._squares, self._block_counts)
+        # One sum for each grain, then one sum over all grains: the same bits whichever rank owns which grains.
+        self._squares[self._owned_grains] = block_square_sums(self._sum[0], OWNERSHIP_GRAIN)
+        self._node.allgather_into(self._squares, self._counts)
         return clip_factor(math.sqrt(float(np.sum(self._squares))), self._clip_norm)
 
 
 def _runs(layout: Layout, owned: slice, weights: float, biases: float) -> list[Run]:
-    """The owned elements as ranges of equal weight decay, relative to the slice's start; padding is in none."""
+    """The owned elements as runs of equal weight decay, counted from the start of the slice; padding is in none."""
     parts = [(overlap(tensor, owned), biases if tensor.is_bias else weights) for tensor in layout.tensors]
-    return [(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
+    return [Run(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
 
 
 def _within(runs: list[Run], tile: Tile) -> list[Run]:
-    """What of some runs lies in a tile."""
-    cut = [(overlap(range(start, stop), tile), decay) for start, stop, decay in runs]
-    return [(part.start, part.stop, decay) for part, decay in cut if part]
+    """The parts of some runs that lie in a tile."""
+    parts = [(overlap(run, tile), run.decay) for run in runs]
+    return [Run(part.start, part.stop, decay) for part, decay in parts if part]

@@ -1,25 +1,28 @@
-"""The agenda: what is due after a step. Pure functions of numbers that every rank has, so every rank decides alike."""
+"""The agenda: what is due after a step, as pure functions.
+
+`due` and `why_stop` follow from numbers that every rank has, so every rank decides alike. `requests` is what one rank
+asks of the others; the requests of all ranks reach every rank in the sums of the step.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from dpnet.config.job import Job
+from dpnet.errors import Preempted
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
 from dpnet.resilience.stragglers import EVERY_STEPS
 
 
-@dataclass(frozen=True)
-class Intervals:
-    """Steps from one time to the next; 0: never.
+class Intervals(NamedTuple):
+    """Intervals: steps from one time to the next; 0: never.
 
     Attributes:
-        report: of rows about steps.
-        evaluate: of evaluations.
-        save: of checkpoints, as far as they are counted in steps.
-        compare_replicas: of comparisons of the parameters among nodes.
-        find_stragglers: of looks at which rank the others wait for.
+        report: between rows about steps.
+        evaluate: between evaluations.
+        save: between checkpoints, as far as they are counted in steps.
+        compare_replicas: between replica checks, which compare the parameters of all nodes.
+        find_stragglers: between checks for a rank that the others wait for.
     """
 
     report: int
@@ -47,7 +50,7 @@ def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes:
         job: the configuration.
         steps_per_epoch: of its plan.
         evaluates: there is something to evaluate with.
-        several_nodes: each of which holds the parameters; one has nothing to compare with.
+        several_nodes: there are several nodes, each of which holds the parameters; one has nothing to compare with.
     """
     return Intervals(
         report=job.output.log_every_steps,
@@ -66,22 +69,20 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
         every: the intervals.
         sums: of the step, with what ranks have asked for.
     """
-
-    def falls_on(interval: int, *, at_the_end: bool = False) -> bool:
-        return interval > 0 and (step % interval == 0 or (at_the_end and step == total_steps))
-
+    report, evaluate, save, compare, find = every
+    ends = step == total_steps
     return Due(
-        report=falls_on(every.report, at_the_end=True),
-        evaluate=falls_on(every.evaluate, at_the_end=True),
-        save=falls_on(every.save, at_the_end=True) or sums.saves > 0,
-        compare_replicas=falls_on(every.compare_replicas),
-        find_stragglers=falls_on(every.find_stragglers),
+        report=report > 0 and (ends or step % report == 0),
+        evaluate=evaluate > 0 and (ends or step % evaluate == 0),
+        save=(save > 0 and (ends or step % save == 0)) or sums.saves > 0,
+        compare_replicas=compare > 0 and step % compare == 0,
+        find_stragglers=find > 0 and step % find == 0,
         check=sums.failures > 0,
     )
 
 
 def requests(*, save: bool, stop: bool, fail: bool) -> Requests:
-    """What this rank asks of all others in the next step; most often nothing, which is one object for all times."""
+    """What this rank asks of all others in the next step; usually nothing, which is always the same object."""
     return Requests(save, stop, fail) if save or stop or fail else NOTHING
 
 
@@ -108,3 +109,9 @@ def why_stop(sums: Sums, *, restarts: bool, at_checkpoint: bool) -> str:
     if restarts and at_checkpoint:
         return "ranks were lost, and resilience.after_loss is restart"
     return ""
+
+
+def preempted(why: str, step: int, total_steps: int, exit_code: int) -> Preempted:
+    """The error that ends a training after a step, with a checkpoint."""
+    where = f"stopped after step {step:,} of {total_steps:,}, with a checkpoint"
+    return Preempted(f"{why}: {where}; the same command goes on from there", exit_code)

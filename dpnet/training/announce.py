@@ -1,4 +1,4 @@
-"""What a training tells before it takes its first step."""
+"""What a training prints before it takes its first step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def say(group: Group, text: str) -> None:
 
 
 def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:
-    """Tell what is about to be trained, where, and from which step on; collective."""
+    """Print what is about to be trained, where, and from which step on; collective."""
     group = setup.group
     num_hosts = len(set(group.allgather(group.host)))
     say(group, training_text(setup, source, parts, group.world_size, num_hosts))

@@ -1,6 +1,6 @@
 """Builds the parts of a training from its setup: the one place that knows which class does what.
 
-Every rank builds the same parts, in the same order, as some of it is collective.
+Every rank builds the same parts, in the same order, because some of the work is collective.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from dpnet.config.job import Job, TrainConfig
 from dpnet.data.sources import DataSource
 from dpnet.errors import SharedMemoryError
 from dpnet.nn.init import initialize
-from dpnet.optim.optimizers import Optimizer, make_optimizer
+from dpnet.optim.choose import make_optimizer
+from dpnet.optim.rule import Optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.feed import Feed
@@ -39,7 +40,7 @@ from dpnet.training.setup import Setup
 
 
 def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = None) -> Parts:
-    """Build everything that takes steps, with the state `start`, else with initialised parameters; collective."""
+    """Build everything that takes steps, with the state `start` or, without it, initial parameters; collective."""
     job, layout, group = setup.job, setup.layout, setup.group
     plan = build_plan(job.train, len(source.train), group.world_size)
     optimizer = build_optimizer(job)
@@ -66,14 +67,14 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
 
 
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
-    """The plan: one shard per rank, or `reproducible_shards` of them."""
+    """The plan: one shard per rank, or `reproducible_shards` shards."""
     num_shards = train.reproducible_shards or world_size
     return Plan(num_samples, train.global_batch_size, seed=train.seed, num_shards=num_shards)
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """The parts that lie in memory of a node."""
+    """The parts that lie in the memory of a node."""
 
     state: State
     feed: Feed
@@ -84,7 +85,7 @@ class _Shared:
 
 
 def _in_node_memory(train: TrainConfig, group: Group, build: Callable[[Topology], _Shared]) -> tuple[_Shared, str]:
-    """What `build` makes in memory that the ranks of a node share; without such memory, each rank is a node.
+    """Call `build` with memory that the ranks of a node share; if they cannot share memory, each rank is a node.
 
     Returns:
         what was built, and which of the two it is, in words.
@@ -97,14 +98,14 @@ def _in_node_memory(train: TrainConfig, group: Group, build: Callable[[Topology]
             return shared, "one copy of the parameters for all ranks" + (" of a node" if len(where.nodes) > 1 else "")
         except SharedMemoryError as error:
             why = str(error)
-        gc.collect()  # The error held on to what was mapped before it.
+        gc.collect()  # The error kept references to what was mapped before it.
     return build(topology.apart(group)), f"a copy of the parameters for each rank: {why}"
 
 
 def _build_shared(
     setup: Setup, source: DataSource, plan: Plan, slot_names: tuple[str, ...], where: Topology
 ) -> _Shared:
-    """State, network and reducer on a node; collective on it, but not among nodes: some may have no room for it."""
+    """Build what ranks of a node share; collective on the node, not among nodes: some may have no room for it."""
     job, layout, memory = setup.job, setup.layout, where.memory
     dtype = job.model.dtype
     name = choose_reducer(job.train.reducer, job.train.reproducible_shards, layout, where.nodes, plan.max_rows())
@@ -123,7 +124,7 @@ def _build_shared(
 
 
 def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimizer) -> SliceUpdate:
-    """What updates the slice that this rank owns."""
+    """The update of the slice that this rank owns."""
     section = setup.job.optimizer
     return SliceUpdate(
         state,
@@ -138,7 +139,7 @@ def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimi
 
 
 def build_evaluator(setup: Setup, source: DataSource, plan: Plan) -> Evaluator | None:
-    """What computes the test scores; None where evaluation is off or there is no test data."""
+    """The evaluator of the test data; None if evaluation is off or there is no test data."""
     section = setup.job.evaluate
     if source.test is None or not section.interval_steps(plan.steps_per_epoch):
         return None
@@ -147,7 +148,7 @@ def build_evaluator(setup: Setup, source: DataSource, plan: Plan) -> Evaluator |
 
 
 def build_watchdog(setup: Setup, parts: Parts, folder: Path) -> Watchdog:
-    """What tells when this rank, or another, is stuck; `folder` is the run directory."""
+    """The watchdog, which reports when this rank or another is stuck; `folder` is the run directory."""
     group, section = setup.group, setup.job.resilience
     return Watchdog(
         folder,

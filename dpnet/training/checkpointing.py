@@ -12,12 +12,12 @@ from dpnet.checkpoint.folder import newest_whole
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.tensors import optimizer_tensors
 from dpnet.comm.agree import on_root
-from dpnet.compute.threads import numerics
+from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.file import to_dict
 from dpnet.errors import DivergenceError
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import RunDirectory
-from dpnet.resilience.alone import check_not_alone
+from dpnet.resilience.alone import check_not_cut_off
 from dpnet.training.agenda import is_overdue
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
@@ -25,7 +25,7 @@ from dpnet.training.setup import Setup
 from dpnet.training.start import StartingPoint, start_from
 
 WRITER_ENDS_S = 60.0
-"""Seconds within which a writer process has written its checkpoint."""
+"""Seconds to wait for a writer process to finish its checkpoint."""
 
 
 class Checkpointing:
@@ -35,7 +35,7 @@ class Checkpointing:
         setup: of the training.
         identity: of its data.
         run_dir: where checkpoints go.
-        start: where it started; that step has a checkpoint already, if it is of this run.
+        start: where it started; that step has a checkpoint already, if this run wrote it.
     """
 
     def __init__(self, setup: Setup, identity: Mapping[str, Any], run_dir: RunDirectory, start: StartingPoint) -> None:
@@ -51,7 +51,7 @@ class Checkpointing:
 
         Args:
             step: after which the training goes on.
-            tell: is called with a sentence about each write that fails, and each damaged checkpoint.
+            tell: is called with a sentence for each write that fails, and for each damaged checkpoint.
             after_loss: ranks were lost, and this is what is left of the job.
 
         Raises:
@@ -60,10 +60,10 @@ class Checkpointing:
         self._tell = tell
 
         def open_on_root() -> None:
-            # After a loss: a rank 0 that was lost may have left a writer that still writes its last checkpoint.
+            # After a loss: the writer of a lost rank 0 may still be writing its last checkpoint.
             self._run_dir.lock(wait_s=WRITER_ENDS_S)
             if after_loss:
-                self._check_not_alone(step)
+                self._check_not_cut_off(step)
                 self._run_dir.checkpoints.clean()
             if self._saver is None:
                 max_failed = self._setup.job.checkpoint.max_failed
@@ -73,10 +73,10 @@ class Checkpointing:
         on_root(self._setup.group, open_on_root)
         self._saved_step = min(self._saved_step, step)
 
-    def _check_not_alone(self, step: int) -> None:
+    def _check_not_cut_off(self, step: int) -> None:
         summary = self._run_dir.read_summary() or {}
         written = max(last_step(self._run_dir.metrics_path), summary.get("steps", 0))
-        check_not_alone(written, step, host=self._setup.group.host, folder=self._run_dir.path)
+        check_not_cut_off(written, step, host=self._setup.group.host, folder=self._run_dir.path)
 
     def is_overdue(self) -> bool:
         """Whether rank 0 must ask for a checkpoint, see `checkpoint.every_seconds`; always False but on rank 0."""
@@ -95,9 +95,9 @@ class Checkpointing:
         """Take a checkpoint of the committed state, unless this step has one; collective.
 
         Args:
-            parts: with the state.
+            parts: they hold the state.
             progress: how far the training is.
-            flush: is called first, on rank 0: the learning curve must not lack what led to a checkpoint.
+            flush: is called first, on rank 0: a checkpoint must not be ahead of the learning curve.
             last: no other checkpoint follows.
         """
         if self._saved_step == progress.step:
@@ -115,12 +115,12 @@ class Checkpointing:
         """Wait until the disk has all checkpoints; collective.
 
         Raises:
-            OutputError: too many could not be written.
+            OutputError: too many writes have failed.
         """
         on_root(self._setup.group, self._on_saver(Saver.flush))
 
     def newest(self) -> StartingPoint:
-        """Where the newest checkpoint starts; collective.
+        """The starting point in the newest whole checkpoint; collective.
 
         Raises:
             DivergenceError: there is none to go back to.
@@ -138,13 +138,13 @@ class Checkpointing:
         return start_from(found, setup.job, setup.layout, setup.group, is_own=True)
 
     def close(self) -> None:
-        """Save no more."""
+        """Save no more, and wait for the writer to end."""
         saver, self._saver = self._saver, None
         if saver is not None:
             saver.close()
 
     def _on_saver(self, work: Callable[[Saver], Any]) -> Callable[[], Any]:
-        """`work`, for `on_root`: rank 0 has a saver."""
+        """`work`, for `on_root`, with the saver that rank 0 has."""
 
         def call() -> Any:
             assert self._saver is not None
@@ -164,7 +164,7 @@ class Checkpointing:
             "data": self._identity,
             "progress": progress.to_dict(),
             "world_size": setup.group.world_size,
-            "numerics": numerics(setup.backend.products.name),
+            "numerics": fingerprint(setup.backend.products.name),
             "dpnet": __version__,
         }
         return Checkpoint(

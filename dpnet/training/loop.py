@@ -1,16 +1,15 @@
 """The training loop: take a step, do what is due after it, until there is no step left.
 
-Every rank runs this same code. What only one rank can do (files, the console) rank 0 does, and shares the outcome; all
+Every rank runs this same code. Rank 0 does what only one rank can do (files, the console), and shares the outcome; all
 decisions follow from numbers that every rank has.
 
-A step counts when all that is due after it has been done as well: its evaluation, its checkpoint. After a loss the
+A step counts once all that is due after it has been done as well: its evaluation, its checkpoint. After a loss the
 ranks that are left go on from the last step that counts for all of them, see `recover`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import time
 from collections.abc import Sequence
@@ -18,17 +17,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from dpnet import whereabouts
-from dpnet.comm.agree import on_root
 from dpnet.comm.group import Member
-from dpnet.errors import DivergenceError, Preempted
+from dpnet.errors import DivergenceError
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.step_sums import Sums
-from dpnet.resilience import nonfinite, replicas, stragglers
-from dpnet.resilience.common_step import CommonStep
+from dpnet.resilience import nonfinite, replicas
+from dpnet.resilience.common_step import RecentSteps
 from dpnet.resilience.signals import StopSignals
 from dpnet.state.banks import StateVectors
 from dpnet.training import agenda
-from dpnet.training.agenda import Due
 from dpnet.training.build import build_parts, build_watchdog
 from dpnet.training.checkpointing import Checkpointing
 from dpnet.training.prepare import TrainingData
@@ -47,11 +44,11 @@ class Loop:
         setup: of the job.
         data: what it trains on.
         start: where it starts.
-        run_dir: what it leaves behind.
-        signals: that end it.
+        run_dir: where its files go.
+        signals: the signals that end it.
 
     Attributes:
-        parts: that take its steps.
+        parts: what takes its steps.
         progress: how far it is.
     """
 
@@ -70,7 +67,7 @@ class Loop:
         """Build the parts, to go on from `progress`; collective."""
         job, group = self._setup.job, self._setup.group
         self.progress, self.parts = progress, build_parts(self._setup, self._source, vectors)
-        self._history = CommonStep(group, copy.copy(progress))
+        self._recent = RecentSteps(progress)
         steps_per_epoch = self.parts.plan.steps_per_epoch
         evaluates, several_nodes = self.parts.evaluator is not None, group.node.world_size < group.world_size
         self._every = agenda.intervals(job, steps_per_epoch, evaluates=evaluates, several_nodes=several_nodes)
@@ -86,7 +83,7 @@ class Loop:
         return stopped_early or self.progress.step >= self.parts.total_steps
 
     def open(self, *, after_loss: bool = False) -> None:
-        """Be ready to report and to save after the current step; collective.
+        """Report and save from now on, after the current step; collective.
 
         Raises:
             OutputError: something cannot be written; or, after a loss, this part of the job was cut off.
@@ -103,7 +100,7 @@ class Loop:
     def run(self) -> Summary:
         """Take all steps that are left; returns the summary."""
         with contextlib.closing(self), build_watchdog(self._setup, self.parts, self._run_dir.path):
-            # Numbers that overflow are noticed in the sums of the step, on all ranks at once.
+            # An overflow is noticed in the sums of the step, on all ranks at once.
             with np.errstate(over="ignore", invalid="ignore"):
                 while not self.is_finished:
                     self._take_step()
@@ -122,14 +119,13 @@ class Loop:
         Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.banks`.
 
         Returns:
-            False: they have no step in common, as after a loss amid a rollback: start from a checkpoint.
+            False: they have no step in common, as after a loss during a rollback: start from a checkpoint.
         """
         HERE.enter(whereabouts.RECOVERY)
-        progress = self._history.find()
-        if progress is None:
+        if (progress := self._recent.common(self._setup.group)) is None:
             return False
         bank = self.parts.state.at(progress.step)
-        self._go_to(copy.copy(progress), StateVectors(bank.params, bank.slots, progress.step))
+        self._go_to(progress, StateVectors(bank.params, bank.slots, progress.step))
         self.open(after_loss=True)
         return True
 
@@ -137,9 +133,9 @@ class Loop:
         """Report that ranks were lost and that training goes on; collective.
 
         Args:
-            members: that were lost since the last report.
+            members: the ranks that were lost since the last report.
             total: ranks lost in this training.
-            lost_s: when the loss was noticed, in seconds of time.monotonic.
+            lost_s: time.monotonic when the loss was noticed.
             detect_s: seconds that this rank had waited until then.
         """
         group = self._setup.group
@@ -162,7 +158,7 @@ class Loop:
             self._checkpointing.check()
         if why := agenda.why_stop(sums, restarts=self._restarts, at_checkpoint=saved or not self._saves):
             self._stop(why)
-        self._history.remember(copy.copy(self.progress))
+        self._recent.remember(self.progress)
 
     def _train(self) -> Sums:
         """Take a step, or none if a number in it is not finite; returns its sums over all ranks."""
@@ -177,8 +173,8 @@ class Loop:
         self.progress.add_step(sums)
         return sums
 
-    def _report(self, due: Due) -> bool:
-        """Report what is due; returns whether there was an evaluation that is the best so far, and is to be kept."""
+    def _report(self, due: agenda.Due) -> bool:
+        """Report what is due; returns whether an evaluation was the best so far, and its checkpoint is to be kept."""
         progress, group = self.progress, self._setup.group
         reports = due.report and progress.samples > 0
         if reports:
@@ -191,7 +187,7 @@ class Loop:
             self._reporting.note(text)
         is_best = due.evaluate and self._evaluate()
         if (reports or due.evaluate) and group.survives_losses:
-            group.barrier()  # Rank 0 has written the rows. Until that is sure the step counts for no rank.
+            group.barrier()  # Rank 0 has written the rows. Until all ranks know that, the step counts for none.
         return is_best and self._setup.job.checkpoint.keep_best
 
     def _evaluate(self) -> bool:
@@ -213,31 +209,27 @@ class Loop:
 
     def _settle(self) -> None:
         """Report where the time went, and wait until the disk has all checkpoints; collective."""
-        seconds = stragglers.totals(self._setup.group)
-        on_root(self._setup.group, lambda: self._reporting.time_spent(self.progress, seconds))
+        self._reporting.time_spent(self.progress)
         self._checkpointing.flush()
 
     def _stop(self, why: str) -> None:
         """End with a checkpoint, to be started again; a training without a step left goes on to its end."""
-        if self.is_finished:
-            return
-        self._save(last=True)
-        self._settle()
-        raise Preempted(
-            f"{why}: stopped after step {self.progress.step:,} of {self.parts.total_steps:,}, with a checkpoint; "
-            "the same command goes on from there",
-            self._setup.job.resilience.preempted_exit_code,
-        )
+        if not self.is_finished:
+            self._save(last=True)
+            self._settle()
+            exit_code = self._setup.job.resilience.preempted_exit_code
+            raise agenda.preempted(why, self.progress.step, self.parts.total_steps, exit_code)
 
     def _handle_nonfinite(self, loss: float) -> bool:
         """Deal with a step that was not taken; returns whether the training went back to an earlier one."""
         resilience, progress = self._setup.job.resilience, self.progress
         origin = nonfinite.origin(self.parts.trainer, self._setup.group, progress.step - 1)
-        action = nonfinite.decide(resilience.on_nonfinite, progress.skipped_in_a_row, resilience.max_skips)
-        if action == "raise":
+        how, max_skips = resilience.on_nonfinite, resilience.max_skips
+        reaction = nonfinite.reaction(how, skipped_in_a_row=progress.skipped_in_a_row, max_skips=max_skips)
+        if reaction == "raise":
             raise self._diverged("the gradient" if math.isfinite(loss) else "the loss", origin)
         self._reporting.note(f"step {progress.step:,} is not taken, its numbers are not finite: {origin}")
-        if action == "skip":
+        if reaction == "skip":
             return False
         start = self._checkpointing.newest()
         start.progress.take_over_skips(progress, resilience.rollback_factor)
@@ -253,5 +245,6 @@ class Loop:
             raise self._diverged("a parameter")
 
     def _diverged(self, what: str, where: str = "") -> DivergenceError:
-        progress, rate = self.progress, self._setup.job.optimizer.learning_rate
-        return nonfinite.error(progress.step, progress.skipped_in_a_row, rate, what, where)
+        step, skipped = self.progress.step, self.progress.skipped_in_a_row
+        rate = self._setup.job.optimizer.learning_rate
+        return nonfinite.error(what, where, step=step, skipped_in_a_row=skipped, learning_rate=rate)

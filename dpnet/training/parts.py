@@ -15,11 +15,11 @@ from dpnet.state.banks import State
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a training. All are built anew when ranks were lost.
+    """The parts of a training. All are built anew after a loss and after a rollback.
 
     Attributes:
         trainer: takes steps.
-        evaluator: None where evaluation is off or there is no test data.
+        evaluator: computes the test scores; None if evaluation is off or there is no test data.
         layout: of the flat vectors.
         total_steps: of the training.
         memory: where parameters and optimizer vectors lie, in words.
@@ -39,7 +39,7 @@ class Parts:
 
     @property
     def plan(self) -> Plan:
-        """Samples of each step."""
+        """Which samples each step takes."""
         return self.trainer.plan
 
     @property

@@ -1,7 +1,7 @@
-"""Preparation: the data is opened, checked and measured, and the setup made, by all ranks together.
+"""Preparation: all ranks together open, check and measure the data, and make the setup.
 
-A training, `dpnet time`, `dpnet gradcheck` and the benchmarks are all prepared here; inference, which has its scaling
-and its layout from a checkpoint, makes its `Setup` by itself.
+A training, `dpnet time`, `dpnet gradcheck` and the benchmarks are all prepared here. Inference takes its scaling and
+its layout from a checkpoint, and makes its `Setup` itself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def prepare(
         job: the configuration.
         group: all ranks.
         source: the data.
-        backend: chosen already; None: choose it.
+        backend: the backend, if it was chosen before; None: choose it.
         scaling: of the input, from a checkpoint; None: measure the training data.
 
     Raises:
@@ -101,7 +101,7 @@ def measure_scaling(section: DataConfig, source: DataSource, group: Group) -> Sc
 
 
 def measure(split: Split, group: Group, *, check: bool) -> statistics.Moments:
-    """Statistics of a split, the same bits for every world_size; every rank reads a share of it. Collective.
+    """Measure a split: statistics with the same bits for every world_size. Each rank reads a share of it; collective.
 
     Raises:
         DataError: an input is not finite, and `check` is set.
@@ -115,7 +115,7 @@ def measure(split: Split, group: Group, *, check: bool) -> statistics.Moments:
 def rehearse(setup: Setup, source: DataSource) -> None:
     """Take a step of a small network, so that all kernels are compiled; collective on a node.
 
-    The first rank of a node compiles them, and the others then find them in its cache.
+    The first rank of a node compiles them; the others then find them in the cache of numba.
     """
     if not setup.backend.kernels.rules:
         return

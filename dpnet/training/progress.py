@@ -1,7 +1,7 @@
 """How far a training is and how well it does: what must survive a restart besides parameters and optimizer.
 
-Every rank keeps the same numbers (but for the seconds, which only rank 0 reports), so every rank decides the same
-without asking.
+Every rank keeps the same numbers (except the seconds, which only rank 0 reports), so all ranks decide alike without
+communication.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from dpnet.config.job import EvaluateConfig
 from dpnet.errors import CheckpointError
 from dpnet.parallel.evaluate import Scores
-from dpnet.parallel.step import StepSums
+from dpnet.parallel.step_sums import Sums
 from dpnet.text import shorten
 
 _JSON_TYPES = {
@@ -35,15 +35,16 @@ class Progress:
     Attributes:
         step: steps taken.
         seconds: time spent on training, over all restarts.
-        samples, loss, hits: sums over the steps since the last line of the learning curve.
+        samples, loss, hits: sums over the steps since the last row of the learning curve.
         eval_step: step of the last evaluation; -1 before the first.
         eval_loss, eval_accuracy, eval_samples: its scores.
         best_step: step of the best evaluation; -1 before the first.
         best_value: its score, in the metric of `evaluate.metric`.
         evaluations_waited: evaluations since one that was better than the best before it by `evaluate.min_delta`.
-        skipped: steps that were not taken, or taken back, for numbers that were not finite.
-        skipped_in_a_row: of these, the last ones without a good step of a higher number between them.
-        bad_step: the last of them; -1: there was none.
+        skipped: steps that were left out, or taken back, because a number was not finite.
+        skipped_in_a_row: how many of these since the last good step beyond `bad_step`. Good steps up to `bad_step`,
+            taken again after a rollback, do not reset it.
+        bad_step: the last skipped step; -1: there was none.
         learning_rate_scale: factor on the learning rate, from rollbacks.
         ranks_lost: ranks lost, over all restarts.
     """
@@ -66,7 +67,7 @@ class Progress:
     learning_rate_scale: float = 1.0
     ranks_lost: int = 0
 
-    def add_step(self, sums: StepSums) -> None:
+    def add_step(self, sums: Sums) -> None:
         """Count a step."""
         self.step += 1
         if sums.bad:
@@ -80,11 +81,11 @@ class Progress:
         self.hits += sums.hits
 
     def clear_sums(self) -> None:
-        """Begin a new line of the learning curve."""
+        """Begin a new row of the learning curve."""
         self.samples, self.loss, self.hits = 0, 0.0, 0
 
     def add_evaluation(self, scores: Scores, how: EvaluateConfig) -> bool:
-        """Take the scores of the current step.
+        """Record the scores of the current step.
 
         Returns:
             whether they are the best so far.
@@ -104,7 +105,7 @@ class Progress:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Progress:
-        """From the manifest of a checkpoint.
+        """The progress in the manifest of a checkpoint.
 
         Raises:
             CheckpointError: a number is missing, unknown, or of another type.
@@ -130,15 +131,15 @@ class Progress:
         return progress
 
     def forget_best(self) -> None:
-        """Look for the best evaluation anew: the one so far was chosen by another metric."""
+        """Forget the best evaluation so far: it was chosen by another metric."""
         self.best_step, self.best_value, self.evaluations_waited = -1, None, 0
 
     def take_over_skips(self, other: Progress, factor: float) -> None:
-        """Go back to this progress from a later one, for numbers that were not finite; the learning rate shrinks."""
+        """Roll back to this progress from a later one; multiplies the learning rate by `factor`."""
         self.skipped, self.skipped_in_a_row, self.bad_step = other.skipped, other.skipped_in_a_row, other.bad_step
         self.learning_rate_scale = other.learning_rate_scale * factor
         self.ranks_lost, self.seconds = other.ranks_lost, other.seconds
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest of a checkpoint."""
+        """The progress as the manifest of a checkpoint holds it."""
         return asdict(self)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, Member
@@ -13,13 +12,14 @@ from dpnet.output.events import Evaluated, Event, Note, RanksLost, Sink, StepsTa
 from dpnet.output.metrics_file import MetricsFile
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.plan import Plan
+from dpnet.resilience.stragglers import totals
 from dpnet.training.progress import Progress
 
 
 class Reporting:
     """Reports what happens in a training.
 
-    Every rank calls the methods. Rank 0 has the sinks; on the other ranks the methods cost next to nothing.
+    Every rank calls the methods. Only rank 0 has sinks; on the other ranks the methods cost next to nothing.
 
     Args:
         group: all ranks.
@@ -37,7 +37,7 @@ class Reporting:
         """Report from now on, after step `step`; rows of later steps are dropped. Collective.
 
         Args:
-            plan: says which epoch a step belongs to, and how many samples it has used.
+            plan: gives the epoch of a step, and the samples used up to it.
             step: after which this training goes on.
             total_steps: of the whole training.
 
@@ -82,16 +82,17 @@ class Reporting:
         place = progress.step, self._epoch(progress)
         self._write(RanksLost(*place, ranks, hosts, world_size, detect_s=detect_s, recover_s=recover_s))
 
-    def time_spent(self, progress: Progress, seconds: Mapping[str, Sequence[Any]]) -> None:
-        """Report where the time of every rank went."""
-        self._write(TimeSpent(progress.step, self._epoch(progress), seconds))
+    def time_spent(self, progress: Progress) -> None:
+        """Report where the time of every rank went; collective."""
+        seconds, place = totals(self._group), (progress.step, self._epoch(progress))
+        on_root(self._group, lambda: self._write(TimeSpent(*place, seconds)))
 
     def note(self, text: str) -> None:
-        """Tell whoever watches the training."""
+        """Show a sentence to whoever watches the training."""
         self._write(Note(text))
 
     def flush(self) -> None:
-        """Return when all that was reported is on the disk, or on the console."""
+        """Return once all that was reported is on the disk, or on the console."""
         for sink in self._sinks:
             sink.flush()
 

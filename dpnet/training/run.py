@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
 
-from dpnet.checkpoint.folder import resolve
-from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import check_fits, choose, numerics_notes
 from dpnet.comm.agree import on_root
 from dpnet.comm.connect import connect
 from dpnet.comm.group import World
-from dpnet.compute.backend import Backend
-from dpnet.compute.threads import numerics
+from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.file import to_toml
 from dpnet.config.job import Job
 from dpnet.errors import WorkerLost
@@ -22,14 +17,10 @@ from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, say
 from dpnet.training.loop import Loop
-from dpnet.training.prepare import TrainingData, build_layout, check_world_size, open_data, prepare
-from dpnet.training.progress import Progress
+from dpnet.training.prepare import check_world_size, open_data, prepare
 from dpnet.training.setup import choose_backend
-from dpnet.training.start import StartingPoint, start_from
+from dpnet.training.start import choose_start
 from dpnet.training.summary import Summary
-
-ENDING_S = 2.0
-"""How long another training in the run directory may take to end."""
 
 
 def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summary:
@@ -57,10 +48,12 @@ def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summ
 
 
 class _Run:
-    """A training, begun anew or gone on with after each loss."""
+    """A training that goes on after each loss of ranks."""
 
     def __init__(self, job: Job, group: World, resume: str) -> None:
-        self._job, self._group, self._resume = job, group, resume
+        self._job = job
+        self._group = group
+        self._resume = resume
         self._run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
         self._loop: Loop | None = None
         self._loss: WorkerLost | None = None
@@ -68,15 +61,15 @@ class _Run:
         self.signals = StopSignals(job.resilience.signals)
 
     def lost(self, loss: WorkerLost) -> None:
-        """A rank was lost: another `go_on` goes on without it."""
+        """Record the loss of a rank: the next `go_on` goes on without it."""
         self._loss, self._lost_s = loss, time.monotonic()
 
     def close(self) -> None:
-        """Leave the run directory to others."""
+        """Release the run directory for other trainings."""
         self._run_dir.unlock()
 
     def go_on(self) -> Summary:
-        """Do all that is left to do.
+        """Begin or go on, to the end of the training; returns the summary.
 
         Raises:
             WorkerLost: a rank was lost meanwhile.
@@ -88,10 +81,11 @@ class _Run:
         elif self._loop is not None and not self._loop.recover():
             self._loop = None
         if self._loop is None:
-            loop = self._begin()
+            loop = begin(self._job, self._group, self._run_dir, self._resume, self.signals)
             if isinstance(loop, dict):
                 return loop
-            self._loop, self._resume = loop, "auto"
+            self._loop = loop
+            self._resume = "auto"
         self._report_losses(self._loop)
         summary = self._loop.run()
         say(
@@ -107,45 +101,31 @@ class _Run:
             lost, detect_s = self._group.lost, self._loss.detect_s
             total = self._lost_before + len(lost)
             loop.report_losses(lost[self._reported :], total, lost_s=self._lost_s, detect_s=detect_s)
-            self._reported, self._loss = len(lost), None
+            self._reported = len(lost)
+            self._loss = None
 
-    def _begin(self) -> Loop | Summary:
-        """Begin, at step 0 or from a checkpoint; the summary, where nothing is left to do."""
-        job, group, run_dir = self._job, self._group, self._run_dir
-        on_root(group, lambda: check_world_size(job.train, group.world_size))
-        backend, data = choose_backend(job.train, group), open_data(job.data, group)
-        start = self._choose_start(backend, data)
-        setup = prepare(job, group, data.source, backend=backend, scaling=start.scaling)
-        loop = Loop(setup, data, start, run_dir, self.signals)
-        step = start.progress.step
-        if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
-            say(group, f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
-            return summary
-        announce(setup, data.source, loop.parts, step)
-        on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
-        loop.open()
-        return loop
 
-    def _choose_start(self, backend: Backend, data: TrainingData) -> StartingPoint:
-        """Where to start: found by rank 0, the same on every rank; collective."""
-        job, group = self._job, self._group
-        found, is_own = on_root(group, lambda: self._find_checkpoint(backend, data.identity))
-        if found is None:
-            return StartingPoint(Progress(), is_own=is_own)
-        return start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
+def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: StopSignals) -> Loop | Summary:
+    """Begin a training, at step 0 or from a checkpoint; the summary, if nothing is left to do. Collective.
 
-    def _find_checkpoint(self, backend: Backend, identity: dict[str, Any]) -> tuple[Checkpoint | None, bool]:
-        """The checkpoint to go on from, and whether it is of this run; a new training is."""
-        resume = self._resume
-        self._run_dir.lock(wait_s=ENDING_S)
-        found = choose(resume, self._run_dir.checkpoints.path, print)
-        if found is not None:
-            notes = check_fits(found, self._job, identity) + numerics_notes(
-                found,
-                numerics(backend.products.name),
-                reproducible=bool(self._job.train.reproducible_shards),
-                world_size=self._group.world_size,
-            )
-            for note in notes:
-                print(f"note: {note}", flush=True)
-        return found, resume in ("auto", "never") or self._run_dir.holds(resolve(Path(resume)))
+    Args:
+        job: the configuration.
+        group: all ranks.
+        run_dir: what the training leaves behind.
+        resume: see `train`.
+        signals: that end the training.
+    """
+    on_root(group, lambda: check_world_size(job.train, group.world_size))
+    backend = choose_backend(job.train, group)
+    data = open_data(job.data, group)
+    start = choose_start(job, group, run_dir, resume, data, fingerprint(backend.products.name))
+    setup = prepare(job, group, data.source, backend=backend, scaling=start.scaling)
+    loop = Loop(setup, data, start, run_dir, signals)
+    step = start.progress.step
+    if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
+        say(group, f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
+        return summary
+    announce(setup, data.source, loop.parts, step)
+    on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
+    loop.open()
+    return loop

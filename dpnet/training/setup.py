@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group, World
 from dpnet.compute import threads
 from dpnet.compute.arrays import Zeros, aligned_zeros
-from dpnet.compute.backend import Backend
-from dpnet.compute.loops import choose as kernels
-from dpnet.compute.pool import Pool
-from dpnet.compute.products.choose import PRODUCTS, choose_products
-from dpnet.compute.products.numpy import warm_up
+from dpnet.compute.backend import NUMPY, Backend, Libraries, choose_libraries, make_backend
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
@@ -22,8 +16,6 @@ from dpnet.data.split import Split
 from dpnet.environment import core_set
 from dpnet.nn.layout import Layout
 from dpnet.parallel.replica import Replica, build_dataset, build_replica
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Setup:
         Args:
             split: the samples.
             rows: of all buffers.
-            zeros: gives the buffers: a vector of so many zeros of a dtype.
+            zeros: makes the buffers: a vector of zeros, of a given length and dtype.
         """
         return build_replica(self.job.model, split, self.scaling, self.layout, rows, self.backend, zeros)
 
@@ -62,9 +54,9 @@ class Setup:
 def choose_backend(train: TrainConfig, group: Group) -> Backend:
     """The backend that the configuration asks for; limits the threads of this process's BLAS. Collective.
 
-    Threads follow from the node. Products and kernels are the same on every rank: where "auto" would choose differently
-    on two nodes, both take numpy, as the sum of what two libraries computed would have the bits of neither. And a node
-    whose ranks differed would wait for ever at the barriers of `prepare.rehearse`.
+    The number of threads follows from the node. Products and kernels are the same on every rank: where "auto" would
+    choose differently on two ranks, all take numpy. A sum of results of two libraries would have the bits of neither,
+    and a node whose ranks had different kernels would wait for ever at the barriers of `prepare.rehearse`.
 
     Raises:
         ConfigError: what the configuration asks for is not installed.
@@ -75,17 +67,10 @@ def choose_backend(train: TrainConfig, group: Group) -> Backend:
         local_world_size=group.node.world_size,
         core_sets=group.node.allgather(core_set()),
     )
-    name = _same(group, lambda: choose_products(train.blas), "numpy")
-    products = everywhere(group, lambda: PRODUCTS[name](num_threads))
-    threads.limit_threads(num_threads)
-    warm_up(num_threads)
-    loops = everywhere(group, lambda: kernels.choose_kernels(train.kernels))
-    if _same(group, lambda: loops.name, "") != loops.name:
-        loops = kernels.NUMPY
-    return Backend(num_threads, products, loops, Pool(num_threads))
-
-
-def _same(group: Group, choose: Callable[[], T], otherwise: T) -> T:
-    """What every rank chooses; `otherwise`, if they choose differently. Collective."""
-    chosen = everywhere(group, choose)
-    return chosen if all(other == chosen for other in group.allgather(chosen)) else otherwise
+    libraries = everywhere(group, lambda: choose_libraries(train.blas, train.kernels))
+    products, kernels = (set(names) for names in zip(*group.allgather(libraries), strict=True))
+    agreed = Libraries(
+        libraries.products if len(products) == 1 else NUMPY.products,
+        libraries.kernels if len(kernels) == 1 else NUMPY.kernels,
+    )
+    return everywhere(group, lambda: make_backend(agreed, num_threads))

@@ -1,20 +1,30 @@
-"""Where a training starts: at step 0, or with what a checkpoint holds."""
+"""Where a training starts: at step 0, or from a checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.resume import check_fits, choose, numerics_notes
 from dpnet.checkpoint.tensors import state_vectors
-from dpnet.comm.agree import everywhere
+from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout
+from dpnet.output.run_directory import RunDirectory
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_optimizer
+from dpnet.training.prepare import TrainingData, build_layout
 from dpnet.training.progress import Progress
+
+ENDING_S = 2.0
+"""Seconds to wait for another training in the run directory to end."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,8 @@ class StartingPoint:
         progress: how far it is already.
         vectors: parameters and optimizer vectors; None: initialise them.
         scaling: of the input; None: measure the training data.
-        is_own: False: it starts from a checkpoint of another run, so all that is in the run directory is set aside.
+        is_own: whether the checkpoint, if any, belongs to this run. False: all that is in the run directory is set
+            aside.
     """
 
     progress: Progress
@@ -34,8 +45,45 @@ class StartingPoint:
     is_own: bool = True
 
 
+def choose_start(
+    job: Job, group: Group, run_dir: RunDirectory, resume: str, data: TrainingData, numerics: Mapping[str, Any]
+) -> StartingPoint:
+    """Where a training starts; rank 0 decides, and every rank gets the same. Collective.
+
+    Args:
+        job: the configuration.
+        group: all ranks.
+        run_dir: of the training, which has it from now on.
+        resume: see `run.train`.
+        data: of the training.
+        numerics: of this process, see `compute.fingerprint`.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged, or does not fit the job.
+        OutputError: another training has the run directory.
+    """
+
+    def find() -> tuple[Checkpoint | None, bool]:
+        run_dir.lock(wait_s=ENDING_S)
+        found = choose(resume, run_dir.checkpoints.path, print)
+        if found is not None:
+            notes = check_fits(found, job, data.identity)
+            notes += numerics_notes(
+                found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
+            )
+            for note in notes:
+                print(f"note: {note}", flush=True)
+        # A new training belongs to its run.
+        return found, resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
+
+    found, is_own = on_root(group, find)
+    if found is None:
+        return StartingPoint(Progress(), is_own=is_own)
+    return start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
+
+
 def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_own: bool) -> StartingPoint:
-    """Start with a checkpoint; collective.
+    """The starting point in a checkpoint; collective.
 
     Raises:
         CheckpointError: the checkpoint does not hold what this training needs.

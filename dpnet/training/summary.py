@@ -1,4 +1,4 @@
-"""The summary of a training, and the time that it took."""
+"""The summary of a training, and its time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Summary = dict[str, Any]
 
 
 class Stopwatch:
-    """The time of a training since this process took it up.
+    """Measures the time of a training since this process began or resumed it.
 
     Args:
         step: steps that were taken before.
@@ -34,7 +34,7 @@ class Stopwatch:
         self._counted_s = now_s
 
     def samples_per_s(self, parts: Parts, step: int) -> float:
-        """Samples per second until step `step`, with everything that the training did beside its steps."""
+        """Samples per second up to step `step`; the time includes all that the training did besides its steps."""
         samples = parts.plan.samples_before(step) - parts.plan.samples_before(self._first_step)
         return samples / max(time.monotonic() - self._began_s, 1e-9)
 
@@ -44,7 +44,7 @@ def finish(group: World, run_dir: RunDirectory, parts: Parts, progress: Progress
 
     Raises:
         OutputError: the summary cannot be written.
-        WorkerLost: a rank was lost meanwhile; on every rank or on none.
+        WorkerLost: a rank was lost meanwhile; raised on every rank or on none.
     """
     stopwatch.count(progress)
     speed = stopwatch.samples_per_s(parts, progress.step)

@@ -1,4 +1,4 @@
-"""How fast a job trains: its steps alone, without evaluation, checkpoints and files."""
+"""How fast a job trains: its steps alone, without evaluation, checkpoints or files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WARM_UP_STEPS = 5
 
 
 def samples_per_s(job: Job, group: World, seconds: float) -> float:
-    """Samples per second of all ranks together, in steps that take about `seconds` seconds; collective.
+    """Samples per second of all ranks together, measured for about `seconds` seconds; collective.
 
     Raises:
         DpnetError: see `dpnet.errors`.

@@ -1,4 +1,4 @@
-"""Checkpoints that another process writes: whole, of the state that was copied, whatever happens to whom."""
+"""Asynchronous checkpoints are whole and hold the state that was copied, whichever process is killed."""
 
 import os
 import signal
@@ -180,7 +180,7 @@ def test_whoever_is_killed_leaves_whole_checkpoints_and_the_lock_lasts_as_long_a
         with pytest.raises(OutputError, match=rf"another training is at work in .* \(process {owner.pid} on "):
             successor.lock(wait_s=0)
         owner.kill()
-    successor.lock(wait_s=20)  # Its writer has ended by then.
+    successor.lock(wait_s=20)  # Until the owner's writer has ended.
     assert not list((tmp_path / "checkpoints").glob(UNFINISHED + "*"))
     steps = steps_in(tmp_path / "checkpoints")
     assert steps

@@ -1,4 +1,4 @@
-"""Which checkpoints of a job are kept, found, and passed over."""
+"""Which checkpoints of a job are kept, found and passed over."""
 
 import errno
 import os

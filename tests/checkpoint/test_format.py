@@ -1,4 +1,4 @@
-"""A checkpoint is whole or it is not there, and damage to any byte of it is noticed."""
+"""A checkpoint is whole or absent, and damage to any byte of it is noticed."""
 
 import contextlib
 import errno

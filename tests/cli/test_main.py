@@ -40,7 +40,7 @@ def summary(path):
 
 
 def say(capsys, *arguments):
-    """What a command prints that ends well and has nothing to complain of."""
+    """Run a command that succeeds and prints nothing on stderr; returns what it prints on stdout."""
     capsys.readouterr()
     assert cli.run([*map(str, arguments)]) == 0
     seen = capsys.readouterr()
@@ -60,7 +60,7 @@ def refused(capsys, *arguments, code, kind, parts):
 
 
 def process(*arguments, text=True, **how):
-    """The command in a process of its own."""
+    """Run the command in a process of its own."""
     command = [sys.executable, "-m", "dpnet", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=text, timeout=60, check=False, **how)
 
@@ -118,7 +118,7 @@ def test_wrong_usage_ends_with_code_2(capsys, arguments, part):
 
 
 def test_help_and_version_need_neither_numpy_nor_mpi():
-    # Not only for speed: whatever imports numpy too early does so before the threads of its BLAS are set.
+    # Not only for speed: a module that imports numpy too early does so before the threads of its BLAS are set.
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('numpy', 'mpi4py', 'pydantic', 'safetensors')))  # Importing them fails.\n"
@@ -356,7 +356,7 @@ def test_an_error_of_a_process_is_one_message_without_a_traceback():
 
 
 def test_a_fault_of_dpnet_itself_shows_its_traceback():
-    # A user who reports it needs the place.
+    # A user who reports the fault needs the place.
     code = (
         "import sys; from dpnet.cli import main; from dpnet.cli.commands import digest; "
         "digest.run = None; sys.exit(main.run(['digest', 'x']))"

@@ -1,4 +1,4 @@
-"""Text for people."""
+"""Tables of checkpoints and of gradient checks."""
 
 from pathlib import Path
 

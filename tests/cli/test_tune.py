@@ -1,4 +1,4 @@
-"""dpnet time and dpnet tune."""
+"""`dpnet time` and `dpnet tune`."""
 
 import os
 import re

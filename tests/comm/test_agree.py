@@ -1,4 +1,4 @@
-"""Errors that all ranks raise together, played with threads for ranks; and the group of one rank."""
+"""Errors that all ranks raise together, with threads in the place of ranks; and the world of one rank."""
 
 import pickle
 import subprocess

@@ -44,7 +44,7 @@ def error_of(path, overrides=(), tmp_path=None):
 
 @pytest.fixture
 def complaint(tmp_path):
-    """The message about a job file of this text, the folder cut out of its name."""
+    """Gives the message about a job file with this text; the path in it is only the name of the file."""
 
     def complain(text, *overrides):
         return error_of(job_file(tmp_path, text), overrides, tmp_path)
@@ -77,6 +77,7 @@ def test_the_defaults_are_the_documented_ones():
             "kernels": "auto",
             "blas": "auto",
             "shared_memory": True,
+            "reducer": "auto",
         },
         "optimizer": {
             "name": "adamw",
@@ -204,6 +205,7 @@ BAD_VALUES = {
     "train.kernels": [*BAD_CHOICES, "cython"],
     "train.blas": [*BAD_CHOICES, "openblas"],
     "train.shared_memory": BAD_BOOLEANS,
+    "train.reducer": [*BAD_CHOICES, "ring"],
     "optimizer.name": BAD_CHOICES,
     "optimizer.learning_rate": POSITIVE,
     "optimizer.momentum": [*NOT_NEGATIVE, 1, 1.0, 2],
@@ -353,7 +355,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         "7 errors in the configuration:\n"
         "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
         "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
-        "reproducible_shards, threads, kernels, blas and shared_memory\n"
+        "reproducible_shards, threads, kernels, blas, shared_memory and reducer\n"
         "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
         "  unknown section modelx (job.toml line 8); did you mean model?\n"
         "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"
@@ -446,7 +448,7 @@ def test_a_message_has_the_line_of_the_key(complaint, text, line):
         ("\n[train\n", r"job.toml line 2 is no valid TOML: .+: \[train"),
         ("[train]\nseed = 1\nseed = 2\n", r"job.toml line 3 is no valid TOML: .+: seed = 2"),
         ("[model]\nhidden_layers = [1,\n", r"job.toml line 2 is no valid TOML: .+: hidden_layers = \[1,"),
-        # What a terminal would obey is not repeated.
+        # A control sequence, which a terminal would obey, is not repeated.
         ("a = 'x\x1by'", r"job.toml line 1 is no valid TOML: [^\x1b]+"),
         ("a = " + "9" * 5000, r"job.toml is no valid TOML: .+"),
         ("a = " + "[" * 100_000, r"job.toml is no valid TOML: .+"),
@@ -632,6 +634,17 @@ def test_no_effect_is_claimed_where_the_name_itself_is_wrong(complaint):
     assert complaint("[optimizer]\nname = 'sgdd'\nmomentum = 0.9\n") == (
         'optimizer.name is "sgdd"; it must be "sgd", "adam" or "adamw" (job.toml line 2)'
     )
+
+
+@pytest.mark.parametrize("reducer", ["allreduce", "joint"])
+def test_only_shards_are_reproducible(complaint, loaded, reducer):
+    text = f"[train]\nreproducible_shards = 4\nreducer = '{reducer}'\n"
+    assert complaint(text) == (
+        f'train.reducer is "{reducer}"; with train.reproducible_shards it must be "auto" or "shards" (job.toml line 3)'
+    )
+    assert loaded(text, "train.reproducible_shards=0").train.reducer == reducer
+    for fits in ("auto", "shards"):
+        assert loaded(text, f"train.reducer={fits}").train.reproducible_shards == 4
 
 
 def test_nesterov_needs_momentum(complaint, loaded):

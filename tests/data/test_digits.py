@@ -18,7 +18,7 @@ def test_the_embedded_digits():
     np.testing.assert_array_equal(open_split("digits", "train").labels, source.train.labels)
 
 
-def test_they_are_small_and_their_origin_is_told():
+def test_they_are_small_and_their_origin_is_documented():
     assert FILE.stat().st_size < 50_000
     assert "10.24432/C50P49" in FILE.with_name("DIGITS.md").read_text()
 

@@ -46,13 +46,13 @@ def test_chunks_cover_every_row_once(num_samples):
     rows=st.integers(1, 700),
     features=st.integers(1, 5),
     centre=st.sampled_from([0.0, 1.0, -1e3, 1e6]),
-    block_bytes=st.sampled_from([8, 64, 1 << 20]),
+    tile_bytes=st.sampled_from([8, 64, 1 << 20]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_equal_to_numpy(rows, features, centre, block_bytes, seed):
+def test_equal_to_numpy(rows, features, centre, tile_bytes, seed):
     x = np.random.default_rng(seed).standard_normal((rows, features)) + centre
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "BLOCK_BYTES", block_bytes)
+        patch.setattr(statistics, "TILE_BYTES", tile_bytes)
         moments = measure_all(x)
     assert (moments.count, moments.low, moments.high) == (rows, x.min(), x.max())
     mean = x.mean(axis=0, dtype=np.longdouble)

@@ -118,11 +118,16 @@ def test_a_job_that_lost_nobody_says_so(tmp_path, whole):
     assert min(spent["forward"]) > 0
 
 
-def test_a_training_with_one_shard_a_rank_goes_on_too(tmp_path, whole):
+@pytest.mark.parametrize(
+    ("reducer", "phase", "ranks_per_node"),
+    [("auto", "update", "0"), ("allreduce", "reduce", "0"), ("allreduce", "commit", "2")],
+)
+def test_a_training_with_one_shard_a_rank_goes_on_too(tmp_path, whole, monkeypatch, reducer, phase, ranks_per_node):
     job, _ = whole
-    kills = [{"rank": rank, "phase": "update", "call": call, "what": "SIGKILL"} for rank, call in ((1, 40), (0, 90))]
+    monkeypatch.setenv("DPNET_RANKS_PER_NODE", ranks_per_node)
+    kills = [{"rank": rank, "phase": phase, "call": call, "what": "SIGKILL"} for rank, call in ((1, 40), (0, 90))]
     output = tmp_path / "run"
-    arguments = train_arguments(job, output, "train.reproducible_shards=0")
+    arguments = train_arguments(job, output, "train.reproducible_shards=0", f'train.reducer="{reducer}"')
     code, text = run_with_deeds(survivable(4), tmp_path, arguments, kills, timeout_s=60)
     assert code == 0, text
     assert summary(output)["ranks_lost"] == 2

@@ -11,10 +11,12 @@ import pytest
 from helpers.mpirun import mpirun, run_command, start
 
 from dpnet.cli import main as cli
-from dpnet.launch import attempt, flags
-from dpnet.launch.attempt import Attempt, Limits, Signals
+from dpnet.launch import attempt, escalation, flags, linger
+from dpnet.launch.attempt import Attempt
 from dpnet.launch.errorline import find_error
+from dpnet.launch.escalation import Limits
 from dpnet.launch.progress_on_disk import go_on, last_step
+from dpnet.launch.signals import Signals
 
 RUN = "runs/digits"
 SUMMARY = f'mkdir -p {RUN}; echo \'{{"status": "finished"}}\' > {RUN}/summary.json'
@@ -30,7 +32,7 @@ def supervised(tmp_path, monkeypatch, capfd):
     Returns exit code, stderr, and the command lines that were started.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attempt, "KILL_AFTER_S", 0.3)
+    monkeypatch.setattr(escalation, "KILL_AFTER_S", 0.3)
     monkeypatch.setattr(attempt, "LEFTOVERS_END_S", 0.3)
     monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: str(tmp_path / "mpirun"))
 
@@ -242,21 +244,21 @@ BLIND = "for rank in 0 1; do OMPI_COMM_WORLD_RANK=$rank sleep {seconds} & done; 
 
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(supervised, monkeypatch, restarts):
-    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    monkeypatch.setattr(linger, "LINGER_S", 1.0)
     code, text, calls = supervised(f"[ $n = 1 ] || exit 3; {BLIND.format(seconds=3)}", *restarts)
-    assert text.startswith("dpnet launch: mpirun went on without its ranks, and was ended\n")
+    assert text.startswith("dpnet launch: mpirun outlived its ranks and was killed\n")
     assert (code, len(calls)) == ((3, 2) if restarts else (137, 1)), text
 
 
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(supervised, monkeypatch, restarts):
-    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    monkeypatch.setattr(linger, "LINGER_S", 1.0)
     code, text, calls = supervised(f"(sleep 2; {SUMMARY}) & {BLIND.format(seconds=3)}", *restarts)
     assert (code, len(calls)) == (0, 1), text
 
 
 def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong_job(supervised, monkeypatch, tmp_path):
-    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    monkeypatch.setattr(linger, "LINGER_S", 1.0)
     (tmp_path / RUN).mkdir(parents=True)
     (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
     assert supervised(BLIND.format(seconds=2))[0] == 137
@@ -265,7 +267,7 @@ def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong
 
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_a_preempted_job_whose_mpirun_missed_it_is_known(supervised, monkeypatch, restarts):
-    monkeypatch.setattr(attempt, "LINGER_S", 1.0)
+    monkeypatch.setattr(linger, "LINGER_S", 1.0)
     script = f"trap 'trap USR1; wait; exec sleep 300' USR1; (sleep 1; kill $PPID) & {BLIND.format(seconds=3)}"
     code, text, calls = supervised(script, *restarts)
     assert (code, len(calls)) == (75, 1), text
@@ -274,7 +276,8 @@ def test_a_preempted_job_whose_mpirun_missed_it_is_known(supervised, monkeypatch
 def test_mpirun_ends_with_its_supervisor(tmp_path):
     code = """
 import os, signal
-from dpnet.launch.attempt import Attempt, Limits
+from dpnet.launch.attempt import Attempt
+from dpnet.launch.escalation import Limits
 Attempt(["sleep", "300"], os.environ, Limits(1, None), num_ranks=None, read_errors=False, forwards=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

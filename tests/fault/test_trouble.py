@@ -1,4 +1,4 @@
-"""Numbers that are not finite, ranks that hang, ranks that are slow: told by name."""
+"""Numbers that are not finite, ranks that hang, ranks that are slow: the culprit is named."""
 
 import json
 import math
@@ -16,6 +16,7 @@ from helpers.mpirun import mpirun, start
 from dpnet.checkpoint.folder import steps_in
 from dpnet.errors import DivergenceError
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
+from dpnet.parallel.plan import Plan
 from dpnet.parallel.step import Trainer
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
@@ -45,30 +46,48 @@ def settings(bad_data, **more):
     }
 
 
+def place_of_bad_sample(seed):
+    """The step, from 0, of the first epoch that takes the bad sample, and its place among the 12 of that step."""
+    batches = [Plan(120, 12, seed=seed, num_shards=1).batch(step).tolist() for step in range(10)]
+    (step,) = [step for step, batch in enumerate(batches) if BAD_SAMPLE in batch]
+    return step, batches[step].index(BAD_SAMPLE)
+
+
+# The rank of each shard: one shard a rank, or four on three ranks, of which the last has two.
+RANKS_OF_SHARDS = {0: [0, 1, 2], 4: [0, 1, 2, 2]}
+
+
+@pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize("shards", [0, 4])
-def test_the_sample_the_rank_and_the_step_are_named_by_all_ranks_at_once(tmp_path, bad_data, shards):
+def test_the_sample_the_rank_and_the_step_are_named_by_all_ranks_at_once(tmp_path, bad_data, shards, seed):
     arguments = [f"{key}={json.dumps(value)}" for key, value in settings(bad_data).items()]
     arguments = ["train", "--output", str(tmp_path / "run"), *(part for text in arguments for part in ("--set", text))]
-    arguments += ["--set", f"train.reproducible_shards={shards}"]
+    arguments += ["--set", f"train.reproducible_shards={shards}", "--set", f"train.seed={seed}"]
     process = start([*mpirun(3), sys.executable, "-m", "dpnet", *arguments])
     try:
         code, text = process.wait(60), process.read()
     finally:
         process.close()
     assert code == 1, text
-    assert text.count("DivergenceError: the loss of step ") == 1, text
-    assert f"on {HOST}: input, sample {BAD_SAMPLE} of the training data" in text
-    assert text.count("rank ") >= 1
+    ranks = RANKS_OF_SHARDS[shards]
+    step, place = place_of_bad_sample(seed)
+    rank = ranks[place * len(ranks) // 12]
+    expected = f"DivergenceError: the loss of step {step + 1} is not finite: rank {rank} on {HOST}: input, sample "
+    assert text.count("DivergenceError: ") == 1, text
+    assert f"{expected}{BAD_SAMPLE} of the training data. Lower " in text
     assert "Traceback" not in text
 
 
 def test_a_step_can_be_left_out(tmp_path, bad_data, capfd):
-    summary = train(
-        tmp_path / "run", settings(bad_data, **{"resilience.on_nonfinite": "skip", "evaluate.every_steps": 0})
-    )
+    more = {"resilience.on_nonfinite": "skip", "evaluate.every_steps": 0, "output.progress": "plain", "train.seed": 2}
+    summary = train(tmp_path / "run", settings(bad_data, **more))
     assert (summary["status"], summary["steps"]) == ("finished", 20)
     told = [line for line in capfd.readouterr().out.splitlines() if "is not taken" in line]
-    assert len(told) == 0 or all(f"sample {BAD_SAMPLE}" in line for line in told)
+    assert len(told) == 2, told  # Once in each epoch.
+    step, _ = place_of_bad_sample(seed=2)
+    start = f"step {step + 1} is not taken, its numbers are not finite: "
+    assert told[0] == f"{start}rank 0 on {HOST}: input, sample {BAD_SAMPLE} of the training data"
+    assert told[1].endswith(f": rank 0 on {HOST}: input, sample {BAD_SAMPLE} of the training data")
     losses = [row["loss"] for row in metrics(tmp_path / "run") if "loss" in row]
     assert losses
     assert np.isfinite(losses).all()

@@ -31,11 +31,11 @@ from dpnet.training.progress import Progress
 
 @dataclass
 class Trained:
-    """A small training and its checkpoint, which tests change as they like.
+    """A small training and its checkpoint, of which tests change a copy as they like.
 
     Attributes:
         folder: of the changed checkpoint.
-        original: of the checkpoint as it was written.
+        original: folder of the checkpoint as it was written.
         job: of the training.
         identity: of its data.
     """
@@ -62,7 +62,7 @@ class Trained:
         (self.folder / "manifest.json").write_text(json.dumps({**manifest, "manifest_sha256": total}))
 
     def consume(self) -> None:
-        """Do all that is ever done with a checkpoint; no error may escape but those of dpnet."""
+        """Do everything that is ever done with a checkpoint; no error may escape but those of dpnet."""
         with contextlib.suppress(CheckpointError):
             self.use(checkpoint.read(self.folder))
 

@@ -1,4 +1,4 @@
-"""Files of a checkpoint with any bytes: a CheckpointError, or a checkpoint that can be used or is refused."""
+"""Files of a checkpoint with any bytes give a CheckpointError, or a checkpoint that can be used or is refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_mutated_manifest_with_the_right_checksum(trained, changes):
 
 
 def change(content, path, value):
-    """Replace the value at a path of places from 0 to 1; half of the time one step before its end."""
+    """Replace the value at a path of places from 0 to 1, or above it where nothing lies deeper."""
     while isinstance(content, dict | list) and content:
         keys = list(content) if isinstance(content, dict) else list(range(len(content)))
         key = keys[int(path[0] * len(keys))]

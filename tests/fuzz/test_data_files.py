@@ -1,4 +1,4 @@
-"""Data files with any bytes and any header: samples or a DataError."""
+"""Data files with any bytes and any header give samples or a DataError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job files and --set with any text: a configuration or a ConfigError."""
+"""Job files and --set with any text give a configuration or a ConfigError."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_any_lines(path, lines):
 
 
 ARGUMENTS = st.binary(max_size=12).map(os.fsdecode)
-"""What the command line can hold, which may be no text."""
+"""Arguments of a command line, which need not be text."""
 
 
 @examples(250)

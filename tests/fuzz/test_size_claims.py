@@ -1,7 +1,7 @@
-"""Small files that claim, or hold, far more than they should: an error before the memory is taken.
+"""Small files that claim, or hold, far more than they should give an error before the memory is taken.
 
-A process of its own reads them all, with little memory to take: an allocation of gigabytes would fail there even where
-this machine would grant it.
+A process of its own reads them all, under a low limit on memory: an allocation of gigabytes fails there even if this
+machine would grant it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ for name in sorted(os.listdir(sys.argv[1])):
 
 
 def deflated_zeros(megabytes):
-    """A raw deflate stream of so many megabytes of zeros."""
+    """A raw deflate stream that inflates to so many megabytes of zeros."""
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = stream.compress(bytes(1 << 20)) + stream.flush(zlib.Z_FULL_FLUSH)
     return block * megabytes + stream.flush()
@@ -62,7 +62,7 @@ def npy_header(descr, shape, length=None):
 
 
 def zip_of(content, method, file_size, name=b"x_train.npy"):
-    """A zip file of one member that is compressed already, and claims to become so many bytes."""
+    """A zip file of one member, given compressed, that claims to inflate to `file_size` bytes."""
     sizes = struct.pack("<QQ", file_size, len(content))
     extra = struct.pack("<HH", 1, len(sizes)) + sizes
     fields = struct.pack("<HHHHHIIIHH", 45, 0, method, 0, 0, 0, 2**32 - 1, 2**32 - 1, len(name), len(extra))
@@ -113,7 +113,7 @@ CHECKPOINTS = {
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory, trained):
-    """What the process said of every file: kind of error, megabytes taken, message."""
+    """What the process reports about every file: kind of error, megabytes taken, message."""
     folder = tmp_path_factory.mktemp("claims")
     for name, (content, _) in DATA.items():
         (folder / name).write_bytes(content)

@@ -62,7 +62,7 @@ def entering(self, phase):
     if not any(counts.values()):
         is_about_steps = lambda event: type(event).__name__ == "StepsTaken"
         watch("row", "dpnet.output.metrics_file", "MetricsFile", "write", is_about_steps)
-        watch("conclusion", "dpnet.comm.world", "World", "conclude")
+        watch("conclusion", "dpnet.comm.world", "MpiWorld", "conclude")
     come_to(PHASES[phase])
 
 def watch(name, module, owner, method, counts_for=lambda *arguments: True):

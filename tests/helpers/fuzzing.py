@@ -1,6 +1,6 @@
-"""What all fuzz tests share: how many examples there are, and how bytes are damaged.
+"""What all fuzz tests share: the number of examples, and ways to damage bytes.
 
-DPNET_TEST_EXAMPLES multiplies the number of examples, and then they are other ones every time: for a nightly run.
+DPNET_TEST_EXAMPLES multiplies the number of examples, which then are other ones every time: for a nightly run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dpnet.errors import DpnetError
 
 MULTIPLE = int(os.environ.get("DPNET_TEST_EXAMPLES", "1"))
-LONGEST_MESSAGE = 100_000  # Of a hundred problems, each with the path of the file.
+LONGEST_MESSAGE = 100_000  # A message may list a hundred problems, each with the path of the file.
 
 
 def examples(count: int) -> settings:
@@ -34,7 +34,7 @@ def examples(count: int) -> settings:
 
 @contextlib.contextmanager
 def only_dpnet_errors(kind: type[DpnetError] = DpnetError) -> Iterator[None]:
-    """The block may raise that error, with a message that can be shown, and no other."""
+    """Let the block raise errors of that kind, whose message is not too long to show, and no others."""
     message = "none"
     try:
         yield
@@ -54,7 +54,7 @@ mutations = st.lists(
 
 
 def mutate(content: bytes, changes: list[tuple[str, float, bytes, int]]) -> bytes:
-    """The content after some changes; each has a kind, a place from 0 to 1, and what it puts there."""
+    """The content after some changes; each has a kind, a place from 0 to 1, and the bytes and number to put there."""
     for kind, place, piece, number in changes:
         at = int(place * len(content))
         before, after, many = content[:at], content[at:], len(piece)
@@ -76,13 +76,13 @@ def mutate(content: bytes, changes: list[tuple[str, float, bytes, int]]) -> byte
 
 
 def tensor_file(header: Any, data: bytes, length: int | None = None) -> bytes:
-    """A file of safetensors; `length` is what it claims for its header, where that is not the truth."""
+    """A file of safetensors; `length` is the size that it claims for its header, if not the true one."""
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
 def nested(depth: int) -> Any:
-    """Lists within one another."""
+    """So many lists within one another."""
     value: Any = 1
     for _ in range(depth):
         value = [value]
@@ -100,4 +100,4 @@ WILD = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-"""Any value of JSON, and more often than not one that somebody forgot."""
+"""Any value of JSON, and often one that a reader may have forgotten."""

@@ -1,7 +1,7 @@
 """Hosts on one machine, for tests: each with a network, a name and shared memory of its own, all on one switch.
 
-They are namespaces of Linux, which only root may make: `man 7 namespaces`, `man 4 veth`, `man 8 ip-link`. A process
-that sleeps holds each of them; they go with it. All see the same files, as hosts of a cluster do.
+They are namespaces of Linux, which only root may make: `man 7 namespaces`, `man 4 veth`, `man 8 ip-link`. A sleeping
+process holds each host, which ends with the process. All see the same files, as hosts of a cluster do.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Hosts:
     """A head, where jobs are started, and hosts node1, node2, ... for ranks; a context.
 
     Args:
-        folder: empty, for files about them.
+        folder: empty, for files about the hosts.
         number: of hosts for ranks.
 
     Attributes:
-        names: of those.
+        names: of the hosts for ranks.
         agent: path of the program that runs a command on a host, as ssh would.
     """
 

@@ -38,7 +38,7 @@ Settings = dict[str, Any]
 
 
 def make_job(path: Path, settings: Settings | None = None) -> dpnet.Job:
-    """A small job whose run directory is `path`; a setting of None leaves out that of SMALL."""
+    """A small job whose run directory is `path`; a setting of None removes the one in SMALL."""
     merged = {**SMALL, "output.dir": str(path), **(settings or {})}
     return dpnet.load_job(None, [f"{key}={json.dumps(value)}" for key, value in merged.items() if value is not None])
 
@@ -60,7 +60,7 @@ def save_data(path: Path, num_train: int, num_test: int | None = 6, *, features:
 
 
 def curve(path: Path) -> list[dict[str, Any]]:
-    """The learning curve without what depends on time and on faults."""
+    """The learning curve without speeds and events, which depend on time and on faults."""
     rows = [row for row in metrics(path) if "event" not in row]
     return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
 
@@ -71,7 +71,7 @@ def metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def outcome(path: Path) -> dict[str, Any]:
-    """All that must not depend on interruptions, to the bit."""
+    """All results that must not depend on interruptions, to the bit."""
     summary = json.loads((path / "summary.json").read_text())
     kept = {}
     for step in steps_in(path / "checkpoints"):
@@ -94,7 +94,7 @@ class Stopped(Exception):
 
 
 def train_until(path: Path, step: int, settings: Settings | None = None) -> None:
-    """Train, and stop after so many steps as if killed."""
+    """Train, and stop after `step` steps as if killed."""
     original = Trainer.step
 
     def stopping(self: Trainer, number: int, *requests: Any, **named: Any) -> Any:

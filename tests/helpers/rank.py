@@ -1,4 +1,4 @@
-"""What each rank of a test starts: its output goes to its own file, then the program runs."""
+"""The program that each rank of a test starts: it sends all output to the rank's own file, then runs the test's own."""
 
 import os
 import runpy

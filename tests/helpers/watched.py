@@ -19,7 +19,7 @@ DEED_STEPS = (5, 10)
 
 @dataclass(frozen=True)
 class Setting:
-    """Of a job: the culprit does its deed in steps 5 and 10, or from step 5 on; the patient rank waits for ages."""
+    """Settings of a job. The culprit does its deed in steps 5 and 10, or from 5 on; the patient rank waits long."""
 
     folder: str
     nodes: tuple[range, ...]
@@ -35,7 +35,7 @@ class Setting:
 
 
 class Job:
-    """Its processes; a context that leaves none behind."""
+    """The processes of a job; a context that leaves none behind."""
 
     def __init__(self, setting):
         self.setting = setting
@@ -77,7 +77,7 @@ class Job:
         return result
 
     def deed_time(self):
-        """When the culprit did it, time.monotonic."""
+        """The time.monotonic at which the culprit did its deed."""
         return float(self.wait_for(lambda: (path := self.folder / "deed").exists() and path.read_text()))
 
     def verdict(self, count=1):
@@ -100,8 +100,8 @@ def mapped(path):
 
 
 def work(setting, rank):
-    """What a rank does."""
-    signal.alarm(60)  # Ends it even where it never lets go of the interpreter.
+    """Run one rank."""
+    signal.alarm(60)  # Ends the rank even if it never releases the interpreter.
     patience.FLOOR_S = setting.floor_s
     if setting.patient >= 0:
         patience.FACTOR_ONCE = 3000 if rank == setting.patient else 1
@@ -157,7 +157,7 @@ def misbehave(deed, folder, here):
             pass
     elif deed == "hold":
         reading_end, _ = os.pipe()
-        ctypes.PyDLL(None).read(reading_end, bytes(1), 1)  # Unlike those of CDLL, its functions keep the interpreter.
+        ctypes.PyDLL(None).read(reading_end, bytes(1), 1)  # Functions of PyDLL, unlike CDLL's, keep the interpreter.
     elif deed == "disagree":
         here.wait(whereabouts.OPERATIONS.index("allgather"))
         time.sleep(3600)

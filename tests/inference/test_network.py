@@ -1,4 +1,4 @@
-"""Scores and predictions equal those of a network that is written out in float64, whatever the batch size."""
+"""Scores and predictions equal those of a network that is written out here in float64, whatever the batch size."""
 
 import csv
 import errno
@@ -38,7 +38,7 @@ def trained(request, tmp_path_factory):
 
 
 def oracle(found, x):
-    """Logits, in float64."""
+    """The logits of the checkpoint's network, in float64."""
     a = (x - found.scaling["scaling.offset"]) * found.scaling["scaling.factor"]
     for layer in (0, 2, 4):
         weight, bias = (found.model[f"{layer}.{kind}"].astype(np.float64) for kind in ("weight", "bias"))
@@ -174,7 +174,7 @@ def test_samples_of_another_width_are_refused(trained, tmp_path):
 def test_tensors_that_do_not_fit_the_sizes_are_refused(trained):
     folder = trained[0]
     found = checkpoint.read(folder / "run/checkpoints/latest")
-    found.manifest["sizes"] = [10**6, 10**6]  # So many parameters do not even fit into the memory.
+    found.manifest["sizes"] = [10**6, 10**6]  # So many parameters do not fit in memory.
     with pytest.raises(CheckpointError, match="not those of a network of sizes"):
         make_network(found)
 

@@ -14,12 +14,12 @@ import pytest
 from helpers.mpirun import mpirun, run_command, start, vendor
 
 from dpnet.cli import main as cli
+from dpnet.cli.commands import launch
 from dpnet.compute.threads import VARIABLES, threads_from_user
 from dpnet.environment import available_cores
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch import flags as launch_flags
 from dpnet.launch import hosts, options
-from dpnet.launch.supervise import launch
 
 ROOT = Path(__file__).parents[2]
 # What `start` sets for tests, and a user does not.
@@ -185,6 +185,25 @@ def test_a_variable_of_open_mpi_counts_as_the_users_own(tmp_path, monkeypatch):
     assert ft(tmp_path) == []
 
 
+# --- what is imported ---
+
+
+def test_a_mere_start_of_ranks_needs_neither_numpy_nor_pydantic(tmp_path):
+    (tmp_path / "python").symlink_to(sys.executable)
+    program(tmp_path / "mpirun", "echo 'HYDRA build details:'")  # Its exit code is believed.
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('numpy', 'mpi4py', 'pydantic', 'safetensors')))  # Importing them fails.\n"
+        f"sys.executable = {str(tmp_path / 'python')!r}\n"
+        "from dpnet.cli.main import run\n"
+        "sys.exit(run(sys.argv[1:]))\n"
+    )
+    for command in (["inspect", "x"], ["train"]):
+        line = [sys.executable, "-c", code, "launch", "-n", "2", "--", *command]
+        result = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
 # --- our own options ---
 
 
@@ -301,7 +320,7 @@ def test_an_mpirun_that_cannot_run_is_named(tmp_path, monkeypatch):
     broken.write_text("#!/no/such/python\n")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(CommunicationError, match=f"cannot run {broken}: No such file"):
-        launch(["-n", "2", "--", "train"])
+        launch.run(["-n", "2", "--", "train"])
 
 
 def test_options_and_command_are_cut_at_the_first_double_dash():

@@ -47,6 +47,16 @@ def test_allgather_into_completes_uneven_parts(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 3, 5000])
+def test_allreduce_leaves_the_sum_on_every_rank(size, dtype):
+    terms = [np.random.default_rng(rank).standard_normal(size).astype(dtype) for rank in range(SIZE)]
+    vector = terms[RANK].copy()
+    group.allreduce(vector)
+    np.testing.assert_allclose(vector, np.sum(terms, axis=0), rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-6)
+    assert len(set(group.allgather(vector.tobytes()))) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gather_into_fills_rank_0_only(dtype):
     counts = [(rank + 1) % 3 for rank in range(SIZE)]
     part = np.full(counts[RANK], RANK, dtype=dtype)

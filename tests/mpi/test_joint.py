@@ -9,18 +9,17 @@ from helpers.nodes import KINDS, finished, on_nodes
 from dpnet.comm.connect import connect
 from dpnet.comm.world import by_node
 from dpnet.compute.backend import plain_backend
-from dpnet.compute.loops import reference
-from dpnet.compute.products.numpy import NUMPY
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import UNSCALED
 from dpnet.data.sources import DataSource, Split
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tiles
-from dpnet.parallel.joint import JointReducer, joint_reads_less
+from dpnet.parallel.allreduce import AllReduce
+from dpnet.parallel.joint import JointReducer
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.shards import ShardReducer
+from dpnet.parallel.step_sums import Sums
 from dpnet.state.ownership import owned_slices
-from dpnet.training import build as assembly
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import prepare
 
@@ -66,13 +65,11 @@ class Joint:
             layout=LAYOUT,
             dtype=np.float64,
             factors=self.factors,
-            products=NUMPY,
-            num_words=2,
-            loops=reference,
+            backend=plain_backend(),
         )
 
     def step(self, num_samples, step):
-        """What this rank brings; the words of all."""
+        """What this rank brings; the sums over all."""
         (shard,) = self.reducer.shards
         start, stop = self.plan.shard_start(num_samples, shard), self.plan.shard_start(num_samples, shard + 1)
         first = self.reducer.first_row(num_samples, shard)
@@ -81,7 +78,7 @@ class Joint:
                 target[first : first + stop - start] = source[start:stop]
         for dbias, (_, dz) in zip(self.reducer.dbiases, samples(num_samples, step), strict=True):
             dbias[...] = dz[start:stop].sum(axis=0)
-        self.reducer.add(shard, (0.5 * shard, stop - start))
+        self.reducer.add(shard, None, Sums(samples=stop - start, loss=0.5 * shard, hits=shard))
         return self.reducer.reduce(num_samples)
 
 
@@ -95,14 +92,15 @@ def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, tile, 
     for tensor in LAYOUT.tensors:
         inside[tensor.start : tensor.stop] = True
     for step, num_samples in enumerate([21, 21, 13, 2, 1, 21]):  # Short batches: some ranks have no sample.
-        words = joint.step(num_samples, step)
+        sums = joint.step(num_samples, step)
         grad, expected = finished(joint.reducer.grad, np.float64), expected_gradient(num_samples, step)[owned]
         kept = inside[owned][: len(grad)]
         assert not inside[owned][len(grad) :].any()
         np.testing.assert_allclose(grad[kept], expected[: len(grad)][kept], rtol=1e-12, atol=1e-13)
         # Padding counts in the norm of a gradient that is clipped; what lies between two tiles is never written.
         assert not np.nan_to_num(grad[~kept]).any()
-        assert words == [0.5 * sum(range(group.world_size)), num_samples]
+        whole = sum(range(group.world_size))
+        assert sums == Sums(samples=num_samples, loss=0.5 * whole, hits=whole)
         node.barrier()  # As a commit does: only then others may write to the buffers again.
 
 
@@ -115,27 +113,17 @@ def test_the_bits_are_the_same_every_time(nodes):
         nodes.node.barrier()
 
 
-def test_it_is_used_where_ranks_read_less_of_one_another():
-    wide, small = Layout([784, 2048, 2048, 10]), Layout([64, 64, 10])
-    assert joint_reads_less(wide, [range(2)], 256)
-    assert not joint_reads_less(small, [range(2)], 32)
-    # Of 64 x 64 weights each of two ranks makes the rows of 32 inputs and all 64 outputs.
-    square = Layout([64, 64])
-    most = square.size // (2 * (32 + 64))
-    assert [joint_reads_less(square, [range(1), range(1, 3)], most + more) for more in (-3, 3)] == [True, False]
-
-
 SOURCE = DataSource(
     "random", Split(np.random.default_rng(1).standard_normal((50, 30)), np.arange(50) % 3, "x", "y"), None
 )
 
 
-def trained(clip_norm, ranks_per_node):
+def trained(clip_norm, ranks_per_node, reducer="auto"):
     """The parameters after some steps on nodes of so many ranks, and what reduced the gradients."""
     job = from_dict(
         {
             "model": {"hidden_layers": [70, 9, 9, 5], "dtype": "float64"},
-            "train": {"global_batch_size": 11, "steps": 6},
+            "train": {"global_batch_size": 11, "steps": 6, "reducer": reducer},
             "optimizer": {"name": "sgd", "momentum": 0.9, "learning_rate": 0.1, "clip_norm": clip_norm},
         },
         where="test",
@@ -165,9 +153,12 @@ def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_
 
 @on_several_nodes
 @pytest.mark.parametrize("clip_norm", [0.0, 0.1])
-def test_a_training_that_adds_up_gradients_instead_is_the_same_but_for_rounding(monkeypatch, clip_norm, ranks_per_node):
-    joint, _ = trained(clip_norm, ranks_per_node)
-    monkeypatch.setattr(assembly, "joint_reads_less", lambda *_: False)
-    summed, reducer = trained(clip_norm, ranks_per_node)
-    assert isinstance(reducer, ShardReducer)
+@pytest.mark.parametrize(("setting", "kind"), [("shards", ShardReducer), ("allreduce", AllReduce)])
+def test_a_training_that_adds_up_gradients_instead_is_the_same_but_for_rounding(
+    clip_norm, ranks_per_node, setting, kind
+):
+    joint, reducer = trained(clip_norm, ranks_per_node)
+    assert isinstance(reducer, JointReducer)
+    summed, reducer = trained(clip_norm, ranks_per_node, setting)
+    assert isinstance(reducer, kind)
     np.testing.assert_allclose(summed, joint, rtol=1e-11, atol=1e-14)

@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
+from dpnet.compute.loops import reference
+from dpnet.compute.loops.choose import choose_kernels
+from dpnet.compute.products import wheels
+from dpnet.compute.products.choose import PRODUCTS
+from dpnet.compute.products.numpy import NUMPY
 from dpnet.nn.activations import ACTIVATIONS, ReLU, Sigmoid
 from dpnet.nn.gradcheck import check
 from dpnet.nn.init import initialize
@@ -51,12 +57,12 @@ def test_a_wrong_linear_layer_is_caught(wrong, monkeypatch):
         return broken
 
     def broken_backward(self, a, da, weight, dbias, **where):
-        unbend, multiply, dx = backward(self, a, da, weight, dbias, **where)
+        through_activation, through_weights, dx = backward(self, a, da, weight, dbias, **where)
         if wrong == "dbias":
-            unbend = then_scaled(unbend, dbias)
+            through_activation = then_scaled(through_activation, dbias)
         if wrong == "dx" and dx is not None:
-            multiply = then_scaled(multiply, dx)
-        return unbend, multiply, dx
+            through_weights = then_scaled(through_weights, dx)
+        return through_activation, through_weights, dx
 
     def broken_weight_gradient(self, x, dz, dweight):
         call = weight_gradient(self, x, dz, dweight)
@@ -153,3 +159,63 @@ def test_entries_are_chosen_by_the_seed_and_bounded():
     first, again = run(entries=4), run(entries=4)
     assert first == again
     assert {r.compared + r.kinks for r in first} == {3, 4}
+
+
+class Recording:
+    """The products and loops of numpy, which count their calls; one loop may be wrong."""
+
+    name = "recording"
+
+    def __init__(self, wrong=None):
+        self.bound, self.called, self.wrong = 0, set(), wrong
+
+    def bind(self, a, b, out, **how):
+        self.bound += 1
+        return NUMPY.bind(a, b, out, **how)
+
+    def __getattr__(self, name):
+        function = getattr(reference, name)
+
+        def call(*arguments):
+            self.called.add(name)
+            result = function(*arguments)
+            if name == self.wrong:
+                arguments[-1][...] *= 1.001
+            return result
+
+        return call
+
+
+def test_the_network_is_checked_with_the_products_and_loops_that_are_given():
+    given = Recording()
+    assert run(products=given, loops=given) == run()
+    assert given.bound > 0
+    assert given.called == {
+        "add_bias",
+        "add_bias_relu",
+        "column_sums",
+        "relu_backward",
+        "softmax_shift",
+        "softmax_gradient",
+        "softmax_loss",
+    }
+
+
+def test_a_wrong_loop_is_caught():
+    failed = [result.name for result in run(loops=Recording("relu_backward")) if not result.ok]
+    assert failed == ["0.bias", "2.bias"]
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTS))
+def test_right_gradients_of_every_library_pass(name):
+    wheel = wheels.WHEELS.get(name)
+    if wheel is not None and not wheels.loads(name):
+        pytest.skip(f"{name} is not installed; pip install 'dpnet[{wheel.extra}]'")
+    with threadpool_limits():  # A library joins this process: leave its threads as they were.
+        assert all(result.ok for result in run(products=PRODUCTS[name](1)))
+
+
+@each
+def test_right_gradients_of_the_compiled_loops_pass(activation):
+    pytest.importorskip("numba", reason="numba is not installed; pip install 'dpnet[fast]'")
+    assert all(result.ok for result in run(activation, loops=choose_kernels("numba").loops))

@@ -26,10 +26,10 @@ def forward(layer, *arrays, **where):
 
 
 def backward(layer, *arrays, **where):
-    unbend, multiply, dx = layer.backward(*arrays, **where)
-    assert unbend()
-    if multiply is not None:
-        multiply()
+    through_activation, through_weights, dx = layer.backward(*arrays, **where)
+    assert through_activation()
+    if through_weights is not None:
+        through_weights()
     return dx
 
 

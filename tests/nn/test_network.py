@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dpnet.compute.arrays import aligned_zeros
-from dpnet.nn import network as mlp
+from dpnet.nn import passes
 from dpnet.nn.activations import ACTIVATIONS
 from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
@@ -51,7 +51,7 @@ class Net:
         params, grads = self.layout.views(self.params), self.layout.views(self.grad)
         logits = self.model.forward(self.x, params)
         loss, correct = self.nll(logits, self.labels, 1 / max(1, len(self.x)))
-        self.model.backward(logits, params, grads)
+        self.model.backward(logits, grads)
         return loss / max(1, len(self.x)), correct
 
     def oracle_loss(self, params):
@@ -222,7 +222,7 @@ def test_a_step_allocates_next_to_nothing(activation):
     def step():
         logits = net.model.forward(net.x, params)
         net.nll(logits, net.labels, 0.1)
-        net.model.backward(logits, params, grads)
+        net.model.backward(logits, grads)
 
     step()
     tracemalloc.start()
@@ -243,18 +243,18 @@ def test_first_layer_makes_no_gradient_of_its_input(monkeypatch):
             layer, "backward", lambda *a, to=backward, **where: made.append(to(*a, **where)) or made[-1]
         )
     net.step()
-    assert [(multiply is None, dx is None) for _, multiply, dx in made] == [(False, False), (True, True)]
+    assert [(through_weights is None, dx is None) for _, through_weights, dx in made] == [(False, False), (True, True)]
 
 
 def test_arrays_that_come_and_go_are_never_mixed_up(monkeypatch):
-    monkeypatch.setattr(mlp, "MAX_KEPT", 3)
+    monkeypatch.setattr(passes, "MAX_KEPT", 3)
     model = MLP(Layout([3, 3, 3]), "identity", max_rows=2, dtype=np.float64)
     for number in range(20):
         x, params = np.full((2, 3), float(number)), [(np.ones((3, 3)), np.full(3, 0.5)) for _ in range(2)]
         grads = [(np.empty((3, 3)), np.empty(3)) for _ in range(2)]
         hidden = 3 * number + 0.5
         assert (model.forward(x, params) == 3 * hidden + 0.5).all()
-        model.backward(np.full((2, 3), float(number)), params, grads)
+        model.backward(np.full((2, 3), float(number)), grads)
         (first_dweight, first_dbias), (dweight, dbias) = grads
         assert (dweight == 2 * hidden * number).all()
         assert (dbias == 2 * number).all()
@@ -272,7 +272,7 @@ def test_the_same_arrays_may_hold_other_numbers_in_every_step():
         fresh.x, fresh.params = net.x.copy(), net.params.copy()
         logits = net.model.forward(net.x, params)
         loss, _ = net.nll(logits, net.labels, 1 / 6)
-        net.model.backward(logits, params, grads)
+        net.model.backward(logits, grads)
         assert loss / 6 == fresh.step()[0]
         assert net.grad.tobytes() == fresh.grad.tobytes()
 
@@ -294,8 +294,41 @@ def test_networks_that_share_their_buffers_have_one_gradient_for_all_their_rows(
         part = slice(sum(shares[:rank]), sum(shares[:rank]) + rows)
         logits = model.forward(whole.x[part], params, first=part.start)
         whole.nll(logits, whole.labels[part], 1 / 6)
-        model.propagate(logits, params, [rows[rank] for rows in dbiases])
+        model.propagate(logits, [rows[rank] for rows in dbiases])
     grads = whole.layout.views(whole.grad)
     for (x, dz), dbias, (expected_dweight, expected_dbias) in zip(model.factors(whole.x), dbiases, grads, strict=True):
         np.testing.assert_allclose(x.T @ dz, expected_dweight, rtol=1e-12, atol=1e-15)
         np.testing.assert_allclose(dbias.sum(axis=0), expected_dbias, rtol=1e-12, atol=1e-15)
+
+
+def test_a_pass_is_kept_and_says_in_every_run_whether_its_numbers_are_finite():
+    net = Net([4, 5, 3], "relu")
+    params, grads = net.layout.views(net.params), net.layout.views(net.grad)
+    dbiases, dweights = [dbias for _, dbias in grads], [dweight for dweight, _ in grads]
+    seen, last_x = [], net.x[2, 1]
+    for value in (last_x, np.nan, last_x):
+        net.x[2, 1] = value
+        logits = net.model.forward(net.x, params)
+        net.nll(logits, net.labels, 1 / 6)
+        backward = net.model.propagate(logits, dbiases)
+        seen.append((backward, backward.finite))
+    assert [finite for _, finite in seen] == [True, False, True]
+    assert len({id(backward) for backward, _ in seen}) == 1
+    net.grad[: net.layout.tensors[0].stop] = 99
+    backward.weight_gradients(dweights)
+    np.testing.assert_allclose(net.grad, net.differences(), rtol=1e-6, atol=2e-9)
+
+
+def test_one_pass_writes_the_gradients_of_the_weights_wherever_it_is_told():
+    net = Net([4, 5, 3], "relu")
+    logits = net.model.forward(net.x, net.layout.views(net.params))
+    net.nll(logits, net.labels, 1 / 6)
+    backward = net.model.propagate(logits, [np.empty(5), np.empty(3)])
+    places = [[np.full((4, 5), np.nan), np.full((5, 3), np.nan)] for _ in range(2)]
+    for _ in range(2):
+        for place in places:
+            backward.weight_gradients(place)
+    expected = net.layout.views(net.differences())
+    for place in places:
+        for dweight, (right, _) in zip(place, expected, strict=True):
+            np.testing.assert_allclose(dweight, right, rtol=1e-6, atol=2e-9)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpnet.optim import rule as blockwise
-from dpnet.optim.sgd import SGD, Adam, AdamW, Momentum, make_optimizer
+from dpnet.optim import rule as rules
+from dpnet.optim.adam import Adam, AdamW
+from dpnet.optim.sgd import SGD, Momentum
 
 RULES = {
     "sgd": (SGD, {}),
@@ -134,7 +135,7 @@ def test_parameters_follow_the_formulas_of_the_papers(rule, weight_decay):
 @each_rule
 @each_dtype
 def test_another_bank_gets_the_same_bits_and_the_old_one_stays_whole(rule, dtype):
-    size = blockwise.NUMPY_TILE + 5
+    size = rules.NUMPY_TILE + 5
     optimizer, params, slots = start(rule, dtype, size)
     bank, other = [params, *slots], [np.full(size, np.nan, dtype) for _ in (params, *slots)]
     for step in (1, 2, 3):
@@ -165,10 +166,10 @@ def test_the_cut_of_a_vector_does_not_change_a_bit(rule, size, cuts):
 @each_rule
 @each_dtype
 @pytest.mark.parametrize("size", [1, 7, 100, 1001])
-def test_the_size_of_a_block_does_not_change_a_bit(rule, dtype, size, monkeypatch):
+def test_the_size_of_a_tile_does_not_change_a_bit(rule, dtype, size, monkeypatch):
     results = []
-    for block in (blockwise.NUMPY_TILE, 7):
-        monkeypatch.setattr(blockwise, "NUMPY_TILE", block)
+    for tile in (rules.NUMPY_TILE, 7):
+        monkeypatch.setattr(rules, "NUMPY_TILE", tile)
         optimizer, params, slots = start(rule, dtype, size)
         for step in (1, 2):
             update(optimizer, params, gradient(step, dtype, size), slots, step=step)
@@ -202,7 +203,7 @@ def test_a_zero_gradient_moves_nothing_but_by_weight_decay(rule, dtype):
 
 
 @each_rule
-def test_an_empty_segment_is_left_alone(rule):
+def test_an_empty_run_is_left_alone(rule):
     optimizer, params, slots = start(rule, np.float32, size=0)
     update(optimizer, params, np.zeros(0, np.float32), slots)
     assert params.shape == (0,)
@@ -211,7 +212,7 @@ def test_an_empty_segment_is_left_alone(rule):
 @each_rule
 @each_decay
 def test_a_step_allocates_nothing_that_grows_with_the_vector(rule, weight_decay):
-    optimizer, params, slots = start(rule, np.float32, size=10 * blockwise.NUMPY_TILE)
+    optimizer, params, slots = start(rule, np.float32, size=10 * rules.NUMPY_TILE)
     grad = gradient(1, np.float32, len(params))
     options = {"learning_rate": 0.01, "weight_decay": weight_decay, "step": 1, "out": params, "out_slots": slots}
     optimizer.update(params, grad, slots, **options)
@@ -222,25 +223,3 @@ def test_a_step_allocates_nothing_that_grows_with_the_vector(rule, weight_decay)
     finally:
         tracemalloc.stop()
     assert peak_bytes < 20_000
-
-
-@pytest.mark.parametrize(
-    ("name", "momentum", "nesterov", "expected"),
-    [
-        ("sgd", 0.0, False, SGD(dtype=np.float32)),
-        ("sgd", 0.7, False, Momentum(momentum=0.7, dtype=np.float32)),
-        ("sgd", 0.7, True, Momentum(momentum=0.7, nesterov=True, dtype=np.float32)),
-        ("adam", 0.0, False, Adam(betas=(0.5, 0.6), eps=0.1, dtype=np.float32)),
-        ("adamw", 0.0, False, AdamW(betas=(0.5, 0.6), eps=0.1, dtype=np.float32)),
-    ],
-)
-def test_make_optimizer_passes_each_hyperparameter_on(name, momentum, nesterov, expected):
-    made = make_optimizer(name, momentum=momentum, nesterov=nesterov, betas=(0.5, 0.6), eps=0.1, dtype=np.float32)
-    results = []
-    for optimizer in (made, expected):
-        params, slots = random_vector(SIZE, np.float32, seed=0), [np.zeros(SIZE, np.float32) for _ in optimizer.slots]
-        for step in (1, 2):
-            update(optimizer, params, gradient(step, np.float32), slots, step=step)
-        results.append([v.tobytes() for v in (params, *slots)])
-    assert type(made) is type(expected)
-    assert results[0] == results[1]

@@ -1,4 +1,4 @@
-"""What the person who watches a training sees."""
+"""What a person who watches a training sees."""
 
 import dataclasses
 import io
@@ -51,7 +51,7 @@ def test_the_bar_shows_samples_loss_and_evaluations(monkeypatch):
     assert "loss=0.0625" in last
     assert "samples/s" in last
     assert text.endswith("\n")
-    # The first time that it is drawn, it has the samples of before.
+    # The first bar that is drawn starts with the samples already used.
     assert "64.0/640" in text.split("\r")[1]
 
 
@@ -75,7 +75,7 @@ def test_the_console_is_the_one_that_was_asked_for(monkeypatch, kind, terminal, 
 
 
 def asked_of_a_rank(stdout, environ):
-    """What is_terminal says in a child of a process whose output goes to `stdout`, its own to a pipe."""
+    """The result of is_terminal in a process whose output goes to a pipe, and its parent's output to `stdout`."""
     code = (
         "import subprocess, sys\n"
         "inner = 'import sys; from dpnet.output.console import is_terminal; sys.exit(10 + is_terminal())'\n"
@@ -93,7 +93,7 @@ def test_under_a_launcher_the_launchers_own_output_decides(tmp_path):
     leader, follower = pty.openpty()
     try:
         assert asked_of_a_rank(follower, ranks) == 1
-        assert asked_of_a_rank(follower, {}) == 0  # Without one, this rank's own, the pipe.
+        assert asked_of_a_rank(follower, {}) == 0  # Without a launcher, the rank's own output decides: the pipe.
     finally:
         os.close(leader)
         os.close(follower)

@@ -1,4 +1,4 @@
-"""Who makes the others wait, and by what."""
+"""Which rank makes the others wait, and what keeps it busy."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ def test_the_straggler_is_the_one_that_all_others_wait_for(rows, slow):
         ((10, 1, 5, 4), "data: 5.00 s, others 1.00 s"),
         ((10, 1, 1, 8), "compute: 8.00 s, others 4.00 s"),
         ((10, 1, 0.5, 8.5), "compute: 8.50 s, others 4.00 s"),
-        ((10, 1, 1, 4), "neither data nor compute: it writes files, say"),
-        ((10, 1, 0.1, 3), "neither data nor compute: it writes files, say"),
+        ((10, 1, 1, 4), "neither data nor compute; writing files, perhaps"),
+        ((10, 1, 0.1, 3), "neither data nor compute; writing files, perhaps"),
     ],
 )
 def test_what_keeps_it_busy_is_told(row, words):

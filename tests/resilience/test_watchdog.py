@@ -1,4 +1,4 @@
-"""Nothing moves: the job says within the time-out which rank it waits for, once, and ends if it should."""
+"""Nothing moves: within the time-out the job names the rank that it waits for, once, and ends if it should."""
 
 import os
 import re
@@ -11,7 +11,8 @@ import pytest
 from helpers.watched import Job, Setting, mapped
 
 from dpnet.resilience.watchdog.patience import Patience, adaptive_timeout_s
-from dpnet.resilience.watchdog.report import Report, Scene, read
+from dpnet.resilience.watchdog.report import Report, read
+from dpnet.resilience.watchdog.scene import Scene
 from dpnet.resilience.watchdog.verdict import numbers, verdict
 
 ONE_NODE = (range(3),)
@@ -179,15 +180,15 @@ def test_files_of_an_earlier_hang_at_the_same_step_are_ignored(tmp_path):
     old = Scene(tmp_path, 120, after=0.0)
     old.write(REPORT)
     old.write(replace(REPORT, rank=1, by=1), b"stacks")
-    old.tell("dpnet: no step")
+    old.summarise("dpnet: no step")
     for path in old.path.iterdir():
         os.utime(path, (1000.0, 1000.0))
     new = Scene(tmp_path, 121, after=1001.0)
-    assert (new.found(), new.told()) == ({}, False)
+    assert (new.found(), new.is_summarised()) == ({}, False)
     Scene(tmp_path, 120, after=1001.0).write(replace(REPORT, host="node8"))
     assert list(new.found()) == [0]
     assert read(new.found()[0]).host == "node8"
-    assert old.told()
+    assert old.is_summarised()
 
 
 def test_lists_of_ranks_are_short():

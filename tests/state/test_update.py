@@ -8,17 +8,20 @@ import pytest
 
 from dpnet.comm.local import LocalGroup
 from dpnet.comm.node_memory import PrivateMemory
+from dpnet.compute.backend import Backend
 from dpnet.compute.loops.choose import NUMPY, choose_kernels
 from dpnet.compute.loops.pending_sums import Tile, pending_sum
 from dpnet.compute.pool import Pool
+from dpnet.compute.products.numpy import NUMPY as NUMPY_PRODUCTS
 from dpnet.nn.layout import Layout
 from dpnet.optim import apply
-from dpnet.optim.sgd import SGD, make_optimizer
-from dpnet.state.banks import Start, State
+from dpnet.optim.choose import make_optimizer
+from dpnet.optim.sgd import SGD
+from dpnet.state.banks import State, StateVectors
 from dpnet.state.ownership import OWNERSHIP_GRAIN
 from dpnet.state.update import SliceUpdate
 
-LAYOUT = Layout((30, 70, 50, 7))  # Six blocks; tensors end in the middle of them.
+LAYOUT = Layout((30, 70, 50, 7))  # Six grains; tensors end in the middle of them.
 TIMEOUT_S = 10
 
 
@@ -89,7 +92,8 @@ class Training:
         self.terms = memory.zeros(terms * LAYOUT.size, dtype).reshape(terms, LAYOUT.size)
         grad = self._tiles(self.state.slices[node.rank], [0, *[1] * (terms - 1)])
         how = {"weight_decay": 0.0, "decay_biases": False, "clip_norm": 0.0, **how}
-        self.update = SliceUpdate(node, LAYOUT, self.state, grad, optimizer, kernels, Pool(threads), **how)
+        backend = Backend(threads, NUMPY_PRODUCTS, kernels, Pool(threads))
+        self.update = SliceUpdate(self.state, LAYOUT, grad, optimizer, backend, **how)
 
     def _tiles(self, owned, joins):
         """Two tiles with a copy of their terms, one as they are: as reducers give them."""
@@ -116,7 +120,7 @@ def trained(node, memory, *, name="adamw", clip_norm=0.5, num_steps=4, dtype=np.
     optimizer = make_optimizer("sgd" if nesterov else name, **settings)
     training = Training(node, memory, optimizer, clip_norm=clip_norm, dtype=dtype, terms=terms, weight_decay=0.1, **how)
     state = training.state
-    state.load(Start(numbers(0, dtype), {slot: np.zeros(LAYOUT.size, dtype) for slot in optimizer.slots}, 0))
+    state.load(StateVectors(numbers(0, dtype), {slot: np.zeros(LAYOUT.size, dtype) for slot in optimizer.slots}, 0))
     for step in range(1, num_steps + 1):
         if node.rank == 0:
             for term, vector in enumerate(training.terms):
@@ -147,7 +151,7 @@ def test_compiled_rules_have_the_bits_of_numpy(name, clip_norm, terms, dtype, mo
     expected = trained(*alone(), **how)
     kernels = choose_kernels("numba")
     assert trained(*alone(), kernels=kernels, **how) == expected
-    monkeypatch.setattr(apply, "BLOCKS_PER_THREAD", 1)
+    monkeypatch.setattr(apply, "TILES_PER_THREAD", 1)
     assert trained(*alone(), kernels=kernels, threads=3, **how) == expected
 
 
@@ -160,7 +164,7 @@ def test_the_next_state_may_lie_elsewhere(name, kernels):
     optimizer = make_optimizer(name, momentum=0.9, nesterov=False, betas=(0.9, 0.99), eps=1e-8, dtype=np.float32)
     training = Training(*alone(), optimizer, kernels=choose_kernels(kernels), weight_decay=0.1)
     state = training.state
-    state.load(Start(numbers(0), {}, 0))
+    state.load(StateVectors(numbers(0), {}, 0))
     state.next_params = state.owned_params.copy()
     state.next_slots = [slot.copy() for slot in state.owned_slots]
     training.terms[0] = numbers(1)
@@ -175,7 +179,7 @@ def test_the_next_state_may_lie_elsewhere(name, kernels):
 def test_weights_decay_and_biases_only_when_asked(decay_biases):
     optimizer = SGD(dtype=np.float64)
     training = Training(*alone(), optimizer, dtype=np.float64, weight_decay=0.5, decay_biases=decay_biases)
-    training.state.load(Start(numbers(0, np.float64), {}, 0))
+    training.state.load(StateVectors(numbers(0, np.float64), {}, 0))
     training.update.apply(step=1, learning_rate=0.25)
     for name, array in LAYOUT.named(training.state.params).items():
         factor = 1 - 0.25 * 0.5 * (decay_biases or name.endswith("weight"))
@@ -204,7 +208,7 @@ def test_padding_stays_zero():
 def test_loading_gives_every_owner_its_part():
     def work(node):
         state = State(node, node, LAYOUT, ("a", "b"), np.float32)
-        state.load(Start(numbers(0), {"a": numbers(1), "b": numbers(2)}, 0))
+        state.load(StateVectors(numbers(0), {"a": numbers(1), "b": numbers(2)}, 0))
         return state.params.tobytes(), state.slots["a"].tobytes(), state.slots["b"].tobytes()
 
     assert play(3, work) == [tuple(numbers(number).tobytes() for number in range(3))] * 3

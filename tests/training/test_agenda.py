@@ -1,4 +1,4 @@
-"""What is due after a step follows from numbers alone."""
+"""The agenda: what is due after a step follows from numbers alone."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def test_everything_falls_on_its_interval_and_what_is_kept_on_the_last_step_too(
 
 @pytest.mark.parametrize("name", ["report", "evaluate", "save", "compare_replicas", "find_stragglers"])
 def test_an_interval_of_0_is_never_even_at_the_end(name):
-    assert steps_with(name, EVERY.__class__(**{**vars(EVERY), name: 0})) == []
+    assert steps_with(name, EVERY._replace(**{name: 0})) == []
 
 
 def test_a_rank_that_asks_for_a_checkpoint_or_cannot_write_one_is_heard_at_once():

@@ -1,4 +1,4 @@
-"""What a training tells before it starts."""
+"""What a training prints before it starts."""
 
 import pytest
 from helpers.jobs import make_job

@@ -7,12 +7,12 @@ import pytest
 from dpnet.config.job import EvaluateConfig
 from dpnet.errors import CheckpointError
 from dpnet.parallel.evaluate import Scores
-from dpnet.parallel.step import StepSums
+from dpnet.parallel.step_sums import Sums
 from dpnet.training.progress import Progress
 
 
 def judged(values, **how):
-    """(is the best, evaluations waited) after each evaluation; the value counts for both metrics."""
+    """(is the best, evaluations waited) after each evaluation; each value is both the loss and the accuracy."""
     progress, results = Progress(), []
     for value in values:
         progress.step += 5
@@ -23,8 +23,8 @@ def judged(values, **how):
 
 def test_steps_add_up():
     progress = Progress(step=3)
-    progress.add_step(StepSums(samples=4, loss=2.0, hits=3))
-    progress.add_step(StepSums(samples=2, loss=0.5, hits=0))
+    progress.add_step(Sums(samples=4, loss=2.0, hits=3))
+    progress.add_step(Sums(samples=2, loss=0.5, hits=0))
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 6, 2.5, 3)
     progress.clear_sums()
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 0, 0.0, 0)

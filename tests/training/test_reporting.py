@@ -1,4 +1,4 @@
-"""Progress becomes events; rank 0 alone has sinks for them."""
+"""Reporting turns progress into events; only rank 0 has sinks for them."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_rows_are_made_of_sums(tmp_path, monkeypatch):
 
 def test_another_rank_writes_nothing(tmp_path, capsys):
     group = LocalGroup()
-    group.broadcast = lambda value: (None, None)  # What rank 0 says: all is well.
+    group.broadcast = lambda value: (None, None)  # What rank 0 sends when all is well.
     group.rank = 1
     reporting = Reporting(group, RunDirectory(tmp_path, keep_last=1), "plain")
     reporting.open(PLAN, step=2, total_steps=9)

@@ -79,7 +79,7 @@ def test_the_rows_are_means_over_all_samples_of_their_steps(tmp_path, monkeypatc
         return sums[-1]
 
     monkeypatch.setattr(Trainer, "step", recording)
-    train(tmp_path, {"train.kernels": "numpy"})  # Compiled ones would be tried out first, by a step of another network.
+    train(tmp_path, {"train.kernels": "numpy"})  # Compiled kernels are rehearsed first, by a step of another network.
     for row in [row for row in curve(tmp_path) if "loss" in row]:
         part = sums[row["step"] - 4 : row["step"]]
         assert row["loss"] == pytest.approx(sum(one.loss for one in part) / sum(one.samples for one in part), rel=1e-12)
@@ -111,7 +111,7 @@ def test_the_best_evaluation_is_kept_also_between_checkpoints(tmp_path, keep_bes
     settings = {"checkpoint.every_steps": 1000, "checkpoint.keep_last": 1, "checkpoint.keep_best": keep_best}
     train(tmp_path, {**settings, **MOMENTUM, "optimizer.learning_rate": 0.4, "train.epochs": 6})
     rows = [row for row in curve(tmp_path) if "eval_loss" in row]
-    best = max(rows, key=lambda row: row["eval_accuracy"])["step"]  # The first of them.
+    best = max(rows, key=lambda row: row["eval_accuracy"])["step"]  # The first of the best.
     assert best < 72, "the best must not be the last one here"
     assert steps_in(tmp_path / "checkpoints") == ([best, 72] if keep_best else [72])
     assert (tmp_path / "checkpoints/best").is_symlink() == keep_best
@@ -129,7 +129,7 @@ def test_checkpoints_by_time(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpointing, "time", SimpleNamespace(monotonic=lambda: now[0]))
     settings = {"checkpoint.every_steps": None, "checkpoint.every_seconds": 10, "checkpoint.keep_last": 9}
     train(tmp_path, {**settings, "checkpoint.keep_best": False})
-    # Ten seconds after the one before are noticed in the step that follows.
+    # That ten seconds have passed since a checkpoint is noticed in the step that follows.
     assert steps_in(tmp_path / "checkpoints") == [11, 22, 33, 36]
 
 
@@ -139,7 +139,7 @@ def test_checkpoints_can_be_turned_off(tmp_path, key):
     train(tmp_path, settings)
     files = [".lock", "config.toml", "metrics.jsonl", "summary.json"]
     assert sorted(os.listdir(tmp_path)) == files
-    train(tmp_path, settings)  # There is nothing to go on from.
+    train(tmp_path, settings)  # There is no checkpoint to go on from.
     assert sorted(os.listdir(tmp_path / "previous-1")) == files[1:]
     assert curve(tmp_path) == curve(tmp_path / "previous-1")
 
@@ -209,7 +209,7 @@ def test_a_training_that_diverges_ends_with_an_error_and_whole_checkpoints(tmp_p
 @pytest.mark.parametrize("checkpoints", [0, 1])
 @pytest.mark.parametrize("evaluations", [0, 1])
 def test_parameters_that_are_not_finite_are_never_kept(tmp_path, checkpoints, evaluations):
-    # The loss of the only step is that of the parameters before it.
+    # The loss of the only step is computed with the parameters before it, which are finite.
     settings = {"train.epochs": None, "train.steps": 1, "optimizer.learning_rate": 1e39}
     settings |= {"checkpoint.every_steps": checkpoints, "evaluate.every_steps": evaluations}
     with pytest.raises(DivergenceError, match=r"(a parameter|the test loss) of step 1 is not finite"):
@@ -219,7 +219,7 @@ def test_parameters_that_are_not_finite_are_never_kept(tmp_path, checkpoints, ev
 
 
 def test_scores_that_are_not_finite_end_the_training(tmp_path):
-    # The parameters still are: 1e30 is a float32.
+    # The parameters are still finite: 1e30 is a float32.
     settings = {"train.epochs": None, "train.steps": 1, "optimizer.name": "sgd", "optimizer.learning_rate": 1e30}
     with pytest.raises(DivergenceError, match=r"the test loss of step 1 is"):
         train(tmp_path, {**settings, "evaluate.every_steps": 1})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network
 from dpnet.training.announce import say
 
 
-def run(arguments: argparse.Namespace, group: Group) -> int:
-    """Print the scores."""
+def run(arguments: argparse.Namespace, group: World) -> int:
+    """Print accuracy, loss and number of samples."""
     network = load_network(arguments.checkpoint, group)
     scores = evaluate(network, arguments.data, group, split=arguments.split, batch_size=arguments.batch_size)
     say(group, f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}")

@@ -10,7 +10,7 @@ import numpy as np
 from dpnet.cli.commands.shared import load_job
 from dpnet.cli.tables import gradcheck_table
 from dpnet.comm.agree import on_root
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.nn.gradcheck import MAX_RELATIVE_ERROR, TensorCheck, check
 from dpnet.nn.init import initialize
@@ -22,10 +22,10 @@ ROWS = 32
 """Samples in the loss that is differentiated."""
 
 
-def run(arguments: argparse.Namespace, group: Group) -> int:
+def run(arguments: argparse.Namespace, group: World) -> int:
     """Print a table; exit code 1 if a gradient is wrong."""
     job = load_job(arguments, group)
-    # Differences of a loss in float32 would be all rounding.
+    # In float32 the differences of the loss would be nothing but rounding errors.
     job = dataclasses.replace(job, model=dataclasses.replace(job.model, dtype="float64"))
     source = open_data(job.data, group).source
     setup = prepare(job, group, source)
@@ -36,8 +36,9 @@ def run(arguments: argparse.Namespace, group: Group) -> int:
         initialize(layout, job.model.activation, job.train.seed, params)
         ids = build_plan(job.train, len(source.train), 1).batch(0)[:ROWS]
         x, labels = setup.dataset(source.train, len(ids)).gather(ids)
-        how = {"products": backend.products, "loops": backend.kernels.loops}
-        return check(layout, job.model.activation, params, x, labels, seed=job.train.seed, **how)
+        products, loops = backend.products, backend.kernels.loops
+        how = job.model.activation, params, x, labels
+        return check(layout, *how, seed=job.train.seed, products=products, loops=loops)
 
     results = on_root(group, work)
     say(group, gradcheck_table(results, MAX_RELATIVE_ERROR))

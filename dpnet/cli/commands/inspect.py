@@ -9,11 +9,11 @@ from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import read
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.agree import on_root
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.training.announce import say
 
 
-def run(arguments: argparse.Namespace, group: Group) -> int:
+def run(arguments: argparse.Namespace, group: World) -> int:
     """Print layers, parameters, step and scores."""
 
     def table() -> str:

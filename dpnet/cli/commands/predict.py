@@ -1,17 +1,17 @@
-"""`dpnet predict`: labels and probabilities by a trained network."""
+"""`dpnet predict`: labels and probabilities from a trained network."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.inference.network import load_network
 from dpnet.inference.predict import predict
 from dpnet.training.announce import say
 
 
-def run(arguments: argparse.Namespace, group: Group) -> int:
+def run(arguments: argparse.Namespace, group: World) -> int:
     """Write the predictions."""
     network = load_network(arguments.checkpoint, group)
     count = predict(

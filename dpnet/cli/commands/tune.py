@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dpnet.cli.commands.shared import load_job
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.compute.threads import VARIABLES
 from dpnet.config.job import Job
 from dpnet.environment import available_cores
@@ -21,24 +21,22 @@ from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch.flags import find_mpirun, flavour_flags
 
 ROUNDS = 3
-"""Every choice is measured so often, in turn: other work on the machine then slows all of them alike."""
+"""Measurements of each choice. All choices take turns, so other work on the machine slows all of them alike."""
 TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A number of ranks, and of threads of each."""
+    """A number of ranks, and a number of threads for each."""
 
     ranks: int
     threads: int
 
 
-def run(arguments: argparse.Namespace, group: Group) -> int:
+def run(arguments: argparse.Namespace, group: World) -> int:
     """Print a table of all choices, and the best command."""
     if group.world_size > 1:
-        error = ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch")
-        error.agreed = True
-        raise error
+        raise ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch", agreed=True)
     job = load_job(arguments, group)
     words = [*([arguments.job] if arguments.job else []), *(w for s in arguments.overrides for w in ("--set", s))]
     tune(job, words, arguments.seconds, functools.partial(print, flush=True))
@@ -46,7 +44,7 @@ def run(arguments: argparse.Namespace, group: Group) -> int:
 
 
 def choices(job: Job, cores: int) -> list[Choice]:
-    """What fits the job and the cores: 1, 2, 4, ... ranks and one for each core, which share all cores out."""
+    """The choices that fit job and cores: 1, 2, 4, ... ranks, and a rank for each core; ranks share all cores out."""
     most = min(cores, job.train.reproducible_shards or cores)
     ranks = sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
     fixed = job.train.threads or (1 if job.train.reproducible_shards else 0)
@@ -57,13 +55,13 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
     """Measure all choices, and print a table and the best command.
 
     Args:
-        job: to be tuned.
-        arguments: that name it on the command line.
+        job: the job to tune.
+        arguments: how the command line names it.
         seconds: how long to measure each choice, in all.
         say: prints a line.
 
     Raises:
-        ConfigError: the job cannot be trained with any of them.
+        ConfigError: the job cannot be trained with one of them.
     """
     cores = available_cores()
     mpirun = None
@@ -86,10 +84,10 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
 
 
 def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> float:
-    """Samples per second of a choice.
+    """Measure the samples per second of a choice.
 
     Raises:
-        ConfigError: the job cannot be trained so.
+        ConfigError: the job cannot be trained with it.
     """
     threads = f"train.threads={choice.threads}"
     command = [sys.executable, "-m", "dpnet", "time", *arguments, "--set", threads, "--seconds", str(seconds)]
@@ -109,6 +107,6 @@ def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: st
 
 
 def command_line(choice: Choice, arguments: Sequence[str]) -> str:
-    """How to train with a choice."""
+    """The command line that trains with a choice."""
     words = ["train", *arguments, "--set", f"train.threads={choice.threads}"]
     return "dpnet " + " ".join([*(["launch", "-n", str(choice.ranks), "--"] if choice.ranks > 1 else []), *words])

@@ -1,10 +1,10 @@
-"""The element-wise work of a step as plain loops, which numba compiles: one pass where numpy needs several.
+"""The element-wise work of a step as plain loops, compiled by numba: one pass where numpy needs several.
 
-`reference` says what each function does; the bits are the same. For that, no sum may be done in another order, and no
-product and sum may be contracted into one rounding: numba does neither unless told to. Inner loops count from 0 over
-views: numba tests the sign of an index that may be negative, which prevents vectorisation.
+`reference` specifies each function, to the bit. So no sum may change its order, and no product and sum may be fused
+into one rounding: numba does neither by default. Inner loops count from 0 over views: numba tests the sign of an index
+that may be negative, which prevents vectorisation.
 
-What is compiled is kept in a folder beside this file, or in the user's cache where that cannot be written.
+numba caches the compiled code in a folder beside this file, or in the user's cache if that folder is read-only.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from numba import njit
 from dpnet.compute.loops.prefetch import LINE_BYTES, prefetch_to_read
 
 Array = Any
-"""Every function is compiled for the dtypes that it is called with."""
+"""numba compiles each function for the dtypes of its arguments."""
 F = TypeVar("F", bound=Callable[..., Any])
-BEGINNING_BYTES = 512
-"""Of a row that is asked for before its turn."""
+PREFETCH_BYTES = 512
+"""Bytes at the start of a row that are prefetched."""
 
 
 def loop(function: F) -> F:
-    """Compile `function`. It runs without Python's lock, and 1 / 0 is what numpy makes of it."""
+    """Compile `function`. The result releases Python's lock, and 1 / 0 is infinity, as in numpy."""
     try:
         return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
-    except RuntimeError:  # There is nowhere to keep it.
+    except RuntimeError:  # No folder for the cache can be written.
         return cast(F, njit(nogil=True, error_model="numpy")(function))
 
 
@@ -37,10 +37,10 @@ def gather(
 ) -> None:  # fmt: skip
     """See reference.gather."""
     for row in range(len(ids)):
-        # Rows lie anywhere. Of each, the processor notices by itself only after some lines which ones come next.
-        soon = raw[ids[min(row + 2, len(ids) - 1)]]
-        for column in range(0, min(len(soon), BEGINNING_BYTES // raw.itemsize), LINE_BYTES // raw.itemsize):
-            prefetch_to_read(soon, column)
+        # Rows lie anywhere, and the hardware prefetcher needs some lines of each before it follows.
+        upcoming = raw[ids[min(row + 2, len(ids) - 1)]]
+        for column in range(0, min(len(upcoming), PREFETCH_BYTES // raw.itemsize), LINE_BYTES // raw.itemsize):
+            prefetch_to_read(upcoming, column)
         source = ids[row]
         for column in range(x.shape[1]):
             value = offset.dtype.type(raw[source, column])
@@ -107,7 +107,7 @@ def softmax_shift(logits: Array, labels: Array, at_label: Array) -> int:
             return -1
     hits = 0
     for number in range(rows):
-        # No branches: which logit is the largest no processor can foresee. NaN is larger than all, as in numpy.
+        # No branches: a branch predictor cannot guess the largest logit. NaN is larger than all numbers, as in numpy.
         z, label = logits[number], labels[number]
         largest = z[0]
         for column in range(1, classes):
@@ -140,7 +140,7 @@ def softmax_gradient(p: Array, labels: Array, total: Array, scale: float) -> Non
 
 @loop
 def softmax_loss(log_total: Array, at_label: Array) -> float:
-    """See reference.softmax_loss; leaves `log_total` as it is."""
+    """See reference.softmax_loss; does not overwrite `log_total`."""
     loss = 0.0
     for number in range(len(log_total)):
         loss += log_total[number] - at_label[number]
@@ -148,8 +148,8 @@ def softmax_loss(log_total: Array, at_label: Array) -> float:
 
 
 @loop
-def sum_block(vectors: Array, joins: Array, start: int, stop: int, work: Array) -> None:
-    """See reference.sum_block."""
+def sum_tile(vectors: Array, joins: Array, start: int, stop: int, work: Array) -> None:
+    """See reference.sum_tile."""
     depth = 0
     for number in range(len(joins)):
         vector = vectors[number, start:stop]
@@ -176,7 +176,7 @@ def sum_rows(vectors: Array, joins: Array, offset: int, work: Array, out: Array)
     width = work.shape[1]
     for start in range(0, length, width):
         stop = min(start + width, length)
-        sum_block(vectors, joins, offset + start, offset + stop, work)
+        sum_tile(vectors, joins, offset + start, offset + stop, work)
         for row in range(rows):
             target, source = out[row, start:stop], work[row]
             for i in range(len(target)):

@@ -1,6 +1,6 @@
-"""A sum of vectors that has not been done yet: what is to be added, and in which order.
+"""A pending sum: which vectors are to be added, and in which order.
 
-Whoever uses the sum does it block by block as it goes, so it need not be in memory as a whole.
+Its user computes the sum tile by tile as needed, so the whole sum need not be in memory.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Indices, Matrix, aligned_zeros
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 
-SUMMED_AT_A_TIME = 4096
-"""Elements that are summed before the next ones are touched: they stay in the cache."""
+SUMMED_TILE = 4096
+"""Elements in a tile: what is summed before the next elements, and stays in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +24,9 @@ class PendingSum:
 
     Attributes:
         vectors: (rows, columns), C order.
-        joins: (terms,) see `reference.sum_block`.
+        joins: (terms,) order of additions, see `reference.sum_tile`.
         offset: column of element 0 of the sum; negative where the first elements have no column.
-        depth: rows of the stack that summing needs.
+        depth: rows of scratch that summing needs.
     """
 
     vectors: Matrix
@@ -36,7 +36,7 @@ class PendingSum:
 
 
 def pending_sum(vectors: Matrix, joins: Sequence[int], offset: int = 0) -> PendingSum:
-    """The sum of the rows of `vectors`, in the order of `joins`, element 0 being that of column `offset`."""
+    """The pending sum of the rows of `vectors`, in the order of `joins`; element 0 is column `offset`."""
     assert vectors.flags.c_contiguous
     depth = deepest = 0
     for count in joins:
@@ -51,13 +51,13 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A part of a vector that can be had when it is needed.
+    """A part of a vector that is made when needed.
 
     Attributes:
-        start: its first element.
-        stop: one past its last.
-        sum: holds the elements start..stop, from a call of `prepare` to that of another tile.
-        prepare: must be called before `sum` is used.
+        start: first element.
+        stop: one past the last.
+        sum: the elements start..stop; valid from a call of `prepare` until another tile is prepared.
+        prepare: makes the elements; call it before `sum` is used.
     """
 
     start: int
@@ -67,17 +67,17 @@ class Tile:
 
 
 def scratch_for(sums: Sequence[PendingSum], dtype: npt.DTypeLike) -> Matrix:
-    """What adding up any of some sums needs."""
-    return aligned_zeros((max((pending.depth for pending in sums), default=1), SUMMED_AT_A_TIME), dtype)
+    """Scratch for computing any of `sums`, one at a time."""
+    return aligned_zeros((max((pending.depth for pending in sums), default=1), SUMMED_TILE), dtype)
 
 
 def complete(tiles: Sequence[Tile], out: Matrix, work: Matrix, loops: Loops) -> None:
-    """Add up all tiles.
+    """Compute the sums of all tiles.
 
     Args:
-        tiles: of one vector.
-        out: (rows, length): what remains of every sum, see `reference.sum_block`; most often one row.
-        work: see `scratch_for`.
+        tiles: the tiles of one vector.
+        out: (rows, length); overwritten with what remains of every sum, see `reference.sum_tile`: usually one row.
+        work: scratch, from `scratch_for`.
         loops: element-wise work.
     """
     for tile in tiles:

@@ -1,4 +1,4 @@
-"""Asks for lines of the cache that will be needed: an instruction of the processor that numba has no word for."""
+"""Prefetching: starts to load cache lines before they are needed. numba itself offers no such instruction."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numba import types
 from numba.extending import intrinsic
 
 LINE_BYTES = 64
-"""Of a line of the cache."""
+"""Bytes in a cache line."""
 
 
 def _prefetch(to_write: bool) -> Callable[[Any, int], None]:
-    """LLVM's `llvm.prefetch`: address, whether to write, 3 to be kept in all caches, 1 for data."""
+    """LLVM's `llvm.prefetch`: address, whether to write, 3 to keep the line in all caches, 1 for data."""
 
     def typed(context: Any, array: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
         return types.void(array, types.intp), generate
@@ -32,8 +32,8 @@ def _prefetch(to_write: bool) -> Callable[[Any, int], None]:
 
 
 prefetch_to_read = _prefetch(to_write=False)
-"""Begins to fetch the line that holds element `index` of a one-dimensional C `array`: (array, index). Asking is all
-that takes time. An element that does not exist does no harm."""
+"""Starts to load the line of element `index` of a one-dimensional C `array`: (array, index). Does not wait for the
+line. An index outside the array does no harm."""
 
 prefetch_to_write = _prefetch(to_write=True)
-"""Likewise, for a line that will be written: it is taken from all other caches."""
+"""Starts to load the line for writing, (array, index): the line is invalidated in all other caches."""

@@ -1,7 +1,7 @@
-"""The element-wise work of a step in numpy: what the compiled loops do as well, to the bit.
+"""The element-wise work of a step in numpy: the specification of the compiled loops, to the bit.
 
-Each function is a few passes over arrays that exist already; what it needs on the way is kept from call to call.
-Transcendental functions are no kernels: exp and log stay numpy's everywhere, as no two libraries round them alike.
+Each function is a few passes over existing arrays, in place; scratch is kept from call to call. exp and log are not
+among these functions and always come from numpy, since no two libraries round them alike.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Indices, Labels, Matrix, Vector, aligned_zeros
 
-# In AdamW on float32 a block of every vector is then 5 * 128 KiB, which a second-level cache of 1 MiB holds. Half of it
-# makes AdamW about 20 % slower, by the cost of calling numpy; twice as much gains about 5 %.
+# In AdamW on float32 the tiles of all vectors then take 5 * 128 KiB, which a second-level cache of 1 MiB holds. A tile
+# of half the length makes AdamW about 20 % slower, from the overhead of numpy calls; one of twice the length, about 5 %
+# faster.
 NUMPY_TILE = 32768
-"""Elements of long vectors that are taken through all passes before the next ones are touched."""
+"""Elements in a tile: what numpy takes through all passes before the next elements."""
 
 
 def gather(
@@ -30,23 +31,23 @@ def gather(
     x: Matrix,
     labels: Labels,
 ) -> None:
-    """The rows `ids` of `raw`, scaled: x = (raw[ids] - offset) * factor, computed in the dtype of `offset`; and labels.
+    """Gather rows, scaled: x = (raw[ids] - offset) * factor, computed in the dtype of `offset`; and their labels.
 
     Args:
-        raw: (n, features) of any real type.
-        all_labels: (n,) int64, or none.
+        raw: (n, features) of any real dtype.
+        all_labels: (n,) int64, or (0,) for a split without labels.
         ids: (rows,) int64, each in [0, n).
         offset: (features,) float32 or float64.
         factor: (features,) of the same dtype.
         x: (rows, features) float32 or float64; overwritten.
-        labels: (rows,) int64; overwritten if there are any.
+        labels: (rows,) int64; overwritten if `all_labels` is not empty.
     """
-    # Where types are the same, in place.
+    # In place where dtypes agree.
     taken = x if raw.dtype == x.dtype else _scratch("taken", x.shape, raw.dtype)
     centred = next((array for array in (x, taken) if array.dtype == offset.dtype), None)
     if centred is None:
         centred = _scratch("centred", x.shape, offset.dtype)
-    # mode="clip" because numpy's default writes into a copy of `out` first, in case an id is out of range.
+    # mode="clip": numpy's default writes to a copy of `out` first, in case an id is out of range.
     np.take(raw, ids, axis=0, out=taken, mode="clip")
     np.subtract(taken, offset, out=centred, dtype=centred.dtype, casting="same_kind")
     np.multiply(centred, factor, out=x, dtype=centred.dtype, casting="same_kind")
@@ -60,36 +61,36 @@ def add_bias(z: Matrix, bias: Vector) -> None:
 
 
 def add_bias_relu(z: Matrix, bias: Vector) -> None:
-    """Z = max(z + bias, 0), in place; a NaN stays one."""
+    """Compute max(z + bias, 0) in place of `z` (rows, width); NaN stays NaN."""
     np.add(z, bias, out=z)
     np.maximum(z, 0, out=z)
 
 
 def column_sums(dy: Matrix, dbias: Vector) -> bool:
-    """The sum of the rows of `dy` (rows, width), one row after the other, into `dbias` (width,).
+    """Sum the rows of `dy` (rows, width), from the first to the last, into `dbias` (width,).
 
     Returns:
-        whether all sums are finite. If not, some element of `dy` is not, or a sum has overflowed.
+        whether all sums are finite. If not, an element of `dy` is not, or a sum has overflowed.
     """
     if dy.shape[1] > 1:
         np.add.reduce(dy, axis=0, out=dbias, initial=0)
-    else:  # numpy adds up a single column in pairs.
+    else:  # numpy sums a single column pairwise.
         dbias[0] = 0 if len(dy) == 0 else np.add.accumulate(dy[:, 0])[-1] + 0
     return bool(np.isfinite(dbias).all())
 
 
 def relu_backward(a: Matrix, da: Matrix, dbias: Vector) -> bool:
-    """Da = da where a > 0, else da times 0, in place; then the sums of its columns into `dbias`.
+    """Multiply `da` by 1 where a > 0 and by 0 elsewhere, in place; then sum its rows into `dbias`.
 
     Args:
-        a: (rows, width), the output of `add_bias_relu`.
-        da: (rows, width) d loss / d a, becomes d loss / d z.
+        a: (rows, width) output of `add_bias_relu`.
+        da: (rows, width) d loss / d a; overwritten with d loss / d z.
         dbias: (width,); overwritten.
 
     Returns:
         see `column_sums`.
     """
-    # 1.0 and 0.0, then a product: several times faster than numpy's masked assignments.
+    # A product with 1.0 and 0.0 is several times faster than numpy's masked assignment.
     active = _scratch("active", a.shape, a.dtype)
     np.greater(a, 0, out=active)
     np.multiply(da, active, out=da)
@@ -97,7 +98,7 @@ def relu_backward(a: Matrix, da: Matrix, dbias: Vector) -> bool:
 
 
 def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:
-    """Subtract its maximum from every row of `logits`, in place.
+    """Subtract from each row of `logits` its maximum, in place; count the hits.
 
     Args:
         logits: (rows, classes), C order.
@@ -105,10 +106,10 @@ def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:
         at_label: (rows,); overwritten with the shifted logit of each row's label.
 
     Returns:
-        in how many rows the largest logit, the first of equal ones, is the label's; -1, and nothing is done, where a
-        label is no class.
+        number of hits: rows whose largest logit, the first of equal ones, is the label's. -1 if a label is no class;
+        nothing is written then.
     """
-    # As unsigned numbers negative labels are huge ones: a single maximum finds both kinds of wrong label.
+    # Read as unsigned, negative labels are huge: a single maximum finds both kinds of wrong label.
     if len(labels) and labels.view(np.uint64).max() >= logits.shape[1]:
         return -1
     guesses = _scratch("index", labels.shape, np.dtype(np.int64))
@@ -117,18 +118,18 @@ def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:
     hits = len(labels) - int(np.count_nonzero(guesses))
     np.max(logits, axis=1, out=at_label)
     np.subtract(logits, at_label[:, np.newaxis], out=logits)
-    # The index is checked, and "clip", unlike "raise", writes into `out` without a copy.
+    # Labels are checked above, and "clip", unlike "raise", writes to `out` without a copy.
     np.take(logits, _of_labels(logits, labels), out=at_label, mode="clip")
     return hits
 
 
 def softmax_gradient(p: Matrix, labels: Labels, total: Vector, scale: float) -> None:
-    """P = (p / total - onehot(labels)) * scale, in place; total are the sums of the rows of p, from left to right.
+    """Compute (p / total - onehot(labels)) * scale in place of `p`; `total` is the sum of each row, from left to right.
 
     Args:
         p: (rows, classes), C order: exp of the shifted logits.
         labels: (rows,) int64, in [0, classes).
-        total: (rows,) float64; overwritten. Sums are those of the dtype of `p`.
+        total: (rows,) float64; overwritten. The sums are rounded to the dtype of `p`.
         scale: 1 / global number of samples.
     """
     running = _scratch("running", p.shape, p.dtype)
@@ -144,26 +145,26 @@ def softmax_gradient(p: Matrix, labels: Labels, total: Vector, scale: float) -> 
 
 
 def softmax_loss(log_total: Vector, at_label: Vector) -> float:
-    """The sum of log_total - at_label, both (rows,), in float64 and from the first row to the last.
+    """The sum of log_total - at_label over the rows, in float64, from the first row to the last.
 
     Args:
         log_total: (rows,) float64; overwritten.
-        at_label: (rows,) as `softmax_shift` left it.
+        at_label: (rows,) from `softmax_shift`.
     """
     np.subtract(log_total, at_label, out=log_total)
     np.add.accumulate(log_total, out=log_total)
     return float(log_total[-1]) + 0.0 if len(log_total) else 0.0  # Never -0.0.
 
 
-def sum_block(vectors: Matrix, joins: Indices, start: int, stop: int, work: Matrix) -> None:
-    """Add up the rows of vectors[:, start:stop] in the order that `joins` tells (see `reduce.tree`).
+def sum_tile(vectors: Matrix, joins: Indices, start: int, stop: int, work: Matrix) -> None:
+    """Sum the rows of vectors[:, start:stop] in the order of `joins` (see `parallel.tree`).
 
     Args:
         vectors: (at least len(joins), size); more rows are ignored.
-        joins: after the k-th row is put on the stack, its top two are added so many times.
+        joins: number of times that the top two of the stack are added after row k was pushed.
         start: first column.
         stop: one past the last column.
-        work: (depth, at least stop - start): the stack. What remains on it is the result: the first rows.
+        work: (depth, at least stop - start): the stack. The result is what remains on it: the first rows.
     """
     stack = work[:, : stop - start]
     depth = 0
@@ -179,24 +180,24 @@ def sum_block(vectors: Matrix, joins: Indices, start: int, stop: int, work: Matr
 
 
 def sum_rows(vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Matrix) -> None:
-    """`sum_block` for all columns from `offset` on that `out` has; what remains on the stack goes to `out`.
+    """Sum the rows of all columns that `out` has, tile by tile; what remains on the stack is copied to `out`.
 
     Args:
-        vectors: see `sum_block`.
-        joins: see `sum_block`.
+        vectors: see `sum_tile`.
+        joins: see `sum_tile`.
         offset: column of `vectors` that is column 0 of `out`.
-        work: (depth, columns at a time); scratch.
+        work: (depth, columns in a tile); scratch.
         out: (rows that remain on the stack, n); overwritten.
     """
     rows, length = out.shape
     for start in range(0, length, work.shape[1]):
         stop = min(start + work.shape[1], length)
-        sum_block(vectors, joins, offset + start, offset + stop, work)
+        sum_tile(vectors, joins, offset + start, offset + stop, work)
         out[:, start:stop] = work[:rows, : stop - start]
 
 
 def _of_labels(logits: Matrix, labels: Labels) -> Indices:
-    """Where the label of each row lies among the logits, taken as one long vector."""
+    """The index of each row's label in the flattened logits."""
     index = _scratch("index", labels.shape, np.dtype(np.int64))
     index.fill(logits.shape[1])
     index[:1] = 0
@@ -206,7 +207,7 @@ def _of_labels(logits: Matrix, labels: Labels) -> Indices:
 
 
 class _Kept(threading.local):
-    """What functions work in, one array for each use and dtype; every thread has its own."""
+    """Scratch of a thread: one array for each use and dtype."""
 
     def __init__(self) -> None:
         self.arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
@@ -216,9 +217,9 @@ _KEPT = _Kept()
 
 
 def _scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """To work in. The next call for the same use gives the same memory; what it holds means nothing by then.
+    """Scratch of the given shape, content undefined. The next call for the same use returns the same memory.
 
-    The largest array of each use is kept for as long as the thread lives.
+    The largest array of each use is kept as long as the thread lives.
     """
     size, key = math.prod(shape), (use, dtype.str)
     array = _KEPT.arrays.get(key)

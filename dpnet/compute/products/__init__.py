@@ -1,5 +1,5 @@
-"""Matrix products: the one seam through which all of them go, to numpy's BLAS, to oneDNN or to MKL.
+"""Matrix products by numpy's BLAS, oneDNN or MKL, behind one interface: `Products`.
 
-A library binds a product to its arrays once and computes it as often as wanted. What is multiplied, and on how many
-ranks, is nobody's business here.
+A library binds a product to its arrays once and computes it as often as wanted; `choose` picks the library. Nothing
+here knows what is multiplied, or on how many ranks.
 """

@@ -1,12 +1,13 @@
-"""Which library of matrix products a training runs on."""
+"""The choice of the library of matrix products."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from dpnet.compute.products import wheels
+from dpnet.compute.products.interface import Products
 from dpnet.compute.products.mkl import MklProducts
-from dpnet.compute.products.numpy import NUMPY, Products
+from dpnet.compute.products.numpy import NUMPY
 from dpnet.compute.products.onednn import OneDnnProducts
 from dpnet.errors import ConfigError
 
@@ -15,18 +16,18 @@ PRODUCTS: dict[str, Callable[[int], Products]] = {
     "mkl": MklProducts,
     "onednn": OneDnnProducts,
 }
-"""Makes the products of `train.blas`, with a number of threads."""
+"""The choices of `train.blas` besides "auto": each makes its products from a number of threads."""
 
 
 def choose_products(setting: str) -> str:
-    """The library that `train.blas` asks for, as a key of PRODUCTS.
+    """The key of PRODUCTS that `train.blas` selects.
 
-    "auto" is MKL on processors of Intel, else oneDNN on those with AVX-512, where they are installed and can be loaded.
-    MKL was measured to be faster than what numpy brings on Intel's, oneDNN on AMD's (see benchmarks/README.md). The
+    "auto" is MKL on Intel processors, otherwise oneDNN on processors with AVX-512, if installed and loadable. Measured
+    against numpy's own BLAS, MKL was faster on Intel's processors, oneDNN on AMD's (see benchmarks/README.md). The
     choice follows from the machine, never from a measurement: bits depend on it.
 
     Raises:
-        ConfigError: what is asked for is not installed.
+        ConfigError: the selected library is not installed.
     """
     if setting != "auto":
         if setting in wheels.WHEELS and wheels.find(setting) is None:
@@ -44,7 +45,7 @@ def choose_products(setting: str) -> str:
 
 
 def processor() -> tuple[bool, bool]:
-    """Whether it is Intel's, and whether it has AVX-512."""
+    """Whether the processor is Intel's, and whether it has AVX-512; both False where Linux does not describe it."""
     try:
         with open("/proc/cpuinfo") as file:
             lines = [line.split(":", 1) for line in file if line.startswith(("vendor_id", "flags"))]

@@ -1,4 +1,4 @@
-"""Matrix products by Intel's Math Kernel Library, as its wheel `mkl` installs it."""
+"""Matrix products by Intel's Math Kernel Library, from the wheel `mkl`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 from dpnet.compute.arrays import Matrix
-from dpnet.compute.products.numpy import operand
+from dpnet.compute.products.interface import operand
 from dpnet.compute.products.wheels import load
 
 
@@ -16,7 +16,8 @@ class MklProducts:
     """See Products.
 
     Args:
-        threads: of this rank. It decides which of its threading layers the library loads, so once per process.
+        threads: number of threads of this rank. The number decides which threading layer the library loads: once per
+            process.
 
     Raises:
         ConfigError: the library cannot be loaded.
@@ -27,7 +28,7 @@ class MklProducts:
     def __init__(self, threads: int) -> None:
         os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
         library = load("mkl")
-        library.MKL_Set_Dynamic(0)  # It must never choose fewer threads by itself: bits depend on them.
+        library.MKL_Set_Dynamic(0)  # MKL must never choose fewer threads by itself: bits depend on them.
         library.MKL_Set_Num_Threads(threads)
         self._routines = {"f": (library.cblas_sgemm, ctypes.c_float), "d": (library.cblas_dgemm, ctypes.c_double)}
         for routine, _ in self._routines.values():

@@ -1,10 +1,11 @@
-"""Matrix products by oneDNN, which compiles its kernels at run time for the processor at hand, Intel's or not.
+"""Matrix products by oneDNN, which compiles its kernels at run time for the processor it runs on, Intel's or not.
 
-It is called through its C interface, as the wheel `onednn-cpu-gomp` installs it. Of its two ways to multiply each has
-its strength (measured in benchmarks/README.md): `dnnl_sgemm`, a BLAS routine, reads matrices where they lie and wins as
-long as `b` is not transposed; the primitive `matmul` copies blocks of a transposed `b` into order, and wins there.
+The library comes from the wheel `onednn-cpu-gomp` and is called through its C interface. It multiplies in two ways, and
+each is the faster one somewhere (measured in benchmarks/README.md): `dnnl_sgemm`, a BLAS routine, reads matrices in
+place and wins unless `b` is transposed; the primitive `matmul` copies blocks of a transposed `b` into order, and wins
+there.
 
-Float32 only: products in float64 are numpy's. So are small ones, to which numpy gets faster.
+oneDNN multiplies float32 only. numpy computes products in float64, and small ones, where it has less overhead.
 
 Source: https://uxlfoundation.github.io/oneDNN, "BLAS functions" and "Matrix Multiplication".
 """
@@ -19,22 +20,23 @@ from typing import Any
 import numpy as np
 
 from dpnet.compute.arrays import Matrix
-from dpnet.compute.products.numpy import NUMPY, operand
+from dpnet.compute.products.interface import operand
+from dpnet.compute.products.numpy import NUMPY
 from dpnet.compute.products.wheels import load
 
 SMALL_FLOPS = 2_000_000
-"""Products of fewer floating-point operations are numpy's."""
+"""numpy computes products of fewer floating-point operations."""
 
 CPU, IN_ORDER, F32, MAX_AXES = 1, 1, 3, 12
 SOURCE, WEIGHTS, DESTINATION = 1, 33, 17
-"""The library's numbers for things; `a`, `b` and `out` are its source, weights and destination."""
+"""Constants of the C interface; `a`, `b` and `out` are its source, weights and destination."""
 
 
 class OneDnnProducts:
     """See Products.
 
     Args:
-        threads: of this rank; set in the library by `threads.limit_threads`, like numpy's.
+        threads: number of threads of this rank; not read here: `threads.limit_threads` sets it, as for numpy.
 
     Raises:
         ConfigError: the library cannot be loaded.
@@ -51,7 +53,7 @@ class OneDnnProducts:
         """See Products."""
         assert a.dtype == b.dtype == out.dtype
         (rows, columns), inner = out.shape, a.shape[0] if transpose_a else a.shape[1]
-        # At least 1: dnnl_sgemm leaves `out` as it was where there is nothing to add up.
+        # At least 1: dnnl_sgemm does not write `out` where the inner dimension is 0.
         if out.dtype != np.float32 or 2 * rows * columns * inner < max(1, SMALL_FLOPS):
             return NUMPY.bind(a, b, out, transpose_a=transpose_a, transpose_b=transpose_b)
         if transpose_b:
@@ -65,7 +67,7 @@ class OneDnnProducts:
 
 
 class _Library:
-    """The library, with the engine (this processor) and the stream (in order) that its primitives run on."""
+    """The loaded library, with the engine (this processor) and the stream (in order) that its primitives run on."""
 
     def __init__(self) -> None:
         self.routines = load("onednn")
@@ -75,7 +77,7 @@ class _Library:
         self.stream = self.new("stream_create", self.engine, IN_ORDER)
 
     def new(self, function: str, *arguments: Any) -> ctypes.c_void_p:
-        """What a function of the library makes."""
+        """The object that a function of the library creates."""
         made = ctypes.c_void_p()
         status = getattr(self.routines, f"dnnl_{function}")(ctypes.byref(made), *arguments)
         assert status == 0, f"dnnl_{function} of oneDNN failed with status {status}"
@@ -96,7 +98,10 @@ class _Matmul:
 
     def __init__(self, library: _Library, a: Matrix, b: Matrix, out: Matrix) -> None:
         self._library = library
-        self._primitive, self._memories = ctypes.c_void_p(), list[ctypes.c_void_p]()  # What __del__ may find.
+        self._primitive, self._memories = (
+            ctypes.c_void_p(),
+            list[ctypes.c_void_p](),
+        )  # For __del__, if the rest fails.
         self._execute = library.routines.dnnl_primitive_execute
         self._arrays = (a, b, out)
         descriptions = [self._description(array) for array in self._arrays]

@@ -1,4 +1,4 @@
-"""Finds and loads the shared libraries that wheels install outside of any Python package."""
+"""Finds and loads shared libraries that wheels install outside of any Python package."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dpnet.errors import ConfigError
 
 
 class Wheel(NamedTuple):
-    """A library as a wheel installs it.
+    """A shared library and the wheel that installs it.
 
     Attributes:
         distribution: name of the wheel.
-        file: how the name of its library starts.
-        extra: of dpnet, that installs it.
-        environ: what must be in the environment when it is loaded, unless the user has set it.
+        file: how the file name of the library starts.
+        extra: the extra of dpnet that installs the wheel.
+        environ: variables to set before the library is loaded, unless the user has set them.
     """
 
     distribution: str
@@ -27,7 +27,7 @@ class Wheel(NamedTuple):
     environ: dict[str, str]
 
 
-# Threads that spin after a product would take the cores from what comes next: some microseconds will do.
+# Threads that spin after a product take the cores from the work that follows: let them spin for microseconds only.
 WHEELS = {
     "mkl": Wheel("mkl", "libmkl_rt.so", "mkl", {"KMP_BLOCKTIME": "100us"}),
     "onednn": Wheel("onednn-cpu-gomp", "libdnnl.so", "fast", {"GOMP_SPINCOUNT": "300"}),
@@ -35,7 +35,7 @@ WHEELS = {
 
 
 def find(name: str) -> str | None:
-    """Path of the library `name`; None where it is not installed."""
+    """Path of the library `name`; None if it is not installed."""
     wheel = WHEELS[name]
     try:
         files = importlib.metadata.files(wheel.distribution) or []
@@ -49,13 +49,13 @@ def load(name: str) -> Any:
     """The library `name`, which must be installed.
 
     Raises:
-        ConfigError: it cannot be loaded.
+        ConfigError: the library cannot be loaded.
     """
     path = find(name)
     for variable, value in WHEELS[name].environ.items():
         os.environ.setdefault(variable, value)
     try:
-        assert path is not None, "whoever chose it has looked"
+        assert path is not None, "only an installed library is chosen"
         return ctypes.CDLL(path)
     except OSError as error:
         raise ConfigError(f'cannot load {name}: {error}; reinstall it, or set train.blas to "numpy"') from error
@@ -71,5 +71,5 @@ def loads(name: str) -> bool:
 
 
 def version(name: str) -> str | None:
-    """Version of the wheel of library `name`; None where it comes with numpy."""
+    """Version of the wheel of library `name`; None for the one that numpy brings."""
     return importlib.metadata.version(WHEELS[name].distribution) if name in WHEELS else None

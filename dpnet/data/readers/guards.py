@@ -1,6 +1,6 @@
-"""Reading files that may be damaged.
+"""Guards for reading files that may be damaged or hostile.
 
-Two rules hold for every format. A header is never believed: memory grows with what was read, not with what the header
+Two rules hold for every format. A header is never trusted: memory grows with what was read, not with what the header
 promises, and both must agree to the byte. Whatever a library raises over damaged bytes becomes a DataError.
 """
 
@@ -15,9 +15,10 @@ from typing import IO
 
 from dpnet.errors import DataError
 
-PIECE_BYTES = 1 << 20
+READ_BYTES = 1 << 20
+"""Bytes that are read at a time."""
 DEFLATE_RATIO = 1032
-"""Bytes that one byte can stand for in gzip and zip files: a symbol of 2 bits, at best, for 258 bytes."""
+"""Most bytes that one byte of a gzip or zip file can stand for: a symbol of 2 bits stands for up to 258 bytes."""
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def guarded(file: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}; check the path and its rights.") from error
     except Exception as error:
-        # The parsers of Python and numpy raise a dozen other types over damaged bytes, and do not document which.
+        # Over damaged bytes the parsers of Python and numpy raise a dozen other types, and do not document which.
         raise DataError(f"{file} is damaged ({type(error).__name__}: {error}); make or copy it again.") from error
 
 
@@ -48,26 +49,31 @@ def read_exactly(stream: IO[bytes], num_bytes: int, *, file: str) -> bytearray:
     """
     data = bytearray()
     while len(data) < num_bytes:
-        piece = stream.read(min(PIECE_BYTES, num_bytes - len(data)))
+        piece = stream.read(min(READ_BYTES, num_bytes - len(data)))
         if not piece:
-            raise DataError(size_message(file, len(data), num_bytes))
+            raise _size_error(file, len(data), num_bytes)
         data += piece
-    # Reading to the very end also makes gzip and zip compare their checksums.
+    # Only at the very end do gzip and zip compare their checksums.
     if stream.read(1):
-        raise DataError(size_message(file, f"more than {num_bytes}", num_bytes))
+        raise _size_error(file, f"more than {num_bytes}", num_bytes)
     return data
 
 
+def check_size(file: str, found: int, promised: int) -> None:
+    """Raises DataError if the data of `file` is not as long as its header says."""
+    if found != promised:
+        raise _size_error(file, found, promised)
+
+
 def check_ratio(file: str, compressed: int, promised: int) -> None:
-    """Raises DataError if so many bytes cannot come of so many compressed ones, before any memory is taken for them."""
+    """Raises DataError if `compressed` bytes cannot hold `promised` bytes; call before allocating memory for them."""
     most = DEFLATE_RATIO * compressed
     if promised > most:
-        raise DataError(size_message(file, f"at most {most}", promised))
+        raise _size_error(file, f"at most {most}", promised)
 
 
-def size_message(file: str, found: int | str, promised: int) -> str:
-    """The message about a file whose data is not as long as its header says."""
-    return (
+def _size_error(file: str, found: int | str, promised: int) -> DataError:
+    return DataError(
         f"{file} holds {found} bytes of data, but its header promises {promised}; "
         "it is truncated or damaged: copy or download it again."
     )

@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.readers.guards import check_ratio, guarded, read_exactly, size_message
+from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
 from dpnet.data.split import Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
@@ -32,14 +32,14 @@ _SUFFIX = r"[-.]idx\d-\w+(\.gz)?$"
 
 
 class IdxFolder:
-    """A folder with the files of MNIST, or with others of the same names."""
+    """A folder with the files of MNIST, or with other data under the same names."""
 
     description = (
         "a folder of IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., with or without .gz)"
     )
 
     def fits(self, source: str) -> bool:
-        """Whether the folder holds a file with a name of MNIST."""
+        """Whether the source is a folder that holds a file named as in MNIST."""
         return os.path.isdir(source) and any(self.has(source, split) for split in PREFIXES)
 
     def has(self, source: str, split: str) -> bool:
@@ -64,11 +64,11 @@ class IdxFile:
     description = "an IDX file of inputs (NAME-idx3-ubyte, may end in .gz)"
 
     def fits(self, source: str) -> bool:
-        """Whether the file is named like an IDX file."""
+        """Whether the source is a file that is named like an IDX file."""
         return os.path.isfile(source) and re.search(_SUFFIX, source) is not None
 
     def has(self, source: str, split: str) -> bool:
-        """True: the file is any split that it is asked for."""
+        """True: the file serves as either split."""
         return True
 
     def read(self, source: str, split: str) -> Split:
@@ -80,15 +80,13 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
     """The array of an IDX file, in the byte order of this machine.
 
     Raises:
-        DataError: the file cannot be read, is no IDX file, or is not as long as its header says.
+        DataError: the file cannot be read, is not an IDX file, or is not as long as its header says.
     """
     with guarded(str(path)), _open(path) as stream:
         dtype, shape = _read_header(stream, path)
         num_bytes = math.prod(shape) * dtype.itemsize
         if path.suffix != ".gz":
-            found = os.fstat(stream.fileno()).st_size - stream.tell()
-            if found != num_bytes:
-                raise DataError(size_message(str(path), found, num_bytes))
+            check_size(str(path), os.fstat(stream.fileno()).st_size - stream.tell(), num_bytes)
         else:
             check_ratio(str(path), path.stat().st_size, num_bytes)
         data = read_exactly(stream, num_bytes, file=str(path))
@@ -113,7 +111,7 @@ def _read_header(stream: IO[bytes], path: Path) -> tuple[np.dtype[Any], tuple[in
 
 
 def _find(folder: str, split: str, what: str) -> Path | None:
-    """The file of the split in the folder; of several, the one that is not compressed."""
+    """The file of the split in the folder, an uncompressed one if there are several; None if there is none."""
     name = re.compile(f"{PREFIXES[split]}-{what}{_SUFFIX}")
     with guarded(folder):
         found = sorted(entry for entry in os.listdir(folder) if name.match(entry))

@@ -1,14 +1,14 @@
 """Softmax and negative log-likelihood, as one function with one gradient.
 
-The last layer gives one number per class, the logits z. Softmax makes probabilities of them:
+The last layer computes one number per class, the logits z. Softmax makes probabilities of them:
 
     p_i = exp(z_i) / S        S = sum_j exp(z_j)
 
 It sees only differences of logits: adding c to all of them multiplies exp(z_i) and S by the same exp(c).
 
 **Softmax is not one more activation.** An activation works on each unit alone and has one derivative per unit; every
-p_i depends on every z_j, so its derivative is a whole matrix, dp_i/dz_j = p_i ([i = j] - p_j). And one never needs
-it: the loss of a row with label c is
+p_i depends on every z_j, so its derivative is a whole matrix, dp_i/dz_j = p_i ([i = j] - p_j). That matrix is never
+needed: the loss of a row with label c is
 
     L = -log p_c = -log(exp(z_c) / S) = log S - z_c                                            (1)
 
@@ -19,10 +19,10 @@ the label (y_c = 1, else 0):
     d z_c   / d z_i = 1 if i = c else 0              = y_i
     d L     / d z_i = p_i - y_i                                                                (2)
 
-**Here the labels enter the gradient**, and nowhere else: every class is pushed down by the probability it was given,
-the right one is pushed up by 1, and the pushes of a row sum to 0. Each lies between -1 and 1, however large the
-logits. Layer by layer instead, softmax's matrix would be multiplied by dL/dp_c = -1 / p_c, which is a division by 0
-once p_c underflows; (2) is the same product with that division done on paper.
+**Here the labels enter the gradient**, and nowhere else: every class is pushed down by its probability, the right one
+is pushed up by 1, and the pushes of a row sum to 0. Each lies between -1 and 1, however large the logits. Layer by
+layer, softmax's matrix would instead be multiplied by dL/dp_c = -1 / p_c, a division by 0 once p_c underflows; (2) is
+the same product with that division done on paper.
 
 **Stability (log-sum-exp).** Because softmax sees only differences, each row's maximum is subtracted first. The
 largest exponent is then exp(0) = 1: nothing overflows, S >= 1, log S is finite, and (1) never takes the logarithm of
@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
 from dpnet.compute.loops import reference
-from dpnet.compute.loops.choose import Loops
+from dpnet.compute.loops.interface import Loops
 from dpnet.errors import DataError
 
 
@@ -46,7 +46,7 @@ class SoftmaxNLL:
     """Negative log-likelihood of a softmax, its gradient, and the hits, for one batch at a time.
 
     Args:
-        max_rows: most rows that a call will bring.
+        max_rows: most rows of a call.
         classes: number of classes.
         dtype: float32 or float64, of the logits.
         loops: element-wise work.
@@ -64,12 +64,13 @@ class SoftmaxNLL:
         Args:
             logits: (rows, classes), C order. Overwritten with d loss / d logits = (softmax - onehot) * scale.
             labels: (rows,) int64, in [0, classes).
-            scale: factor on the gradient, 1 / global number of samples in this step. The only place where anything is
-                divided by a number of samples, so every sum after it, over rows, shards and ranks, is a plain sum.
+            scale: factor on the gradient, 1 / global number of samples in this step. Nothing else is ever divided by a
+                number of samples: all later sums, over rows, shards and ranks, are plain sums.
 
         Returns:
-            The sum over the rows, not multiplied by scale, added up in float64; and in how many rows the largest logit,
-            the first of equal ones, is the label's. Both 0 without rows. NaN if any logit is NaN or plus infinity.
+            The loss, summed over the rows in float64 and not multiplied by scale; and the hits: rows whose largest
+            logit, the first of equal ones, is the label's. Both are 0 without rows. The loss is NaN if any logit is NaN
+            or plus infinity.
 
         Raises:
             DataError: a label lies outside [0, classes).

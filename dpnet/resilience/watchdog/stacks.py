@@ -1,9 +1,10 @@
 """The stacks of a process whose interpreter cannot run any more.
 
-Asked by a signal, the process writes them, wherever it is: what runs then is C code of faulthandler, in the thread that
-the kernel interrupts. Another process of the host asks, and reads them in a file in memory; or, where there is none, a
-timer of the kernel, and they come to stderr. (A timer of faulthandler would write them in a thread of its own, next to
-those whose stacks it reads; it crashed processes that were stopped for long and then continued.)
+On a signal the process writes its stacks, whatever it is doing: the handler is C code of faulthandler, and runs in the
+thread that the kernel interrupts. Another process of the host sends the signal, and reads the stacks from a file in
+memory; without another process, a timer of the kernel sends it, and the stacks go to stderr. (faulthandler's own timer
+reads the stacks of running threads from a thread of its own, which crashed processes that were stopped for long and
+then continued.)
 """
 
 from __future__ import annotations
@@ -18,25 +19,26 @@ import time
 from pathlib import Path
 
 SIGNAL, TIMER_SIGNAL = signal.SIGRTMIN + 12, signal.SIGRTMIN + 13
-"""Nobody else's, as far as is known: not the C library's (the first two), and no MPI library's."""
+"""Not known to be used by anybody else: the C library uses the first two real-time signals, MPI libraries none."""
 ANSWER_S = 1.0
 POLL_S = 0.02
 
 
 @functools.cache
 def ready() -> int:
-    """Be ready to be asked from now on; returns the descriptor of the file that answers go to."""
+    """Answer the signal from now on; returns the descriptor of the file that the stacks are written to."""
     descriptor = os.memfd_create("dpnet-stacks")
     faulthandler.register(SIGNAL, file=descriptor, all_threads=True)
     return descriptor
 
 
 def ask(pid: int, descriptor: int) -> bytes:
-    """The stacks of another process; empty if it does not answer, or has ended.
+    """The stacks of another process; empty if the process does not answer, or has ended.
 
     Args:
-        pid: of a process that is ready, and not stopped: it would answer as soon as it is continued, to nobody.
-        descriptor: what its `ready` returned.
+        pid: of a process that has called `ready`, and is not stopped: a stopped one would answer once continued, to
+            nobody.
+        descriptor: what `ready` returned there.
     """
     path = Path(f"/proc/{pid}/fd/{descriptor}")
     try:
@@ -46,7 +48,7 @@ def ask(pid: int, descriptor: int) -> bytes:
         while time.monotonic() < end:
             time.sleep(POLL_S)
             size = path.stat().st_size
-            if size == seen > before:  # It has grown, and does so no longer.
+            if size == seen > before:  # The file has grown, and grows no longer.
                 break
             seen = size
         return path.read_bytes()[before:]
@@ -55,9 +57,10 @@ def ask(pid: int, descriptor: int) -> bytes:
 
 
 def write_later(seconds: float) -> None:
-    """Write the stack of the main thread to stderr after so many seconds, and no sooner; 0: never. Replaces the last.
+    """Write the stack of the main thread to stderr after so many seconds, and no sooner; 0: never.
 
-    Other threads may run by then, if the process was stopped meanwhile: their stacks are not looked at.
+    A second call replaces the first. Only the main thread's stack is written: other threads may be running by then, if
+    the process was stopped meanwhile.
     """
     whole = int(seconds)
     times = _Times(0, 0, whole, int((seconds - whole) * 1e9))
@@ -65,7 +68,7 @@ def write_later(seconds: float) -> None:
 
 
 class _Times(ctypes.Structure):
-    """`struct itimerspec`: seconds and nanoseconds of the interval, and of the first time."""
+    """`struct itimerspec`: seconds and nanoseconds of the interval, and of the first expiry."""
 
     _fields_ = tuple((name, ctypes.c_long) for name in ("interval_s", "interval_ns", "first_s", "first_ns"))
 

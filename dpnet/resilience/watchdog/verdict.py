@@ -1,4 +1,4 @@
-"""The verdict on a hang: which ranks keep the others waiting, in one text made from the reports of all."""
+"""The verdict on a hang, one text made from all reports: which ranks keep the others waiting."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_NAMED = 8
 
 
 def verdict(reports: Sequence[Report], expected: Iterable[int], stacks: str) -> str:
-    """What is known of a hang.
+    """What the reports say about a hang.
 
     Args:
-        reports: of some ranks, at least of one.
-        expected: all ranks of which there should be one.
-        stacks: where they are, or why there are none.
+        reports: of at least one rank.
+        expected: all ranks that should have a report.
+        stacks: a sentence on where the stacks are, or why there are none.
     """
     suspects = [report for report in reports if not report.operation or not report.is_own]
     missing = set(expected) - {report.rank for report in reports}
@@ -56,7 +56,7 @@ def _waiting(reports: Iterable[Report]) -> list[str]:
 
 
 def _described(suspects: Sequence[Report]) -> str:
-    # Stopped and dead processes first: they explain why the rest stand still.
+    # Ranks that cannot report come first: a stopped or dead process explains why the others do not move.
     ordered = sorted(suspects, key=lambda report: (report.is_own, report.rank))
     text = "; ".join(_description(report) for report in ordered[:MAX_NAMED])
     rest = [report.rank for report in ordered[MAX_NAMED:]]

@@ -43,9 +43,9 @@ def compare(name, arrays, *scalars, compared):
         with np.errstate(all="ignore"):
             returned = getattr(module, name)(*copies, *scalars)
         results.append((returned, [copies[index] for index in compared]))
-    (loops_returned, loops_arrays), (spec_returned, spec_arrays) = results
-    assert loops_returned == spec_returned
-    same(loops_arrays, spec_arrays)
+    (loops_returned, loops_arrays), (reference_returned, reference_arrays) = results
+    assert loops_returned == reference_returned
+    same(loops_arrays, reference_arrays)
 
 
 @FAST

@@ -1,4 +1,4 @@
-"""Which library of matrix products is taken, and what is said where it is missing or damaged."""
+"""The choice of the library of matrix products, and the errors if it is missing or damaged."""
 
 import builtins
 import io
@@ -35,7 +35,7 @@ def test_the_library_follows_from_the_machine(monkeypatch, setting, installed, p
 
 
 @pytest.mark.parametrize(("name", "extra"), [("mkl", "mkl"), ("onednn", "fast")])
-def test_what_is_missing_names_its_extra(monkeypatch, name, extra):
+def test_a_missing_library_names_its_extra(monkeypatch, name, extra):
     monkeypatch.setattr(wheels, "find", lambda name: None)
     with pytest.raises(ConfigError, match=rf"\"{name}\", which is not installed; pip install 'dpnet\[{extra}\]'"):
         choose_products(name)
@@ -64,12 +64,12 @@ def test_a_damaged_library_is_an_error_and_no_choice_of_auto(monkeypatch, tmp_pa
         ("", (False, False)),
     ],
 )
-def test_the_processor_is_read_from_what_linux_says(monkeypatch, text, expected):
+def test_the_processor_is_read_from_cpuinfo(monkeypatch, text, expected):
     monkeypatch.setattr(builtins, "open", lambda path: io.StringIO(text))
     assert processor() == expected
 
 
-def test_where_linux_says_nothing_of_the_processor_it_is_any(monkeypatch):
+def test_without_cpuinfo_the_processor_is_unknown(monkeypatch):
     def missing(path):
         raise FileNotFoundError(path)
 
@@ -80,9 +80,11 @@ def test_where_linux_says_nothing_of_the_processor_it_is_any(monkeypatch):
 def test_threads_of_onednn_do_not_spin_for_long():
     if not wheels.loads("onednn"):
         pytest.skip("oneDNN is not installed; pip install 'dpnet[fast]'")
-    # Its OpenMP library reads the environment when it is loaded, and tells what it read.
+    # Its OpenMP library reads the environment when it is loaded, and prints what it read.
     code = "from dpnet.compute.products.wheels import loads; loads('onednn')"
     environ = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     environ["OMP_DISPLAY_ENV"] = "VERBOSE"
-    told = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True).stderr
-    assert "GOMP_SPINCOUNT = '300'" in told
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    ).stderr
+    assert "GOMP_SPINCOUNT = '300'" in printed

@@ -1,0 +1,100 @@
+"""Archives of numpy, .npz: a zip file of .npy files, read into memory.
+
+numpy's own reader allocates what a header promises, so each array is read here, behind the header checks of `npy`.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
+from dpnet.data.readers.npy import read_header
+from dpnet.data.split import SPLITS, Split, make_split
+from dpnet.errors import DataError
+from dpnet.text import listed
+
+
+class Npz:
+    """An .npz file with the arrays x_train, y_train and perhaps x_test, y_test."""
+
+    description = "an .npz file with x_train, y_train and, if there are test samples, x_test, y_test"
+
+    def fits(self, source: str) -> bool:
+        """Whether the source is a file whose name ends in .npz."""
+        return source.endswith(".npz") and os.path.isfile(source)
+
+    def has(self, source: str, split: str) -> bool:
+        """Whether the file holds x or y of the split."""
+        return not {f"x_{split}", f"y_{split}"}.isdisjoint(npz_keys(source))
+
+    def read(self, source: str, split: str) -> Split:
+        """The arrays of the split; the labels may be missing."""
+        return read_npz_split(source, f"x_{split}", f"y_{split}")
+
+
+class BareNpz:
+    """An .npz file with one set of samples: x and perhaps y."""
+
+    description = "an .npz file with x and perhaps y"
+
+    def fits(self, source: str) -> bool:
+        """Whether the source is an .npz file that holds x, and no array of a named split."""
+        if not Npz().fits(source):
+            return False
+        return "x" in npz_keys(source) and not any(Npz().has(source, split) for split in SPLITS)
+
+    def has(self, source: str, split: str) -> bool:
+        """True: the file serves as either split."""
+        return True
+
+    def read(self, source: str, split: str) -> Split:
+        """The arrays x and y; the labels may be missing."""
+        return read_npz_split(source, "x", "y")
+
+
+def npz_keys(source: str) -> list[str]:
+    """Names of the arrays in an .npz file; raises DataError if it cannot be read."""
+    with guarded(source), zipfile.ZipFile(source) as archive:
+        return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
+
+
+def read_npz_split(source: str, inputs_key: str, labels_key: str, *, name: str | None = None) -> Split:
+    """A Split of two arrays of an .npz file; without labels if that array is missing.
+
+    Args:
+        source: the file.
+        inputs_key: name of the inputs.
+        labels_key: name of the labels.
+        name: what messages call the file; None: `source`.
+
+    Raises:
+        DataError: the inputs are missing, or an array cannot be read or does not make a Split.
+    """
+    keys = npz_keys(source)
+    inputs_file, labels_file = (f"{name or source} ({key})" for key in (inputs_key, labels_key))
+    if inputs_key not in keys:
+        found = listed(keys)
+        raise DataError(f"{name or source} holds no array {inputs_key}; it holds {found}; name it so.")
+    with guarded(name or source), zipfile.ZipFile(source) as archive:
+        inputs = _read_member(archive, inputs_key, inputs_file)
+        labels = _read_member(archive, labels_key, labels_file) if labels_key in keys else None
+    return make_split(inputs, labels, inputs_file, labels_file)
+
+
+def _read_member(archive: zipfile.ZipFile, key: str, file: str) -> npt.NDArray[Any]:
+    with guarded(file):
+        member = archive.getinfo(f"{key}.npy")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Python decompresses the others in one go, whatever size they reach.
+            raise DataError(f"{file} is compressed by method {member.compress_type}; save it by np.savez_compressed.")
+        with archive.open(member) as stream:
+            header = read_header(stream, file)
+            check_size(file, member.file_size - stream.tell(), header.num_bytes)
+            check_ratio(file, member.compress_size, header.num_bytes)
+            flat = np.frombuffer(read_exactly(stream, header.num_bytes, file=file), dtype=header.dtype)
+        return np.ascontiguousarray(flat.reshape(header.shape, order="F" if header.by_columns else "C"))

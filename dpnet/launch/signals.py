@@ -1,0 +1,51 @@
+"""Signals to `dpnet launch`, caught while its ranks run."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+ASK = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that ask the job to end."""
+CAUGHT = (*ASK, signal.SIGINT, signal.SIGCHLD)
+
+
+class Signals:
+    """Queues the signals to this process, instead of their usual effect, while the context is entered."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        # An ignored signal stays ignored, as SIGINT is for a background job of a shell script.
+        caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._put) for number in caught}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _put(self, number: int, frame: FrameType | None) -> None:
+        self._queue.put(number)
+
+    def get(self, timeout_s: float) -> int | None:
+        """The next signal; None: none came in time."""
+        try:
+            return self._queue.get(timeout=max(0.0, timeout_s))
+        except queue.Empty:
+            return None
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait; if a signal asks this process to end, return the signal at once."""
+        end = time.monotonic() + seconds
+        while (number := self.get(end - time.monotonic())) is not None:
+            if number != signal.SIGCHLD:
+                return number
+        return None

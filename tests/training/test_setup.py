@@ -1,0 +1,65 @@
+"""What a training computes with is the same on all ranks, wherever they run."""
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+from dpnet.comm.local import LocalGroup
+from dpnet.compute import backend
+from dpnet.compute.backend import Libraries
+from dpnet.compute.loops.interface import Kernels
+from dpnet.compute.products.choose import PRODUCTS
+from dpnet.config.job import TrainConfig
+from dpnet.training.setup import choose_backend
+
+
+class TwoNodes(LocalGroup):
+    """This rank alone on its node, and another on a node whose machine suits other libraries."""
+
+    world_size = 2
+
+    def __init__(self, there):
+        super().__init__()
+        self._there = there
+
+    @property
+    def node(self):
+        return LocalGroup()
+
+    def allgather(self, value):
+        return [value, self._there if isinstance(value, Libraries) else value]
+
+
+@pytest.fixture(autouse=True)
+def _threads_are_restored():
+    with threadpool_limits():
+        yield
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Lets this machine choose oneDNN and numba, whether they are installed or not; the kernels that are then made."""
+    monkeypatch.setattr(backend, "choose_products", lambda setting: "onednn")
+    monkeypatch.setattr(backend, "choose_kernels", lambda name: Kernels("numba" if name == "auto" else name, None, {}))
+
+
+@pytest.mark.parametrize("there", ["numpy", "mkl"])
+def test_nodes_that_would_choose_different_products_all_take_numpys(monkeypatch, made, there):
+    monkeypatch.setitem(PRODUCTS, "onednn", lambda num_threads: pytest.fail("oneDNN was taken"))
+    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries(there, "numba")))
+    assert (chosen.products.name, chosen.kernels.name) == ("numpy", "numba")
+
+
+def test_ranks_that_would_choose_different_kernels_all_take_numpys(monkeypatch, made):
+    products = PRODUCTS["numpy"](1)
+    monkeypatch.setitem(PRODUCTS, "onednn", lambda num_threads: products)
+    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numpy")))
+    assert chosen.products is products
+    assert chosen.kernels.name == "numpy"
+
+
+def test_nodes_that_choose_the_same_take_that(monkeypatch, made):
+    products = PRODUCTS["numpy"](1)
+    monkeypatch.setitem(PRODUCTS, "onednn", lambda num_threads: products)
+    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numba")))
+    assert chosen.products is products
+    assert chosen.kernels.name == "numba"
