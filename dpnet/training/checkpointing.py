@@ -17,7 +17,7 @@ from dpnet.config.file import to_dict
 from dpnet.errors import DivergenceError
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import RunDirectory
-from dpnet.resilience.alone import check_not_cut_off
+from dpnet.resilience.cut_off import check_not_cut_off
 from dpnet.training.agenda import is_overdue
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress

@@ -21,7 +21,7 @@ from dpnet.comm.group import Member
 from dpnet.errors import DivergenceError
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.step_sums import Sums
-from dpnet.resilience import nonfinite, replicas
+from dpnet.resilience import nonfinite, replica_check
 from dpnet.resilience.common_step import RecentSteps
 from dpnet.resilience.signals import StopSignals
 from dpnet.state.banks import StateVectors
@@ -182,7 +182,7 @@ class Loop:
             self._reporting.steps_taken(progress, rate)
             progress.clear_sums()
         if due.compare_replicas:
-            replicas.check(self.parts.state.params, group, progress.step)
+            replica_check.check(self.parts.state.params, group, progress.step)
         if due.find_stragglers and (text := self.parts.stragglers.look()):
             self._reporting.note(text)
         is_best = due.evaluate and self._evaluate()

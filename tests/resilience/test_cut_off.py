@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dpnet.errors import OutputError
-from dpnet.resilience.alone import check_not_cut_off
+from dpnet.resilience.cut_off import check_not_cut_off
 
 HERE = {"host": "node7", "folder": Path("runs/mnist")}
 
