@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -10,8 +11,10 @@ from dataclasses import replace
 import pytest
 from helpers.watched import Job, Setting, mapped
 
+from dpnet import whereabouts
+from dpnet.resilience.watchdog.node_view import NodeView
 from dpnet.resilience.watchdog.patience import Patience, adaptive_timeout_s
-from dpnet.resilience.watchdog.report import Report, read
+from dpnet.resilience.watchdog.report import Report, process, read
 from dpnet.resilience.watchdog.scene import Scene
 from dpnet.resilience.watchdog.verdict import numbers, verdict
 
@@ -79,6 +82,37 @@ def test_the_job_ends_where_it_should(tmp_path, deed, code):
         assert time.monotonic() - job.deed_time() < 1.0 + 4.0
         assert [process.returncode for process in job.processes] == [code, 1, 1, 1]
         assert "Not waiting: rank 0 on node0 in forward" in job.stderr(0 if deed == "loop" else 1)
+
+
+def test_a_stuck_rank_is_killed_once_the_others_have_ended(tmp_path):
+    # The launcher returns the exit code of the rank that it sees end first.
+    with Job(Setting(str(tmp_path), (range(3),), "stop", culprit=2, end=True)) as job:
+        ended = []
+
+        def all_have_ended():
+            left = [rank for rank in range(3) if rank not in ended]
+            ended.extend(rank for rank in left if job.processes[rank].poll() is not None)
+            return len(ended) == 3
+
+        job.wait_for(all_have_ended)
+        assert ended.index(1) < ended.index(2)
+
+
+def test_a_rank_is_waited_for_as_long_as_its_watchdog_runs_and_its_process_is_there():
+    ranks, now = range(4), time.monotonic()
+    board = memoryview(bytearray(8 * whereabouts.LENGTH * len(ranks))).cast("d")
+    with subprocess.Popen(["sleep", "60"]) as there, subprocess.Popen(["true"]) as ended:
+        ended.wait()
+        itself, running = (os.getpid(), 0, now), (there.pid, process(there.pid)[1], now)
+        gone, stuck = (ended.pid, 1, now), (there.pid, 1, now - 9)
+        for rank, (pid, born, alive) in enumerate([itself, running, gone, stuck]):
+            row = whereabouts.row_of(board, rank)
+            row[whereabouts.PID], row[whereabouts.BORN], row[whereabouts.ALIVE] = pid, born, alive
+        view = NodeView(board, ranks, rank=0, host="here", stale_s=1.0)
+        assert (view.running(), view.stuck()) == ([1], [3])
+        there.kill()
+        there.wait()
+        assert view.running() == []
 
 
 def test_a_rank_alone_on_its_node_that_cannot_tell_is_missed_and_its_stacks_come_to_stderr(tmp_path):

@@ -51,6 +51,12 @@ class NodeView:
         others = [rank for rank in self.ranks if rank != self.rank]
         return [rank for rank in others if now - self._row(rank)[whereabouts.ALIVE] > self._stale_s]
 
+    def running(self) -> list[int]:
+        """Other ranks whose watchdogs run, and whose processes have not ended."""
+        stuck = self.stuck()
+        others = [rank for rank in self.ranks if rank != self.rank and rank not in stuck]
+        return [rank for rank in others if self._state(rank) != GONE]
+
     def is_first(self) -> bool:
         """Whether this rank is the first of the node whose watchdog runs."""
         stuck = self.stuck()

@@ -25,7 +25,9 @@ MIN_GRACE_S, MAX_GRACE_S = 1.0, 5.0
 FILES_S = 10.0
 """A file system that takes longer than that counts as hanging itself."""
 
-OTHERS_FIRST_S = 0.3
+OTHERS_FIRST_S = 3.0
+"""Seconds within which the other ranks of a node have ended themselves: several times what they take to notice."""
+POLL_S = 0.02
 
 
 class Watchdog:
@@ -162,7 +164,9 @@ class Watchdog:
         within(1.0, _flush)
         if self._node.is_first() and self._node.stuck():
             # The launcher returns the exit code of the rank that it sees end first: not to be that of a killed one.
-            time.sleep(OTHERS_FIRST_S)
+            end = time.monotonic() + OTHERS_FIRST_S
+            while self._node.running() and time.monotonic() < end:
+                time.sleep(POLL_S)
             self._node.kill_stuck()
         os._exit(1)
 
