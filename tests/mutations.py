@@ -71,7 +71,7 @@ def copy_to(folder: Path) -> None:
 
 
 def run(tests: list[str], folder: Path, limit_s: float | None) -> tuple[int | None, str]:
-    """Run tests in a copy, up to the first that fails; returns pytest's exit code, None at the limit, and its output."""
+    """Run tests in a copy, up to the first that fails; returns the exit code, None at the limit, and the output."""
     # Without bytecode: a file that is changed within a second, and keeps its size, would pass for unchanged.
     environ = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
@@ -96,8 +96,8 @@ def run(tests: list[str], folder: Path, limit_s: float | None) -> tuple[int | No
         return code, output.read()
 
 
-def verdict(mutation: Mutation, folder: Path) -> str:
-    """Who notices a mutation; "NOT NOTICED" if nobody does. The copy is as before afterwards."""
+def verdict(mutation: Mutation, folder: Path) -> tuple[str, str]:
+    """Whether a mutation is noticed, and by which test. The copy is as before afterwards."""
     path = folder / mutation.file
     original = path.read_text()
     path.write_text(mutation.applied(original))
@@ -106,9 +106,9 @@ def verdict(mutation: Mutation, folder: Path) -> str:
     finally:
         path.write_text(original)
     if code == 0:
-        return "NOT NOTICED"
+        return "NOT NOTICED", "nobody"
     found = FAILED.search(output)
-    return "timed out" if code is None else f"noticed by {found[1] if found else f'pytest, exit code {code}'}"
+    return "timed out" if code is None else "noticed", found[1] if found else f"pytest, exit code {code}"
 
 
 def main() -> int:
@@ -128,10 +128,10 @@ def main() -> int:
         counts: Counter[str] = Counter()
         for mutation in chosen:
             begin_s = time.monotonic()
-            text = verdict(mutation, folder)
-            print(f"{mutation}: {text} ({time.monotonic() - begin_s:.0f} s)", flush=True)
-            counts[" ".join(text.split()[:2])] += 1
-    print(f"{len(chosen)} mutations: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+            outcome, by = verdict(mutation, folder)
+            counts[outcome] += 1
+            print(f"{outcome}  {mutation}  [{by}, {time.monotonic() - begin_s:.0f} s]", flush=True)
+    print(f"{len(chosen)} mutations:", ", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
     return int(counts["NOT NOTICED"] > 0)
 
 

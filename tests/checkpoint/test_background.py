@@ -98,6 +98,10 @@ def test_a_newer_one_takes_the_place_of_one_that_waits_but_not_of_the_best(made)
     made.save(content(5), best_step=4)
     made.flush()
     assert steps_in(made.folder) == [1, 2, 4, 5]
+    for step in (1, 2, 4, 5):
+        found = checkpoint.read(made.folder / checkpoint.step_name(step))
+        assert found.step == step
+        assert found.model["0.weight"].tobytes() == content(step).model["0.weight"].tobytes()
     assert os.readlink(made.folder / "best") == "step-00000004"
 
 
@@ -112,6 +116,31 @@ def test_a_write_that_fails_is_told_and_tried_again(made):
     assert made.told[0].startswith(f"note: cannot write checkpoint {made.folder}")
     assert "trying again (1 of 3)" in made.told[0]
     assert not made.poll()
+
+
+def test_failures_before_one_that_was_written_are_not_in_a_row_with_those_after_it(made):
+    for step in (1, 2):
+        made.folder.write_text("in the way")
+        made.save(content(step), best_step=None)
+        while len(made.told) < 2 * step:
+            made.poll()
+        made.folder.unlink()
+        made.flush()
+        assert checkpoint.read(made.folder / checkpoint.step_name(step)).step == step
+        made.folder.rename(made.folder.with_name(f"until {step}"))
+    assert [text[-8:] for text in made.told] == ["(1 of 3)", "(2 of 3)"] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_that_ends_a_training_does_not_end_the_writer(made, number):
+    made.save(content(1), best_step=None)
+    made.flush()
+    process = writer_of(made)
+    process.send_signal(number)
+    made.save(content(2), best_step=None)
+    made.flush()
+    assert steps_in(made.folder) == [1, 2]
+    assert (made.told, writer_of(made)) == ([], process)
 
 
 @pytest.mark.parametrize("last", [False, True])

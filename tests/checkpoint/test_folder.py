@@ -122,6 +122,23 @@ def test_the_newest_is_whole_whatever_fails(tmp_path, monkeypatch, module, name)
     assert names(tmp_path) == ["latest", step_name(3)]
 
 
+def test_one_that_is_half_deleted_has_lost_its_name(tmp_path, monkeypatch):
+    folder = saved(tmp_path, [1], keep_last=1)
+
+    def half(path, *arguments, **named):
+        if not named.get("ignore_errors"):
+            (path / "manifest.json").unlink()
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", half)
+        with pytest.raises(OutputError):
+            folder.save(content(2), best_step=None)
+    assert folder.steps() == [2]
+    folder.clean()
+    assert names(tmp_path) == ["latest", step_name(2)]
+
+
 def test_there_is_no_newest_where_there_is_none(tmp_path):
     assert newest_whole(tmp_path, pytest.fail) is None
     assert newest_whole(tmp_path / "not there", pytest.fail) is None

@@ -121,6 +121,10 @@ def test_another_metric_looks_for_the_best_anew(tmp_path):
         ({"train.reproducible_shards": 2}, r"train\.reproducible_shards is 2, in the checkpoint it is 0"),
         ({"optimizer.name": "sgd"}, r"optimizer\.name is sgd, in the checkpoint it is adamw"),
         (
+            {**MOMENTUM, "optimizer.nesterov": True},
+            r"(?s)optimizer\.name is sgd.*optimizer\.nesterov is True, in the checkpoint it is False",
+        ),
+        (
             {"train.seed": 3, "data.scale": "unit"},
             r"(?s)data\.scale is unit.*train\.seed is 3.*--resume never.*--output DIR",
         ),

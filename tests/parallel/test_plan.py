@@ -36,6 +36,7 @@ def test_every_sample_is_used_once_in_every_epoch(num_samples, batch_size, num_s
     for step, batch in enumerate(batches, first):
         shards = [plan.shard(step, shard) for shard in range(num_shards)]
         assert np.concatenate(shards).tolist() == batch.tolist()
+        assert plan.batch_size(step) == len(batch)
         assert max(map(len, shards)) <= plan.max_rows()
 
 

@@ -48,3 +48,10 @@ def test_a_piece_is_as_many_parts_as_fit(sizes, tile):
     for group, following in itertools.pairwise(groups):
         assert len(group) == 1 or group[-1].stop - group[0].start <= tile
         assert following[0].stop - group[0].start > tile
+
+
+@pytest.mark.parametrize(("tile", "number"), [(19, 2), (20, 1), (21, 1)])
+def test_a_piece_may_be_as_long_as_a_tile(tile, number, monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", tile)
+    layout = Layout([4, 4])  # A weight of 16 elements, a bias of 4.
+    assert len(list(grouped(parts(layout, slice(0, layout.size))))) == number

@@ -59,3 +59,15 @@ def test_a_rank_keeps_few_partial_sums(num_leaves):
         for stop in range(first + 1, num_leaves + 1, 5)
     )
     assert most <= 2 * max(1, num_leaves.bit_length())
+
+
+@given(st.integers(1, 40), st.data())
+def test_the_deepest_stack_is_that_of_the_rank_that_appends(num_leaves, data):
+    first = data.draw(st.integers(0, num_leaves - 1))
+    leaves, spans = range(first, data.draw(st.integers(first + 1, num_leaves))), tree.spans(num_leaves)
+    stack, places = [], set()
+    for leaf in leaves:
+        places.add(len(stack))  # Where the gradient of the leaf is computed.
+        tree.append(stack, (leaf, leaf + 1), spans)
+    assert tree.deepest_stack(leaves, spans) == 1 + max(places)
+    assert tree.deepest_stack(range(0), spans) == 0

@@ -97,3 +97,16 @@ def test_no_more_than_ten_samples_are_named(trainer):
     named = ", ".join(str(sample) for sample in trainer.plan.shard(0, 0)[:10])
     expected = f"rank 1 on {HOST}: input, samples {named} and 5 more of the training data"
     assert origin(trainer, TwoRanks(), 0) == expected
+
+
+def test_a_bad_gradient_is_named_with_its_layer_and_sample(trainer, monkeypatch):
+    loss, sample = trainer.loss, int(trainer.plan.shard(2, 0)[4])
+
+    def spoiling(logits, labels, scale):
+        result = loss(logits, labels, scale)
+        logits[4, 0] = np.inf
+        return result
+
+    monkeypatch.setattr(trainer, "loss", spoiling)
+    expected = f"rank 1 on {HOST}: gradient of layer 2, sample {sample} of the training data"
+    assert origin(trainer, TwoRanks(), 2) == expected

@@ -14,7 +14,7 @@ from helpers.watched import Job, Setting, mapped
 from dpnet import whereabouts
 from dpnet.resilience.watchdog.node_view import NodeView
 from dpnet.resilience.watchdog.patience import Patience, adaptive_timeout_s
-from dpnet.resilience.watchdog.report import Report, process, read
+from dpnet.resilience.watchdog.report import GONE, Report, process, read
 from dpnet.resilience.watchdog.scene import Scene
 from dpnet.resilience.watchdog.verdict import numbers, verdict
 
@@ -246,3 +246,12 @@ def test_verdict_of_a_large_job_is_short():
 def test_the_watchdog_needs_no_mpi():
     code = "import sys, dpnet.resilience.watchdog; sys.exit('mpi4py' in sys.modules)"
     assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+
+
+def test_another_process_with_the_number_of_a_rank_is_not_that_rank():
+    row = memoryview(bytearray(8 * whereabouts.LENGTH)).cast("d")
+    node = NodeView(row, range(1), rank=0, host="node7", stale_s=1.0)
+    row[whereabouts.PID], row[whereabouts.BORN] = os.getpid(), process(os.getpid())[1]
+    assert node.report(0).state != GONE
+    row[whereabouts.BORN] -= 1
+    assert node.report(0).state == GONE

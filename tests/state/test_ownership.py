@@ -1,11 +1,12 @@
 """Slices of owners: adjacent, whole grains, and equally much work."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.nn.layout import Layout
-from dpnet.state.ownership import OWNERSHIP_GRAIN, owned_slices
+from dpnet.state.ownership import OWNERSHIP_GRAIN, owned_slices, slices_and_parts
 
 
 @given(st.lists(st.integers(1, 200), min_size=2, max_size=5), st.integers(1, 100))
@@ -33,3 +34,19 @@ def test_a_slice_is_cut_into_those_of_more_owners(sizes, num_owners, times):
 def test_small_layers_at_the_end_of_a_slice_make_it_shorter():
     slices = owned_slices(Layout((784, 256, 128, 10)), 2)
     assert [(part.stop - part.start) // OWNERSHIP_GRAIN for part in slices] == [120, 110]
+
+
+@pytest.mark.parametrize("nodes", [[range(1)], [range(3)], [range(2), range(2, 4)], [range(3), range(3, 4)]], ids=str)
+def test_every_element_has_one_owner_on_every_node_and_one_part_in_all(nodes):
+    layout = Layout((100, 90, 7))
+    slices, parts = slices_and_parts(nodes, layout)
+    for ranks in nodes:
+        assert [slices[rank] for rank in ranks] == owned_slices(layout, len(ranks))
+    ordered = sorted(parts, key=lambda part: part.start)
+    assert ordered == owned_slices(layout, nodes[-1].stop)
+
+
+def test_with_as_many_ranks_on_every_node_the_part_of_a_rank_lies_in_its_slice():
+    slices, parts = slices_and_parts([range(2), range(2, 4), range(4, 6)], Layout((784, 256, 128, 10)))
+    assert all(owned.start <= part.start < part.stop <= owned.stop for owned, part in zip(slices, parts, strict=True))
+    assert [part.start for part in parts[::2]] == sorted(part.start for part in parts[::2])

@@ -30,6 +30,26 @@ def test_steps_add_up():
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 0, 0.0, 0)
 
 
+def test_skipped_steps_are_in_a_row_until_a_good_one_beyond_the_last_of_them():
+    progress, good, bad = Progress(), Sums(4, 1.0, 2), Sums(4, 1.0, 2, bad=1)
+    for sums, expected in [(good, (0, 0, -1)), (bad, (1, 1, 2)), (bad, (2, 2, 3)), (good, (2, 0, 3)), (bad, (3, 1, 5))]:
+        progress.add_step(sums)
+        assert (progress.skipped, progress.skipped_in_a_row, progress.bad_step) == expected
+    assert (progress.samples, progress.loss, progress.hits) == (8, 2.0, 4)
+
+
+def test_good_steps_that_are_taken_again_after_a_rollback_do_not_end_the_row():
+    later = Progress(step=5, seconds=9.0, skipped=3, skipped_in_a_row=2, bad_step=5, learning_rate_scale=0.5)
+    progress = Progress(step=3, seconds=1.0)
+    progress.take_over_skips(later, 0.25)
+    assert (progress.step, progress.seconds, progress.skipped, progress.learning_rate_scale) == (3, 9.0, 3, 0.125)
+    in_a_row = []
+    for _ in range(3):
+        progress.add_step(Sums(4, 1.0, 2))
+        in_a_row.append(progress.skipped_in_a_row)
+    assert in_a_row == [2, 2, 0]
+
+
 def test_a_higher_accuracy_is_better_and_an_equal_one_is_not():
     results, progress = judged([0.5, 0.7, 0.7, 0.6, 0.8], metric="accuracy")
     assert results == [(True, 0), (True, 0), (False, 1), (False, 2), (True, 0)]

@@ -1,0 +1,57 @@
+"""Scores are means over the samples of all ranks. See tests/inference/test_network.py for whole evaluations."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dpnet.comm.local import LocalGroup
+from dpnet.parallel.evaluate import Blocks, Evaluator, Scores
+
+NUM_SAMPLES, SIZE = 23, 5
+
+
+class Rank(LocalGroup):
+    """A rank of several. It gets what the others send from `vectors`, one for each exchange."""
+
+    def __init__(self, rank, world_size, vectors=()):
+        super().__init__()
+        self.rank, self.world_size = rank, world_size
+        self._vectors = iter(vectors)
+
+    def allgather_into(self, vector, counts):
+        whole, start = next(self._vectors), sum(counts[: self.rank])
+        mine = slice(start, start + counts[self.rank])
+        whole[mine] = vector[mine]
+        vector[:] = whole
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_every_sample_is_in_one_block_of_one_rank(world_size):
+    every = [Blocks(Rank(rank, world_size), NUM_SAMPLES, SIZE) for rank in range(world_size)]
+    numbers, ids = zip(*(block for blocks in every for block in blocks), strict=True)
+    assert numbers == tuple(range(5)) == tuple(range(every[0].num))
+    assert [len(block) for block in ids] == [5, 5, 5, 5, 3]
+    assert np.concatenate(ids).tolist() == list(range(NUM_SAMPLES))
+    for rank, blocks in enumerate(every):
+        assert blocks.counts == every[0].counts
+        assert len(list(blocks)) == blocks.counts[rank]
+
+
+def test_the_scores_are_those_of_the_samples_of_all_ranks():
+    class Samples:
+        def __len__(self):
+            return NUM_SAMPLES
+
+        def gather(self, ids):
+            return ids, ids
+
+    # A sample costs its number, and those above 19 are hits; this rank has the last three blocks of five.
+    replica = SimpleNamespace(
+        dataset=Samples(),
+        network=SimpleNamespace(forward=lambda x, params: x),
+        loss=lambda logits, labels, scale: (float(logits.sum()), int((labels > 19).sum())),
+    )
+    theirs = [np.array([100.0, 200.0, -1, -1, -1]), np.array([2.0, 4.0, -1, -1, -1])]
+    scores = Evaluator(Rank(1, 2, theirs), replica, batch_size=SIZE)([])
+    assert scores == Scores((100 + 200 + sum(range(10, 23))) / 23, (2 + 4 + 3) / 23, 23)

@@ -1,0 +1,78 @@
+"""Signals that end a training: the first is recorded, its echo is not, and one that comes later ends the process."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from dpnet.resilience import signals
+from dpnet.resilience.signals import SAME_SIGNAL_S, StopSignals
+
+TIMEOUT_S = 10
+
+
+class Ended(Exception):
+    """Stands in for the end of the process."""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time in a list; the end of the process is an exception."""
+    now = [100.0]
+
+    def end(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(signals.os, "_exit", end)
+    return now
+
+
+def test_a_signal_is_recorded_by_its_name_while_the_context_is_entered(monkeypatch):
+    recorded, record = threading.Event(), StopSignals._record
+    monkeypatch.setattr(StopSignals, "_record", lambda self, number: record(self, number) or recorded.set())
+    before = [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
+    with StopSignals(["SIGUSR1", "SIGUSR2"]) as stop:
+        assert stop.received == ""
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert recorded.wait(TIMEOUT_S)
+        assert stop.received == "SIGUSR2"
+    assert [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)] == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_another_signal_is_left_alone():
+    before = signal.getsignal(signal.SIGUSR2)
+    with StopSignals(["SIGUSR1"]):
+        assert signal.getsignal(signal.SIGUSR2) == before
+
+
+def test_the_echo_of_a_signal_changes_nothing(clock):
+    stop = StopSignals(["SIGUSR1", "SIGTERM"])
+    for later_s in (0.0, SAME_SIGNAL_S / 2, SAME_SIGNAL_S):
+        clock[0] = 100.0 + later_s
+        stop._record(signal.SIGTERM if later_s else signal.SIGUSR1)
+    assert stop.received == "SIGUSR1"
+
+
+def test_a_second_signal_ends_the_process_as_that_signal_would(clock):
+    stop = StopSignals(["SIGUSR1", "SIGTERM"])
+    stop._record(signal.SIGUSR1)
+    clock[0] += SAME_SIGNAL_S + 0.5
+    with pytest.raises(Ended) as caught:
+        stop._record(signal.SIGTERM)
+    assert caught.value.args == (128 + signal.SIGTERM,)
+
+
+def test_in_another_thread_there_are_no_handlers():
+    before, seen = signal.getsignal(signal.SIGUSR1), []
+
+    def work():
+        with StopSignals(["SIGUSR1"]) as stop:
+            seen.append((signal.getsignal(signal.SIGUSR1), stop.received))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    assert seen == [(before, "")]

@@ -1,0 +1,38 @@
+"""What a checkpoint holds besides vectors, and when it is taken."""
+
+import pytest
+from helpers.jobs import metrics, train
+
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.background import Saver
+
+STEPS = [5, 10, 12, 15, 20, 24, 25]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """The manifests of a training of 1437 samples, 128 in a step and 12 steps in an epoch."""
+    settings = {"train.epochs": None, "train.steps": 25, "evaluate.every_steps": 12, "evaluate.metric": "loss"}
+    train(tmp_path, {**settings, "checkpoint.keep_last": 9})
+    found = [checkpoint.read(path) for path in sorted((tmp_path / "checkpoints").glob("step-*"))]
+    return {one.step: one.manifest for one in found}
+
+
+def test_the_manifest_says_where_in_which_epoch_the_training_is(saved):
+    assert list(saved) == STEPS
+    assert [one["epoch"] for one in saved.values()] == [step // 12 for step in STEPS]
+    assert [one["samples_of_epoch"] for one in saved.values()] == [step % 12 * 128 for step in STEPS]
+    assert [one["progress"]["step"] for one in saved.values()] == STEPS
+
+
+def test_no_checkpoint_is_ahead_of_the_learning_curve(tmp_path, monkeypatch):
+    save, rows = Saver.save, {}
+
+    def saving(self, content, **how):
+        rows[content.step] = [row["step"] for row in metrics(tmp_path) if "loss" in row]
+        save(self, content, **how)
+
+    monkeypatch.setattr(Saver, "save", saving)
+    settings = {"output.log_every_steps": 1, "train.epochs": 1, "evaluate.every_steps": 0}
+    train(tmp_path, settings)
+    assert rows == {step: list(range(1, step + 1)) for step in (5, 10, 12)}
