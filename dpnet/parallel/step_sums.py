@@ -55,8 +55,8 @@ class Sums(NamedTuple):
     failures: int = 0
 
 
-NUM_WORDS = len(Sums._fields)
-SHARD_BYTES = 8 * NUM_WORDS
+NUM_SUMS = len(Sums._fields)
+SHARD_BYTES = 8 * NUM_SUMS
 """Of the numbers of one shard, all stored as float64."""
 
 
@@ -71,15 +71,15 @@ class StepSums:
 
     def __init__(self, topology: Topology, shards: Sequence[range], loops: Loops) -> None:
         self._group = topology.group
-        self._counts = [len(share) * NUM_WORDS for share in shards]
+        self._counts = [len(share) * NUM_SUMS for share in shards]
         self._several_nodes = len(topology.nodes) > 1
         num_shards = shards[-1].stop
         zeros = aligned_zeros if self._several_nodes else topology.memory.zeros
-        self._all = zeros(num_shards * NUM_WORDS, np.float64).reshape(num_shards, NUM_WORDS)
+        self._all = zeros(num_shards * NUM_SUMS, np.float64).reshape(num_shards, NUM_SUMS)
         # To store a few numbers through numpy takes several times as long.
-        self._store, self._memory = struct.Struct(f"{NUM_WORDS}d").pack_into, self._all.data
+        self._store, self._memory = struct.Struct(f"{NUM_SUMS}d").pack_into, self._all.data
         joins, _ = tree.joins(tree.leaves(num_shards), tree.spans(num_shards))
-        pending, self._totals = pending_sum(self._all, joins), np.zeros((1, NUM_WORDS))
+        pending, self._totals = pending_sum(self._all, joins), np.zeros((1, NUM_SUMS))
         work = scratch_for([pending], np.float64)
         self._add_up = functools.partial(loops.sum_rows, pending.vectors, pending.joins, 0, work, self._totals)
 

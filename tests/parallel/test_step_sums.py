@@ -7,7 +7,7 @@ import pytest
 from dpnet.comm import topology
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.loops import reference
-from dpnet.parallel.step_sums import NOTHING, NUM_WORDS, Requests, StepSums, Sums
+from dpnet.parallel.step_sums import NOTHING, NUM_SUMS, Requests, StepSums, Sums
 
 
 @pytest.fixture
@@ -17,10 +17,10 @@ def step_sums():
 
 def test_every_number_of_every_shard_is_added(step_sums):
     for shard in range(3):
-        step_sums.put(shard, Sums(*(10**place * (shard + 1) for place in range(NUM_WORDS))))
-    assert step_sums.totals() == tuple(6 * 10**place for place in range(NUM_WORDS))
+        step_sums.put(shard, Sums(*(10**place * (shard + 1) for place in range(NUM_SUMS))))
+    assert step_sums.totals() == tuple(6 * 10**place for place in range(NUM_SUMS))
     step_sums.put(1, Sums(0, 0.0, 0))
-    assert step_sums.totals() == tuple(4 * 10**place for place in range(NUM_WORDS))
+    assert step_sums.totals() == tuple(4 * 10**place for place in range(NUM_SUMS))
 
 
 def test_counts_are_integers_and_the_loss_is_none(step_sums):
