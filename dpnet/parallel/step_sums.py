@@ -43,16 +43,16 @@ class Sums(NamedTuple):
         bad: number of shards whose loss or gradient is not finite. If there is one, the step is not taken.
         saves: number of ranks that ask for a checkpoint.
         stops: number of ranks that ask for the end of the training.
-        failures: number of ranks that cannot go on.
+        failures: number of ranks that cannot go on. (The last four travel as float64, and stay that.)
     """
 
     samples: int
     loss: float
     hits: int
-    bad: int = 0
-    saves: int = 0
-    stops: int = 0
-    failures: int = 0
+    bad: float = 0
+    saves: float = 0
+    stops: float = 0
+    failures: float = 0
 
 
 NUM_SUMS = len(Sums._fields)
@@ -79,9 +79,10 @@ class StepSums:
         # To store a few numbers through numpy takes several times as long.
         self._store, self._memory = struct.Struct(f"{NUM_SUMS}d").pack_into, self._all.data
         joins, _ = tree.joins(tree.leaves(num_shards), tree.spans(num_shards))
-        pending, self._totals = pending_sum(self._all, joins), np.zeros((1, NUM_SUMS))
+        pending, totals = pending_sum(self._all, joins), np.zeros((1, NUM_SUMS))
         work = scratch_for([pending], np.float64)
-        self._add_up = functools.partial(loops.sum_rows, pending.vectors, pending.joins, 0, work, self._totals)
+        self._add_up = functools.partial(loops.sum_rows, pending.vectors, pending.joins, 0, work, totals)
+        self._read = totals[0].tolist
 
     def put(self, shard: int, sums: Sums) -> None:
         """Set the numbers of a shard of this rank."""
@@ -95,5 +96,5 @@ class StepSums:
         if self._several_nodes:
             self._group.allgather_into(self._all.reshape(-1), self._counts)
         self._add_up()
-        samples, loss, hits, bad, saves, stops, failures = self._totals[0].tolist()
-        return Sums(int(samples), loss, int(hits), int(bad), int(saves), int(stops), int(failures))
+        samples, loss, hits, bad, saves, stops, failures = self._read()
+        return Sums(int(samples), loss, int(hits), bad, saves, stops, failures)
