@@ -78,6 +78,14 @@ def test_what_is_written_is_read(tmp_path):
     assert sorted(os.listdir(tmp_path / "new")) == ["step-00000007"]
 
 
+def test_a_tensor_that_lies_transposed_in_memory_is_written_as_it_reads(tmp_path):
+    # As the views of a layout do.
+    turned = {name: np.ascontiguousarray(array.T).T for name, array in content().model.items()}
+    assert not turned["0.weight"].flags.c_contiguous
+    directory = checkpoint.write(tmp_path, replace(content(), model=turned))
+    assert same(content(), checkpoint.read(directory))
+
+
 def test_an_optimizer_without_vectors_is_kept(tmp_path):
     bare = replace(content(), optimizer={})
     assert same(bare, checkpoint.read(checkpoint.write(tmp_path, bare)))

@@ -332,3 +332,24 @@ def test_one_pass_writes_the_gradients_of_the_weights_wherever_it_is_told():
     for place in places:
         for dweight, (right, _) in zip(place, expected, strict=True):
             np.testing.assert_allclose(dweight, right, rtol=1e-6, atol=2e-9)
+
+
+def test_the_same_samples_may_meet_other_parameters():
+    # Where a loss is survived, steps read two banks in turn.
+    net = Net([4, 5, 3], "relu")
+    banks = [net.layout.views(net.params), net.layout.views(net.params * 1.5)]
+    expected = [MLP(net.layout, "relu", max_rows=6, dtype=np.float64).forward(net.x, bank).tobytes() for bank in banks]
+    assert len(set(expected)) == 2
+    for _ in range(2):
+        assert [net.model.forward(net.x, bank).tobytes() for bank in banks] == expected
+
+
+def test_a_sum_that_overflows_in_the_last_layer_alone_is_noticed():
+    net = Net([4, 5, 3], "identity", rows=2, dtype=np.float32)
+    params, dbiases = net.layout.views(net.params), [np.empty(5, np.float32), np.empty(3, np.float32)]
+    params[1][0][...] = 1e-30
+    net.model.forward(net.x, params)
+    with np.errstate(over="ignore"):
+        backward = net.model.propagate(np.full((2, 3), 3e38, np.float32), dbiases)
+    assert [np.isfinite(dbias).all() for dbias in dbiases] == [True, False]
+    assert not backward.finite

@@ -243,6 +243,16 @@ def test_verdict_of_a_large_job_is_short():
     assert text.endswith("No report from: ranks 0-2 (host gone?). Stacks: run/hang-120/")
 
 
+def test_a_rank_that_was_stopped_while_it_waited_does_not_wait():
+    text = verdict([REPORT, replace(REPORT, rank=1, by=1)], range(2), "")
+    assert "Waiting in barrier (reduce): ranks 0, 1. Every rank waits for the others" in text
+    text = verdict([REPORT, replace(REPORT, rank=1, state="T", by=0)], range(2), "")
+    assert text.startswith(
+        "dpnet: no step for 34 s (step 120). Waiting in barrier (reduce): rank 0. "
+        "Not waiting: rank 1 on node7 in reduce (barrier) for 34 s, its process is stopped by a signal."
+    )
+
+
 def test_the_watchdog_needs_no_mpi():
     code = "import sys, dpnet.resilience.watchdog; sys.exit('mpi4py' in sys.modules)"
     assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
