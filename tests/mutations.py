@@ -2,7 +2,7 @@
 
 Every entry of mutations.toml is a mistake that a person might make. Each is made in a copy of the repository, where the
 tests that should notice it are run; then the copy is mended, and the next one is made. First the tests must pass in the
-copy as it is. It is run by hand and every night: all entries take some minutes.
+copy as it is. It is run by hand and every night, where there is an MPI: all entries take some minutes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ else:
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 180
 """Seconds after which the tests of a mutation are ended: they wait for something that will not come."""
+GRACE_S = 20
 FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", re.MULTILINE)
 
 
@@ -83,17 +84,21 @@ def run(tests: list[str], folder: Path, limit_s: float | None) -> tuple[int | No
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
             code = None
-            process.send_signal(signal.SIGINT)  # pytest ends what its tests have started.
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
         finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            end(process)
         output.seek(0)
         return code, output.read()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End pytest, if it is still running, and what its tests have started: it ends that itself when interrupted."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def verdict(mutation: Mutation, folder: Path) -> tuple[str, str]:
@@ -107,8 +112,10 @@ def verdict(mutation: Mutation, folder: Path) -> tuple[str, str]:
         path.write_text(original)
     if code == 0:
         return "NOT NOTICED", "nobody"
+    if code is None:
+        return "timed out", "the time limit"
     found = FAILED.search(output)
-    return "timed out" if code is None else "noticed", found[1] if found else f"pytest, exit code {code}"
+    return "noticed", found[1] if found else f"pytest, exit code {code}"
 
 
 def main() -> int:
@@ -117,8 +124,13 @@ def main() -> int:
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutations in whose file or text this occurs")
     only = parser.parse_args().only
     chosen = [mutation for mutation in load() if only in str(mutation)]
-    for mutation in chosen:
-        mutation.applied((ROOT / mutation.file).read_text())
+    if not chosen:
+        sys.exit(f"no mutation holds {only!r}")
+    try:
+        for mutation in chosen:
+            mutation.applied((ROOT / mutation.file).read_text())
+    except ValueError as error:
+        sys.exit(str(error))
     with tempfile.TemporaryDirectory(prefix="dpnet-mutations-") as name:
         folder = Path(name)
         copy_to(folder)
