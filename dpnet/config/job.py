@@ -76,7 +76,7 @@ class TrainConfig(Section):
     ] = "auto"
     shared_memory: Annotated[
         bool,
-        "Ranks on one node share one copy of parameters and optimizer vectors, and compute gradients together. This "
+        "Ranks on one node share one copy of parameters and optimizer vectors, and sum gradients in that memory. This "
         "changes the rounding; with reproducible_shards it changes no bit.",
     ] = True
     reducer: Annotated[
