@@ -43,16 +43,16 @@ class Sums(NamedTuple):
         bad: number of shards whose loss or gradient is not finite. If there is one, the step is not taken.
         saves: number of ranks that ask for a checkpoint.
         stops: number of ranks that ask for the end of the training.
-        failures: number of ranks that cannot go on. (The last four travel as float64, and stay that.)
+        failures: number of ranks that cannot go on.
     """
 
     samples: int
     loss: float
     hits: int
-    bad: float = 0
-    saves: float = 0
-    stops: float = 0
-    failures: float = 0
+    bad: int = 0
+    saves: int = 0
+    stops: int = 0
+    failures: int = 0
 
 
 NUM_SUMS = len(Sums._fields)
@@ -97,4 +97,4 @@ class StepSums:
             self._group.allgather_into(self._all.reshape(-1), self._counts)
         self._add_up()
         samples, loss, hits, bad, saves, stops, failures = self._read()
-        return Sums(int(samples), loss, int(hits), bad, saves, stops, failures)
+        return Sums(int(samples), loss, int(hits), int(bad), int(saves), int(stops), int(failures))
