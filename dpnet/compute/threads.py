@@ -7,9 +7,10 @@ cores follows from world_size.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dpnet.environment import available_cores, launched
 
@@ -53,6 +54,15 @@ def choose_threads(
     if reproducible:
         return 1
     return threads_from_user() or max(1, available_cores(core_sets) // local_world_size)
+
+
+@contextlib.contextmanager
+def threads_kept() -> Iterator[None]:
+    """Give all libraries that are loaded now their numbers of threads back at the end of the block."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits():
+        yield
 
 
 def limit_threads(threads: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import World
 from dpnet.data.sources import require_labels
-from dpnet.inference.network import Network, open_samples, prepare
+from dpnet.inference.network import Network, open_samples, prepared
 from dpnet.parallel.evaluate import Evaluator, Scores
 
 
@@ -25,5 +25,5 @@ def evaluate(network: Network, source: str, group: World, *, split: str = "test"
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
-    replica = prepare(network, group).replica(samples, rows)
-    return Evaluator(group, replica, batch_size=rows)(network.params)
+    with prepared(network, group) as setup:
+        return Evaluator(group, setup.replica(samples, rows), batch_size=rows)(network.params)

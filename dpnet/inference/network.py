@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from dpnet.checkpoint.resume import job_of
 from dpnet.checkpoint.tensors import flatten
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group, World
+from dpnet.compute.products.mkl import MklProducts
+from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
 from dpnet.data.dataset import check_labels
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
-from dpnet.errors import CheckpointError, ConfigError, DataError
+from dpnet.errors import CheckpointError, DataError
 from dpnet.nn.layout import Layout, Views
-from dpnet.training.setup import Setup, choose_backend
+from dpnet.training.setup import Setup, choose_available_backend
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,17 @@ def make_network(found: Checkpoint) -> Network:
     return Network(job, found.step, layout, layout.views(params), scaling)
 
 
-def prepare(network: Network, group: World) -> Setup:
-    """Make the setup of a trained network: that of its training, on these ranks; collective.
+@contextlib.contextmanager
+def prepared(network: Network, group: World) -> Iterator[Setup]:
+    """The setup of a trained network: that of its training, on these ranks; collective.
 
-    If products or kernels that the training asked for are not installed here, both are chosen as by "auto".
+    What the training asked for by name, and is not installed here, is chosen as by "auto". The libraries of this
+    process get their numbers of threads back at the end of the block.
     """
-    train = network.job.train
-    try:
-        backend = choose_backend(train, group)
-    except ConfigError:
-        backend = choose_backend(dataclasses.replace(train, blas="auto", kernels="auto"), group)
-    return Setup(network.job, group, backend, network.layout, network.scaling)
+    MklProducts.may_grow = True  # A training may follow in this process.
+    with threads_kept():
+        backend = choose_available_backend(network.job.train, group)
+        yield Setup(network.job, group, backend, network.layout, network.scaling)
 
 
 def open_samples(network: Network, source: str, split: str, group: Group) -> Split:

@@ -10,9 +10,11 @@ import numpy as np
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
-from dpnet.inference.network import Network, open_samples, prepare
+from dpnet.data.split import Split
+from dpnet.inference.network import Network, open_samples, prepared
 from dpnet.inference.prediction_file import PredictionFile
 from dpnet.nn.losses.softmax_nll import softmax
+from dpnet.training.setup import Setup
 
 
 def predict(
@@ -37,28 +39,36 @@ def predict(
         OutputError: the file cannot be written.
     """
     samples = open_samples(network, source, split, group)
-    rows, classes = min(batch_size, len(samples)), network.layout.sizes[-1]
-    replica = prepare(network, group).replica(samples, rows)
-    root = group.rank == 0
-    whole = np.empty((rows * group.world_size, classes), network.job.model.dtype) if root else None
-    table = PredictionFile(out, len(samples), classes, np.dtype(network.job.model.dtype))
-    on_root(group, table.open)
-    try:
-        # Round by round, so that no rank holds more than a few blocks: the samples may be larger than its memory.
-        for first in range(0, len(samples), rows * group.world_size):
-            shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
-            x, _ = replica.dataset.gather(shares[group.rank])
-            probabilities = replica.network.forward(x, network.params)
-            softmax(probabilities)
-            counts = [len(share) * classes for share in shares]
-            group.gather_into(probabilities.reshape(-1), None if whole is None else whole.reshape(-1), counts)
-            received = None if whole is None else whole[: sum(map(len, shares))]
-            on_root(group, functools.partial(table.append, received))
-        on_root(group, table.close)
-    except BaseException:
-        table.discard()
-        raise
+    dtype = network.job.model.dtype
+    table = PredictionFile(out, len(samples), network.layout.sizes[-1], np.dtype(dtype))
+    with prepared(network, group) as setup:
+        on_root(group, table.open)
+        try:
+            _write(setup, network, samples, table, min(batch_size, len(samples)))
+            on_root(group, table.close)
+        except BaseException:
+            table.discard()
+            raise
     return len(samples)
+
+
+def _write(setup: Setup, network: Network, samples: Split, table: PredictionFile, rows: int) -> None:
+    """Append the probabilities of all samples, a block of `rows` for each rank at a time; collective.
+
+    So no rank holds more than a few blocks: the samples may be larger than its memory.
+    """
+    group, classes = setup.group, network.layout.sizes[-1]
+    replica = setup.replica(samples, rows)
+    whole = np.empty((rows * group.world_size, classes), network.job.model.dtype) if group.rank == 0 else None
+    for first in range(0, len(samples), rows * group.world_size):
+        shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
+        x, _ = replica.dataset.gather(shares[group.rank])
+        probabilities = replica.network.forward(x, network.params)
+        softmax(probabilities)
+        counts = [len(share) * classes for share in shares]
+        group.gather_into(probabilities.reshape(-1), None if whole is None else whole.reshape(-1), counts)
+        received = None if whole is None else whole[: sum(map(len, shares))]
+        on_root(group, functools.partial(table.append, received))
 
 
 def _ids(first: int, rank: int, rows: int, num_samples: int) -> SampleIds:

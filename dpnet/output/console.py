@@ -35,12 +35,10 @@ class PlainConsole:
             print(text, flush=True)
 
     def flush(self) -> None:
-        """See Sink.flush."""
-        sys.stdout.flush()
+        """See Sink.flush. Every line was flushed as it was printed."""
 
     def close(self) -> None:
-        """See Sink.close."""
-        self.flush()
+        """See Sink.close. The standard output is not this console's to close."""
 
 
 class BarConsole:
@@ -69,8 +67,7 @@ class BarConsole:
             self._bar.write(text)
 
     def flush(self) -> None:
-        """See Sink.flush."""
-        self._bar.refresh()
+        """See Sink.flush. The bar is drawn by itself, several times a second."""
 
     def close(self) -> None:
         """See Sink.close."""

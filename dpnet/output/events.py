@@ -123,14 +123,14 @@ class Event(Protocol):
 class Sink(Protocol):
     """One way to show events.
 
-    All methods raise OutputError if something cannot be written.
+    A sink that writes a file raises OutputError if it cannot; a console raises what printing raises.
     """
 
     def write(self, event: Event) -> None:
         """Show an event, as far as this sink shows events of its kind."""
 
     def flush(self) -> None:
-        """Return once everything written so far is where it belongs: on the disk, on the console."""
+        """Return once everything written so far is on the disk, where it is to be kept."""
 
     def close(self) -> None:
         """Show no more."""

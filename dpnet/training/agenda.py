@@ -43,6 +43,9 @@ class Due(NamedTuple):
     check: bool
 
 
+NOTHING_DUE = Due(*[False] * len(Due._fields))
+
+
 def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes: bool) -> Intervals:
     """The intervals of a job.
 
@@ -69,6 +72,12 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
         every: the intervals.
         sums: of the step, with what ranks have asked for.
     """
+    for interval in every:
+        if interval and step % interval == 0:
+            break
+    else:
+        if step != total_steps and not sums.saves and not sums.failures:
+            return NOTHING_DUE  # After nearly every step: that must take no time.
     report, evaluate, save, compare, find = every
     ends = step == total_steps
     return Due(
@@ -84,11 +93,6 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
 def requests(*, save: bool, stop: bool, fail: bool) -> Requests:
     """What this rank asks of all others in the next step; usually nothing, which is always the same object."""
     return Requests(save, stop, fail) if save or stop or fail else NOTHING
-
-
-def is_overdue(every_seconds: float | None, since_s: float) -> bool:
-    """Whether the last checkpoint, `since_s` seconds ago, is as old as `checkpoint.every_seconds` allows."""
-    return bool(every_seconds) and since_s >= (every_seconds or 0.0)
 
 
 def saves_checkpoints(job: Job, steps_per_epoch: int) -> bool:

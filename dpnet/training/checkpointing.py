@@ -18,7 +18,6 @@ from dpnet.errors import DivergenceError
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience.cut_off import check_not_cut_off
-from dpnet.training.agenda import is_overdue
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
 from dpnet.training.setup import Setup
@@ -44,6 +43,7 @@ class Checkpointing:
         """Only rank 0 has one."""
         self._saved_step = start.progress.step if start.is_own else -1
         self._saved_s = time.monotonic()
+        self._every_seconds = setup.job.checkpoint.every_seconds or 0.0
         self._tell: Callable[[str], None] = print
 
     def open(self, step: int, tell: Callable[[str], None], *, after_loss: bool) -> None:
@@ -80,8 +80,8 @@ class Checkpointing:
 
     def is_overdue(self) -> bool:
         """Whether rank 0 must ask for a checkpoint, see `checkpoint.every_seconds`; always False but on rank 0."""
-        every_seconds = self._setup.job.checkpoint.every_seconds
-        return self._saver is not None and is_overdue(every_seconds, time.monotonic() - self._saved_s)
+        every_seconds = self._every_seconds
+        return bool(every_seconds) and self._saver is not None and time.monotonic() - self._saved_s >= every_seconds
 
     def is_failing(self) -> bool:
         """Whether rank 0 can no longer write checkpoints; always False but on rank 0."""

@@ -94,8 +94,8 @@ class Loop:
 
     def close(self) -> None:
         """Report and save no more."""
-        self._reporting.close()
-        self._checkpointing.close()
+        with contextlib.closing(self._checkpointing):
+            self._reporting.close()
 
     def run(self) -> Summary:
         """Take all steps that are left; returns the summary."""
@@ -150,12 +150,7 @@ class Loop:
         if sums.bad and self._handle_nonfinite(sums.loss):
             return
         due = agenda.due(self.progress.step, self.parts.total_steps, self._every, sums)
-        is_best = self._report(due)
-        saved = self._saves and (due.save or is_best)
-        if saved:
-            self._save()
-        if due.check:
-            self._checkpointing.check()
+        saved = due is not agenda.NOTHING_DUE and self._do(due)
         if why := agenda.why_stop(sums, restarts=self._restarts, at_checkpoint=saved or not self._saves):
             self._stop(why)
         self._recent.remember(self.progress)
@@ -173,8 +168,8 @@ class Loop:
         self.progress.add_step(sums)
         return sums
 
-    def _report(self, due: agenda.Due) -> bool:
-        """Report what is due; returns whether an evaluation was the best so far, and its checkpoint is to be kept."""
+    def _do(self, due: agenda.Due) -> bool:
+        """Do what is due; returns whether a checkpoint was saved."""
         progress, group = self.progress, self._setup.group
         reports = due.report and progress.samples > 0
         if reports:
@@ -188,7 +183,12 @@ class Loop:
         is_best = due.evaluate and self._evaluate()
         if (reports or due.evaluate) and group.survives_losses:
             group.barrier()  # Rank 0 has written the rows. Until all ranks know that, the step counts for none.
-        return is_best and self._setup.job.checkpoint.keep_best
+        saved = self._saves and (due.save or (is_best and self._setup.job.checkpoint.keep_best))
+        if saved:
+            self._save()
+        if due.check:
+            self._checkpointing.check()
+        return saved
 
     def _evaluate(self) -> bool:
         assert self.parts.evaluator is not None

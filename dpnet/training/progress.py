@@ -67,6 +67,12 @@ class Progress:
     learning_rate_scale: float = 1.0
     ranks_lost: int = 0
 
+    def __copy__(self) -> Progress:
+        """A copy, as is made after every step: several times as fast as copy.copy would make it."""
+        made = Progress.__new__(Progress)
+        made.__dict__.update(self.__dict__)
+        return made
+
     def add_step(self, sums: Sums) -> None:
         """Count a step."""
         self.step += 1

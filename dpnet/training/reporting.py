@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -99,8 +100,9 @@ class Reporting:
     def close(self) -> None:
         """Report no more."""
         sinks, self._sinks = self._sinks, ()
-        for sink in reversed(sinks):
-            sink.close()
+        with contextlib.ExitStack() as stack:  # A sink that fails leaves no other open.
+            for sink in sinks:
+                stack.callback(sink.close)
 
     def _write(self, event: Event) -> None:
         for sink in self._sinks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from dpnet.comm.agree import everywhere
@@ -14,6 +15,7 @@ from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
 from dpnet.environment import core_set
+from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
 from dpnet.parallel.replica import Replica, build_dataset, build_replica
 
@@ -74,3 +76,11 @@ def choose_backend(train: TrainConfig, group: Group) -> Backend:
         libraries.kernels if len(kernels) == 1 else NUMPY.kernels,
     )
     return everywhere(group, lambda: make_backend(agreed, num_threads))
+
+
+def choose_available_backend(train: TrainConfig, group: Group) -> Backend:
+    """As `choose_backend`; but if a library is asked for by name, and is not installed, "auto" chooses. Collective."""
+    try:
+        return choose_backend(train, group)
+    except ConfigError:
+        return choose_backend(dataclasses.replace(train, blas="auto", kernels="auto"), group)

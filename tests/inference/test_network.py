@@ -1,16 +1,21 @@
 """Scores and predictions equal those of a network that is written out here in float64, whatever the batch size."""
 
 import csv
+import dataclasses
 import errno
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from helpers.jobs import save_data, train
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import dpnet
 from dpnet.checkpoint import format as checkpoint
 from dpnet.comm.local import LocalGroup
+from dpnet.compute.products import wheels
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
 from dpnet.inference import predict as predict_module
 from dpnet.inference.evaluate import evaluate
@@ -193,3 +198,47 @@ def test_blocks_cover_every_sample_once(world_size, num_samples, size):
         seen += [sample for number, ids in mine for sample in ids if sample // size == number]
     assert seen == list(range(num_samples))
     assert numbers == list(range(blocks.num))
+
+
+def test_the_threads_of_other_libraries_are_as_before(trained, tmp_path):
+    folder = trained[0]
+    network = load_network(str(folder / "run"), GROUP)
+    job = dataclasses.replace(network.job, train=dataclasses.replace(network.job.train, threads=1))
+    network = dataclasses.replace(network, job=job)
+    with threadpool_limits(2):
+        before = [library["num_threads"] for library in threadpool_info()]
+        evaluate(network, str(folder / "data.npz"), GROUP)
+        predict(network, str(folder / "data.npz"), tmp_path / "out.npy", GROUP)
+        assert [library["num_threads"] for library in threadpool_info()][: len(before)] == before == [2] * len(before)
+        assert before
+
+
+def test_what_is_not_installed_here_is_chosen_as_by_auto(trained, monkeypatch):
+    folder = trained[0]
+    network = load_network(str(folder / "run"), GROUP)
+    train = dataclasses.replace(network.job.train, blas="mkl", kernels="numba")
+    network = dataclasses.replace(network, job=dataclasses.replace(network.job, train=train))
+    monkeypatch.setattr("dpnet.compute.products.wheels.find", lambda name: None)
+    monkeypatch.setattr("dpnet.compute.products.wheels.loads", lambda name: False)
+    expected = evaluate(load_network(str(folder / "run"), GROUP), str(folder / "data.npz"), GROUP)
+    assert evaluate(network, str(folder / "data.npz"), GROUP).accuracy == expected.accuracy
+
+
+def test_a_training_with_more_threads_can_follow_an_evaluation_with_one(trained):
+    if not wheels.loads("mkl"):
+        pytest.skip("mkl is not installed; pip install 'dpnet[mkl]'")
+    folder = trained[0]
+    code = (
+        "import dataclasses, sys, dpnet\n"
+        "from dpnet.compute.products.mkl import MklProducts\n"
+        "from threadpoolctl import threadpool_info\n"
+        "group = dpnet.connect()\n"
+        f"network = dpnet.load_network({str(folder / 'run')!r}, group)\n"
+        "train = dataclasses.replace(network.job.train, blas='mkl', threads=1)\n"
+        "network = dataclasses.replace(network, job=dataclasses.replace(network.job, train=train))\n"
+        f"dpnet.evaluate(network, {str(folder / 'data.npz')!r}, group)\n"
+        "MklProducts(2)\n"
+        "print([lib['num_threads'] for lib in threadpool_info() if lib['internal_api'] == 'mkl'])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[2]\n"

@@ -7,7 +7,7 @@ from helpers.jobs import make_job
 
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
 from dpnet.training import agenda
-from dpnet.training.agenda import Intervals, due
+from dpnet.training.agenda import NOTHING_DUE, Intervals, due
 
 EVERY = Intervals(report=4, evaluate=6, save=5, compare_replicas=10, find_stragglers=8)
 QUIET = Sums(samples=64, loss=1.0, hits=3)
@@ -57,11 +57,10 @@ def test_requests_are_one_object_where_nothing_is_asked():
         assert agenda.requests(save=save, stop=stop, fail=fail) == Requests(save, stop, fail)
 
 
-def test_a_checkpoint_is_overdue_after_its_seconds():
-    assert not agenda.is_overdue(None, 1e9)
-    assert not agenda.is_overdue(0.0, 1e9)
-    assert not agenda.is_overdue(10.0, 9.9)
-    assert agenda.is_overdue(10.0, 10.0)
+def test_a_step_after_which_nothing_is_due_is_one_object():
+    nothing = [step for step in range(1, 24) if due(step, 23, EVERY, QUIET) is NOTHING_DUE]
+    assert nothing == [1, 2, 3, 7, 9, 11, 13, 14, 17, 19, 21, 22]
+    assert not any(NOTHING_DUE)
 
 
 def test_a_training_stops_for_a_signal_at_once_and_for_lost_ranks_at_a_checkpoint():

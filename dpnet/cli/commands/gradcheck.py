@@ -17,6 +17,7 @@ from dpnet.nn.init import initialize
 from dpnet.training.announce import say
 from dpnet.training.build import build_plan
 from dpnet.training.prepare import open_data, prepare
+from dpnet.training.setup import choose_available_backend
 
 ROWS = 32
 """Samples in the loss that is differentiated."""
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     # In float32 the differences of the loss would be nothing but rounding errors.
     job = dataclasses.replace(job, model=dataclasses.replace(job.model, dtype="float64"))
     source = open_data(job.data, group).source
-    setup = prepare(job, group, source)
+    setup = prepare(job, group, source, backend=choose_available_backend(job.train, group))
 
     def work() -> list[TensorCheck]:
         layout, backend = setup.layout, setup.backend

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
+from typing import ClassVar
 
 from dpnet.compute.arrays import Matrix
 from dpnet.compute.products.interface import operand
@@ -24,9 +25,11 @@ class MklProducts:
     """
 
     name = "mkl"
+    may_grow: ClassVar[bool] = False
+    """Whether this process may later ask for more threads than one, though it asks for one now."""
 
     def __init__(self, threads: int) -> None:
-        os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
+        os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 and not self.may_grow else "INTEL"
         library = load("mkl")
         library.MKL_Set_Dynamic(0)  # MKL must never choose fewer threads by itself: bits depend on them.
         library.MKL_Set_Num_Threads(threads)
