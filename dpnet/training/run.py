@@ -77,9 +77,9 @@ class _Run:
         if self._loss is not None:
             self._group.shrink()
         if not all(self._group.allgather(self._loop is not None)):
-            self._loop = None  # Some rank has not even begun.
+            self._drop()  # Some rank has not even begun.
         elif self._loop is not None and not self._loop.recover():
-            self._loop = None
+            self._drop()
         if self._loop is None:
             loop = begin(self._job, self._group, self._run_dir, self._resume, self.signals)
             if isinstance(loop, dict):
@@ -93,6 +93,11 @@ class _Run:
             f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {self._run_dir.path}",
         )
         return summary
+
+    def _drop(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
 
     def _report_losses(self, loop: Loop) -> None:
         if self._lost_before < 0:
@@ -127,5 +132,9 @@ def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: S
         return summary
     announce(setup, data.source, loop.parts, step)
     on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
-    loop.open()
+    try:
+        loop.open()
+    except BaseException:
+        loop.close()
+        raise
     return loop

@@ -230,14 +230,14 @@ def test_a_training_with_more_threads_can_follow_an_evaluation_with_one(trained)
     folder = trained[0]
     code = (
         "import dataclasses, sys, dpnet\n"
-        "from dpnet.compute.products.mkl import MklProducts\n"
+        "from dpnet.compute.backend import Libraries, make_backend\n"
         "from threadpoolctl import threadpool_info\n"
         "group = dpnet.connect()\n"
         f"network = dpnet.load_network({str(folder / 'run')!r}, group)\n"
         "train = dataclasses.replace(network.job.train, blas='mkl', threads=1)\n"
         "network = dataclasses.replace(network, job=dataclasses.replace(network.job, train=train))\n"
         f"dpnet.evaluate(network, {str(folder / 'data.npz')!r}, group)\n"
-        "MklProducts(2)\n"
+        "make_backend(Libraries('mkl', 'numpy'), 2)\n"
         "print([lib['num_threads'] for lib in threadpool_info() if lib['internal_api'] == 'mkl'])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
