@@ -135,6 +135,6 @@ def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: S
     try:
         loop.open()
     except BaseException:
-        loop.close()
+        loop.close()  # Nobody else knows it yet.
         raise
     return loop
