@@ -47,10 +47,15 @@ def parameters(output):
     return np.concatenate([tensors[name].ravel() for name in sorted(tensors)])
 
 
-def assert_close(output, expected):
-    """Parameters agree to 1e-4, in the norm of their difference."""
+def difference(output, expected):
+    """How far the parameters are from each other: the norm of their difference by that of the expected ones."""
     whole = parameters(expected)
-    assert 0 < np.linalg.norm(parameters(output) - whole) <= 1e-4 * np.linalg.norm(whole)
+    return np.linalg.norm(parameters(output) - whole) / np.linalg.norm(whole)
+
+
+def assert_close(output, expected):
+    """Parameters agree, but not to the bit."""
+    assert 0 < difference(output, expected) <= 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +186,10 @@ def test_every_reducer_learns_the_same(tmp_path, num_ranks, ranks_per_node, shar
         assert len(rows) == len(expected) > 10
         for row, like in zip(rows, expected, strict=True):
             assert row == pytest.approx(like, rel=1e-4)
-    # The order of the sums differs, so the setting must show in the last bits.
-    assert_close(tmp_path / "joint", tmp_path / "allreduce")
+    differences = [difference(tmp_path / name, tmp_path / "allreduce") for name in ("joint", "shards")]
+    assert max(differences) <= 1e-4
+    # The setting shows in the last bits, as the order of the sums differs; for ranks apart MPI may choose the same.
+    assert max(differences) > 0 or shared == "false"
 
 
 @pytest.mark.parametrize(("num_ranks", "ranks_per_node"), [(4, 2), (3, 2), (4, 3), (5, 2)])

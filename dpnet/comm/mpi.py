@@ -11,6 +11,7 @@ import os
 import pickle
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -163,12 +164,17 @@ Waitall frees requests that failed; its Wait does not.
 """
 
 
+FORWARDING_S = 0.5
+"""Seconds for mpirun to forward what this rank wrote. MPICH's drops what it has not forwarded when a rank aborts."""
+
+
 def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
     """End this process and all others. See Group.abort."""
     for stream in (sys.stdout, sys.stderr):
         # The reader of the stream may be gone: the ranks end all the same.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
+    time.sleep(FORWARDING_S)
     try:
         comm.Abort(exit_code)
     finally:
