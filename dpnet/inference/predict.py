@@ -42,8 +42,8 @@ def predict(
     dtype = network.job.model.dtype
     table = PredictionFile(out, len(samples), network.layout.sizes[-1], np.dtype(dtype))
     with prepared(network, group) as setup:
-        on_root(group, table.open)
         try:
+            on_root(group, table.open)
             _write(setup, network, samples, table, min(batch_size, len(samples)))
             on_root(group, table.close)
         except BaseException:

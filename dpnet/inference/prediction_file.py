@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,7 +40,7 @@ class PredictionFile:
         """
         if self._path.suffix not in (".npy", ".csv"):
             raise ConfigError(f"--out is {self._path}; it must end in .npy or .csv")
-        with self._writing():
+        with writing(self._path):
             self._file = self._temporary.open("wb")
             if self._path.suffix == ".npy":
                 header = {
@@ -59,7 +58,7 @@ class PredictionFile:
         assert self._file is not None
         assert probabilities is not None
         labels = probabilities.argmax(axis=1)
-        with self._writing():
+        with writing(self._path):
             if self._path.suffix == ".npy":
                 records = np.empty(len(labels), dtype=self._record)
                 records["label"], records["probabilities"] = labels, probabilities
@@ -73,23 +72,14 @@ class PredictionFile:
     def close(self) -> None:
         """Complete the file and give it its name."""
         assert self._file is not None
-        with self._writing():
+        with writing(self._path):
             self._file.close()
             os.replace(self._temporary, self._path)
 
     def discard(self) -> None:
-        """Delete the file, if it is not complete."""
+        """Delete the file, if it is not complete: to be called when any of the others has failed."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
             with contextlib.suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with writing(self._path):
-            try:
-                yield
-            except OSError:
-                self.discard()
-                raise
