@@ -14,7 +14,7 @@ import statistics
 from benchmarks.contestants import Contestant
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, workload_parser
-from dpnet.environment import available_cores
+from dpnet.compute.cores.available import available_cores
 
 Speedups = dict[str, dict[int, list[float]]]
 """For each kind of scaling and number of cores, one speedup a round."""

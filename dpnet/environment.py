@@ -1,4 +1,4 @@
-"""What the launcher and the machine say about this process: its rank, its cores. Read before MPI is up, and without it.
+"""What the launcher says about this process: its rank, what becomes of it. Read before MPI is up, and without it.
 
 Launchers set variables of three families. Open MPI's mpirun sets OMPI_COMM_WORLD_*; MPICH's and Intel's mpiexec, and
 `srun --mpi=pmi2`, set PMI_*; srun sets SLURM_* in every job step. The families are tried in this order, because an
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,6 @@ NAMES = (
 
 RANKS_PER_NODE = "DPNET_RANKS_PER_NODE"
 """Variable: so many consecutive ranks are taken for a node, to try out on one machine what happens on several."""
-
-QUOTA_FILE = "/sys/fs/cgroup/cpu.max"
-"""Two words: microseconds of processor time, or "max", and the microseconds of the period that they are granted for."""
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Launched:
@@ -100,23 +96,3 @@ def _of_this_node(text: str, node: str) -> int:
     parts = [re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part) for part in text.split(",")]
     tasks = [int(part[1]) for part in parts if part for _ in range(int(part[2] or 1))]
     return tasks[int(node)] if None not in parts and node.isdecimal() and int(node) < len(tasks) else 1
-
-
-def core_set() -> frozenset[int]:
-    """The processor cores that this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return frozenset(affinity(0) if affinity else range(os.cpu_count() or 1))
-
-
-def available_cores(core_sets: Iterable[frozenset[int]] = ()) -> int:
-    """Number of cores for this process: those that it may run on, but no more than the CPU quota of its cgroup.
-
-    Args:
-        core_sets: the cores of all processes that share them out; empty: this process is alone.
-    """
-    cores = len(frozenset().union(*core_sets) or core_set())
-    try:
-        quota, period = Path(QUOTA_FILE).read_text().split()
-        return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError, ZeroDivisionError):
-        return cores

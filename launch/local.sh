@@ -3,6 +3,4 @@
 #
 # RANKS=N sets another number of ranks.
 set -euo pipefail
-# Where OMP_NUM_THREADS is set, nproc prints that: the threads of a rank, not the cores.
-ranks="${RANKS:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}"
-exec "${PYTHON:-python3}" -m dpnet launch -n "$ranks" -- train "$@"
+exec "${PYTHON:-python3}" -m dpnet launch ${RANKS:+-n "$RANKS"} -- train "$@"

@@ -1,11 +1,8 @@
-"""What launchers set, what keeps a job from surviving losses, and how many cores a process may use."""
-
-import os
+"""What launchers set, and what keeps a job from surviving losses."""
 
 import pytest
 
-from dpnet import environment
-from dpnet.environment import Launched, available_cores, launched, loss_obstacle
+from dpnet.environment import Launched, launched, loss_obstacle
 
 OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}
 MPICH = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}
@@ -80,33 +77,3 @@ SURVIVING = {
 )
 def test_what_keeps_a_job_from_surviving_a_loss_is_named(environ, obstacle):
     assert loss_obstacle(environ) == obstacle
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("max 100000\n", 16),
-        ("400000 100000\n", 4),
-        ("450000 100000\n", 4),
-        ("50000 100000\n", 1),
-        ("9900000 100000\n", 16),
-        ("", 16),
-        ("400000\n", 16),
-        ("many 100000\n", 16),
-        ("400000 0\n", 16),
-    ],
-)
-def test_the_quota_of_the_cgroup_narrows_the_cores(tmp_path, monkeypatch, text, expected):
-    (tmp_path / "cpu.max").write_text(text)
-    monkeypatch.setattr(environment, "QUOTA_FILE", str(tmp_path / "cpu.max"))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    assert available_cores() == expected
-
-
-def test_without_a_cgroup_the_affinity_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "QUOTA_FILE", str(tmp_path / "not there"))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5}, raising=False)
-    assert available_cores() == 2
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert available_cores() == 1

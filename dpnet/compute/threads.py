@@ -12,7 +12,8 @@ import functools
 import os
 from collections.abc import Iterable, Iterator
 
-from dpnet.environment import available_cores, launched
+from dpnet.compute.cores.available import available_cores
+from dpnet.environment import launched
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 

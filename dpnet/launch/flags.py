@@ -8,14 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from dpnet.compute.cores.available import available_cores
 from dpnet.compute.threads import VARIABLES, threads_from_user
-from dpnet.environment import FAULT_TOLERANCE, available_cores
+from dpnet.environment import FAULT_TOLERANCE
 from dpnet.errors import CommunicationError
-from dpnet.launch.options import num_ranks
+from dpnet.launch.cores import binding_obstacle
+from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks
 
-HOST_OPTIONS = ("host", "hosts", "hostfile", "machinefile", "f", "H")
 SEVERAL_HOSTS = {
     "mpi_ft_detector": "true",
     # Without a thread of its own, the detector takes a rank that computes for long for a dead one.
@@ -77,47 +78,47 @@ def fault_tolerance(mpirun: str, options: Sequence[str]) -> list[str]:
     by_variable = any(f"OMPI_MCA_{name}" in os.environ for name in wanted)
     if found is None or int(found[1]) < 5 or num_ranks(options) == 1 or by_variable:
         return []
-    if {"with-ft", *FAULT_TOLERANCE, *SEVERAL_HOSTS} & _names(options):
+    if {"with-ft", *FAULT_TOLERANCE, *SEVERAL_HOSTS} & names(options):
         return []
     return ["--with-ft", "ulfm", *(word for pair in wanted.items() for word in ("--mca", *pair))]
 
 
-def _names(options: Sequence[str]) -> set[str]:
-    return {option.lstrip("-") for option in options}
+def threads_of_each(options: Sequence[str]) -> int:
+    """Threads of each rank on this host: as the environment says, else an even share of the cores."""
+    return threads_from_user() or max(1, available_cores() // (num_ranks(options) or 1))
 
 
-def names_hosts(options: Sequence[str]) -> bool:
-    """Whether the ranks may run on other hosts than this one."""
-    return not _names(options).isdisjoint(HOST_OPTIONS)
-
-
-def flavour_flags(mpirun: str, options: Sequence[str], *, threads: int | None = None) -> list[str]:
+def flavour_flags(
+    mpirun: str, options: Sequence[str], *, threads: int | None = None, say: Callable[[str], object] = str
+) -> list[str]:
     """Flags that this mpirun needs to start any number of ranks anywhere, without those that `options` settles.
 
     Args:
         mpirun: its path.
         options: of the user.
-        threads: of each rank; None: as the environment says, else an even share of this host's cores.
+        threads: of each rank; None: see `threads_of_each`.
+        say: is told in a line why ranks are not bound to cores, if it is not what the user would expect.
     """
     if not is_open_mpi(mpirun):
         return []
-    given = _names(options)
+    given = names(options)
     flags = []
     if os.geteuid() == 0 and "allow-run-as-root" not in given:
         flags.append("--allow-run-as-root")  # In a container root is often the only user.
     if not given & {"bind-to", "cpus-per-proc", "map-by"}:
-        # A rank bound to a core keeps its data in that core's cache; a rank with several threads needs several cores.
-        flags += ["--bind-to", "core:overload-allowed" if _a_core_for_each(options, threads) else "none"]
+        flags += ["--bind-to", "core:overload-allowed" if _binds(options, threads, say) else "none"]
     if not given & {*HOST_OPTIONS, "oversubscribe", "map-by"}:
         flags.append("--oversubscribe")  # More ranks than cores are slow, but are what the user asked for.
     return flags
 
 
-def _a_core_for_each(options: Sequence[str], threads: int | None) -> bool:
-    ranks, cores = num_ranks(options) or 1, available_cores()
-    return (
-        not names_hosts(options) and ranks <= cores and (threads or threads_from_user() or max(1, cores // ranks)) == 1
-    )
+def _binds(options: Sequence[str], threads: int | None, say: Callable[[str], object]) -> bool:
+    if names_hosts(options):
+        return False  # Nothing is known of the cores there.
+    obstacle, unexpected = binding_obstacle(num_ranks(options) or 1, threads or threads_of_each(options))
+    if unexpected:
+        say(f"{obstacle}; ranks are not bound to them")
+    return not obstacle
 
 
 def environment(options: Sequence[str]) -> Mapping[str, str]:
@@ -129,5 +130,4 @@ def environment(options: Sequence[str]) -> Mapping[str, str]:
     by_option = any(name in option for option in options for name in VARIABLES)
     if by_option or threads_from_user() or names_hosts(options):
         return {}
-    share = max(1, available_cores() // (num_ranks(options) or 1))
-    return dict.fromkeys(VARIABLES, str(share))
+    return dict.fromkeys(VARIABLES, str(threads_of_each(options)))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dpnet.compute.cores.available import available_cores
 from dpnet.errors import ConfigError
 
-USAGE = "dpnet launch -n N [mpirun options] -- COMMAND ..., e.g.: dpnet launch -n 4 -- train job.toml"
+USAGE = "dpnet launch [-n N] [mpirun options] -- COMMAND ..., e.g.: dpnet launch -n 4 -- train job.toml"
 RANKS = ("-n", "-np", "--n", "--np")
+HOST_OPTIONS = ("host", "hosts", "hostfile", "machinefile", "f", "H")
+NODE_LISTS = ("SLURM_JOB_NODELIST", "SLURM_NODELIST", "PBS_NODEFILE", "PE_HOSTFILE", "LSB_HOSTS", "LSB_DJOB_HOSTFILE")
+"""Variables of batch jobs from which mpirun takes its hosts."""
 TRAIN = "train"
 _NUMBERS = ("--max-restarts", "--grace", "--time-limit")
 _NO_FT = "--no-ft"
@@ -58,7 +63,9 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The options in front of `--`, and the arguments of dpnet behind it.
+    """The options in front of `--`, with a number of ranks, and the arguments of dpnet behind it.
+
+    Without -n there is a rank for each core, as with mpirun itself.
 
     Raises:
         ConfigError: a part is missing.
@@ -68,7 +75,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     cut = list(arguments).index("--")
     options, command = list(arguments[:cut]), list(arguments[cut + 1 :])
     if num_ranks(options) is None:
-        raise ConfigError(f"the number of ranks, -n N, is missing; usage: {USAGE}")
+        if not on_this_host(options):
+            raise ConfigError(f"the number of ranks on all hosts together, -n N, is missing; usage: {USAGE}")
+        options = ["-n", str(available_cores()), *options]
     if not command:
         raise ConfigError(f"no dpnet command behind '--'; usage: {USAGE}")
     return options, command
@@ -86,6 +95,21 @@ def num_ranks(options: Sequence[str]) -> int | None:
                 raise ConfigError(f"{name} is {value!r}; it must be a positive number of ranks; usage: {USAGE}")
             return int(value)
     return None
+
+
+def names(options: Sequence[str]) -> set[str]:
+    """The names of options, without dashes; their values are among them."""
+    return {option.lstrip("-") for option in options}
+
+
+def names_hosts(options: Sequence[str]) -> bool:
+    """Whether the ranks may run on other hosts than this one."""
+    return not names(options).isdisjoint(HOST_OPTIONS)
+
+
+def on_this_host(options: Sequence[str]) -> bool:
+    """Whether all ranks run on this host: neither the options nor a batch job give mpirun any others."""
+    return not names_hosts(options) and not any(name in os.environ for name in NODE_LISTS)
 
 
 def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:

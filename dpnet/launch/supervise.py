@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING
 from dpnet.errors import CommunicationError, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Attempt, Ended
+from dpnet.launch.cores import too_many
 from dpnet.launch.decide import Decision, Outcome, decide
 from dpnet.launch.escalation import Limits
-from dpnet.launch.flags import environment, fault_tolerance, find_mpirun, flavour_flags, forwards_signals, is_open_mpi
-from dpnet.launch.options import TRAIN, Options, num_ranks, parse
+from dpnet.launch.flags import (
+    environment,
+    fault_tolerance,
+    find_mpirun,
+    flavour_flags,
+    forwards_signals,
+    is_open_mpi,
+    threads_of_each,
+)
+from dpnet.launch.options import TRAIN, Options, num_ranks, on_this_host, parse
 from dpnet.launch.processes import ATTEMPT
 from dpnet.launch.signals import ASK, Signals
 
@@ -45,6 +54,9 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
     """
     options = parse(arguments)
     launcher = Launcher(find_mpirun(), options)
+    warning = too_many(num_ranks(options.mpirun) or 1, threads_of_each(options.mpirun))
+    if warning and options.command[0] == TRAIN and on_this_host(options.mpirun):
+        _say(warning)
     if not options.max_restarts:
         with Signals() as signals:
             begun_ns = time.time_ns()
@@ -76,7 +88,7 @@ class Launcher:
 
     def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:
         """The command line that starts dpnet with these options of mpirun."""
-        flags = flavour_flags(self.mpirun, options)
+        flags = flavour_flags(self.mpirun, options, say=_say if command[0] == TRAIN else str)
         if self._options.fault_tolerance and command[0] == TRAIN:
             flags += fault_tolerance(self.mpirun, options)
         if is_open_mpi(self.mpirun):

@@ -10,11 +10,11 @@ from dpnet.comm.group import Group, World
 from dpnet.compute import threads
 from dpnet.compute.arrays import Zeros, aligned_zeros
 from dpnet.compute.backend import NUMPY, Backend, Libraries, choose_libraries, make_backend
+from dpnet.compute.cores.available import core_set
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
-from dpnet.environment import core_set
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
 from dpnet.parallel.replica import Replica, build_dataset, build_replica

@@ -12,7 +12,7 @@ from helpers.mpirun import mpirun, run_command
 from dpnet.cli import main as cli
 from dpnet.cli.commands import tune
 from dpnet.cli.commands.tune import Choice, choices, command_line
-from dpnet.environment import available_cores
+from dpnet.compute.cores.available import available_cores
 from dpnet.errors import CommunicationError, ConfigError
 
 SMALL = ["--set", "model.hidden_layers=[8]", "--seconds", "0.2"]

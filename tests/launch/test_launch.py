@@ -15,8 +15,8 @@ from helpers.mpirun import mpirun, run_command, start, vendor
 
 from dpnet.cli import main as cli
 from dpnet.cli.commands import launch
+from dpnet.compute.cores.available import available_cores
 from dpnet.compute.threads import VARIABLES, threads_from_user
-from dpnet.environment import available_cores
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch import flags as launch_flags
 from dpnet.launch import hosts, options
@@ -48,8 +48,8 @@ def program(path, text="exit 0"):
 OPEN_MPI = "mpirun (Open MPI) 5.0.8"
 
 
-def flags(tmp_path, options, version=OPEN_MPI, threads=None):
-    return launch_flags.flavour_flags(program(tmp_path / "mpirun", f"echo '{version}'"), options, threads=threads)
+def flags(tmp_path, options, version=OPEN_MPI, **named):
+    return launch_flags.flavour_flags(program(tmp_path / "mpirun", f"echo '{version}'"), options, **named)
 
 
 # --- what is started ---
@@ -67,15 +67,27 @@ def test_open_mpi_as_a_user_is_not_told_of_root(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("ranks", "cores", "threads", "bound"),
-    [(4, 4, None, True), (5, 4, None, False), (2, 4, None, False), (2, 4, 1, True)],
+    ("obstacle", "bound", "said"),
+    [
+        (("", False), True, []),
+        (("a CPU quota", False), False, []),
+        (
+            ("other programs use 60% of 2 cores", True),
+            False,
+            ["other programs use 60% of 2 cores; ranks are not bound to them"],
+        ),
+    ],
 )
-def test_a_rank_of_one_thread_keeps_to_its_core(
-    tmp_path, no_thread_variables, monkeypatch, ranks, cores, threads, bound
+def test_ranks_keep_to_cores_where_nothing_stands_against_it(
+    tmp_path, no_thread_variables, monkeypatch, obstacle, bound, said
 ):
-    monkeypatch.setattr(launch_flags, "available_cores", lambda: cores)
-    found = flags(tmp_path, ["-n", str(ranks)], threads=threads)
+    monkeypatch.setattr(launch_flags, "available_cores", lambda: 4)
+    asked, lines = [], []
+    monkeypatch.setattr(launch_flags, "binding_obstacle", lambda *args: asked.append(args) or obstacle)
+    found = flags(tmp_path, ["-n", "4"], say=lines.append)
     assert found[found.index("--bind-to") + 1] == ("core:overload-allowed" if bound else "none")
+    assert asked == [(4, 1)]
+    assert lines == said
 
 
 @pytest.mark.parametrize(
@@ -287,7 +299,7 @@ def test_where_no_host_answers_all_are_tried(tmp_path):
     [
         ([], ["no '--'"]),
         (["-n", "2", "train"], ["no '--'"]),
-        (["--", "train"], ["-n N, is missing"]),
+        (["--host", "a:4,b:4", "--", "train"], ["on all hosts together, -n N, is missing"]),
         (["-n", "2", "--"], ["no dpnet command behind '--'"]),
         (["-n", "two", "--", "train"], ["-n is 'two'", "positive number"]),
         (["-n", "0", "--", "train"], ["-n is '0'", "positive number"]),
@@ -301,7 +313,7 @@ def test_arguments_of_another_form_are_refused_with_the_usage(capsys, arguments,
     text = capsys.readouterr().err
     assert text.startswith("ConfigError: ")
     assert text.count("\n") == 1
-    for part in [*parts, "dpnet launch -n N [mpirun options] -- COMMAND"]:
+    for part in [*parts, "dpnet launch [-n N] [mpirun options] -- COMMAND"]:
         assert part in text
 
 
@@ -328,8 +340,7 @@ def test_options_and_command_are_cut_at_the_first_double_dash():
         ["-n", "2", "-x", "A"],
         ["train", "--", "b"],
     )
-    with pytest.raises(ConfigError, match="missing"):
-        options.split_arguments(["-x", "n", "--", "train", "-n", "2"])
+    assert options.split_arguments(["-n", "2", "--", "train", "-n", "3"])[0] == ["-n", "2"]
 
 
 # --- what comes of it ---

