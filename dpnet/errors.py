@@ -7,6 +7,7 @@
     ├── OutputError            a file of the run directory that cannot be written
     ├── DivergenceError        numbers of the training that are not finite
     ├── Preempted              exit code 75: a signal ended the training, a checkpoint was written
+    │   └── Interrupted        exit code 130: Ctrl-C did
     └── CommunicationError     MPI is missing, was started wrongly, or failed
         └── SharedMemoryError  a node has no memory that its ranks can share; training goes on without
 
@@ -16,6 +17,9 @@ A message says what was seen, what was expected, what to do, and where.
 """
 
 from __future__ import annotations
+
+INTERRUPTED_EXIT_CODE = 130
+"""Of a command that Ctrl-C ended: a shell's convention, 128 + SIGINT."""
 
 
 class DpnetError(Exception):
@@ -74,6 +78,10 @@ class Preempted(DpnetError):
     def __init__(self, message: str = "", exit_code: int = 75, *, agreed: bool = True) -> None:
         super().__init__(message, agreed=agreed)
         self.exit_code = exit_code
+
+
+class Interrupted(Preempted):
+    """Ctrl-C ended the training after a step; see Preempted."""
 
 
 class CommunicationError(DpnetError):

@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, NoReturn
 from dpnet.cli.parser import make_parser
 from dpnet.comm.abort import abort
 from dpnet.environment import launched
-from dpnet.errors import DpnetError
+from dpnet.errors import INTERRUPTED_EXIT_CODE, DpnetError
 
 if TYPE_CHECKING:
     from dpnet.comm.group import World  # It imports numpy, for which the threads must be set first.
 
 USAGE_EXIT_CODE = 2
-INTERRUPTED_EXIT_CODE = 130  # A shell's convention: 128 + SIGINT.
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
 
             return launch.run(argv[1:])
         arguments = parse(argv)
+        arguments.argv = [*argv]
         # Not above: parsing needs neither numpy nor MPI.
         from dpnet.comm.connect import connect
 
@@ -54,6 +54,8 @@ def run(argv: Sequence[str]) -> int:
     except DpnetError as error:
         return _report(error, world)
     except KeyboardInterrupt:
+        if launched().rank == 0:
+            sys.stderr.write("Interrupted: Ctrl-C\n")
         return _stop(INTERRUPTED_EXIT_CODE, world)
     except BrokenPipeError:
         # The reader of stdout is gone, as behind `dpnet inspect ... | head`. Python would flush again at exit, and

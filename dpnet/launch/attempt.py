@@ -56,6 +56,7 @@ class Attempt:
         num_ranks: that mpirun starts; None: unknown.
         read_errors: search the output on stderr, which passes through, for the last error.
         forwards: mpirun forwards SIGUSR1 to its ranks.
+        on_interrupt: called at the first Ctrl-C.
 
     Raises:
         OSError: mpirun cannot be run.
@@ -70,7 +71,9 @@ class Attempt:
         num_ranks: int | None,
         read_errors: bool,
         forwards: bool,
+        on_interrupt: Callable[[], None],
     ) -> None:
+        self._on_interrupt = on_interrupt
         self._name, self._num_ranks = uuid.uuid4().hex, num_ranks
         self._process = _start(line, {**environ, ATTEMPT: self._name}, read_errors=read_errors)
         self._errors = ErrorLine(self._process.stderr) if self._process.stderr else None
@@ -95,25 +98,20 @@ class Attempt:
                 self._timed_out |= self._stopped_by is None
                 self._escalation.step()
             number = signals.get(min(POLL_S, self._escalation.left_s()))
-            if number == signal.SIGINT:
-                self._interrupt()
-            elif number in ASK:
+            if number in (*ASK, signal.SIGINT):
                 self._stop(number)
         end_all(self._name, LEFTOVERS_END_S)
         error = self._errors.close() if self._errors else None
         return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out, lingered)
 
-    def _stop(self, number: int | None) -> None:
+    def _stop(self, number: int) -> None:
+        if number == signal.SIGINT and self._stopped_by is None:
+            self._on_interrupt()
         # A job that was asked at its time limit already keeps the rest of its grace.
         was_asked = self._timed_out and self._stopped_by is None
         self._stopped_by = self._stopped_by or number
         if not was_asked:
             self._escalation.step()
-
-    def _interrupt(self) -> None:
-        self._stopped_by = self._stopped_by or signal.SIGINT
-        self._process.send_signal(signal.SIGINT)
-        self._escalation.after_grace()
 
 
 def _start(line: Sequence[str], environ: Mapping[str, str], *, read_errors: bool) -> subprocess.Popen[bytes]:

@@ -50,7 +50,3 @@ class Escalation:
             act()
             self._due_s = time.monotonic() + wait_s
             return
-
-    def after_grace(self) -> None:
-        """Take the next step when the grace is over, unless it is due earlier."""
-        self._due_s = min(self._due_s, time.monotonic() + self._grace_s)

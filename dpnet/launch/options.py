@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class Options:
     Attributes:
         mpirun: options for mpirun, `-n N` among them.
         command: arguments of dpnet itself.
+        launcher: all arguments in front of these, `launch` the first.
         max_restarts: how often a training that was cut off is restarted.
         grace_s: time for a job to end by itself after it was asked to.
         time_limit_s: of one attempt; None: no limit.
@@ -35,6 +37,7 @@ class Options:
 
     mpirun: tuple[str, ...]
     command: tuple[str, ...]
+    launcher: tuple[str, ...] = ()
     max_restarts: int = 0
     grace_s: float = 30.0
     time_limit_s: float | None = None
@@ -55,6 +58,7 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(
         mpirun=tuple(mpirun),
         command=tuple(command),
+        launcher=("launch", *options, "--"),
         max_restarts=max_restarts,
         grace_s=_seconds("--grace", own["--grace"], least=0.0) if "--grace" in own else Options.grace_s,
         time_limit_s=_seconds("--time-limit", own["--time-limit"]) if "--time-limit" in own else None,
@@ -126,6 +130,23 @@ def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         else:
             rest.append(word)
     return rest, own
+
+
+def go_on(command: Sequence[str]) -> list[str]:
+    """The same command, but from the newest checkpoint: of several --resume options the last one counts."""
+    cut = list(command).index("--") if "--" in command else len(command)
+    return [*command[:cut], "--resume", "auto", *command[cut:]]
+
+
+def command_to_go_on(command: Sequence[str], launcher: Sequence[str] = ()) -> str:
+    """What a user types to go on with a training.
+
+    Args:
+        command: the arguments that began it, `train` the first.
+        launcher: `launch` and all that stood between it and `command`.
+    """
+    resumes = any(word.partition("=")[0] == "--resume" for word in command)
+    return shlex.join(["dpnet", *launcher, *(go_on(command) if resumes else command)])
 
 
 def _restarts(text: str) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dpnet.checkpoint.folder import steps_in
 from dpnet.errors import CheckpointError
 from dpnet.launch.decide import Place
+from dpnet.launch.options import go_on
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import CHECKPOINTS, CONFIG, METRICS, SUMMARY
 
@@ -72,12 +73,6 @@ class Training:
         except (OSError, ValueError):
             return {}
         return summary if isinstance(summary, dict) else {}
-
-
-def go_on(command: Sequence[str]) -> list[str]:
-    """The same command, but from the newest checkpoint: of several --resume options the last one counts."""
-    cut = list(command).index("--") if "--" in command else len(command)
-    return [*command[:cut], "--resume", "auto", *command[cut:]]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

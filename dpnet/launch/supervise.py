@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dpnet.errors import CommunicationError, DpnetError
+from dpnet.errors import INTERRUPTED_EXIT_CODE, CommunicationError, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.cores import too_many
@@ -26,9 +27,10 @@ from dpnet.launch.flags import (
     is_open_mpi,
     threads_of_each,
 )
-from dpnet.launch.options import TRAIN, Options, num_ranks, on_this_host, parse
+from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse
 from dpnet.launch.processes import ATTEMPT
 from dpnet.launch.signals import ASK, Signals
+from dpnet.resilience.signals import STOPPING
 
 if TYPE_CHECKING:
     from dpnet.config.job import Job
@@ -61,7 +63,10 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
         with Signals() as signals:
             begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
-        return _exit_code(ended, launcher.mpirun, options.command, lambda: _seen(options.command, job_of, begun_ns))
+        see = functools.partial(_seen, options.command, job_of, begun_ns)
+        if ended.stopped_by is not None and options.command[0] == TRAIN:
+            return _stopped(ended, options, see())
+        return _exit_code(ended, launcher.mpirun, options.command, see)
     from dpnet.launch.progress_on_disk import Training
 
     training = Training(options.command, job_of(options.command))
@@ -109,9 +114,17 @@ class Launcher:
         """
         line, environ = self.line(options, command), {**os.environ, **environment(options)}
         read_errors = self._options.max_restarts > 0
-        ranks, forwards = num_ranks(options), self._forwards
+        told = STOPPING if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
         try:
-            attempt = Attempt(line, environ, self._limits, num_ranks=ranks, read_errors=read_errors, forwards=forwards)
+            attempt = Attempt(
+                line,
+                environ,
+                self._limits,
+                num_ranks=num_ranks(options),
+                read_errors=read_errors,
+                forwards=self._forwards,
+                on_interrupt=lambda: _say(told),
+            )
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
         ended = attempt.run(signals, is_done)
@@ -131,12 +144,32 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
         if decision.wait_s is None:
             if decision.why:
                 _say(decision.why)
-            return decision.exit_code
+            return _stopped(ended, options, training) if outcomes[-1].stopped else decision.exit_code
         _announce_restart(decision, len(outcomes) + 1, options.max_restarts + 1)
         mpirun_options = hosts.those_that_answer(launcher.mpirun, options.mpirun, _say)
         if (number := signals.wait(decision.wait_s)) is not None:
             # The job is at its checkpoint, as if the signal had come before the failure.
-            return 128 + number if number == signal.SIGINT else training.preempted_exit_code
+            _say_how_to_go_on(options, training)
+            return INTERRUPTED_EXIT_CODE if number == signal.SIGINT else training.preempted_exit_code
+
+
+def _stopped(ended: Ended, options: Options, training: Training | None) -> int:
+    """Say how a training that a signal stopped goes on; returns the exit code."""
+    if training is not None:
+        if training.finished(ended.code):
+            return 0
+        _say_how_to_go_on(options, training)
+    if ended.stopped_by == signal.SIGINT:
+        return INTERRUPTED_EXIT_CODE
+    return ended.code if training is None else _code(ended, training)
+
+
+def _say_how_to_go_on(options: Options, training: Training) -> None:
+    command = command_to_go_on(options.command, options.launcher)
+    if training.place().checkpoint:
+        _say(f"go on with: {command}")
+    else:
+        _say("there is no checkpoint: a training begins anew")
 
 
 def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[[], Training | None]) -> int:

@@ -1,4 +1,4 @@
-"""Signals that end a training after the current step: a scheduler's notice that its time is up.
+"""Signals that end a training after the current step: a scheduler's notice that its time is up, or Ctrl-C.
 
 The signal itself is only recorded. The training checks for it in each step, and all ranks stop after the same one. A
 second signal means that somebody cannot wait: the process ends at once. Since files are written whole or not at all,
@@ -12,11 +12,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 SAME_SIGNAL_S = 2.0
 """Signals within so many seconds count as one: schedulers and launchers signal every process, some of them twice."""
+SAME_INTERRUPT_S = 0.5
+"""The same for Ctrl-C, which a terminal and a launcher may both pass on; who presses it twice means it."""
+STOPPING = "Ctrl-C: stopping after this step, with a checkpoint; Ctrl-C again ends at once"
 
 
 class StopSignals:
@@ -24,13 +27,15 @@ class StopSignals:
 
     Args:
         names: of the signals.
+        tell: shows a sentence to whoever pressed Ctrl-C.
 
     Attributes:
         received: name of the first signal that came; "": none came.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], tell: Callable[[str], None] = lambda text: None) -> None:
         self.received = ""
+        self._tell = tell
         self._names = {int(getattr(signal, name)): name for name in names}
         self._first_s = 0.0
         self._old: dict[int, object] = {}
@@ -52,6 +57,21 @@ class StopSignals:
             signal.set_wakeup_fd(self._old_descriptor)
             self._outlet.close()  # The thread reads the end of the stream and returns.
 
+    def catch_interrupts(self) -> None:
+        """From now on Ctrl-C counts as one of the signals: there is something that a checkpoint can keep.
+
+        Only in place of Python's own handler: a background job of a shell script ignores the signal, and a program may
+        have a handler of its own.
+        """
+        if self._old and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._names[signal.SIGINT] = signal.SIGINT.name
+            self._old[signal.SIGINT] = signal.signal(signal.SIGINT, _nothing)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was the first signal."""
+        return self.received == signal.SIGINT.name
+
     def _read(self) -> None:
         with self._inlet:
             while came := self._inlet.recv(64):
@@ -63,7 +83,9 @@ class StopSignals:
         now = time.monotonic()
         if not self.received:
             self._first_s, self.received = now, self._names[number]
-        elif now - self._first_s > SAME_SIGNAL_S:
+            if number == signal.SIGINT:
+                self._tell(STOPPING)
+        elif now - self._first_s > (SAME_INTERRUPT_S if number == signal.SIGINT else SAME_SIGNAL_S):
             os._exit(128 + number)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dpnet.config.job import Job
-from dpnet.errors import Preempted
+from dpnet.errors import INTERRUPTED_EXIT_CODE, Interrupted, Preempted
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
 from dpnet.resilience.stragglers import EVERY_STEPS
 
@@ -115,7 +115,17 @@ def why_stop(sums: Sums, *, restarts: bool, at_checkpoint: bool) -> str:
     return ""
 
 
-def preempted(why: str, step: int, total_steps: int, exit_code: int) -> Preempted:
-    """The error that ends a training after a step, with a checkpoint."""
+def preempted(why: str, step: int, total_steps: int, exit_code: int, *, interrupted: bool) -> Preempted:
+    """The error that ends a training after a step, with a checkpoint.
+
+    Args:
+        why: it ends.
+        step: after which it ends.
+        total_steps: of the training.
+        exit_code: of the command, unless it was interrupted.
+        interrupted: some rank was interrupted by Ctrl-C.
+    """
     where = f"stopped after step {step:,} of {total_steps:,}, with a checkpoint"
-    return Preempted(f"{why}: {where}; the same command goes on from there", exit_code)
+    if interrupted:
+        return Interrupted(f"Ctrl-C: {where}", INTERRUPTED_EXIT_CODE)
+    return Preempted(f"{why}: {where}", exit_code)

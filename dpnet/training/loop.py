@@ -58,8 +58,7 @@ class Loop:
         self._setup, self._source, self._signals = setup, data.source, signals
         self._reporting = Reporting(setup.group, run_dir, setup.job.output.progress)
         self._checkpointing = Checkpointing(setup, data.identity, run_dir, start)
-        self._run_dir = run_dir
-        self._stopwatch = Stopwatch(start.progress.step)
+        self._run_dir, self._stopwatch = run_dir, Stopwatch(start.progress.step)
         self._restarts = False
         self._go_to(start.progress, start.vectors)
 
@@ -217,8 +216,9 @@ class Loop:
         if not self.is_finished:
             self._save(last=True)
             self._settle()
-            exit_code = self._setup.job.resilience.preempted_exit_code
-            raise agenda.preempted(why, self.progress.step, self.parts.total_steps, exit_code)
+            code = self._setup.job.resilience.preempted_exit_code
+            interrupted = any(self._setup.group.allgather(self._signals.interrupted))
+            raise agenda.preempted(why, self.progress.step, self.parts.total_steps, code, interrupted=interrupted)
 
     def _handle_nonfinite(self, loss: float) -> bool:
         """Deal with a step that was not taken; returns whether the training went back to an earlier one."""

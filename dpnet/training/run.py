@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class _Run:
         self._loop: Loop | None = None
         self._loss: WorkerLost | None = None
         self._lost_s, self._lost_before, self._reported = 0.0, -1, 0
-        self.signals = StopSignals(job.resilience.signals)
+        self.signals = StopSignals(job.resilience.signals, functools.partial(say, group))
 
     def lost(self, loss: WorkerLost) -> None:
         """Record the loss of a rank: the next `go_on` goes on without it."""
@@ -87,6 +88,7 @@ class _Run:
             self._loop = loop
             self._resume = "auto"
         self._report_losses(self._loop)
+        self.signals.catch_interrupts()
         summary = self._loop.run()
         say(
             self._group,

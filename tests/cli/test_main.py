@@ -5,9 +5,11 @@ import importlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ import dpnet
 from dpnet.cli import main as cli
 from dpnet.compute.threads import VARIABLES
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
+from dpnet.resilience.signals import SAME_INTERRUPT_S
 
 QUICK = ["--set", "train.epochs=2", "--set", "model.hidden_layers=[16]"]
 COMMANDS = ("train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "init", "plot")
@@ -377,16 +380,59 @@ def test_a_reader_that_leaves_early_is_no_fault(run):
     assert result.stderr == ""
 
 
-def test_an_interrupt_ends_quietly_and_the_next_start_goes_on(tmp_path):
-    options = ["--set", "train.epochs=5000", "--set", "output.log_every_steps=1", "--set", "checkpoint.every_steps=5"]
-    command = [sys.executable, "-m", "dpnet", "train", "--output", "run", *options]
+LONG = ["--set", "train.epochs=5000", "--set", "output.log_every_steps=1", "--set", "checkpoint.every_epochs=0"]
+
+
+def interrupted(*options, times=1):
+    """Train in a process of its own, press Ctrl-C after the first epoch; returns exit code, stdout and stderr."""
+    command = [sys.executable, "-m", "dpnet", "train", "--output", "a run", *LONG, *options]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in job.stdout:
         if "test accuracy" in line:
             break
-    job.send_signal(signal.SIGINT)
-    _, errors = job.communicate(timeout=20)
-    assert job.returncode == cli.INTERRUPTED_EXIT_CODE
-    assert errors == ""
-    assert process("digest", "run").returncode == 0
-    assert not (tmp_path / "run/summary.json").exists()
+    for _ in range(times):
+        job.send_signal(signal.SIGINT)
+        time.sleep(SAME_INTERRUPT_S + 0.2 if times > 1 else 0)
+    said, errors = job.communicate(timeout=60)
+    return job.returncode, said, errors
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume", "never")])
+def test_ctrl_c_leaves_a_checkpoint_and_names_the_command_to_go_on(tmp_path, resume):
+    code, said, errors = interrupted(*resume)
+    assert code == 130
+    assert "Ctrl-C: stopping after this step, with a checkpoint; Ctrl-C again ends at once\n" in said
+    stopped, _, command = errors.partition(", with a checkpoint; go on with: ")
+    assert stopped.startswith("Interrupted: Ctrl-C: stopped after step "), errors
+    step = int(stopped.split()[5].replace(",", ""))
+    assert (tmp_path / f"a run/checkpoints/step-{step:08}").is_dir()
+    words = shlex.split(command)
+    assert words == ["dpnet", "train", "--output", "a run", *LONG, *resume, *(["--resume", "auto"] if resume else [])]
+    job = subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert f"going on from the checkpoint of step {step:,}\n" in job.stdout
+    finally:
+        job.kill()
+        job.communicate()
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time, dpnet.training.agenda as agenda\n"
+        "agenda.why_stop = lambda *args, **named: ''  # The training takes no notice.\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code, said, errors = interrupted(times=2)
+    assert (code, errors) == (130, "")
+    assert "Ctrl-C again ends at once" in said
+
+
+def test_ctrl_c_before_the_training_ends_it_at_once(tmp_path):
+    os.mkfifo(tmp_path / "job.toml")  # Reading it waits.
+    job = subprocess.Popen(
+        [sys.executable, "-m", "dpnet", "train", "job.toml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with (tmp_path / "job.toml").open("w"):  # Returns once the job reads.
+        job.send_signal(signal.SIGINT)
+        said, errors = job.communicate(timeout=60)
+    assert (job.returncode, said, errors) == (130, "", "Interrupted: Ctrl-C\n")

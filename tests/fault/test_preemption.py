@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -83,6 +84,40 @@ def test_a_signal_stops_all_ranks_and_changes_no_bit(tmp_path, whole, how):
     assert preempted
     assert code == 0, text
     assert_same_result(output, undisturbed_run)
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_ctrl_c_on_one_rank_stops_all_of_them_with_a_checkpoint(tmp_path, whole, num_ranks):
+    job, _ = whole
+    output = tmp_path / "run"
+    process = start([*mpirun(num_ranks), sys.executable, "-m", "dpnet", *train_arguments(job, output)])
+    try:
+        assert wait_for(lambda: bool(steps_in(output / "checkpoints"))), process.read()
+        os.kill(pid_of_rank(process, num_ranks - 1), signal.SIGINT)
+        code, text = process.wait(60), process.read()
+    finally:
+        process.close()
+    assert code == 130, text
+    stopped = re.findall(
+        r"Interrupted: Ctrl-C: stopped after step ([\d,]+) of [\d,]+, with a checkpoint; go on with", text
+    )
+    assert len(stopped) == 1, text
+    checkpoint.read(output / "checkpoints" / checkpoint.step_name(int(stopped[0].replace(",", ""))))
+
+
+def test_ctrl_c_on_dpnet_launch_ends_with_130_and_a_checkpoint(tmp_path, whole):
+    job, _ = whole
+    output = tmp_path / "run"
+    process = start([*LAUNCHERS["dpnet launch"](2), *train_arguments(job, output)])
+    try:
+        assert wait_for(lambda: bool(steps_in(output / "checkpoints"))), process.read()
+        process.process.send_signal(signal.SIGINT)
+        code, text = process.wait(60), process.read()
+    finally:
+        process.close()
+    assert code == 130, text
+    assert text.count("with a checkpoint") == 2, text  # What launch will do, what the ranks did.
+    assert f"dpnet launch: go on with: dpnet launch -n 2 -- train {job}" in text
 
 
 def test_the_exit_code_and_the_signals_can_be_chosen(tmp_path, whole):

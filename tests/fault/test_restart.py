@@ -15,7 +15,8 @@ from dpnet.launch import attempt, escalation, flags, linger
 from dpnet.launch.attempt import Attempt
 from dpnet.launch.errorline import find_error
 from dpnet.launch.escalation import Limits
-from dpnet.launch.progress_on_disk import go_on, last_step
+from dpnet.launch.options import go_on
+from dpnet.launch.progress_on_disk import last_step
 from dpnet.launch.signals import Signals
 
 RUN = "runs/digits"
@@ -162,13 +163,43 @@ PREEMPTED = "trap 'exit 75' USR1; trap 'exit 15' TERM; kill -{signal} $PPID; whi
 @pytest.mark.parametrize("name", ["TERM", "USR1", "USR2"])
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "3")])
 def test_a_preempted_job_is_not_restarted_by_the_one_who_was_told_to_end(supervised, name, restarts):
-    code, text, calls = supervised(PREEMPTED.format(signal=name), *restarts)
+    code, text, calls = supervised(f"{BEGUN}; {PREEMPTED.format(signal=name)}", *restarts)
     assert (code, len(calls)) == (75, 1), text
+    assert "dpnet launch: go on with: dpnet launch -n 2" in text
 
 
-def test_ctrl_c_reaches_mpirun_as_it_is(supervised):
-    code, text, calls = supervised("trap 'exit 130' INT; kill -INT $PPID; while :; do sleep 0.01; done")
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "3")])
+@pytest.mark.parametrize("resume", [(), ("--resume", "never")])
+def test_ctrl_c_asks_the_ranks_to_stop_and_names_the_command_to_go_on(supervised, restarts, resume):
+    script = f"{BEGUN}; {PREEMPTED.format(signal='INT')}"
+    code, text, calls = supervised(script, *restarts, command=("train", *resume))
     assert (code, len(calls)) == (130, 1), text
+    assert "dpnet launch: Ctrl-C: stopping after this step, with a checkpoint; Ctrl-C again ends at once\n" in text
+    own = " ".join(["", *restarts]) if restarts else ""
+    again = " --resume never --resume auto" if resume else ""
+    assert text.endswith(f"dpnet launch: go on with: dpnet launch -n 2{own} -- train{again}\n")
+
+
+def test_ctrl_c_before_the_first_checkpoint_promises_none(supervised):
+    code, text, _ = supervised(PREEMPTED.format(signal="INT").replace("exit 75", "exit 138"))
+    assert code == 130
+    assert text.endswith("dpnet launch: there is no checkpoint: a training begins anew\n")
+
+
+def test_ctrl_c_at_the_very_end_of_a_training_changes_nothing(supervised):
+    script = f"finish() {{ {SUMMARY}; exit 0; }}; trap finish USR1; kill -INT $PPID; while :; do sleep 0.01; done"
+    code, text, _ = supervised(script)
+    assert code == 0, text
+    assert "go on with" not in text
+
+
+def test_a_second_ctrl_c_ends_the_job_at_once(supervised, tmp_path):
+    script = STUBBORN.format(on_usr1="kill -INT $PPID", first="kill -INT $PPID")
+    begin = time.monotonic()
+    code, text, _ = supervised(script, "--grace", "60")
+    assert code == 130, text
+    assert time.monotonic() - begin < 30
+    assert (tmp_path / "got").read_text().split() == ["usr1", "term"]
 
 
 STUBBORN = (

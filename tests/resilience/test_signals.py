@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from dpnet.resilience import signals
-from dpnet.resilience.signals import SAME_SIGNAL_S, StopSignals
+from dpnet.resilience.signals import SAME_INTERRUPT_S, SAME_SIGNAL_S, STOPPING, StopSignals
 
 TIMEOUT_S = 10
 
@@ -76,3 +76,39 @@ def test_in_another_thread_there_are_no_handlers():
     thread.start()
     thread.join(TIMEOUT_S)
     assert seen == [(before, "")]
+
+
+def test_ctrl_c_counts_from_the_first_step_on_and_is_answered():
+    told, answered = [], threading.Event()
+    with StopSignals(["SIGUSR1"], lambda text: told.append(text) or answered.set()) as stop:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        stop.catch_interrupts()
+        stop.catch_interrupts()  # Again after a loss.
+        os.kill(os.getpid(), signal.SIGINT)
+        assert answered.wait(TIMEOUT_S)
+        assert (stop.received, stop.interrupted) == ("SIGINT", True)
+    assert told == [STOPPING]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_program_that_ignores_ctrl_c_or_handles_it_keeps_its_handler():
+    for handler in (signal.SIG_IGN, lambda number, frame: None):
+        before = signal.signal(signal.SIGINT, handler)
+        try:
+            with StopSignals(["SIGUSR1"]) as stop:
+                stop.catch_interrupts()
+                assert signal.getsignal(signal.SIGINT) is handler
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_twice_ends_the_process_but_its_echo_does_not(clock):
+    stop = StopSignals(["SIGUSR1"])
+    stop._names[signal.SIGINT] = "SIGINT"
+    stop._record(signal.SIGINT)
+    clock[0] += SAME_INTERRUPT_S
+    stop._record(signal.SIGINT)
+    clock[0] += 0.1
+    with pytest.raises(Ended) as caught:
+        stop._record(signal.SIGINT)
+    assert caught.value.args == (130,)

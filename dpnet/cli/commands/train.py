@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from dpnet.cli.commands.shared import load_job
 from dpnet.comm.group import World
+from dpnet.environment import launched
+from dpnet.errors import Preempted
+from dpnet.launch.options import command_to_go_on
+from dpnet.launch.processes import ATTEMPT
 from dpnet.training.run import train
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Train as the job says."""
-    train(load_job(arguments, group), group, resume=arguments.resume)
+    job = load_job(arguments, group)
+    try:
+        train(job, group, resume=arguments.resume)
+    except Preempted as stopped:
+        raise type(stopped)(f"{stopped}{_how_to_go_on(arguments.argv)}", stopped.exit_code) from None
     return 0
+
+
+def _how_to_go_on(argv: list[str]) -> str:
+    if ATTEMPT in os.environ:
+        return ""  # `dpnet launch` says it: it knows its own command line.
+    command = command_to_go_on(argv)
+    return f"; go on with the same launcher and: {command}" if launched().size_name else f"; go on with: {command}"
