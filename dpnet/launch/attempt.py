@@ -71,7 +71,7 @@ class Attempt:
         num_ranks: int | None,
         read_errors: bool,
         forwards: bool,
-        on_interrupt: Callable[[], None],
+        on_interrupt: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_interrupt = on_interrupt
         self._name, self._num_ranks = uuid.uuid4().hex, num_ranks
