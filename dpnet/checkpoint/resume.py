@@ -11,6 +11,8 @@ from dpnet.checkpoint.folder import newest_whole, resolve
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.config.file import from_dict, to_dict
 from dpnet.config.job import Job
+from dpnet.data.identity import differences, partial_identity
+from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.text import shorten
 
@@ -59,13 +61,14 @@ def job_of(found: Checkpoint) -> Job:
         raise CheckpointError(f"the checkpoint was written by dpnet {found.manifest['dpnet']}: {error}") from error
 
 
-def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list[str]:
+def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any], source: DataSource) -> list[str]:
     """Compare the job that wrote a checkpoint with this one.
 
     Args:
         found: the checkpoint.
         job: this job.
         identity: of this job's data.
+        source: this job's data.
 
     Returns:
         a sentence for each setting that differs and may differ.
@@ -76,8 +79,8 @@ def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list
     before, now = _flat(to_dict(job_of(found))), _flat(to_dict(job))
     changed = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
     wrong = [_difference(key, before, now) for key in FIXED_KEYS if key in changed]
-    data = found.manifest["data"]
-    wrong += [_difference(f"data: {key}", data, identity) for key in identity if data.get(key) != identity[key]]
+    others, notes = _compare_data(found.manifest["data"], identity, source)
+    wrong += others
     if wrong:
         raise CheckpointError(
             f"the checkpoint of step {found.step} does not fit this job:\n  "
@@ -85,7 +88,23 @@ def check_fits(found: Checkpoint, job: Job, identity: Mapping[str, Any]) -> list
             + "\nStart anew with --resume never, or write to another directory with --output DIR"
         )
     silent = ("output.", "data.source", "checkpoint.", "resilience.")
-    return [_difference(key, before, now) for key in sorted(changed) if not key.startswith(silent)]
+    return notes + [_difference(key, before, now) for key in sorted(changed) if not key.startswith(silent)]
+
+
+def _compare_data(
+    before: Mapping[str, Any], identity: Mapping[str, Any], source: DataSource
+) -> tuple[list[str], list[str]]:
+    """How the data of a checkpoint differ from these, and what could not be compared."""
+    if "arrays" in before:
+        return differences(before, identity), []
+    old = partial_identity(source)
+    if "fingerprint" not in before:
+        compared = "of its data only the numbers of samples, features and classes"
+        del old["fingerprint"]
+    else:
+        compared = "all training labels, but only 256 rows of the training features, and no test data"
+    wrong = [_difference(f"data: {key}", before, old) for key in old if before.get(key) != old[key]]
+    return wrong, [f"the checkpoint was written by an older dpnet, which recorded {compared}: these agree"]
 
 
 def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducible: bool, world_size: int) -> list[str]:

@@ -1,32 +1,142 @@
-"""The identity of a training set, computed without reading all of its inputs."""
+"""The identity of data: what tells them from all other data, to the last bit, on any number of ranks.
+
+    rows     |--- chunk 0 ---|--- chunk 1 ---|-- ... --|     the chunks of `statistics`, each on any rank
+                   sha256          sha256                    while the chunk is measured
+                     └──────┬────────┘
+                         sha256                              of the sums of all chunks, in order
+
+Every row of every split counts, inputs and labels, with the type and the shape of the array. What does not count is
+where the data lie, and in which format: the same arrays have the same identity.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dpnet.data.sources import DataSource, require_labels
+from dpnet.data.split import Inputs, Split
+from dpnet.data.statistics import tiles
 
+ARRAYS = {
+    "x_train": "training features",
+    "y_train": "training labels",
+    "x_test": "test features",
+    "y_test": "test labels",
+}
+"""The arrays that an identity covers, with the words for them."""
+SHOWN = 12
+"""Digits of a sum that messages show."""
 NUM_ROWS = 256
-"""Rows, evenly spread, whose content enters the fingerprint."""
+"""Rows, evenly spread, whose content enters a partial identity."""
 
 
-def identity(source: DataSource) -> dict[str, Any]:
-    """What a checkpoint records of the training data, so that a resumed training notices other data.
+class Sums(NamedTuple):
+    """Sha256 of the rows of a chunk: of their inputs and of their labels."""
+
+    inputs: bytes
+    labels: bytes
+
+
+class ChunkHasher:
+    """Hashes the rows of a chunk.
+
+    Args:
+        split: the samples, with labels.
+        chunk: a range of rows, one of `statistics.chunks(len(split))`.
+    """
+
+    def __init__(self, split: Split, chunk: tuple[int, int]) -> None:
+        self._split, self._chunk = split, chunk
+        self._inputs = hashlib.sha256()
+
+    def see(self, rows: Inputs) -> None:
+        """Take in the next rows of inputs, as they lie in memory."""
+        self._inputs.update(rows.data)
+
+    def read(self) -> None:
+        """Take in all inputs of the chunk, for whoever does not measure them."""
+        for _, rows in tiles(self._split, self._chunk):
+            self.see(rows)
+
+    def sums(self) -> Sums:
+        """The sums, once all inputs were taken in."""
+        labels = require_labels(self._split)[slice(*self._chunk)]
+        return Sums(self._inputs.digest(), hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).digest())
+
+
+def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str, Any]:
+    """What a checkpoint records of the data.
+
+    Args:
+        source: the data.
+        sums: of all chunks, in order, of the splits "train" and, if there are test samples, "test".
 
     Returns:
-        `samples`, `features`, `classes`, and `fingerprint`: sha256 of the inputs' type, all labels and some rows.
+        `samples`, `features` and `classes` of the training data, and `arrays`: type, shape and sha256 of each of ARRAYS
+        that there is.
     """
+    arrays = {}
+    for name, split in (("train", source.train), ("test", source.test)):
+        if split is not None:
+            of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
+            arrays[f"x_{name}"] = _array(split.inputs.dtype.str, split.inputs.shape, of_inputs)
+            arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
+    known = {"samples": len(source.train), "features": source.features, "classes": source.classes}
+    return {**known, "arrays": arrays}
+
+
+def _array(dtype: str, shape: Sequence[int], sums: bytes) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [int(size) for size in shape], "sha256": hashlib.sha256(sums).hexdigest()}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A sentence for each array that another one was recorded for.
+
+    Args:
+        before: the identity in a checkpoint, with `arrays`; its content may be anything.
+        now: an identity.
+    """
+    recorded = before["arrays"] if isinstance(before["arrays"], dict) else {}
+    pairs = [(words, recorded.get(name), now["arrays"].get(name)) for name, words in ARRAYS.items()]
+    return [_difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
+
+
+def _difference(words: str, before: Any, now: Any) -> str:
+    if before is None:
+        return f"the {words} are {_kind(now)}; the run had none"
+    if now is None:
+        return f"there are no {words}; the run had {_kind(before)}"
+    if _kind(before) != _kind(now):
+        return f"the {words} are {_kind(now)}; in the run they were {_kind(before)}"
+    return f"the {words} have other values than in the run: sha256 {_sum(now)}, there it was {_sum(before)}"
+
+
+def _kind(array: Any) -> str:
+    known = array if isinstance(array, dict) else {}
+    return f"{_type(str(known.get('dtype')))} {known.get('shape')!s:.60}"
+
+
+def _type(text: str) -> str:
+    try:
+        return np.dtype(text).name + (" (big-endian)" if text.startswith(">") else "")
+    except (TypeError, ValueError):
+        return f"{text:.20}"
+
+
+def _sum(array: Mapping[str, Any]) -> str:
+    return f"{array.get('sha256')!s:.{SHOWN}}..."
+
+
+def partial_identity(source: DataSource) -> dict[str, Any]:
+    """What checkpoints recorded before there was `arrays`: sha256 of the training labels and of a few inputs."""
     inputs, labels = source.train.inputs, require_labels(source.train)
     total = hashlib.sha256(inputs.dtype.str.encode())
     total.update(np.ascontiguousarray(labels).tobytes())
     for row in np.linspace(0, len(inputs) - 1, min(NUM_ROWS, len(inputs))).astype(int):
         total.update(np.ascontiguousarray(inputs[row]).tobytes())
-    return {
-        "samples": len(inputs),
-        "features": source.features,
-        "classes": source.classes,
-        "fingerprint": total.hexdigest()[:16],
-    }
+    known = {"samples": len(inputs), "features": source.features, "classes": source.classes}
+    return {**known, "fingerprint": total.hexdigest()[:16]}

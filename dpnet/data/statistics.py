@@ -14,7 +14,7 @@ file may be larger than memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -64,7 +64,17 @@ def chunks(num_samples: int) -> list[tuple[int, int]]:
     return [share(num_samples, part, parts) for part in range(parts)]
 
 
-def measure(split: Split, chunk: tuple[int, int], *, check: bool = True) -> Moments:
+def tiles(split: Split, chunk: tuple[int, int]) -> Iterator[tuple[int, Inputs]]:
+    """The rows of a chunk, tile by tile: number of the first row, and the inputs as they are stored."""
+    start, stop = chunk
+    rows = max(1, TILE_BYTES // (8 * split.features))
+    for first in range(start, stop, rows):
+        yield first, np.asarray(split.inputs[first : min(first + rows, stop)])
+
+
+def measure(
+    split: Split, chunk: tuple[int, int], *, check: bool = True, see: Callable[[Inputs], object] | None = None
+) -> Moments:
     """The Moments of the rows of one chunk, in one pass.
 
     Every value counts as the float64 nearest to it: integers of up to 53 bits and all floats are exact.
@@ -73,17 +83,26 @@ def measure(split: Split, chunk: tuple[int, int], *, check: bool = True) -> Mome
         split: the samples.
         chunk: one of `chunks(len(split))`; not empty.
         check: raise if an input is not a finite number; otherwise the results may be NaN or infinite.
+        see: is called with the inputs of each tile, in order, while they are in the cache.
 
     Raises:
         DataError: an input is NaN or infinite.
     """
-    start, stop = chunk
-    rows = max(1, TILE_BYTES // (8 * split.features))
-    # An overflow makes the results infinite or NaN, which `scaling.fit` refuses with a helpful message.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return combine(
-            [_measure_tile(split, first, min(first + rows, stop), check=check) for first in range(start, stop, rows)]
-        )
+    # With differences from one row, sums of integers are exact, a constant feature has no spread at all, and the
+    # rounding of a mean that is large beside the spread does not enter the spread.
+    origin = np.asarray(split.inputs[0]).astype(np.float64)
+    whole: Moments | None = None
+    for first, raw in tiles(split, chunk):
+        if see is not None:
+            see(raw)
+        # An overflow makes the results infinite or NaN, which `scaling.fit` refuses with a helpful message.
+        with np.errstate(over="ignore", invalid="ignore"):
+            tile = _measure_tile(raw, origin)
+        if check and not np.isfinite(tile.total).all():
+            _check_finite(raw, first, split.inputs_file)
+        whole = tile if whole is None else combine((whole, tile))
+    assert whole is not None
+    return whole
 
 
 def combine(parts: Sequence[Moments]) -> Moments:
@@ -103,17 +122,11 @@ def _combine_two(a: Moments, b: Moments) -> Moments:
     return Moments(count, a.origin, a.total + b.total, m2, min(a.low, b.low), max(a.high, b.high))
 
 
-def _measure_tile(split: Split, first: int, stop: int, *, check: bool) -> Moments:
+def _measure_tile(raw: Inputs, origin: npt.NDArray[np.float64]) -> Moments:
     """Computes the mean first, then the deviations from it, while the rows are in the cache."""
-    raw = np.asarray(split.inputs[first:stop])
     values = raw.astype(np.float64)
-    # With differences from one row, sums of integers are exact, a constant feature has no spread at all, and the
-    # rounding of a mean that is large beside the spread does not enter the spread.
-    origin = np.asarray(split.inputs[0]).astype(np.float64)
     values -= origin
     total = values.sum(axis=0)
-    if check and not np.isfinite(total).all():
-        _check_finite(raw, first, split.inputs_file)
     values -= total / len(values)
     np.square(values, out=values)
     return Moments(len(values), origin, total, values.sum(axis=0), float(raw.min()), float(raw.max()))

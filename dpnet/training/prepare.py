@@ -7,25 +7,29 @@ its layout from a checkpoint, and makes its `Setup` itself.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from dpnet.comm.agree import everywhere, on_root
+from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group, World
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import Backend
 from dpnet.compute.shares import share
 from dpnet.config.job import DataConfig, Job, TrainConfig
 from dpnet.data import statistics
-from dpnet.data.identity import identity
+from dpnet.data.identity import ChunkHasher, Sums, identity
 from dpnet.data.scaling import UNSCALED, Scaling, fit
 from dpnet.data.sources import DataSource, Split, check_classes, open_source
+from dpnet.data.statistics import Moments
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
 from dpnet.training.build import build_parts
 from dpnet.training.setup import Setup, choose_backend
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,13 @@ class TrainingData:
 
     Attributes:
         source: training and test samples.
-        identity: what tells this training data from other data.
+        identity: what tells these data from others.
+        moments: statistics of the training inputs; None: they were not measured.
     """
 
     source: DataSource
     identity: dict[str, Any]
+    moments: Moments | None
 
 
 def prepare(
@@ -64,14 +70,41 @@ def prepare(
     return setup
 
 
-def open_data(section: DataConfig, group: Group) -> TrainingData:
+def open_data(section: DataConfig, group: Group) -> DataSource:
     """Open the data on every rank; collective.
 
     Raises:
         DataError: the data cannot be read, or cannot be trained on.
     """
-    source = everywhere(group, lambda: check_classes(open_source(section.source)))
-    return TrainingData(source, on_root(group, lambda: identity(source)))
+    return everywhere(group, lambda: check_classes(open_source(section.source)))
+
+
+def identify(section: DataConfig, source: DataSource, group: Group, *, measure: bool) -> TrainingData:
+    """Read all data once: hash them and, with `measure`, check and measure them as `measure_scaling` does; collective.
+
+    Raises:
+        DataError: an input is not finite.
+    """
+    moments, sums = _read(source.train, group, measure=measure, check=section.check)
+    of_splits = {"train": sums}
+    if source.test is not None:
+        of_splits["test"] = _read(source.test, group, measure=measure and section.check, check=True)[1]
+    return TrainingData(source, identity(source, of_splits), moments)
+
+
+def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Moments | None, list[Sums]]:
+    """The moments, if asked for, and the sums of all chunks, of which each rank reads a share; collective."""
+
+    def read(chunk: tuple[int, int]) -> tuple[Moments | None, Sums]:
+        hasher = ChunkHasher(split, chunk)
+        if not measure:
+            hasher.read()
+            return None, hasher.sums()
+        return statistics.measure(split, chunk, check=check, see=hasher.see), hasher.sums()
+
+    parts = _on_all_chunks(split, group, read)
+    measured = [moments for moments, _ in parts if moments is not None]
+    return statistics.combine(measured) if measured else None, [sums for _, sums in parts]
 
 
 def build_layout(job: Job, source: DataSource) -> Layout:
@@ -97,19 +130,33 @@ def measure_scaling(section: DataConfig, source: DataSource, group: Group) -> Sc
     measured = measure(source.train, group, check=section.check)
     if source.test is not None and section.check:
         measure(source.test, group, check=True)
+    return fit_scaling(section, measured, group)
+
+
+def fit_scaling(section: DataConfig, measured: Moments, group: Group) -> Scaling:
+    """The scaling that suits training data with these moments; collective.
+
+    Raises:
+        DataError: the values are too far apart.
+    """
     return everywhere(group, lambda: fit(section.scale, measured))
 
 
-def measure(split: Split, group: Group, *, check: bool) -> statistics.Moments:
+def measure(split: Split, group: Group, *, check: bool) -> Moments:
     """Measure a split: statistics with the same bits for every world_size. Each rank reads a share of it; collective.
 
     Raises:
         DataError: an input is not finite, and `check` is set.
     """
+    return statistics.combine(_on_all_chunks(split, group, lambda chunk: statistics.measure(split, chunk, check=check)))
+
+
+def _on_all_chunks(split: Split, group: Group, work: Callable[[tuple[int, int]], T]) -> list[T]:
+    """What `work` makes of each chunk of a split, in order; each rank works on a share of them; collective."""
     chunks = statistics.chunks(len(split))
     mine = chunks[slice(*share(len(chunks), group.rank, group.world_size))]
-    measured = everywhere(group, lambda: [statistics.measure(split, chunk, check=check) for chunk in mine])
-    return statistics.combine([part for parts in group.allgather(measured) for part in parts])
+    done = everywhere(group, lambda: [work(chunk) for chunk in mine])
+    return [result for results in group.allgather(done) for result in results]
 
 
 def rehearse(setup: Setup, source: DataSource) -> None:

@@ -18,7 +18,7 @@ from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, say
 from dpnet.training.loop import Loop
-from dpnet.training.prepare import check_world_size, open_data, prepare
+from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start
 from dpnet.training.summary import Summary
@@ -124,9 +124,12 @@ def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: S
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
     backend = choose_backend(job.train, group)
-    data = open_data(job.data, group)
+    data = identify(job.data, open_data(job.data, group), group, measure=True)
     start = choose_start(job, group, run_dir, resume, data, fingerprint(backend.products.name))
-    setup = prepare(job, group, data.source, backend=backend, scaling=start.scaling)
+    scaling = start.scaling
+    if scaling is None and data.moments is not None:
+        scaling = fit_scaling(job.data, data.moments, group)
+    setup = prepare(job, group, data.source, backend=backend, scaling=scaling)
     loop = Loop(setup, data, start, run_dir, signals)
     step = start.progress.step
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:

@@ -67,7 +67,7 @@ def choose_start(
         run_dir.lock(wait_s=ENDING_S)
         found = choose(resume, run_dir.checkpoints.path, print)
         if found is not None:
-            notes = check_fits(found, job, data.identity)
+            notes = check_fits(found, job, data.identity, data.source)
             notes += numerics_notes(
                 found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
             )

@@ -23,7 +23,7 @@ def samples_per_s(job: Job, group: World, seconds: float) -> float:
         DpnetError: see `dpnet.errors`.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    source = open_data(job.data, group).source
+    source = open_data(job.data, group)
     parts = build_parts(prepare(job, group, source), source)
     with np.errstate(all="ignore"):
         _take(parts, group, 0, WARM_UP_STEPS)

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from dpnet.checkpoint.folder import steps_in
 from dpnet.checkpoint.format import Checkpoint, step_name
-from dpnet.checkpoint.manifest import MANIFEST
+from dpnet.checkpoint.manifest import MANIFEST, manifest_sum
 from dpnet.checkpoint.resume import numerics_notes
 from dpnet.cli.main import run as run_command
 from dpnet.config.file import to_dict
+from dpnet.data.identity import partial_identity
+from dpnet.data.sources import open_source
 from dpnet.errors import CheckpointError
 from dpnet.training.progress import Progress
 
@@ -141,10 +143,86 @@ def test_what_may_not_change_is_refused_with_both_values(tmp_path, changed, mess
 def test_other_data_are_refused_with_both_values(tmp_path):
     sources = {number: save_data(tmp_path / f"{number}.npz", number, features=4) for number in (50, 60)}
     train(tmp_path / "run", {"data.source": sources[50]})
-    with pytest.raises(CheckpointError, match=r"(?s)samples is 60, in the checkpoint it is 50.*fingerprint is"):
+    message = r"(?s)the training features are float32 \[60, 4\]; in the run they were float32 \[50, 4\].*--resume never"
+    with pytest.raises(CheckpointError, match=message):
         train(tmp_path / "run", {"data.source": sources[60]})
-    shutil.move(sources[50], tmp_path / "moved.npz")
-    assert train(tmp_path / "run", {"data.source": str(tmp_path / "moved.npz"), "train.epochs": 4})["steps"] == 4
+
+
+def test_data_that_were_moved_or_saved_in_another_format_are_the_same(tmp_path):
+    source = save_data(tmp_path / "data.npz", 50)
+    train(tmp_path / "run", {"data.source": source})
+    (tmp_path / "folder").mkdir()
+    with np.load(source) as arrays:
+        for name, array in arrays.items():
+            np.save(tmp_path / "folder" / f"{name}.npy", array)
+    shutil.move(source, tmp_path / "moved.npz")
+    for number, place in enumerate(("moved.npz", "folder"), start=4):
+        assert (
+            train(tmp_path / "run", {"data.source": str(tmp_path / place), "train.epochs": number})["steps"] == number
+        )
+
+
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x_train", "training features"),
+        ("y_train", "training labels"),
+        ("x_test", "test features"),
+        ("y_test", "test labels"),
+    ],
+)
+def test_a_single_number_that_changed_is_noticed_wherever_it_stands(tmp_path, name, words, checked):
+    settings = {"data.source": str(tmp_path / "data.npz"), "data.check": checked, "train.epochs": 1}
+    arrays = {**np.load(save_data(tmp_path / "data.npz", 4000, 300))}
+    train(tmp_path / "run", settings)
+    changed = arrays[name].copy()
+    changed[137] = changed[137] * 2 + 1
+    np.savez(tmp_path / "data.npz", **{**arrays, name: changed})
+    with pytest.raises(CheckpointError, match=f"the {words} have other values than in the run: sha256 ") as refusal:
+        train(tmp_path / "run", {**settings, "train.epochs": 2})
+    assert str(refusal.value).count("sha256") == 1
+    np.savez(tmp_path / "data.npz", **arrays)
+    assert train(tmp_path / "run", {**settings, "train.epochs": 2})["steps"] == 64
+
+
+def test_test_data_that_came_or_went_are_noticed(tmp_path):
+    settings = {"data.source": save_data(tmp_path / "data.npz", 50), "train.epochs": 1}
+    train(tmp_path / "run", settings)
+    save_data(tmp_path / "data.npz", 50, None)
+    with pytest.raises(CheckpointError, match=r"there are no test labels; the run had int64 \[6\]"):
+        train(tmp_path / "run", {**settings, "train.epochs": 2})
+    train(tmp_path / "none", settings)
+    save_data(tmp_path / "data.npz", 50)
+    with pytest.raises(CheckpointError, match=r"the test features are float32 \[6, 3\]; the run had none"):
+        train(tmp_path / "none", {**settings, "train.epochs": 2})
+
+
+def test_a_run_of_before_goes_on_and_says_what_was_compared(tmp_path, capsys):
+    source = save_data(tmp_path / "data.npz", 4000)
+    settings = {"data.source": source, "train.epochs": 1}
+    train(tmp_path / "run", settings)
+    for data, sentence in [
+        (partial_identity(open_source(source)), "all training labels, but only 256 rows of the training features"),
+        ({"samples": 4000, "features": 3, "classes": 2}, "of its data only the numbers of samples"),
+    ]:
+        shutil.copytree(tmp_path / "run", tmp_path / sentence, symlinks=True)
+        rewrite_data(tmp_path / sentence / "checkpoints/latest/manifest.json", data)
+        assert train(tmp_path / sentence, {**settings, "train.epochs": 2})["steps"] == 64
+        assert (
+            f"note: the checkpoint was written by an older dpnet, which recorded {sentence}" in capsys.readouterr().out
+        )
+        train(tmp_path / sentence, {**settings, "train.epochs": 3})
+        assert "older dpnet" not in capsys.readouterr().out  # The new checkpoints have it all.
+        rewrite_data(tmp_path / sentence / "checkpoints/latest/manifest.json", {**data, "samples": 3999})
+        with pytest.raises(CheckpointError, match="data: samples is 4000, in the checkpoint it is 3999"):
+            train(tmp_path / sentence, {**settings, "train.epochs": 4})
+
+
+def rewrite_data(path, data):
+    """Replace the identity of the data in a manifest."""
+    manifest = {**json.loads(path.read_text()), "data": data}
+    path.write_text(json.dumps({**manifest, "manifest_sha256": manifest_sum(manifest)}))
 
 
 def test_an_optimizer_vector_that_is_not_there_is_named(tmp_path):
@@ -218,7 +296,7 @@ NAMES = [
     *(f"config.{section}" for section in to_dict(make_job("x"))),
     *(f"config.{section}.{key}" for section, keys in to_dict(make_job("x")).items() for key in keys),
     *(f"progress.{key}" for key in Progress().to_dict()),
-    *(f"data.{key}" for key in ("samples", "features", "classes", "fingerprint")),
+    *(f"data.{key}" for key in ("samples", "features", "classes", "arrays", "arrays.x_train", "arrays.y_test")),
     "numerics.blas",
     "config.train.novelty",
     "novelty",

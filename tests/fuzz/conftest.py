@@ -20,12 +20,11 @@ from dpnet.checkpoint.tensors import state_vectors
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
 from dpnet.config.job import Job
-from dpnet.data.identity import identity
 from dpnet.data.scaling import Scaling
-from dpnet.data.sources import open_source
 from dpnet.errors import CheckpointError, DpnetError
 from dpnet.inference.network import make_network
 from dpnet.nn.layout import Layout
+from dpnet.training.prepare import TrainingData, identify, open_data
 from dpnet.training.progress import Progress
 
 
@@ -37,13 +36,13 @@ class Trained:
         folder: of the changed checkpoint.
         original: folder of the checkpoint as it was written.
         job: of the training.
-        identity: of its data.
+        data: of the training.
     """
 
     folder: Path
     original: Path
     job: Job
-    identity: dict[str, Any]
+    data: TrainingData
 
     def manifest(self) -> dict[str, Any]:
         return json.loads((self.original / "manifest.json").read_text())
@@ -71,7 +70,7 @@ class Trained:
         layout = Layout((3, *self.job.model.hidden_layers, 2))
         uses = [
             lambda: job_of(found),
-            lambda: "".join(check_fits(found, self.job, self.identity)).encode(),
+            lambda: "".join(check_fits(found, self.job, self.data.identity, self.data.source)).encode(),
             lambda: "".join(numerics_notes(found, {"numpy": "9"}, reproducible=True, world_size=1)).encode(),
             lambda: state_vectors(found, layout, ("exp_avg", "exp_avg_sq"), self.job.model.dtype),
             lambda: Progress.from_dict(found.manifest["progress"]),
@@ -94,4 +93,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     dpnet.train(job, LocalGroup())
     original = (path / "run/checkpoints/latest").resolve()
     shutil.copytree(original, path / "changed")
-    return Trained(path / "changed", original, job, identity(open_source(source)))
+    data = identify(job.data, open_data(job.data, LocalGroup()), LocalGroup(), measure=False)
+    return Trained(path / "changed", original, job, data)

@@ -13,9 +13,11 @@ from helpers.fuzzing import INTEGERS, examples, mutate, mutations, only_dpnet_er
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.data.identity import identity
-from dpnet.data.sources import check_classes, open_source, open_split
+from dpnet.comm.local import LocalGroup
+from dpnet.config.job import DataConfig
+from dpnet.data.sources import open_split
 from dpnet.errors import DataError
+from dpnet.training.prepare import identify, open_data
 
 X, Y = np.arange(24, dtype=np.uint8).reshape(4, 6), np.arange(4)
 
@@ -45,7 +47,8 @@ def check(folder, name, content):
     with only_dpnet_errors(DataError):
         open_split(str(path))
     with only_dpnet_errors(DataError):
-        identity(check_classes(open_source(str(path))))
+        section = DataConfig(source=str(path))
+        identify(section, open_data(section, LocalGroup()), LocalGroup(), measure=False)
 
 
 IDX = bytes([0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 6]) + X.tobytes()

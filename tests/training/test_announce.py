@@ -15,10 +15,10 @@ from dpnet.training.prepare import open_data, prepare
 )
 def test_what_is_trained_is_told(tmp_path, world_size, share):
     job, group = make_job(tmp_path), LocalGroup()
-    data = open_data(job.data, group)
-    setup = prepare(job, group, data.source, backend=plain_backend())
-    parts = build_parts(setup, data.source)
-    lines = training_text(setup, data.source, parts, world_size, 1).splitlines()
+    source = open_data(job.data, group)
+    setup = prepare(job, group, source, backend=plain_backend())
+    parts = build_parts(setup, source)
+    lines = training_text(setup, source, parts, world_size, 1).splitlines()
     assert f": {world_size} rank{'s' * (world_size > 1)} on 1 host, 1 thread a rank; " in lines[0]
     memory = "memory a copy of the parameters for each rank: there is one rank"
     assert lines[1:] == [

@@ -1,0 +1,36 @@
+"""All ranks agree on the identity of the data, each having read a share of them."""
+
+import numpy as np
+import pytest
+
+from dpnet.comm.connect import connect
+from dpnet.comm.local import LocalGroup
+from dpnet.config.job import DataConfig
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
+from dpnet.training.prepare import fit_scaling, identify, measure_scaling
+
+pytestmark = pytest.mark.mpi
+
+group = connect()
+
+
+def source(rows, tests):
+    generator = np.random.default_rng(2)
+    train, test = (
+        make_split(generator.standard_normal((n, 5)), generator.integers(0, 3, n), "x", "y") for n in (rows, tests)
+    )
+    return DataSource("data", train, test)
+
+
+@pytest.mark.parametrize(("rows", "tests"), [(3, 1), (2000, 257)])
+@pytest.mark.parametrize("measure", [True, False])
+def test_the_identity_is_that_of_one_rank_and_so_is_the_scaling(rows, tests, measure):
+    section, data = DataConfig(), source(rows, tests)
+    found = identify(section, data, group, measure=measure)
+    alone = identify(section, data, LocalGroup(), measure=True)
+    assert group.allgather(found.identity) == [alone.identity] * group.world_size
+    assert (found.moments is not None) == measure
+    if measure:
+        scaling, expected = fit_scaling(section, found.moments, group), measure_scaling(section, data, LocalGroup())
+        assert scaling.factor.tobytes() == expected.factor.tobytes()
