@@ -1,4 +1,4 @@
-"""Memory of a node: every rank sees it, no name of it stays, and where there is none every rank hears so."""
+"""Memory of a node: every rank sees it, it has no name, and where there is none every rank hears so."""
 
 import errno
 import os
@@ -30,8 +30,12 @@ def folder():
     assert left == []
 
 
-def test_every_rank_sees_what_the_others_write(folder):
-    memory = SharedMemory(group, folder)
+def refuse(*_, **__):
+    raise OSError(errno.EPERM, "refused")
+
+
+def shares(memory):
+    """Whether all ranks see what each of them writes into a new vector."""
     for dtype in (np.float32, np.float64):
         vector = memory.zeros(group.world_size, dtype)
         assert vector.dtype == dtype
@@ -40,6 +44,32 @@ def test_every_rank_sees_what_the_others_write(folder):
         vector[group.rank] = group.rank + 1
         group.barrier()
         assert vector.tolist() == list(range(1, group.world_size + 1))
+        group.barrier()
+
+
+def test_every_rank_sees_what_the_others_write_and_no_file_has_a_name(monkeypatch):
+    monkeypatch.setattr(SharedMemory, "_map_named", refuse)
+    shares(SharedMemory(group))
+
+
+def test_so_too_where_a_container_refuses_memory_files(monkeypatch):
+    monkeypatch.setattr(SharedMemory, "_map_named", refuse)
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    shares(SharedMemory(group))
+
+
+@pytest.mark.parametrize("obstacle", ["other processes", "no /proc", "no anonymous files"])
+def test_ranks_that_cannot_open_each_others_files_share_one_with_a_name(folder, monkeypatch, obstacle):
+    if obstacle == "other processes":  # As in a container of its own: the same numbers mean another file.
+        identity = shared._identity
+        monkeypatch.setattr(shared, "_identity", lambda status: (group.rank, identity(status)))
+    elif obstacle == "no /proc" and group.rank == group.world_size - 1:
+        monkeypatch.setattr(shared._Place, "map", lambda *_: None)
+    elif obstacle == "no anonymous files" and group.rank == 0:
+        monkeypatch.setattr(shared, "anonymous_file", refuse)
+    memory = SharedMemory(group, folder)
+    shares(memory)
+    assert memory._needs_name
 
 
 def test_a_full_memory_is_an_error_on_every_rank(folder, monkeypatch):
@@ -52,14 +82,16 @@ def test_a_full_memory_is_an_error_on_every_rank(folder, monkeypatch):
     assert caught.value.agreed
 
 
-def test_no_folder_is_an_error_on_every_rank():
+def test_no_folder_is_an_error_on_every_rank(monkeypatch):
+    monkeypatch.setattr(shared, "anonymous_file", refuse)
     with pytest.raises(SharedMemoryError, match="cannot make a file in /no/such/folder"):
         SharedMemory(group, "/no/such/folder").zeros(1, np.float32)
 
 
 def test_a_rank_that_cannot_map_it_is_named_on_every_rank(folder, monkeypatch):
     last = group.world_size - 1
+    monkeypatch.setattr(shared, "anonymous_file", refuse)
     if group.rank == last:
-        monkeypatch.setattr(shared.mmap, "mmap", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "refused")))
+        monkeypatch.setattr(shared.mmap, "mmap", refuse)
     with pytest.raises(SharedMemoryError, match="cannot map .*: refused" + (f".*rank {last}," if last else "")):
         SharedMemory(group, folder).zeros(1, np.float32)

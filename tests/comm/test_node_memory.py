@@ -1,0 +1,41 @@
+"""Shared memory of ranks that are killed: nothing of it stays in /dev/shm, whatever they were doing."""
+
+import os
+import random
+import sys
+import time
+
+import pytest
+from helpers.faults import wait_for
+from helpers.mpirun import mpirun, start
+
+pytestmark = pytest.mark.ranks
+
+ALLOCATING = """
+import os, pathlib
+from dpnet.comm.connect import connect
+from dpnet.comm.node_memory import SharedMemory
+group = connect()
+memory = SharedMemory(group)
+while True:
+    vector = memory.zeros(1 << 20, "f4")
+    pathlib.Path(f"{os.environ['FOLDER']}/{group.rank}").touch()
+"""
+
+
+def names():
+    return {name for name in os.listdir("/dev/shm") if name.startswith("dpnet")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranks_that_are_killed_while_they_allocate_leave_nothing(tmp_path, seed):
+    script = tmp_path / "script.py"
+    script.write_text(ALLOCATING)
+    before = names()
+    job = start([*mpirun(2), sys.executable, str(script)], env={"FOLDER": str(tmp_path)})
+    try:
+        assert wait_for(lambda: (tmp_path / "0").exists() and (tmp_path / "1").exists()), job.read()
+        time.sleep(random.Random(seed).random() * 0.1)
+    finally:
+        job.close()  # SIGKILL to mpirun and all ranks at once.
+    assert names() - before == set()
