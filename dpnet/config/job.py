@@ -116,6 +116,7 @@ class OptimizerConfig(Section):
     ] = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.weight_decay is None:
             fill(self, "weight_decay", 0.01 if self.name == "adamw" else 0.0)
 

@@ -6,8 +6,11 @@ own, and no library is imported here.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from dpnet.errors import ConfigError
 
 INT64_MAX = 2**63 - 1
 """Greatest integer of TOML."""
@@ -107,8 +110,25 @@ def fill(section: object, name: str, value: Any) -> None:
     object.__setattr__(section, name, value)
 
 
+_RECIPE = """\
+of type {kind}; a job holds no arrays: every rank opens the data itself. Save them, and give the path:
+
+    # x, y of a data frame: y = np.unique(table.pop("label"), return_inverse=True)[1]
+    #                       x = table.to_numpy("float32")
+    np.savez("data.npz", x_train=x, y_train=y)  # and x_test=..., y_test=..."""
+
+
+def _holds_arrays(value: object) -> bool:
+    """Whether a value is an array, a data frame, or a group of them."""
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,)
+    return any(getattr(item, "shape", ()) != () for item in values)
+
+
 class Section:
-    """Base of the sections.
+    """Base of the sections. A path is kept as a string; arrays are refused.
+
+    Raises:
+        ConfigError: a value holds arrays.
 
     Attributes:
         one_of: keys of which exactly one holds; the others are None. If none is given the first holds, with the value
@@ -118,6 +138,12 @@ class Section:
     one_of: ClassVar[dict[str, float]] = {}
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, os.PathLike):
+                fill(self, name, os.fspath(value))
+            elif _holds_arrays(value):
+                section = type(self).__name__.removesuffix("Config").lower()
+                raise ConfigError(f"{section}.{name} is {_RECIPE.format(kind=type(value).__name__)}")
         if self.one_of and all(getattr(self, name) is None for name in self.one_of):
             fill(self, *next(iter(self.one_of.items())))
 

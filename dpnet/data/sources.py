@@ -7,6 +7,7 @@ knows file formats. Every rank may open the same source: the ranks of a node the
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.idx import IdxFile, IdxFolder
 from dpnet.data.readers.npy import NpyFile, NpyFolder
 from dpnet.data.readers.npz import BareNpz, Npz
+from dpnet.data.readers.recipes import conversion
 from dpnet.data.split import SPLITS, Reader, Split, require_labels
 from dpnet.errors import DataError
 from dpnet.text import listed
@@ -41,6 +43,8 @@ SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
 
 MAX_EMPTY_CLASSES = 10_000
 """A label must be below this number plus twice the number of training samples."""
+MAX_FOLDERS = 100
+"""Most folders that are searched for one that the user may have meant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +147,20 @@ def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
     kinds = "expected " + "; or ".join(reader.description for reader in readers)
     if not os.path.exists(path):
         raise DataError(f'The data source "{source}" was not found{_nearby(path)}; {kinds}.')
+    if (way := conversion(path, for_training=readers is READERS)) is not None:
+        raise DataError(way)
     if os.path.isdir(path):
-        raise DataError(f'The folder "{source}" holds {listed(os.listdir(path))}; {kinds}.')
+        raise DataError(f'The folder "{source}" holds {listed(os.listdir(path))}{_deeper(path, readers)}; {kinds}.')
     raise DataError(f'The file "{source}" is of no kind that can be used here; {kinds}.')
+
+
+def _deeper(folder: str, readers: tuple[Reader, ...]) -> str:
+    """A hint at folders up to two levels within that could be meant, to end a clause with."""
+    inner = itertools.chain(Path(folder).glob("*/"), Path(folder).glob("*/*/"))
+    fitting = [
+        str(path) for path in itertools.islice(inner, MAX_FOLDERS) if any(reader.fits(str(path)) for reader in readers)
+    ]
+    return f" (did you mean {listed(fitting)}?)" if fitting else ""
 
 
 def _nearby(path: str) -> str:

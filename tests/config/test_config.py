@@ -9,6 +9,7 @@ import sys
 import typing
 from datetime import date
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,6 +154,24 @@ def test_filling_in_the_run_directory_keeps_the_other_keys_and_the_defaults():
     job = Job(data=DataConfig(source="mnist"), output=OutputConfig(log_every_steps=7, progress="none"))
     assert job.output == OutputConfig(dir="runs/mnist", log_every_steps=7, progress="none")
     assert Job().output.dir == "runs/digits"
+
+
+@pytest.mark.parametrize("source", [np.zeros((3, 2)), (np.zeros((3, 2)), np.zeros(3)), {"x_train": np.zeros((3, 2))}])
+def test_arrays_in_place_of_a_path_are_refused_with_lines_that_save_them(source):
+    kind = type(source).__name__
+    with pytest.raises(ConfigError, match=rf"^data\.source is of type {kind}; a job holds no arrays") as raised:
+        DataConfig(source=source)
+    assert 'np.savez("data.npz", x_train=x, y_train=y)' in str(raised.value)
+
+
+def test_a_path_and_the_numbers_of_numpy_are_taken(tmp_path):
+    job = Job(
+        data=DataConfig(source=tmp_path / "a.npz"),
+        optimizer=OptimizerConfig(learning_rate=np.float64(0.5)),
+        output=OutputConfig(dir=tmp_path),
+    )
+    assert (job.data.source, job.output.dir) == (str(tmp_path / "a.npz"), str(tmp_path))
+    assert job.optimizer.learning_rate == 0.5
 
 
 def test_an_interval_is_counted_in_steps():

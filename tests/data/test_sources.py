@@ -34,8 +34,8 @@ def test_odd_names_are_not_found(source, tmp_path, monkeypatch):
 
 def test_a_folder_without_data_lists_what_it_holds(tmp_path):
     for name in "abcdefghij":
-        (tmp_path / f"{name}.csv").touch()
-    with pytest.raises(DataError, match=r"holds a\.csv, .*h\.csv and 2 more; expected .*x_train\.npy"):
+        (tmp_path / f"{name}.dat").touch()
+    with pytest.raises(DataError, match=r"holds a\.dat, .*h\.dat and 2 more; expected .*x_train\.npy"):
         open_source(str(tmp_path))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty\" holds nothing; expected"):
@@ -43,10 +43,10 @@ def test_a_folder_without_data_lists_what_it_holds(tmp_path):
 
 
 def test_a_file_of_another_kind(tmp_path):
-    (tmp_path / "data.csv").write_text("1,2\n")
+    (tmp_path / "data.dat").write_text("1,2\n")
     for opener in (open_source, open_split):
-        with pytest.raises(DataError, match=r"data\.csv\" is of no kind that can be used here; expected"):
-            opener(str(tmp_path / "data.csv"))
+        with pytest.raises(DataError, match=r"data\.dat\" is of no kind that can be used here; expected"):
+            opener(str(tmp_path / "data.dat"))
 
 
 def test_home_folder_is_expanded(idx_folder, monkeypatch):

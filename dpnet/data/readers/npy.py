@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
+from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_size, guarded
 from dpnet.data.split import SPLITS, Split, make_split
 from dpnet.errors import DataError
@@ -91,6 +92,9 @@ def map_npy(path: Path) -> npt.NDArray[Any]:
     """
     with guarded(str(path)):
         with path.open("rb") as stream:
+            head = stream.peek(HEAD_BYTES)
+            if not head.startswith(npy_format.MAGIC_PREFIX):
+                refuse_foreign(str(path), head, "an .npy file")
             header = read_header(stream, str(path))
             offset = stream.tell()
             check_size(str(path), os.fstat(stream.fileno()).st_size - offset, header.num_bytes)

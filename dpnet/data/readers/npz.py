@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
 from dpnet.data.readers.npy import read_header
+from dpnet.data.readers.recipes import renaming
 from dpnet.data.split import SPLITS, Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
@@ -59,8 +62,13 @@ class BareNpz:
 
 def npz_keys(source: str) -> list[str]:
     """Names of the arrays in an .npz file; raises DataError if it cannot be read."""
-    with guarded(source), zipfile.ZipFile(source) as archive:
-        return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
+    with guarded(source):
+        with Path(source).open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+        if not head.startswith(b"PK"):
+            refuse_foreign(source, head, "an .npz file")
+        with zipfile.ZipFile(source) as archive:
+            return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
 
 
 def read_npz_split(source: str, inputs_key: str, labels_key: str, *, name: str | None = None) -> Split:
@@ -78,8 +86,10 @@ def read_npz_split(source: str, inputs_key: str, labels_key: str, *, name: str |
     keys = npz_keys(source)
     inputs_file, labels_file = (f"{name or source} ({key})" for key in (inputs_key, labels_key))
     if inputs_key not in keys:
-        found = listed(keys)
-        raise DataError(f"{name or source} holds no array {inputs_key}; it holds {found}; name it so.")
+        raise DataError(
+            f"{name or source} holds no array {inputs_key}; it holds {listed(keys)}; "
+            f"{renaming(source, keys, (inputs_key, labels_key))}"
+        )
     with guarded(name or source), zipfile.ZipFile(source) as archive:
         inputs = _read_member(archive, inputs_key, inputs_file)
         labels = _read_member(archive, labels_key, labels_file) if labels_key in keys else None

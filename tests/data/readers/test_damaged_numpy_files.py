@@ -35,7 +35,7 @@ def npz(tmp_path):
         (lambda b: b + b"\0", r"holds 49 bytes of data, but its header promises 48"),
         (lambda b: b[:20], r"is damaged \("),
         (lambda b: b"", r"is damaged \("),
-        (lambda b: b"<html>" + b, r"is damaged \("),
+        (lambda b: b"<other>" + b, r"is damaged \("),
         (lambda b: b.replace(b"(4, 3), }  ", b"(4, 3000),}"), r"holds 48 bytes of data, but its header promises 48000"),
         (
             lambda b: b.replace(b"(4, 3), } ", b"(-4, -3),}"),
