@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,6 +50,29 @@ def launched(environ: Mapping[str, str] = os.environ) -> Launched:
             local = _of_this_node(environ.get(local_name, ""), environ.get("SLURM_NODEID", ""))
             return Launched(int(rank), int(size), local, size_name)
     return Launched(0, 1, 1, "")
+
+
+def python_of_dpnet() -> list[str]:
+    """The start of a command line for another process of this dpnet: `[*python_of_dpnet(), "time", ...]`.
+
+    Python's own `-m` would put the current directory in front of all other places, and a user's dpnet.py, random.py
+    or numpy.py that lies there would be imported instead. PYTHONPATH counts as ever.
+    """
+    if _runs_from_here():
+        return [sys.executable, "-m", "dpnet"]
+    if sys.version_info >= (3, 11):
+        return [sys.executable, "-P", "-m", "dpnet"]
+    return [sys.executable, "-c", f"{SAFE_PATH}; from dpnet.__main__ import main; main()"]
+
+
+SAFE_PATH = "import sys; sys.path[:1] = filter(None, sys.path[:1])"
+"""The beginning of a program for `python -c`: from here on nothing is imported from the current directory."""
+
+
+def _runs_from_here() -> bool:
+    """Whether dpnet is not installed but lies in the current directory, which `python -m dpnet` has put on the path."""
+    above = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return sys.path[:1] == [above] and above not in sys.path[1:]
 
 
 def ranks_per_node(environ: Mapping[str, str] = os.environ) -> int | None:

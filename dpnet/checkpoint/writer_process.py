@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dpnet.checkpoint.folder import CheckpointFolder
+from dpnet.environment import SAFE_PATH
 
 LAUNCHER_NAMES = ("OMPI_", "PMI", "PRTE_", "MPI_LOCAL", "SLURM_PROCID")
 """Prefixes of the variables by which a launcher marks its ranks. The writer is not a rank, and gets none of them."""
@@ -32,7 +33,8 @@ class WriterProcess:
     def __init__(self, folder: CheckpointFolder, descriptor: int, kept_open: int | None) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER_NAMES)}
         code = (
-            "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from dpnet.checkpoint.writer import main; main()"
+            f"{SAFE_PATH}; import json; sys.path[:] = json.loads(sys.argv[1]); "
+            "from dpnet.checkpoint.writer import main; main()"
         )
         arguments = [json.dumps(sys.path), str(descriptor), str(folder.path), str(folder.keep_last)]
         self._process = subprocess.Popen(

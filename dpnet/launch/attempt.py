@@ -11,7 +11,6 @@ import functools
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,8 +117,8 @@ def _start(line: Sequence[str], environ: Mapping[str, str], *, read_errors: bool
     return subprocess.Popen(
         line,
         env=environ,
-        # A session of its own may not read from a terminal.
-        stdin=subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None,
+        # mpirun would read what is meant for the shell script or the loop that `dpnet launch` stands in.
+        stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE if read_errors else None,
         start_new_session=True,
         preexec_fn=_end_with_parent(),

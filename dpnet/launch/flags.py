@@ -53,7 +53,8 @@ def version(mpirun: str) -> str:
         CommunicationError: this mpirun cannot be run.
     """
     try:
-        return subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=False).stdout
+        line, nothing = [mpirun, "--version"], subprocess.DEVNULL
+        return subprocess.run(line, stdin=nothing, capture_output=True, text=True, check=False).stdout
     except OSError as error:
         raise CommunicationError(f"cannot run {mpirun}: {error.strerror or error}") from error
 

@@ -19,6 +19,8 @@ NODE_LISTS = ("SLURM_JOB_NODELIST", "SLURM_NODELIST", "PBS_NODEFILE", "PE_HOSTFI
 TRAIN = "train"
 _NUMBERS = ("--max-restarts", "--grace", "--time-limit")
 _NO_FT = "--no-ft"
+_OPEN_HERE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+"""Paths of what is open in a process, such as its standard input, and a shell's `<(command)`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         options = ["-n", str(available_cores()), *options]
     if not command:
         raise ConfigError(f"no dpnet command behind '--'; usage: {USAGE}")
+    for word in command:
+        if word.startswith(_OPEN_HERE):
+            raise ConfigError(f"{word} is open in this process alone: ranks get no standard input; give a file")
     return options, command
 
 

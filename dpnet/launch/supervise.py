@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from dpnet.environment import python_of_dpnet
 from dpnet.errors import INTERRUPTED_EXIT_CODE, CommunicationError, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Attempt, Ended
@@ -98,7 +99,7 @@ class Launcher:
             flags += fault_tolerance(self.mpirun, options)
         if is_open_mpi(self.mpirun):
             flags += ["-x", ATTEMPT]  # Others pass the whole environment to all hosts.
-        return [self.mpirun, *flags, *options, sys.executable, "-m", "dpnet", *command]
+        return [self.mpirun, *flags, *options, *python_of_dpnet(), *command]
 
     def start(
         self,

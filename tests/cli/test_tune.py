@@ -52,6 +52,20 @@ def test_the_fastest_is_marked(tmp_path, monkeypatch):
     ]
 
 
+def test_a_choice_that_takes_too_long_is_left_out(tmp_path, monkeypatch):
+    speeds = {1: [9.0, 9.0, 9.0], 2: [None, 99.0]}
+    monkeypatch.setattr(tune, "available_cores", lambda: 2)
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: speeds[choice.ranks].pop(0))
+    monkeypatch.setattr(tune, "find_mpirun", lambda: "mpirun")
+    lines = []
+    tune.tune(make_job(tmp_path), [], 1, lines.append)
+    assert lines[1] == "left out: 2 ranks of 1 thread, which took more than 600 s to start and to be measured"
+    assert lines[-1] == "best: dpnet train --set train.threads=2"
+    monkeypatch.setattr(tune, "measure", lambda *_: None)
+    with pytest.raises(ConfigError, match="none of the choices was measured within 600 s"):
+        tune.tune(make_job(tmp_path), [], 1, lines.append)
+
+
 def test_without_mpirun_one_rank_is_tried(tmp_path, monkeypatch):
     def missing():
         raise CommunicationError("no mpirun")
@@ -82,7 +96,7 @@ def test_seconds_must_be_a_time(capsys, seconds):
 
 def test_a_job_that_cannot_be_trained_is_told(tmp_path):
     choice = Choice(1, 1)
-    with pytest.raises(ConfigError, match=r"1 ranks of 1 threads failed with 1: DataError"):
+    with pytest.raises(ConfigError, match=r"1 rank of 1 thread failed with 1: DataError"):
         tune.measure(choice, ["--set", f"data.source={tmp_path}/none"], 0.1, None)
 
 

@@ -8,8 +8,8 @@ import functools
 import os
 import statistics
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dpnet.cli.commands.shared import load_job
@@ -17,8 +17,10 @@ from dpnet.comm.group import World
 from dpnet.compute.cores.available import available_cores, cores_text
 from dpnet.compute.threads import VARIABLES
 from dpnet.config.job import Job
+from dpnet.environment import python_of_dpnet
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch.flags import find_mpirun, flavour_flags
+from dpnet.launch.processes import ATTEMPT, end_all
 from dpnet.text import counted
 
 ROUNDS = 3
@@ -32,6 +34,9 @@ class Choice:
 
     ranks: int
     threads: int
+
+    def __str__(self) -> str:
+        return f"{counted(self.ranks, 'rank')} of {counted(self.threads, 'thread')}"
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
@@ -62,7 +67,7 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
         say: prints a line.
 
     Raises:
-        ConfigError: the job cannot be trained with one of them.
+        ConfigError: the job cannot be trained with one of them, or none was measured in time.
     """
     cores = available_cores()
     mpirun = None
@@ -74,8 +79,17 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
     say(f"{cores_text()}; {counted(len(found), 'choice')}, {seconds:g} s each")
     speeds: dict[Choice, list[float]] = {choice: [] for choice in found}
     for _ in range(ROUNDS):
-        for choice in found:
-            speeds[choice].append(measure(choice, arguments, seconds / ROUNDS, mpirun))
+        for choice in list(speeds):
+            speed = measure(choice, arguments, seconds / ROUNDS, mpirun)
+            if speed is None:
+                say(f"left out: {choice}, which took more than {TIMEOUT_S} s to start and to be measured")
+                del speeds[choice]
+            else:
+                speeds[choice].append(speed)
+    if not speeds:
+        raise ConfigError(
+            f"none of the choices was measured within {TIMEOUT_S} s; tune with fewer samples in data.source"
+        )
     medians = {choice: statistics.median(values) for choice, values in speeds.items()}
     best = max(medians, key=lambda choice: medians[choice])
     say(f"{'ranks':>6} {'threads':>8} {'samples/s':>12}")
@@ -84,27 +98,48 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
     say(f"best: {command_line(best, arguments)}")
 
 
-def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> float:
-    """Measure the samples per second of a choice.
+def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> float | None:
+    """Measure the samples per second of a choice; None: that took more than TIMEOUT_S.
 
     Raises:
         ConfigError: the job cannot be trained with it.
     """
     threads = f"train.threads={choice.threads}"
-    command = [sys.executable, "-m", "dpnet", "time", *arguments, "--set", threads, "--seconds", str(seconds)]
+    command = [*python_of_dpnet(), "time", *arguments, "--set", threads, "--seconds", str(seconds)]
     environ = {**os.environ, **dict.fromkeys(VARIABLES, str(choice.threads))}
     if choice.ranks > 1:
         assert mpirun is not None
         options = ["-n", str(choice.ranks)]
         command = [mpirun, *flavour_flags(mpirun, options, threads=choice.threads), *options, *command]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    result = _run(command, environ)
+    if result is None:
+        return None
     words = result.stdout.split()
     if result.returncode != 0 or words[-1:] != ["samples/s"]:
         raise ConfigError(
-            f"{choice.ranks} ranks of {choice.threads} threads failed with {result.returncode}: "
-            f"{(result.stderr or result.stdout).strip()[-2000:]}"
+            f"{choice} failed with {result.returncode}: {(result.stderr or result.stdout).strip()[-2000:]}"
         )
     return float(words[-2].replace(",", ""))
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str] | None:
+    """The finished command; None: it was ended, with all its ranks, as it took too long."""
+    name = uuid.uuid4().hex
+    try:
+        return subprocess.run(
+            command,
+            env={**environ, ATTEMPT: name},
+            # mpirun would read what is meant for the shell script or the loop that `dpnet tune` stands in.
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        end_all(name, 0.0)  # mpirun may be gone, and its ranks at work.
 
 
 def command_line(choice: Choice, arguments: Sequence[str]) -> str:

@@ -1,0 +1,134 @@
+"""`dpnet launch` and `dpnet tune` leave what is around them alone: the caller's input, and files that lie nearby."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.faults import wait_for
+from helpers.mpirun import mpirun, run_command
+
+from dpnet import environment
+from dpnet.cli import main as cli
+from dpnet.cli.commands import tune
+from dpnet.cli.commands.tune import Choice
+from dpnet.environment import SAFE_PATH, python_of_dpnet
+
+DPNET = str(Path(sys.executable).with_name("dpnet"))
+"""The console script: unlike `python -m dpnet` it does not look for modules in the current directory."""
+SHORT = ["--set", "train.steps=3", "--set", "checkpoint.every_steps=0"]
+TIMED = ["--set", "model.hidden_layers=[8]", "--seconds", "0.1"]
+
+
+def shell(folder: Path, script: str, *arguments: str):
+    """Run a shell script in a folder; returns exit code and output."""
+    mpirun(1)  # Skips where there is no MPI.
+    return run_command(["env", "-C", str(folder), "bash", "-c", script, DPNET, *arguments], timeout_s=150)
+
+
+# --- standard input ---
+
+
+@pytest.mark.ranks
+def test_a_loop_over_lines_runs_once_for_each_line(tmp_path):
+    (tmp_path / "seeds").write_text("1\n2\n3\n")
+    script = 'while read s; do "$0" launch -n 2 -- train "$@" --set train.seed=$s --output r$s; done < seeds'
+    code, text = shell(tmp_path, script, *SHORT)
+    assert code == 0, text
+    assert sorted(path.name for path in tmp_path.glob("r*")) == ["r1", "r2", "r3"]
+
+
+@pytest.mark.ranks
+def test_a_script_on_standard_input_goes_on_behind_tune(tmp_path):
+    (tmp_path / "script").write_text('"$@"\necho "the next line of the script"\n')
+    script = 'DPNET=$0 bash -s -- "$0" tune "$@" < script'
+    code, text = shell(tmp_path, script, *TIMED)
+    assert code == 0, text
+    assert "the next line of the script" in text
+
+
+@pytest.mark.ranks
+def test_megabytes_on_standard_input_do_no_harm(tmp_path):
+    code, text = shell(tmp_path, 'head -c 3000000 /dev/zero | "$0" launch -n 2 -- train "$@"; exit $?', *SHORT)
+    assert code == 0, text
+    assert "finished after 3 steps" in text
+
+
+@pytest.mark.parametrize("path", ["/dev/stdin", "/dev/fd/63", "/proc/self/fd/0"])
+def test_a_job_on_standard_input_is_refused_where_ranks_have_none(capsys, path):
+    assert cli.run(["launch", "-n", "2", "--", "train", path]) == 2
+    assert f"ConfigError: {path} is open in this process alone" in capsys.readouterr().err
+
+
+# --- files in the current directory ---
+
+
+def namesakes(folder: Path) -> Path:
+    """A folder of user files that are named like modules; each leaves a trace if it is run."""
+    for name in ("dpnet", "random", "signal", "numpy", "json", "safetensors", "mpi4py"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'seen')!r}, 'a').write('{name} ')\n")
+    return folder
+
+
+@pytest.mark.ranks
+def test_the_users_own_dpnet_py_is_not_run_by_launch(tmp_path):
+    large = ["--set", "model.hidden_layers=[1024]", "--set", "checkpoint.every_steps=1"]  # So a writer is started.
+    code, text = shell(namesakes(tmp_path), '"$0" launch -n 2 -- train "$@"', *SHORT, *large)
+    assert code == 0, text
+    assert "finished after 3 steps" in text
+    assert not (tmp_path / "seen").exists(), (tmp_path / "seen").read_text()
+
+
+@pytest.mark.ranks
+def test_the_users_own_dpnet_py_is_not_run_by_tune(tmp_path):
+    code, text = shell(namesakes(tmp_path), '"$0" tune "$@"', *TIMED)
+    assert code == 0, text
+    assert not (tmp_path / "seen").exists(), (tmp_path / "seen").read_text()
+
+
+@pytest.mark.parametrize(
+    "line", [["-P", "-m", "dpnet"], ["-c", f"{SAFE_PATH}; from dpnet.__main__ import main; main()"]]
+)
+def test_each_safe_start_finds_the_installed_dpnet_and_pythonpath(tmp_path, line):
+    if line[0] == "-P" and sys.version_info < (3, 11):
+        pytest.skip("Python has -P from 3.11 on")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/sitecustomize.py").write_text("print('from PYTHONPATH')\n")
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "mine")}
+    command = [sys.executable, *line, "--version"]
+    result = subprocess.run(command, cwd=namesakes(tmp_path), env=environ, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"from PYTHONPATH\ndpnet [\d.]+.*", result.stdout.rstrip(), re.DOTALL)
+    assert not (tmp_path / "seen").exists()
+
+
+def test_python_3_10_which_has_no_safe_path_gets_one(monkeypatch):
+    monkeypatch.setattr(environment.sys, "version_info", (3, 10, 12))
+    assert python_of_dpnet()[1] == "-c"
+
+
+def test_a_clone_that_is_not_installed_starts_itself(monkeypatch):
+    above = str(Path(environment.__file__).parents[1])
+    monkeypatch.setattr(sys, "path", [above, "/somewhere"])
+    assert python_of_dpnet() == [sys.executable, "-m", "dpnet"]
+    monkeypatch.setattr(sys, "path", [above, "/somewhere", above])
+    assert python_of_dpnet() != [sys.executable, "-m", "dpnet"]
+
+
+# --- time ---
+
+
+@pytest.mark.ranks
+def test_a_choice_that_takes_too_long_is_left_out_and_ended_with_its_ranks(tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "TIMEOUT_S", 3.0)
+    path = mpirun(1)[0]
+    assert tune.measure(Choice(2, 1), ["--set", f"output.dir={tmp_path}"], 90.0, path) is None
+    assert wait_for(lambda: not any(str(tmp_path) in read(entry) for entry in Path("/proc").glob("[0-9]*/cmdline")))
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
