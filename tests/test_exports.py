@@ -24,5 +24,5 @@ def test_import_brings_no_heavy_and_no_optional_package():
     code = "import sys, dpnet; print(*(name for name in sys.modules if '.' not in name))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
-    heavy = {"mpi4py", "numpy", "pydantic", "safetensors", "threadpoolctl", "tqdm", "matplotlib", "torch", "sklearn"}
+    heavy = {"mpi4py", "numpy", "pydantic", "safetensors", "threadpoolctl", "matplotlib", "torch", "sklearn"}
     assert not loaded & heavy

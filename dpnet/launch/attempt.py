@@ -11,6 +11,7 @@ import functools
 import os
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from dpnet.launch.errorline import ErrorLine
 from dpnet.launch.escalation import Escalation, Limits
 from dpnet.launch.linger import Linger
 from dpnet.launch.processes import ATTEMPT, carriers, end_all, kill
+from dpnet.launch.relay import Relay
 from dpnet.launch.signals import ASK, Signals
+from dpnet.output.screen import DRAWN
+from dpnet.output.terminal import Terminal, is_terminal
 
 LEFTOVERS_END_S = 10.0
 POLL_S = 1.0
@@ -56,6 +60,7 @@ class Attempt:
         read_errors: search the output on stderr, which passes through, for the last error.
         forwards: mpirun forwards SIGUSR1 to its ranks.
         on_interrupt: called at the first Ctrl-C.
+        terminal: what the ranks print is passed on to it; None: they print there themselves, or elsewhere.
 
     Raises:
         OSError: mpirun cannot be run.
@@ -71,11 +76,16 @@ class Attempt:
         read_errors: bool,
         forwards: bool,
         on_interrupt: Callable[[], None] = lambda: None,
+        terminal: Terminal | None = None,
     ) -> None:
         self._on_interrupt = on_interrupt
         self._name, self._num_ranks = uuid.uuid4().hex, num_ranks
-        self._process = _start(line, {**environ, ATTEMPT: self._name}, read_errors=read_errors)
-        self._errors = ErrorLine(self._process.stderr) if self._process.stderr else None
+        for_errors = terminal if is_terminal(sys.stderr) else None
+        environ = {**environ, ATTEMPT: self._name, **({DRAWN: "1"} if terminal else {})}
+        read_errors |= for_errors is not None
+        self._process = _start(line, environ, read_output=terminal is not None, read_errors=read_errors)
+        self._relay = Relay(self._process.stdout, terminal, num_ranks) if self._process.stdout and terminal else None
+        self._errors = ErrorLine(self._process.stderr, for_errors) if self._process.stderr else None
         ask = functools.partial(_ask, self._process, self._name, forwards=forwards)
         self._escalation = Escalation(self._process, ask, limits)
         self._stopped_by: int | None = None
@@ -100,6 +110,8 @@ class Attempt:
             if number in (*ASK, signal.SIGINT):
                 self._stop(number)
         end_all(self._name, LEFTOVERS_END_S)
+        if self._relay:
+            self._relay.close()
         error = self._errors.close() if self._errors else None
         return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out, lingered)
 
@@ -113,12 +125,15 @@ class Attempt:
             self._escalation.step()
 
 
-def _start(line: Sequence[str], environ: Mapping[str, str], *, read_errors: bool) -> subprocess.Popen[bytes]:
+def _start(
+    line: Sequence[str], environ: Mapping[str, str], *, read_output: bool, read_errors: bool
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         line,
         env=environ,
         # mpirun would read what is meant for the shell script or the loop that `dpnet launch` stands in.
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if read_output else None,
         stderr=subprocess.PIPE if read_errors else None,
         start_new_session=True,
         preexec_fn=_end_with_parent(),

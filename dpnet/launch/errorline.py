@@ -1,4 +1,4 @@
-"""Copies a job's stderr to our own, and keeps the last error in it."""
+"""Copies a job's stderr to our own, or above the footer of a terminal, and keeps the last error in it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import re
 import threading
 from typing import IO
 
+from dpnet.output.terminal import Terminal
+
 CHUNK_BYTES = 65536
 _ERROR = re.compile(r"\b\w+Error: .*")
 _BY_RANK = re.compile(r" \(rank \d+, [^()]*\)$")
 
 
 class ErrorLine:
-    """The last line `SomeError: ...` of a stream that is copied to stderr.
+    """The last line `SomeError: ...` of a stream that is copied.
 
     Args:
         stream: the job's stderr.
+        terminal: that our own stderr leads to; None: it leads elsewhere.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+    def __init__(self, stream: IO[bytes], terminal: Terminal | None = None) -> None:
+        self._stream, self._terminal = stream, terminal
         self._last: str | None = None
         self._thread = threading.Thread(target=self._copy, daemon=True)
         self._thread.start()
@@ -40,7 +43,10 @@ class ErrorLine:
         rest = b""
         while chunk := os.read(self._stream.fileno(), CHUNK_BYTES):
             with contextlib.suppress(OSError):  # The reader of our stderr is gone: the job must go on.
-                _write(chunk)
+                if self._terminal is None:
+                    _write(chunk)
+                else:
+                    self._terminal.write(chunk, self._terminal.stream)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self._search(line)

@@ -30,8 +30,11 @@ from dpnet.launch.flags import (
 )
 from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse
 from dpnet.launch.processes import ATTEMPT
+from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
-from dpnet.resilience.signals import STOPPING
+from dpnet.output.screen import DRAWN
+from dpnet.output.terminal import Above, Terminal
+from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
 
 if TYPE_CHECKING:
     from dpnet.config.job import Job
@@ -56,7 +59,11 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
         CommunicationError: there is no mpirun, or it cannot be run.
     """
     options = parse(arguments)
-    launcher = Launcher(find_mpirun(), options)
+    with drawn(options.mpirun) as terminal:
+        return _launch(Launcher(find_mpirun(), options, terminal), options, job_of)
+
+
+def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
     warning = too_many(num_ranks(options.mpirun) or 1, threads_of_each(options.mpirun))
     if warning and options.command[0] == TRAIN and on_this_host(options.mpirun):
         _say(warning)
@@ -81,13 +88,14 @@ class Launcher:
     Args:
         mpirun: its path.
         options: of the command line.
+        terminal: see Attempt.
 
     Raises:
         CommunicationError: mpirun cannot be run.
     """
 
-    def __init__(self, mpirun: str, options: Options) -> None:
-        self.mpirun = mpirun
+    def __init__(self, mpirun: str, options: Options, terminal: Terminal | None) -> None:
+        self.mpirun, self._terminal = mpirun, terminal
         self._options = options
         self._limits = Limits(options.grace_s, options.time_limit_s)
         self._forwards = forwards_signals(mpirun)
@@ -98,7 +106,8 @@ class Launcher:
         if self._options.fault_tolerance and command[0] == TRAIN:
             flags += fault_tolerance(self.mpirun, options)
         if is_open_mpi(self.mpirun):
-            flags += ["-x", ATTEMPT]  # Others pass the whole environment to all hosts.
+            # Others pass the whole environment to all hosts.
+            flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]
         return [self.mpirun, *flags, *options, *python_of_dpnet(), *command]
 
     def start(
@@ -115,7 +124,7 @@ class Launcher:
         """
         line, environ = self.line(options, command), {**os.environ, **environment(options)}
         read_errors = self._options.max_restarts > 0
-        told = STOPPING if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
+        told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
         try:
             attempt = Attempt(
                 line,
@@ -125,6 +134,7 @@ class Launcher:
                 read_errors=read_errors,
                 forwards=self._forwards,
                 on_interrupt=lambda: _say(told),
+                terminal=self._terminal,
             )
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
@@ -168,7 +178,8 @@ def _stopped(ended: Ended, options: Options, training: Training | None) -> int:
 def _say_how_to_go_on(options: Options, training: Training) -> None:
     command = command_to_go_on(options.command, options.launcher)
     if training.place().checkpoint:
-        _say(f"go on with: {command}")
+        _say("go on with:")
+        print(f"  {command}", file=sys.stderr, flush=True)  # In one piece, to be copied.
     else:
         _say("there is no checkpoint: a training begins anew")
 
@@ -229,5 +240,8 @@ def _announce_restart(decision: Decision, number: int, attempts: int) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"dpnet launch: {text}\n")
-    sys.stderr.flush()
+    line = f"dpnet launch: {text}"
+    if isinstance(sys.stderr, Above):
+        sys.stderr.say(line)
+    else:
+        print(line, file=sys.stderr, flush=True)

@@ -1,89 +1,132 @@
-"""Consoles: sinks for the person who watches a training, as a progress bar or as lines of text."""
+"""Consoles: sinks for the person who watches a training. A line an epoch, and on a terminal a bar below the lines."""
 
 from __future__ import annotations
 
-import os
-import sys
+import math
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from dpnet.environment import launched
-from dpnet.output.events import Evaluated, Event, Note, RanksLost, Sink, StepsTaken
+from dpnet.output.events import EpochTaken, Event, Note, RanksLost, Sink, StepsTaken
+from dpnet.output.footer import Footer, duration
+from dpnet.output.screen import PlainScreen, Screen
 from dpnet.text import counted
 
-PLAIN_INTERVAL_S = 5.0
-"""Least seconds between two plain lines about training steps."""
+BETWEEN_S = 30.0
+"""Seconds without a line after which a file or pipe gets one about the steps so far: an epoch may take hours."""
+REDRAW_S = 0.2
+SPEED_S = 20.0
+"""The speed behind the time that is left is that of so many seconds."""
 
 
-class PlainConsole:
-    """A sink that prints lines of text, those about training steps at a bounded rate: for files and pipes.
+@dataclass(frozen=True)
+class Length:
+    """The length of a training, in steps, in samples, and in passes over the training data."""
+
+    steps: int
+    samples: int
+    epochs: float
+
+
+class LinesConsole:
+    """A sink that prints a line for every epoch and every evaluation.
 
     Args:
-        total_steps: of the training.
+        screen: gets the lines.
+        length: of the training.
+        shows_speed: no bar does.
     """
 
-    def __init__(self, total_steps: int) -> None:
-        self._total_steps = total_steps
-        self._next_s = 0.0
+    def __init__(self, screen: Screen, length: Length, *, shows_speed: bool) -> None:
+        self._screen, self._length, self._shows_speed = screen, length, shows_speed
+        self._next_s = time.monotonic() + BETWEEN_S
 
     def write(self, event: Event) -> None:
         """See Sink.write."""
-        if isinstance(event, StepsTaken):
-            if time.monotonic() < self._next_s:
-                return
-            self._next_s = time.monotonic() + PLAIN_INTERVAL_S
-        if text := line(event, self._total_steps):
-            print(text, flush=True)
+        now_s = time.monotonic()
+        if isinstance(event, StepsTaken) and not (self._shows_speed and now_s >= self._next_s):
+            return
+        if text := line(event, self._length, shows_speed=self._shows_speed):
+            self._next_s = now_s + BETWEEN_S
+            self._screen.say(text)
 
     def flush(self) -> None:
         """See Sink.flush. Every line was flushed as it was printed."""
 
     def close(self) -> None:
-        """See Sink.close. The standard output is not this console's to close."""
+        """See Sink.close. The screen is not this console's to close."""
 
 
 class BarConsole:
-    """A sink that shows a progress bar in samples, with rate and time left, and lines of text above it: for terminals.
+    """A sink that shows a bar: the epoch, the share of the samples, the time left, the training loss and the speed.
 
     Args:
-        total_steps: of the training.
-        total_samples: of the training.
-        samples: already used when the bar is first shown.
+        screen: shows it, in its footer.
+        length: of the training.
+        samples: tells how many samples were used up to now; asked several times a second, by another thread.
     """
 
-    def __init__(self, total_steps: int, total_samples: int, samples: int) -> None:
-        from tqdm import tqdm
-
-        self._total_steps = total_steps
-        self._bar = tqdm(
-            total=total_samples, initial=samples, unit=" samples", unit_scale=True, dynamic_ncols=True, file=sys.stdout
-        )
+    def __init__(self, screen: Screen, length: Length, samples: Callable[[], int]) -> None:
+        self._screen, self._length, self._samples = screen, length, samples
+        self._loss = ""
+        self._seen = deque([(time.monotonic(), samples())])
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._redraw, daemon=True)
+        self._show()
+        self._thread.start()
 
     def write(self, event: Event) -> None:
         """See Sink.write."""
-        if isinstance(event, StepsTaken):
-            self._bar.set_postfix(loss=f"{event.loss:.4f}", refresh=False)
-            self._bar.update(event.samples - self._bar.n)
-        elif text := line(event, self._total_steps):
-            self._bar.write(text)
+        if isinstance(event, StepsTaken | EpochTaken):
+            self._loss = f"loss {event.loss:.4f}"
 
     def flush(self) -> None:
         """See Sink.flush. The bar is drawn by itself, several times a second."""
 
     def close(self) -> None:
         """See Sink.close."""
-        self._bar.close()
+        self._closed.set()
+        self._thread.join()
+        self._screen.show(None)
+
+    def _redraw(self) -> None:
+        while not self._closed.wait(REDRAW_S):
+            self._show()
+
+    def _show(self) -> None:
+        now_s, samples, length = time.monotonic(), self._samples(), self._length
+        self._seen.append((now_s, samples))
+        while now_s - self._seen[0][0] > SPEED_S:
+            self._seen.popleft()
+        then_s, before = self._seen[0]
+        speed = (samples - before) / max(now_s - then_s, 1e-9)
+        share = samples / max(length.samples, 1)
+        epochs = math.ceil(length.epochs)
+        epoch = min(int(share * length.epochs) + 1, epochs)
+        left = f"{duration((length.samples - samples) / speed)} left" if speed else ""
+        facts = [left, self._loss, f"{speed:,.0f} samples/s" if speed else ""]
+        self._screen.show(Footer(f"epoch {epoch}/{epochs}", share, [fact for fact in facts if fact]))
 
 
-def make_consoles(kind: str, *, total_steps: int, total_samples: int, samples: int) -> list[Sink]:
-    """The console that `output.progress` asks for: "auto", "bar" or "plain"; none for "none"."""
-    if kind == "auto":
-        kind = "bar" if is_terminal() else "plain"
-    if kind == "bar":
-        return [BarConsole(total_steps, total_samples, samples)]
-    return [PlainConsole(total_steps)] if kind == "plain" else []
+def make_consoles(kind: str, screen: Screen, length: Length, samples: Callable[[], int]) -> list[Sink]:
+    """The consoles that `output.progress` asks for: "auto", "bar" or "plain"; none for "none".
+
+    Args:
+        kind: what is asked for; "auto" is a bar where the screen can show it.
+        screen: where they are shown.
+        length: of the training.
+        samples: see BarConsole.
+    """
+    if kind == "none":
+        return []
+    if kind == "plain" or isinstance(screen, PlainScreen):
+        return [LinesConsole(screen, length, shows_speed=True)]
+    return [LinesConsole(screen, length, shows_speed=False), BarConsole(screen, length, samples)]
 
 
-def line(event: Event, total_steps: int) -> str:
+def line(event: Event, length: Length, *, shows_speed: bool) -> str:
     """An event as a line of text; empty for an event that consoles do not show."""
     match event:
         case Note():
@@ -94,30 +137,18 @@ def line(event: Event, total_steps: int) -> str:
                 f"lost {names} (noticed after {event.detect_s:.2f} s); going on after step {event.step:,} with "
                 f"{counted(event.world_size, 'rank')}, {event.recover_s:.2f} s later"
             )
-        case StepsTaken():
-            return (
-                f"{_place(event, total_steps)}  loss {event.loss:.4f}  accuracy {event.accuracy:7.2%}  "
-                f"{event.samples_per_s:,.0f} samples/s"
-            )
-        case Evaluated():
-            scores = f"test accuracy {event.eval_accuracy:.2%}  test loss {event.eval_loss:.4f}"
-            return f"{_place(event, total_steps)}  {scores}"
+        case StepsTaken() | EpochTaken():
+            parts = [_place(event, length), f"training loss {event.loss:.4f}"]
+            if isinstance(event, EpochTaken) and event.eval_loss is not None:
+                parts += [f"test loss {event.eval_loss:.4f}", f"test accuracy {event.eval_accuracy:.2%}"]
+            else:
+                parts.append(f"training accuracy {event.accuracy:.2%}")
+            return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)
     return ""
 
 
-def _place(event: StepsTaken | Evaluated, total_steps: int) -> str:
-    return f"epoch {event.epoch:6.2f}  step {event.step:{len(str(total_steps))}}/{total_steps}"
-
-
-def is_terminal() -> bool:
-    """Whether the output of this rank ends up on a terminal.
-
-    Under mpirun the output of mpirun itself decides: ranks get a pipe though mpirun is on a terminal (MPICH), or a
-    terminal though the output of mpirun goes to a file (Open MPI).
-    """
-    if launched().world_size == 1:
-        return sys.stdout.isatty()
-    try:
-        return os.readlink(f"/proc/{os.getppid()}/fd/1").startswith(("/dev/pts/", "/dev/tty"))
-    except OSError:
-        return False
+def _place(event: StepsTaken | EpochTaken, length: Length) -> str:
+    if event.epoch.is_integer() and length.epochs.is_integer():
+        epochs = f"{length.epochs:.0f}"
+        return f"epoch {event.epoch:{len(epochs)}.0f}/{epochs}"
+    return f"epoch {event.epoch:.2f}, step {event.step:,}/{length.steps:,}"

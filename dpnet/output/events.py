@@ -57,6 +57,32 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class EpochTaken:
+    """Training since the last such event: an epoch, or the part of one up to an evaluation or the end. For consoles.
+
+    Attributes:
+        step: steps taken in all.
+        epoch: passes over the training data in all.
+        loss: mean over the samples since the last such event, in nats.
+        accuracy: share of these samples that were classified correctly.
+        samples_per_s: of all ranks together, since the last such event.
+        eval_loss: of an evaluation after this step; None: there was none.
+        eval_accuracy: likewise.
+    """
+
+    step: int
+    epoch: float
+    loss: float
+    accuracy: float
+    samples_per_s: float
+    eval_loss: float | None = None
+    eval_accuracy: float | None = None
+
+    def row(self) -> None:
+        """None: the learning curve has the same numbers in rows of their own."""
+
+
+@dataclass(frozen=True)
 class RanksLost:
     """Ranks were lost, and training goes on without them.
 

@@ -19,7 +19,8 @@ SAME_SIGNAL_S = 2.0
 """Signals within so many seconds count as one: schedulers and launchers signal every process, some of them twice."""
 SAME_INTERRUPT_S = 0.5
 """The same for Ctrl-C, which a terminal and a launcher may both pass on; who presses it twice means it."""
-STOPPING = "Ctrl-C: stopping after this step, with a checkpoint; Ctrl-C again ends at once"
+STOPPING = "stopping after this step, with a checkpoint"
+STOPPING_FOR_CTRL_C = f"Ctrl-C: {STOPPING}; Ctrl-C again ends at once"
 
 
 class StopSignals:
@@ -27,7 +28,7 @@ class StopSignals:
 
     Args:
         names: of the signals.
-        tell: shows a sentence to whoever pressed Ctrl-C.
+        tell: shows a sentence to whoever waits for the end.
 
     Attributes:
         received: name of the first signal that came; "": none came.
@@ -84,7 +85,9 @@ class StopSignals:
         if not self.received:
             self._first_s, self.received = now, self._names[number]
             if number == signal.SIGINT:
-                self._tell(STOPPING)
+                self._tell(STOPPING_FOR_CTRL_C)
+            elif number == signal.SIGTERM:  # That is what Open MPI's mpirun makes of Ctrl-C.
+                self._tell(f"SIGTERM: {STOPPING}")
         elif now - self._first_s > (SAME_INTERRUPT_S if number == signal.SIGINT else SAME_SIGNAL_S):
             os._exit(128 + number)
 

@@ -23,6 +23,7 @@ class Intervals(NamedTuple):
         save: between checkpoints, as far as they are counted in steps.
         compare_replicas: between replica checks, which compare the parameters of all nodes.
         find_stragglers: between checks for a rank that the others wait for.
+        epoch: in a pass over the training data.
     """
 
     report: int
@@ -30,6 +31,7 @@ class Intervals(NamedTuple):
     save: int
     compare_replicas: int
     find_stragglers: int = EVERY_STEPS
+    epoch: int = 0
 
 
 class Due(NamedTuple):
@@ -40,6 +42,7 @@ class Due(NamedTuple):
     save: bool
     compare_replicas: bool
     find_stragglers: bool
+    epoch: bool
     check: bool
 
 
@@ -60,6 +63,7 @@ def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes:
         evaluate=job.evaluate.interval_steps(steps_per_epoch) if evaluates else 0,
         save=job.checkpoint.interval_steps(steps_per_epoch),
         compare_replicas=job.resilience.digest_every if several_nodes else 0,
+        epoch=steps_per_epoch,
     )
 
 
@@ -78,7 +82,7 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
     else:
         if step != total_steps and not sums.saves and not sums.failures:
             return NOTHING_DUE  # After nearly every step: that must take no time.
-    report, evaluate, save, compare, find = every
+    report, evaluate, save, compare, find, epoch = every
     ends = step == total_steps
     return Due(
         report=report > 0 and (ends or step % report == 0),
@@ -86,6 +90,7 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
         save=(save > 0 and (ends or step % save == 0)) or sums.saves > 0,
         compare_replicas=compare > 0 and step % compare == 0,
         find_stragglers=find > 0 and step % find == 0,
+        epoch=epoch > 0 and (ends or step % epoch == 0),
         check=sums.failures > 0,
     )
 
@@ -127,5 +132,5 @@ def preempted(why: str, step: int, total_steps: int, exit_code: int, *, interrup
     """
     where = f"stopped after step {step:,} of {total_steps:,}, with a checkpoint"
     if interrupted:
-        return Interrupted(f"Ctrl-C: {where}", INTERRUPTED_EXIT_CODE)
+        return Interrupted(where, INTERRUPTED_EXIT_CODE)
     return Preempted(f"{why}: {where}", exit_code)

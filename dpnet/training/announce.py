@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from dpnet.about import __version__
 from dpnet.comm.group import Group
 from dpnet.compute.shares import ceil_div
 from dpnet.data.sources import DataSource
 from dpnet.environment import loss_obstacle
+from dpnet.output.screen import current
+from dpnet.output.screen import doing as screen_doing
 from dpnet.text import counted
 from dpnet.training.parts import Parts
 from dpnet.training.setup import Setup
@@ -15,7 +19,12 @@ from dpnet.training.setup import Setup
 def say(group: Group, text: str) -> None:
     """Print a line, once for all ranks."""
     if group.rank == 0:
-        print(text, flush=True)
+        current().say(text)
+
+
+def doing(group: Group, what: str) -> contextlib.AbstractContextManager[None]:
+    """Tell what all ranks are doing, if the block takes long."""
+    return screen_doing(what) if group.rank == 0 else contextlib.nullcontext()
 
 
 def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:

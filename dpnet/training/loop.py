@@ -89,7 +89,7 @@ class Loop:
         """
         step = self.progress.step
         self._checkpointing.open(step, self._reporting.note, after_loss=after_loss)
-        self._reporting.open(self.parts.plan, step=step, total_steps=self.parts.total_steps)
+        self._reporting.open(self.parts.plan, self.progress, total_steps=self.parts.total_steps)
 
     def close(self) -> None:
         """Report and save no more."""
@@ -137,12 +137,10 @@ class Loop:
             lost_s: time.monotonic when the loss was noticed.
             detect_s: seconds that this rank had waited until then.
         """
-        group = self._setup.group
-        detect_s = max(group.allgather(detect_s))
-        self.progress.ranks_lost = total
+        detect_s, recover_s = max(self._setup.group.allgather(detect_s)), time.monotonic() - lost_s
+        self.progress.ranks_lost, world_size = total, self._setup.group.world_size
         self._restarts = self._setup.job.resilience.after_loss == "restart"
-        recover_s = time.monotonic() - lost_s
-        self._reporting.ranks_lost(self.progress, members, group.world_size, detect_s=detect_s, recover_s=recover_s)
+        self._reporting.ranks_lost(self.progress, members, world_size, detect_s=detect_s, recover_s=recover_s)
 
     def _take_step(self) -> None:
         sums = self._train()
@@ -180,6 +178,8 @@ class Loop:
         if due.find_stragglers and (text := self.parts.stragglers.look()):
             self._reporting.note(text)
         is_best = due.evaluate and self._evaluate()
+        if due.epoch and not due.evaluate:
+            self._reporting.epoch_taken(progress)
         if (reports or due.evaluate) and group.survives_losses:
             group.barrier()  # Rank 0 has written the rows. Until all ranks know that, the step counts for none.
         saved = self._saves and (due.save or (is_best and self._setup.job.checkpoint.keep_best))

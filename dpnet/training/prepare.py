@@ -26,6 +26,7 @@ from dpnet.data.sources import DataSource, Split, check_classes, open_source
 from dpnet.data.statistics import Moments
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
+from dpnet.training.announce import doing
 from dpnet.training.build import build_parts
 from dpnet.training.setup import Setup, choose_backend
 
@@ -180,8 +181,9 @@ def rehearse(setup: Setup, source: DataSource) -> None:
         layout=Layout((source.features, *hidden_layers, source.classes)),
         scaling=UNSCALED,
     )
-    for first in (True, False):
-        if (node.rank == 0) == first:
-            with np.errstate(all="ignore"):
-                build_parts(small, source).trainer.step(0)
-        node.barrier()
+    with doing(setup.group, "compiling loops; later starts find them in the cache"):
+        for first in (True, False):
+            if (node.rank == 0) == first:
+                with np.errstate(all="ignore"):
+                    build_parts(small, source).trainer.step(0)
+            node.barrier()

@@ -8,13 +8,38 @@ from collections.abc import Sequence
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, Member
-from dpnet.output.console import make_consoles
-from dpnet.output.events import Evaluated, Event, Note, RanksLost, Sink, StepsTaken, TimeSpent
+from dpnet.output.console import Length, make_consoles
+from dpnet.output.events import EpochTaken, Evaluated, Event, Note, RanksLost, Sink, StepsTaken, TimeSpent
 from dpnet.output.metrics_file import MetricsFile
 from dpnet.output.run_directory import RunDirectory
+from dpnet.output.screen import current
 from dpnet.parallel.plan import Plan
 from dpnet.resilience.stragglers import totals
 from dpnet.training.progress import Progress
+from dpnet.whereabouts import HERE, STEP
+
+
+class EpochSums:
+    """Sums over the steps of an epoch, or of the part up to an evaluation, which are not those of a row of the curve.
+
+    Args:
+        progress: at the start.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._rows, self._taken = (0, 0.0, 0), _sums(progress)
+        self._last_s = time.perf_counter()
+
+    def add_row(self, progress: Progress) -> None:
+        """Add the sums of a row, which begin anew after it."""
+        self._rows = _plus(self._rows, _sums(progress))
+
+    def take(self, progress: Progress) -> tuple[int, float, int, float]:
+        """Samples, loss, hits and seconds since the last call."""
+        now_s, sums = time.perf_counter(), _plus(self._rows, _sums(progress))
+        before, self._rows, self._taken = self._taken, (0, 0.0, 0), _sums(progress)
+        seconds, self._last_s = now_s - self._last_s, now_s
+        return sums[0] - before[0], sums[1] - before[1], sums[2] - before[2], max(seconds, 1e-9)
 
 
 class Reporting:
@@ -33,32 +58,32 @@ class Reporting:
         self._sinks: Sequence[Sink] = ()
         self._plan: Plan | None = None
         self._last_samples, self._last_s = 0, 0.0
+        self._epoch_sums = EpochSums(Progress())
 
-    def open(self, plan: Plan, *, step: int, total_steps: int) -> None:
-        """Report from now on, after step `step`; rows of later steps are dropped. Collective.
+    def open(self, plan: Plan, progress: Progress, *, total_steps: int) -> None:
+        """Report from now on, after the steps of `progress`; rows of later steps are dropped. Collective.
 
         Args:
             plan: gives the epoch of a step, and the samples used up to it.
-            step: after which this training goes on.
+            progress: with which this training goes on.
             total_steps: of the whole training.
 
         Raises:
             OutputError: the learning curve cannot be written.
         """
         self.close()
+        step = progress.step
         self._plan, self._last_samples, self._last_s = plan, plan.samples_before(step), time.perf_counter()
+        self._epoch_sums = EpochSums(progress)
+        num_samples = plan.samples_before(total_steps)
+        length = Length(total_steps, num_samples, round(num_samples / plan.num_samples, 4))
+
+        def samples_now() -> int:
+            return plan.samples_before(max(int(HERE.row[STEP]) - 1, step))
 
         def open_sinks() -> None:
             metrics = MetricsFile(self._run_dir.metrics_path, step=step)
-            self._sinks = [
-                metrics,
-                *make_consoles(
-                    self._console,
-                    total_steps=total_steps,
-                    total_samples=plan.samples_before(total_steps),
-                    samples=plan.samples_before(step),
-                ),
-            ]
+            self._sinks = [metrics, *make_consoles(self._console, current(), length, samples_now)]
 
         on_root(self._group, open_sinks)
 
@@ -68,12 +93,23 @@ class Reporting:
         speed = round((samples - self._last_samples) / (now_s - self._last_s), 1)
         self._last_samples, self._last_s = samples, now_s
         loss, accuracy = progress.loss / progress.samples, progress.hits / progress.samples
+        self._epoch_sums.add_row(progress)
         self._write(StepsTaken(progress.step, self._epoch(progress), loss, accuracy, learning_rate, speed, samples))
 
     def evaluated(self, progress: Progress) -> None:
-        """Report the scores of the current step."""
+        """Report the scores of the current step, and the training up to it."""
         scores = (progress.eval_loss, progress.eval_accuracy, progress.eval_samples)
         self._write(Evaluated(progress.step, self._epoch(progress), *scores))
+        self.epoch_taken(progress, progress.eval_loss, progress.eval_accuracy)
+
+    def epoch_taken(
+        self, progress: Progress, eval_loss: float | None = None, eval_accuracy: float | None = None
+    ) -> None:
+        """Report the training since the last call, with the scores after it, if there are any."""
+        samples, loss, hits, seconds = self._epoch_sums.take(progress)
+        if samples:
+            means = (loss / samples, hits / samples, samples / seconds)
+            self._write(EpochTaken(progress.step, self._epoch(progress), *means, eval_loss, eval_accuracy))
 
     def ranks_lost(
         self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
@@ -115,3 +151,11 @@ class Reporting:
     def _epoch(self, progress: Progress) -> float:
         assert self._plan is not None
         return round(self._samples(progress) / self._plan.num_samples, 4)
+
+
+def _sums(progress: Progress) -> tuple[int, float, int]:
+    return progress.samples, progress.loss, progress.hits
+
+
+def _plus(left: tuple[int, float, int], right: tuple[int, float, int]) -> tuple[int, float, int]:
+    return left[0] + right[0], left[1] + right[1], left[2] + right[2]

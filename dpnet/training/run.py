@@ -15,8 +15,9 @@ from dpnet.config.file import to_toml
 from dpnet.config.job import Job
 from dpnet.errors import WorkerLost
 from dpnet.output.run_directory import RunDirectory
+from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
-from dpnet.training.announce import announce, say
+from dpnet.training.announce import announce, doing, say
 from dpnet.training.loop import Loop
 from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
@@ -40,7 +41,7 @@ def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summ
         DpnetError: see `dpnet.errors`.
     """
     run = _Run(job, connect() if group is None else group, resume)
-    with run.signals, contextlib.closing(run):
+    with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:
             try:
                 return run.go_on()
@@ -124,8 +125,12 @@ def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: S
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
     backend = choose_backend(job.train, group)
-    data = identify(job.data, open_data(job.data, group), group, measure=True)
-    start = choose_start(job, group, run_dir, resume, data, fingerprint(backend.products.name))
+    with doing(group, f"reading the data {job.data.source}"):
+        source = open_data(job.data, group)
+    with doing(group, "checking the data"):
+        data = identify(job.data, source, group, measure=True)
+    with doing(group, "looking for a checkpoint to go on from"):
+        start = choose_start(job, group, run_dir, resume, data, fingerprint(backend.products.name))
     scaling = start.scaling
     if scaling is None and data.moments is not None:
         scaling = fit_scaling(job.data, data.moments, group)

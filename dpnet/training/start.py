@@ -18,6 +18,7 @@ from dpnet.data.scaling import Scaling
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout
 from dpnet.output.run_directory import RunDirectory
+from dpnet.output.screen import current
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_optimizer
 from dpnet.training.prepare import TrainingData, build_layout
@@ -65,14 +66,14 @@ def choose_start(
 
     def find() -> tuple[Checkpoint | None, bool]:
         run_dir.lock(wait_s=ENDING_S)
-        found = choose(resume, run_dir.checkpoints.path, print)
+        found = choose(resume, run_dir.checkpoints.path, current().say)
         if found is not None:
             notes = check_fits(found, job, data.identity, data.source)
             notes += numerics_notes(
                 found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
             )
             for note in notes:
-                print(f"note: {note}", flush=True)
+                current().say(f"note: {note}")
         # A new training belongs to its run.
         return found, resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
 

@@ -402,9 +402,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_names_the_command_to_go_on(tmp_path, res
     code, said, errors = interrupted(*resume)
     assert code == 130
     assert "Ctrl-C: stopping after this step, with a checkpoint; Ctrl-C again ends at once\n" in said
-    stopped, _, command = errors.partition(", with a checkpoint; go on with: ")
-    assert stopped.startswith("Interrupted: Ctrl-C: stopped after step "), errors
-    step = int(stopped.split()[5].replace(",", ""))
+    stopped, _, command = errors.partition(", with a checkpoint. Go on with:\n  ")
+    assert stopped.startswith("Interrupted: stopped after step "), errors
+    step = int(stopped.split()[4].replace(",", ""))
     assert (tmp_path / f"a run/checkpoints/step-{step:08}").is_dir()
     words = shlex.split(command)
     assert words == ["dpnet", "train", "--output", "a run", *LONG, *resume, *(["--resume", "auto"] if resume else [])]

@@ -98,9 +98,7 @@ def test_ctrl_c_on_one_rank_stops_all_of_them_with_a_checkpoint(tmp_path, whole,
     finally:
         process.close()
     assert code == 130, text
-    stopped = re.findall(
-        r"Interrupted: Ctrl-C: stopped after step ([\d,]+) of [\d,]+, with a checkpoint; go on with", text
-    )
+    stopped = re.findall(r"Interrupted: stopped after step ([\d,]+) of [\d,]+, with a checkpoint\. Go on with", text)
     assert len(stopped) == 1, text
     checkpoint.read(output / "checkpoints" / checkpoint.step_name(int(stopped[0].replace(",", ""))))
 
@@ -117,7 +115,7 @@ def test_ctrl_c_on_dpnet_launch_ends_with_130_and_a_checkpoint(tmp_path, whole):
         process.close()
     assert code == 130, text
     assert text.count("with a checkpoint") == 2, text  # What launch will do, what the ranks did.
-    assert f"dpnet launch: go on with: dpnet launch -n 2 -- train {job}" in text
+    assert f"dpnet launch: go on with:\n  dpnet launch -n 2 -- train {job}" in text
 
 
 def test_the_exit_code_and_the_signals_can_be_chosen(tmp_path, whole):

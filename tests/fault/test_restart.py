@@ -166,7 +166,7 @@ PREEMPTED = "trap 'exit 75' USR1; trap 'exit 15' TERM; kill -{signal} $PPID; whi
 def test_a_preempted_job_is_not_restarted_by_the_one_who_was_told_to_end(supervised, name, restarts):
     code, text, calls = supervised(f"{BEGUN}; {PREEMPTED.format(signal=name)}", *restarts)
     assert (code, len(calls)) == (75, 1), text
-    assert "dpnet launch: go on with: dpnet launch -n 2" in text
+    assert "dpnet launch: go on with:\n  dpnet launch -n 2" in text
 
 
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "3")])
@@ -178,7 +178,7 @@ def test_ctrl_c_asks_the_ranks_to_stop_and_names_the_command_to_go_on(supervised
     assert "dpnet launch: Ctrl-C: stopping after this step, with a checkpoint; Ctrl-C again ends at once\n" in text
     own = " ".join(["", *restarts]) if restarts else ""
     again = " --resume never --resume auto" if resume else ""
-    assert text.endswith(f"dpnet launch: go on with: dpnet launch -n 2{own} -- train{again}\n")
+    assert text.endswith(f"dpnet launch: go on with:\n  dpnet launch -n 2{own} -- train{again}\n")
 
 
 def test_ctrl_c_before_the_first_checkpoint_promises_none(supervised):

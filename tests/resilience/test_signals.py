@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from dpnet.resilience import signals
-from dpnet.resilience.signals import SAME_INTERRUPT_S, SAME_SIGNAL_S, STOPPING, StopSignals
+from dpnet.resilience.signals import SAME_INTERRUPT_S, SAME_SIGNAL_S, STOPPING_FOR_CTRL_C, StopSignals
 
 TIMEOUT_S = 10
 
@@ -87,7 +87,7 @@ def test_ctrl_c_counts_from_the_first_step_on_and_is_answered():
         os.kill(os.getpid(), signal.SIGINT)
         assert answered.wait(TIMEOUT_S)
         assert (stop.received, stop.interrupted) == ("SIGINT", True)
-    assert told == [STOPPING]
+    assert told == [STOPPING_FOR_CTRL_C]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

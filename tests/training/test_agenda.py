@@ -9,7 +9,7 @@ from dpnet.parallel.step_sums import NOTHING, Requests, Sums
 from dpnet.training import agenda
 from dpnet.training.agenda import NOTHING_DUE, Intervals, due
 
-EVERY = Intervals(report=4, evaluate=6, save=5, compare_replicas=10, find_stragglers=8)
+EVERY = Intervals(report=4, evaluate=6, save=5, compare_replicas=10, find_stragglers=8, epoch=9)
 QUIET = Sums(samples=64, loss=1.0, hits=3)
 
 
@@ -23,10 +23,11 @@ def test_everything_falls_on_its_interval_and_what_is_kept_on_the_last_step_too(
     assert steps_with("save") == [5, 10, 15, 20, 23]
     assert steps_with("compare_replicas") == [10, 20]
     assert steps_with("find_stragglers") == [8, 16]
+    assert steps_with("epoch") == [9, 18, 23]
     assert steps_with("check") == []
 
 
-@pytest.mark.parametrize("name", ["report", "evaluate", "save", "compare_replicas", "find_stragglers"])
+@pytest.mark.parametrize("name", ["report", "evaluate", "save", "compare_replicas", "find_stragglers", "epoch"])
 def test_an_interval_of_0_is_never_even_at_the_end(name):
     assert steps_with(name, EVERY._replace(**{name: 0})) == []
 
@@ -40,8 +41,8 @@ def test_a_rank_that_asks_for_a_checkpoint_or_cannot_write_one_is_heard_at_once(
 
 def test_intervals_are_those_of_the_job(tmp_path):
     job = make_job(tmp_path, {"resilience.digest_every": 30})
-    assert agenda.intervals(job, 12, evaluates=True, several_nodes=True) == Intervals(4, 7, 5, 30, 100)
-    assert agenda.intervals(job, 12, evaluates=False, several_nodes=False) == Intervals(4, 0, 5, 0, 100)
+    assert agenda.intervals(job, 12, evaluates=True, several_nodes=True) == Intervals(4, 7, 5, 30, 100, 12)
+    assert agenda.intervals(job, 12, evaluates=False, several_nodes=False) == Intervals(4, 0, 5, 0, 100, 12)
 
 
 def test_a_job_without_intervals_in_steps_or_seconds_writes_no_checkpoint(tmp_path):
@@ -59,7 +60,7 @@ def test_requests_are_one_object_where_nothing_is_asked():
 
 def test_a_step_after_which_nothing_is_due_is_one_object():
     nothing = [step for step in range(1, 24) if due(step, 23, EVERY, QUIET) is NOTHING_DUE]
-    assert nothing == [1, 2, 3, 7, 9, 11, 13, 14, 17, 19, 21, 22]
+    assert nothing == [1, 2, 3, 7, 11, 13, 14, 17, 19, 21, 22]
     assert not any(NOTHING_DUE)
 
 

@@ -3,8 +3,10 @@
 import json
 
 from dpnet.comm.local import LocalGroup
+from dpnet.output.events import EpochTaken
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.plan import Plan
+from dpnet.parallel.step_sums import Sums
 from dpnet.training.progress import Progress
 from dpnet.training.reporting import Reporting
 
@@ -16,10 +18,10 @@ def rows(path):
 
 
 def test_rows_are_made_of_sums(tmp_path, monkeypatch):
-    clock = iter([10.0, 12.0])
+    clock = iter([10.0, 10.0, 10.0, 12.0, 12.0])
     monkeypatch.setattr("dpnet.training.reporting.time.perf_counter", lambda: next(clock))
     reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none")
-    reporting.open(PLAN, step=2, total_steps=9)
+    reporting.open(PLAN, Progress(step=2), total_steps=9)
     progress = Progress(step=4, samples=60, loss=30.0, hits=45)
     reporting.steps_taken(progress, 0.125)
     progress.eval_loss, progress.eval_accuracy, progress.eval_samples = 0.5, 0.75, 8
@@ -37,7 +39,7 @@ def test_another_rank_writes_nothing(tmp_path, capsys):
     group.broadcast = lambda value: (None, None)  # What rank 0 sends when all is well.
     group.rank = 1
     reporting = Reporting(group, RunDirectory(tmp_path, keep_last=1), "plain")
-    reporting.open(PLAN, step=2, total_steps=9)
+    reporting.open(PLAN, Progress(step=2), total_steps=9)
     reporting.steps_taken(Progress(step=4, samples=60, loss=30.0, hits=45), 0.125)
     reporting.note("hello")
     reporting.close()
@@ -47,10 +49,55 @@ def test_another_rank_writes_nothing(tmp_path, capsys):
 
 def test_the_console_is_a_sink_beside_the_file(tmp_path, capsys):
     reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "plain")
-    reporting.open(PLAN, step=2, total_steps=9)
+    reporting.open(PLAN, Progress(step=2), total_steps=9)
     reporting.note("hello")
     reporting.steps_taken(Progress(step=4, samples=60, loss=30.0, hits=45), 0.125)
     reporting.close()
     reporting.note("too late")
     assert capsys.readouterr().out.splitlines()[0] == "hello"
     assert len(rows(tmp_path / "metrics.jsonl")) == 1
+
+
+class Recorded:
+    def __init__(self):
+        self.events = []
+
+    def write(self, event):
+        self.events.append(event)
+
+    def close(self):
+        pass
+
+
+def test_the_loss_of_an_epoch_is_that_of_all_its_samples_and_of_no_others(tmp_path, monkeypatch):
+    """Rows of the curve begin and end anywhere: here after 3, 5 and 9 steps; epochs end after 3, 6 and 9."""
+    reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none"), Recorded()
+    monkeypatch.setattr("dpnet.training.reporting.make_consoles", lambda *arguments: [sink])
+    begun = Progress(step=2, samples=80, loss=7.0, hits=70)  # From a checkpoint within an epoch.
+    reporting.open(PLAN, begun, total_steps=9)
+    losses, progress = {3: 10.0, 4: 20.0, 5: 40.0, 6: 50.0, 7: 1.0, 8: 2.0, 9: 4.0}, begun
+    for step, loss in losses.items():
+        progress.add_step(Sums(samples=20 if step % 3 == 0 else 40, loss=loss, hits=step))
+        if step in (3, 5, 9):
+            reporting.steps_taken(progress, 0.1)
+            progress.clear_sums()
+        if step == 6:
+            progress.eval_loss, progress.eval_accuracy, progress.eval_samples = 0.5, 0.75, 8
+            reporting.evaluated(progress)
+        elif step % 3 == 0:
+            reporting.epoch_taken(progress)
+    reporting.close()
+    taken = [event for event in sink.events if isinstance(event, EpochTaken)]
+    assert [(event.step, event.epoch) for event in taken] == [(3, 1.0), (6, 2.0), (9, 3.0)]
+    assert [event.loss for event in taken] == [10.0 / 20, 110.0 / 100, 7.0 / 100]
+    assert [event.accuracy for event in taken] == [3 / 20, 15 / 100, 24 / 100]
+    assert [event.eval_loss for event in taken] == [None, 0.5, None]
+
+
+def test_an_epoch_without_a_good_step_has_no_line(tmp_path, monkeypatch):
+    reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none"), Recorded()
+    monkeypatch.setattr("dpnet.training.reporting.make_consoles", lambda *arguments: [sink])
+    reporting.open(PLAN, Progress(), total_steps=9)
+    reporting.epoch_taken(Progress(step=3, skipped=3))
+    reporting.close()
+    assert sink.events == []

@@ -27,5 +27,5 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 def _how_to_go_on(argv: list[str]) -> str:
     if ATTEMPT in os.environ:
         return ""  # `dpnet launch` says it: it knows its own command line.
-    command = command_to_go_on(argv)
-    return f"; go on with the same launcher and: {command}" if launched().size_name else f"; go on with: {command}"
+    launcher = " the same launcher and" if launched().size_name else ""
+    return f". Go on with{launcher}:\n  {command_to_go_on(argv)}"
