@@ -12,16 +12,19 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 import mpi4py
 import numpy as np
 
 from dpnet.comm.group import Message
+from dpnet.comm.node_barrier import NodeBarrier, words
+from dpnet.comm.node_memory import SharedMemory
+from dpnet.comm.patience import wait_until
 from dpnet.compute.arrays import Vector
 from dpnet.environment import loss_obstacle
-from dpnet.errors import CommunicationError, WorkerLost
+from dpnet.errors import CommunicationError, SharedMemoryError, WorkerLost
 from dpnet.whereabouts import HERE, OPERATIONS
 
 SURVIVES = not loss_obstacle()
@@ -30,6 +33,8 @@ SURVIVES = not loss_obstacle()
 # Only the main thread calls MPI: spare the library the locks of MPI_THREAD_MULTIPLE, which only the failure detector's
 # thread needs. Without effect where the program has initialised MPI already.
 mpi4py.rc.thread_level = "multiple" if "OMPI_MCA_mpi_ft_detector_thread" in os.environ else "funneled"
+# Whoever waits in MPI leaves the core to others that want it. MPICH does so by itself.
+os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "true")
 if SURVIVES:
     # With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever, with and without a loss. The launcher copes
     # with ranks that skip MPI_Finalize.
@@ -84,6 +89,9 @@ class _Waiting:
 class MpiGroup:
     """The ranks of an MPI communicator.
 
+    The ranks of a node meet at the node's own barrier before collectives of MPI: who waits long there sleeps, and
+    who waits in MPI does not.
+
     Args:
         comm: the communicator; nobody else uses it.
         node: the ranks of `comm` on the node of this rank; None: all ranks of `comm` are on one node.
@@ -99,13 +107,26 @@ class MpiGroup:
         self._comm = comm
         self.node = self if node is None else node
         self.rank, self.world_size = comm.rank, comm.size
+        self._meet: Callable[[], object] = self._make_barrier if node is None else comm.Barrier
+
+    def _make_barrier(self) -> None:
+        """The first barrier of a node: make its own; where its ranks cannot share memory, they keep to MPI's."""
+        self._meet = self._comm.Barrier  # Until there is another.
+        with contextlib.suppress(SharedMemoryError):
+            memory = SharedMemory(self).zeros(words(self.world_size), np.int32)
+            self._meet = NodeBarrier(memory, self.rank, self.world_size, self._check).wait
+        self._meet()
+
+    def _check(self) -> None:
+        """Let MPI move data; an MPI error if this group has lost a rank or was revoked."""
+        self._comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
 
     def barrier(self) -> None:
         """See Group.barrier."""
         # Written out: `with` costs a microsecond more, and a short step has two barriers.
         HERE.wait(IN_BARRIER.operation)
         try:
-            self._comm.Barrier()
+            self._meet()
         except BaseException as error:
             IN_BARRIER.__exit__(type(error), error, None)
             raise
@@ -114,11 +135,13 @@ class MpiGroup:
     def broadcast(self, value: T) -> T:
         """See Group.broadcast."""
         with IN_BROADCAST:
+            self.node._meet()
             return gathered(self._comm, value if self.rank == 0 else cast(T, None))[0]
 
     def allgather(self, value: T) -> list[T]:
         """See Group.allgather."""
         with IN_ALLGATHER:
+            self.node._meet()
             return gathered(self._comm, value)
 
     def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
@@ -127,8 +150,8 @@ class MpiGroup:
             requests = [self._comm.Irecv(vector, rank) for rank, vector in receives]
             requests += [self._comm.Isend(vector, rank) for rank, vector in sends]
             try:
-                for request in requests:  # Not Waitall: see _ABANDONED.
-                    request.Wait()
+                for request in requests:  # Not Testall: see _ABANDONED.
+                    wait_until(request.Test)
             except MPI.Exception:
                 _ABANDONED.append(requests)
                 raise
@@ -136,18 +159,21 @@ class MpiGroup:
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """See Group.allgather_into."""
         with IN_ALLGATHER_INTO:
+            self.node._meet()
             self._comm.Allgatherv(MPI.IN_PLACE, [vector, _placed(counts)])
             _confirm(self._comm)
 
     def allreduce(self, vector: Vector) -> None:
         """See Group.allreduce."""
         with IN_ALLREDUCE:
+            self.node._meet()
             self._comm.Allreduce(MPI.IN_PLACE, vector)
             _confirm(self._comm)
 
     def gather_into(self, part: Vector, whole: Vector | None, counts: Sequence[int]) -> None:
         """See Group.gather_into."""
         with IN_GATHER_INTO:
+            self.node._meet()
             self._comm.Gatherv(part, None if whole is None else [whole, _placed(counts)])
             _confirm(self._comm)
 

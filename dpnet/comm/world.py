@@ -77,6 +77,7 @@ class MpiWorld(MpiGroup):
     def leave(self) -> None:
         """See World.leave."""
         with contextlib.suppress(MPI.Exception):
+            self.node._meet()
             self._comm.Barrier()
 
 

@@ -22,13 +22,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from dpnet.comm.group import Group
 from dpnet.comm.node_memory import NodeMemory
 from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Layout
-from dpnet.state.ownership import owned_slices
+from dpnet.state.ownership import OWNERSHIP_GRAIN, owned_slices
 
 STAGGER = 64
 """Elements by which vectors are shifted against one another in their pages. An update reads and writes the same element
@@ -97,6 +98,7 @@ class State:
         owned_slots: this rank's slice of every committed optimizer vector.
         next_params: where this rank writes its slice of the next parameters; with one bank, `owned_params`.
         next_slots: where it writes its slice of the next optimizer vectors; with one bank, `owned_slots`.
+        squares: (grains,) float64, that the ranks of the node share: for the norm of the gradient.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class State:
             Bank(vectors[first : first + length], slot_names, layout, self._owned)
             for first in range(0, num_banks * length, length)
         ]
+        self.squares = memory.zeros(self.slices[-1].stop // OWNERSHIP_GRAIN, np.float64)
         self.step = 0
         self._current, self._next = banks[0], banks[-1]
         # With one bank the next state overwrites the committed one. By then no rank reads the parameters any more: all

@@ -80,16 +80,16 @@ class _ClippedSum:
         owned, dtype = state.slices[state.node.rank], state.params.dtype
         self._sum = aligned_zeros((1, owned.stop - owned.start), dtype)
         self._work = scratch_for([tile.sum for tile in grad], dtype)
-        self._squares = np.zeros(state.slices[-1].stop // OWNERSHIP_GRAIN)
-        self._owned_grains = slice(owned.start // OWNERSHIP_GRAIN, owned.stop // OWNERSHIP_GRAIN)
-        self._counts = [(part.stop - part.start) // OWNERSHIP_GRAIN for part in state.slices]
+        self._squares = state.squares
+        self._owned_squares = self._squares[owned.start // OWNERSHIP_GRAIN : owned.stop // OWNERSHIP_GRAIN]
         self.grad = [Tile(0, owned.stop - owned.start, pending_sum(self._sum, [0]))]
 
     def __call__(self) -> float:
         complete(self._tiles, self._sum, self._work, self._loops)
         # One sum for each grain, then one sum over all grains: the same bits whichever rank owns which grains.
-        self._squares[self._owned_grains] = block_square_sums(self._sum[0], OWNERSHIP_GRAIN)
-        self._node.allgather_into(self._squares, self._counts)
+        self._owned_squares[:] = block_square_sums(self._sum[0], OWNERSHIP_GRAIN)
+        # No rank writes the next ones before all have read these: the commit lies in between.
+        self._node.barrier()
         return clip_factor(math.sqrt(float(np.sum(self._squares))), self._clip_norm)
 
 

@@ -107,6 +107,20 @@ def test_the_loss_is_told(tmp_path, whole, rank, phase, call):
     assert "lost ranks are survived" in text
 
 
+@pytest.mark.parametrize("phase", ["reduce", "commit", "evaluation"])
+def test_a_rank_dies_while_the_others_sleep(tmp_path, whole, phase):
+    job, undisturbed_run = whole
+    asleep_s = 2.0
+    deed = {"rank": 2, "phase": phase, "call": 3}
+    deeds = [{**deed, "what": "sleep", "seconds": asleep_s}, {**deed, "what": "SIGKILL"}]
+    output = tmp_path / "run"
+    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), deeds, timeout_s=60)
+    assert code == 0, text
+    (loss,) = assert_survived(output, undisturbed_run, 1, 1)
+    assert loss["ranks"] == [2]
+    assert asleep_s / 2 < loss["detect_s"] < asleep_s + 1, loss
+
+
 def test_a_job_that_lost_nobody_says_so(tmp_path, whole):
     job, undisturbed_run = whole
     output = tmp_path / "run"

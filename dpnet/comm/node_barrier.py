@@ -1,0 +1,129 @@
+"""The barrier of a node: its ranks meet in the memory that they share, and who waits long sleeps.
+
+MPI's barriers spin: where there are more ranks and other programs than cores, a rank that waits takes a core from the
+rank that it waits for. On two cores with two other programs, two ranks trained ten times slower than alone.
+
+Every rank has a word of its own, and stores there the number of the barrier that it has come to. The rank that sees
+all others there stores the number in the `released` word, on which the others wait in three ways, one after the other:
+
+    spin     load the word again and again. Ranks that do equal work come within microseconds of one another
+    yield    the same, but whoever else wants the core gets it; only as long as nobody does
+    sleep    in the kernel, until woken. To wake takes 25 to 50 microseconds, so to spin for about as long as that costs
+             at most twice what the best choice would have cost
+
+A word has one writer, or several that store the same, so no operation has to be atomic. Two ranks that come at the same
+instant may each miss the other's store, which is still on its way, and both wait. Therefore waiting ranks look at the
+words of the others as well, and whoever sees all of them there releases; and before a rank sleeps, a full memory
+barrier comes between its store and its last look. Of several ranks, the one whose barrier comes last sees all.
+
+Numbers go round; they need only be told from the one before and the one after.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+
+from dpnet.comm.futex import IN_ORDER, Futex
+from dpnet.compute.arrays import Vector
+
+LINE = 16
+"""Words in a cache line. Each word has a line of its own, or a store to one would evict the others."""
+ROUND = 2**31
+"""Numbers of barriers."""
+LOADS = 16
+"""Loads of one word, about 20 ns each, from one look at the clock to the next."""
+
+SPIN_S, LEAST_SPIN_S = 50e-6, 2e-6
+"""A rank spins for so long; for half as long each time that it had to sleep all the same."""
+YIELD_S = 1e-3
+"""Then it yields, for so long at most."""
+TAKEN_S = 50e-6
+"""A yield that takes longer has run another program."""
+SHARED_S = 0.1
+"""A core that another program has run on counts as shared for so long: ranks sleep at once instead of yielding."""
+CHECK_EVERY_S = 0.004
+"""So often a sleeping rank looks whether others were lost."""
+
+
+def words(world_size: int) -> int:
+    """Number of int32 words for the barrier of so many ranks."""
+    return LINE * (1 + world_size)
+
+
+class NodeBarrier:
+    """A barrier of ranks that share memory.
+
+    Args:
+        memory: (words(world_size),) int32 zeros that all of them share.
+        rank: number of this rank among them.
+        world_size: their number.
+        check: called while this rank waits for long. What it raises ends the wait, and the barrier must not be used
+            any more: a rank that has come to it may have been lost.
+    """
+
+    def __init__(self, memory: Vector, rank: int, world_size: int, check: Callable[[], object]) -> None:
+        numbers = memory.data
+        self._released, self._arrived = numbers[:1], numbers[LINE : words(world_size) : LINE]
+        self._rank, self._check = rank, check
+        self._futex = Futex(self._released)
+        # Nobody sleeps on the own word: to wake there is a memory barrier, and no more.
+        self._fence = Futex(numbers[LINE * (1 + rank) :][:1]).wake
+        self._ordered = platform.machine() in IN_ORDER
+        self._number = 0
+        self._spin_s, self._shared_until = SPIN_S, 0.0
+
+    def wait(self) -> None:
+        """Return when every rank has called this; what any rank stored before, every rank sees afterwards."""
+        before = self._number
+        self._number = number = (before + 1) % ROUND
+        if not self._ordered:
+            self._fence()
+        self._arrived[self._rank] = number
+        if not self._all_came(before, number):
+            self._spin(before, number) or self._yield(before, number) or self._sleep(before, number)
+        if not self._ordered:
+            self._fence()
+
+    def _all_came(self, before: int, number: int) -> bool:
+        """Whether every rank has come. If so, release the others."""
+        if before in self._arrived.tolist():
+            return False
+        self._released[0] = number
+        self._futex.wake()
+        return True
+
+    def _spin(self, before: int, number: int) -> bool:
+        released, end = self._released, time.monotonic() + self._spin_s
+        while True:
+            for _ in range(LOADS):
+                if released[0] == number:
+                    self._spin_s = SPIN_S
+                    return True
+            if self._all_came(before, number):
+                return True
+            if time.monotonic() > end:
+                return False
+
+    def _yield(self, before: int, number: int) -> bool:
+        now = time.monotonic()
+        end = now + YIELD_S
+        while self._shared_until < now < end:
+            os.sched_yield()
+            if self._released[0] == number or self._all_came(before, number):
+                return True
+            last, now = now, time.monotonic()
+            if now - last > TAKEN_S:
+                self._shared_until = now + SHARED_S
+        return False
+
+    def _sleep(self, before: int, number: int) -> bool:
+        self._spin_s = max(LEAST_SPIN_S, self._spin_s / 2)
+        self._fence()
+        while self._released[0] != number and not self._all_came(before, number):
+            self._futex.wait(before, CHECK_EVERY_S)
+            if self._released[0] != number:
+                self._check()
+        return True

@@ -1,0 +1,50 @@
+"""Waiting for what nobody wakes a rank for."""
+
+import time
+
+import pytest
+
+from dpnet.comm import patience
+from dpnet.comm.patience import wait_until
+
+
+def true_after(calls):
+    answers = iter([*[False] * (calls - 1), True])
+    return lambda: next(answers)
+
+
+def test_what_is_there_already_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(patience.time, "sleep", None)
+    wait_until(true_after(1))
+
+
+def test_a_rank_naps_longer_the_longer_it_waits(monkeypatch):
+    clock, naps = [100.0], []
+
+    def nap(seconds):
+        naps.append(seconds)
+        clock[0] += seconds
+
+    def monotonic():
+        clock[0] += 1e-5  # To ask takes a moment.
+        return clock[0]
+
+    monkeypatch.setattr(patience, "time", type("Clock", (), {"sleep": nap, "monotonic": monotonic}))
+    wait_until(true_after(200))
+    assert naps[0] == pytest.approx(patience.SPIN_S / patience.SHARE, rel=0.3)
+    assert naps == sorted(naps)
+    assert naps[-1] == patience.LONGEST_NAP_S
+
+
+def test_an_error_ends_the_wait():
+    def lost():
+        raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        wait_until(lost)
+
+
+def test_a_long_wait_takes_no_core():
+    end, used = time.monotonic() + 0.5, time.thread_time()
+    wait_until(lambda: time.monotonic() > end)
+    assert time.thread_time() - used < 0.2
