@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,47 @@ def launched(environ: Mapping[str, str] = os.environ) -> Launched:
             local = _of_this_node(environ.get(local_name, ""), environ.get("SLURM_NODEID", ""))
             return Launched(int(rank), int(size), local, size_name)
     return Launched(0, 1, 1, "")
+
+
+def rank_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that make this process one of several ranks; without them it is a process of its own."""
+    found = [size for rank, size, _ in NAMES if environ.get(rank, "").isdecimal() and environ.get(size, "").isdecimal()]
+    return [name for name in found if int(environ[name]) > 1]
+
+
+def own_training() -> str:
+    """How a user starts a training of its own on a rank of a job."""
+    options = " ".join(f"-u {name}" for name in rank_variables())
+    return f"For a training of its own in each rank, start it with: env {options} dpnet ..."
+
+
+LAUNCHER_NAMES = ("OMPI_COMM_", "OMPI_UNIVERSE", "PMI", "PRTE_", "MPI_LOCAL", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
+"""Prefixes of the variables by which a launcher marks its ranks."""
+
+
+def without_rank(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that is no rank itself, although a rank starts it."""
+    kept = ("PRTE_MCA_", "PMIX_MCA_")
+    return {name: environ[name] for name in environ if name.startswith(kept) or not name.startswith(LAUNCHER_NAMES)}
+
+
+def rank_above(environ: Mapping[str, str] = os.environ) -> int | None:
+    """The process that is the rank which this process only seems to be, as it inherited the rank's variables.
+
+    Found by the MPI library that it has loaded: a script that merely starts this process for the launcher has none.
+    None: there is no such process, as far as /proc shows.
+    """
+    mine = [f"{name}={environ[name]}".encode() for names in NAMES for name in names[:2] if name in environ]
+    above = os.getppid()
+    try:
+        while mine and set(mine) <= set(Path(f"/proc/{above}/environ").read_bytes().split(b"\0")):
+            if "libmpi" in Path(f"/proc/{above}/maps").read_text(errors="replace"):
+                return above
+            # The parent is the second word behind the name in parentheses.
+            above = int(Path(f"/proc/{above}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    except OSError:
+        pass  # No /proc, or the process belongs to another user.
+    return None
 
 
 def python_of_dpnet() -> list[str]:

@@ -12,10 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dpnet.checkpoint.folder import CheckpointFolder
-from dpnet.environment import SAFE_PATH
-
-LAUNCHER_NAMES = ("OMPI_", "PMI", "PRTE_", "MPI_LOCAL", "SLURM_PROCID")
-"""Prefixes of the variables by which a launcher marks its ranks. The writer is not a rank, and gets none of them."""
+from dpnet.environment import SAFE_PATH, without_rank
 
 
 class WriterProcess:
@@ -31,7 +28,6 @@ class WriterProcess:
     """
 
     def __init__(self, folder: CheckpointFolder, descriptor: int, kept_open: int | None) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER_NAMES)}
         code = (
             f"{SAFE_PATH}; import json; sys.path[:] = json.loads(sys.argv[1]); "
             "from dpnet.checkpoint.writer import main; main()"
@@ -41,7 +37,7 @@ class WriterProcess:
             [sys.executable, "-c", code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environ,
+            env=without_rank(os.environ),
             start_new_session=True,  # A signal to the rank's process group does not end its write.
             pass_fds=[descriptor, *([] if kept_open is None else [kept_open])],
         )

@@ -44,12 +44,17 @@ def run(argv: Sequence[str]) -> int:
 
             return launch.run(argv[1:])
         arguments = parse(argv)
-        arguments.argv = [*argv]
         # Not above: parsing needs neither numpy nor MPI.
+        from dpnet.cli.given import given_to_this_rank
+        from dpnet.comm.alike import check_alike
         from dpnet.comm.connect import connect
 
-        command = importlib.import_module(f"dpnet.cli.commands.{arguments.command}")
         world = connect()
+        check_alike(world, given_to_this_rank(argv, getattr(arguments, "job", None), world.host))
+        if isinstance(arguments, str):
+            return _leave(USAGE_EXIT_CODE, world, arguments)
+        arguments.argv = [*argv]
+        command = importlib.import_module(f"dpnet.cli.commands.{arguments.command}")
         return _leave(int(command.run(arguments, world)), world)
     except DpnetError as error:
         return _report(error, world)
@@ -64,19 +69,29 @@ def run(argv: Sequence[str]) -> int:
         return _stop(1, world)
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the arguments; rank 0 alone prints the help, or why they are wrong.
+def parse(argv: Sequence[str]) -> argparse.Namespace | str:
+    """Parse the arguments; of several ranks, rank 0 alone prints the help.
+
+    Returns:
+        the parsed arguments; on one of several ranks, if they are wrong, why. Whether all ranks were given the same is
+        not known yet.
 
     Raises:
-        SystemExit: with code 2 if the arguments are wrong, with 0 after the help or the version.
+        SystemExit: with code 2 if the arguments of the only rank are wrong, with 0 after the help or the version.
     """
-    if launched().rank == 0:
+    me, told = launched(), io.StringIO()
+    if me.world_size == 1:
         return make_parser().parse_args(argv)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        out = sys.stdout if me.rank == 0 else io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
             return make_parser().parse_args(argv)
     except SystemExit as stop:
-        _end_after_rank_0(int(stop.code or 0))
+        if stop.code:
+            return told.getvalue()
+        if me.rank == 0:
+            raise
+        _end_after_rank_0(0)
 
 
 def _report(error: DpnetError, world: World | None) -> int:
@@ -92,7 +107,10 @@ def _report(error: DpnetError, world: World | None) -> int:
     return error.exit_code if world is None else _leave(error.exit_code, world)
 
 
-def _leave(exit_code: int, world: World) -> int:
+def _leave(exit_code: int, world: World, why: str = "") -> int:
+    if why and world.rank == 0:
+        sys.stderr.write(why)
+        sys.stderr.flush()
     if exit_code or world.survives_losses:
         world.leave()  # The first rank that exits with an error ends the others: let rank 0 print first.
     if world.survives_losses:

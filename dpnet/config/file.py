@@ -24,7 +24,7 @@ else:
 MAX_BYTES = 1 << 18
 """Most bytes of a job file; the template has about a thirtieth of that."""
 
-__all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_toml", "write_template"]
+__all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_settings", "to_toml", "write_template"]
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Job:
@@ -69,6 +69,15 @@ def to_dict(job: Job) -> dict[str, dict[str, Any]]:
     return {
         name: {key: _plain(value) for key, value in vars(section).items() if value is not None}
         for name, section in vars(job).items()
+    }
+
+
+def to_settings(job: Job) -> dict[str, str]:
+    """All settings of a configuration as a job file would have them, by `section.key`; "not set" stands for None."""
+    return {
+        f"{name}.{key}": "not set" if value is None else toml_value(_plain(value))
+        for name, section in vars(job).items()
+        for key, value in vars(section).items()
     }
 
 

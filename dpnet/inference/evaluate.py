@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dpnet.comm.agree import everywhere
+from dpnet.comm.alike import check_alike
 from dpnet.comm.group import World
 from dpnet.data.sources import require_labels
 from dpnet.inference.network import Network, open_samples, prepared
@@ -20,8 +21,12 @@ def evaluate(network: Network, source: str, group: World, *, split: str = "test"
         batch_size: samples computed at once.
 
     Raises:
+        ConfigError: ranks were given different arguments.
         DataError: the samples cannot be used.
     """
+    check_alike(
+        group, {"the call": "dpnet.evaluate", "the data": source, "the split": split, "the batch size": str(batch_size)}
+    )
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))

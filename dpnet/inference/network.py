@@ -13,6 +13,7 @@ from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.checkpoint.tensors import flatten
 from dpnet.comm.agree import everywhere, on_root
+from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group, World
 from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
@@ -49,7 +50,9 @@ def load_network(path: str, group: Group) -> Network:
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
+        ConfigError: ranks were given different paths.
     """
+    check_alike(group, {"the call": "dpnet.load_network", "the path": str(path)})
     found = on_root(group, lambda: checkpoint.read(resolve(Path(path))))
     return everywhere(group, lambda: make_network(found))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dpnet.comm.agree import on_root
+from dpnet.comm.alike import check_alike
 from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.split import Split
@@ -35,9 +36,20 @@ def predict(
         number of samples.
 
     Raises:
+        ConfigError: ranks were given different arguments.
         DataError: the samples cannot be used.
         OutputError: the file cannot be written.
     """
+    check_alike(
+        group,
+        {
+            "the call": "dpnet.predict",
+            "the output": str(out),
+            "the data": source,
+            "the split": split,
+            "the batch size": str(batch_size),
+        },
+    )
     samples = open_samples(network, source, split, group)
     dtype = network.job.model.dtype
     table = PredictionFile(out, len(samples), network.layout.sizes[-1], np.dtype(dtype))

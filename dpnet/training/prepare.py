@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dpnet.comm.agree import everywhere
+from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group, World
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import Backend
@@ -26,6 +27,7 @@ from dpnet.data.sources import DataSource, Split, check_classes, open_source
 from dpnet.data.statistics import Moments
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
+from dpnet.text import counted
 from dpnet.training.announce import doing
 from dpnet.training.build import build_parts
 from dpnet.training.setup import Setup, choose_backend
@@ -76,8 +78,20 @@ def open_data(section: DataConfig, group: Group) -> DataSource:
 
     Raises:
         DataError: the data cannot be read, or cannot be trained on.
+        ConfigError: ranks found data of other shapes there.
     """
-    return everywhere(group, lambda: check_classes(open_source(section.source)))
+    source = everywhere(group, lambda: check_classes(open_source(section.source)))
+    check_alike(group, _shapes(source))
+    return source
+
+
+def _shapes(source: DataSource) -> dict[str, str | None]:
+    """The shapes of the data, as an error shows them."""
+    shapes: dict[str, str | None] = {"the number of classes": str(source.classes)}
+    for name, split in (("training", source.train), ("test", source.test)):
+        text = "without samples" if split is None else f"{counted(len(split), 'sample')} x {split.features}"
+        shapes[f"the {name} data of {source.name}"] = text
+    return shapes
 
 
 def identify(section: DataConfig, source: DataSource, group: Group, *, measure: bool) -> TrainingData:

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 from dpnet.comm.agree import on_root
+from dpnet.comm.alike import check_alike
 from dpnet.comm.connect import connect
 from dpnet.comm.group import World
 from dpnet.compute.fingerprint import fingerprint
-from dpnet.config.file import to_toml
+from dpnet.config.file import to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.errors import WorkerLost
 from dpnet.output.run_directory import RunDirectory
@@ -29,7 +30,7 @@ def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summ
     """Train as the configuration says; called by every rank.
 
     Args:
-        job: the configuration, the same on every rank.
+        job: the configuration; ranks that were given different ones all raise ConfigError.
         group: all ranks; found from the launcher's environment if not given.
         resume: "auto": go on from the newest whole checkpoint of the run directory, if there is one. "never": start
             anew; what is in the run directory is set aside. Else the path of a checkpoint to go on from.
@@ -83,6 +84,9 @@ class _Run:
         elif self._loop is not None and not self._loop.recover():
             self._drop()
         if self._loop is None:
+            if self._loss is None:
+                given = {"the call": "dpnet.train", "resume": self._resume, **to_settings(self._job)}
+                check_alike(self._group, given)
             loop = begin(self._job, self._group, self._run_dir, self._resume, self.signals)
             if isinstance(loop, dict):
                 return loop
