@@ -94,6 +94,8 @@ class Started:
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         self._tag = uuid.uuid4().hex
+        # A killed mpirun leaves its folder, on which a later one with the same PID would fail.
+        self._session = tempfile.mkdtemp(prefix="dpnet-test-", dir="/tmp")
         self._output = tempfile.TemporaryFile(mode="w+", errors="replace")  # noqa: SIM115
         environ = {
             **os.environ,
@@ -103,6 +105,7 @@ class Started:
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "PYTHONUNBUFFERED": "1",
+            "PRTE_MCA_prte_local_tmpdir_base": self._session,
             **env,
         }
         self.process = subprocess.Popen(
@@ -135,6 +138,7 @@ class Started:
     def close(self) -> None:
         """End whatever is left of the command."""
         self.kill_all()
+        shutil.rmtree(self._session, ignore_errors=True)
         self._output.close()
 
     def pids(self) -> list[int]:

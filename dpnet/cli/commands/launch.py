@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dpnet.cli.parser import make_parser, overrides
+from dpnet.launch.session import session
 from dpnet.launch.supervise import launch
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def run(argv: Sequence[str]) -> int:
     Unlike other commands, this one takes its arguments as they are, since most of them are for mpirun, and no group: it
     runs once, and the ranks are its children.
     """
-    return launch(argv, job_of)
+    with session():
+        return launch(argv, job_of)
 
 
 def job_of(command: Sequence[str]) -> Job:

@@ -21,6 +21,7 @@ from dpnet.environment import python_of_dpnet
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch.flags import find_mpirun, flavour_flags
 from dpnet.launch.processes import ATTEMPT, end_all
+from dpnet.launch.session import session
 from dpnet.text import counted
 
 ROUNDS = 3
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         raise ConfigError("dpnet tune starts ranks itself; start it without mpirun or dpnet launch", agreed=True)
     job = load_job(arguments, group)
     words = [*([arguments.job] if arguments.job else []), *(w for s in arguments.overrides for w in ("--set", s))]
-    tune(job, words, arguments.seconds, functools.partial(print, flush=True))
+    with session():
+        tune(job, words, arguments.seconds, functools.partial(print, flush=True))
     return 0
 
 
