@@ -72,6 +72,16 @@ class CheckpointFolder:
                 else:
                     link.unlink()
 
+    def restore(self) -> None:
+        """Give checkpoints back their names that were to be replaced when their training was killed.
+
+        Raises:
+            OutputError: one cannot be renamed.
+        """
+        with writing(self.path):
+            for old in self.path.glob(UNFINISHED + checkpoint.REPLACED + "*"):
+                checkpoint.restore(old)
+
     def clean(self) -> None:
         """Delete what an earlier run left half-written or half-deleted."""
         for leftover in self.path.glob(UNFINISHED + "*"):

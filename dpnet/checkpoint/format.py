@@ -28,10 +28,11 @@ from safetensors.numpy import load, save
 
 from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_manifest
 from dpnet.errors import CheckpointError
-from dpnet.files import read_file, sync_directory, unfinished, write_synced, writing
+from dpnet.files import UNFINISHED, read_file, sync_directory, unfinished, write_synced, writing
 
 Tensors = dict[str, npt.NDArray[Any]]
 FILES = ("model", "optimizer", "scaling")
+REPLACED = "replaced-"
 STEP_NAME = re.compile(r"step-([0-9]{8,})")
 LAYER_DIGITS = 9
 """Most digits of a layer's number. No layer has a longer one, and Python refuses to read thousands of digits."""
@@ -85,7 +86,9 @@ def layer_order(name: str) -> tuple[int, bool]:
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint into a folder of checkpoints, unless this step's is there already.
+    """Write a checkpoint into a folder of checkpoints, in the place of one that this step has already.
+
+    A step has one already where it was taken again: after a loss of ranks, or after a rollback past a damaged one.
 
     Returns:
         its directory.
@@ -96,20 +99,48 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     final = folder / step_name(checkpoint.step)
     temporary = unfinished(final)
     with writing(f"checkpoint {final}"):
-        if final.exists():
-            return final
         folder.mkdir(parents=True, exist_ok=True)
         sync_directory(folder.parent)  # A checkpoint on the disk is no use while the disk lacks its folder.
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
             _write_files(temporary, checkpoint)
-            temporary.rename(final)
+            _replace(temporary, final)
             sync_directory(folder)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
     return final
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    # No rename replaces a directory that is not empty. Who dies between these two leaves the old one to `restore`.
+    old = replaced(final)
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        final.rename(old)
+    try:
+        temporary.rename(final)
+    except OSError:
+        restore(old)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def replaced(final: Path) -> Path:
+    """The name of a checkpoint while another one takes its place."""
+    return unfinished(final.with_name(REPLACED + final.name))
+
+
+def restore(old: Path) -> None:
+    """Give a checkpoint its name back, if no other one has taken its place.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    final = old.with_name(old.name.removeprefix(UNFINISHED + REPLACED))
+    if old.exists() and not final.exists():
+        old.rename(final)
 
 
 def _write_files(directory: Path, checkpoint: Checkpoint) -> None:

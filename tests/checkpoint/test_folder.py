@@ -102,6 +102,38 @@ def test_clean_removes_what_a_killed_run_left(tmp_path):
     CheckpointFolder(tmp_path / "not there", keep_last=1).clean()
 
 
+class Killed(BaseException):
+    """Stands in for SIGKILL."""
+
+
+def test_who_is_killed_between_the_old_one_and_the_new_one_keeps_the_old(tmp_path, monkeypatch):
+    def rename(old, new):
+        if os.path.basename(old) == ".unfinished-step-00000001":
+            raise Killed
+        return original(old, new)
+
+    folder = saved(tmp_path, [1])
+    original = os.rename
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        with pytest.raises(Killed):
+            folder.save(content(1), best_step=None)
+    assert folder.steps() == []
+    folder.restore()
+    assert newest_whole(tmp_path, pytest.fail).step == 1
+    folder.clean()
+    assert names(tmp_path) == ["latest", "step-00000001"]
+
+
+def test_what_was_replaced_does_not_come_back(tmp_path):
+    folder = saved(tmp_path, [1])
+    (tmp_path / ".unfinished-replaced-step-00000001/deep").mkdir(parents=True)
+    folder.restore()
+    folder.clean()
+    assert names(tmp_path) == ["latest", "step-00000001"]
+    CheckpointFolder(tmp_path / "not there", keep_last=1).restore()
+
+
 @pytest.mark.parametrize(("module", "name"), [(os, "symlink"), (os, "replace"), (os, "rename"), (shutil, "rmtree")])
 def test_the_newest_is_whole_whatever_fails(tmp_path, monkeypatch, module, name):
     folder = saved(tmp_path, [1], keep_last=1)

@@ -277,10 +277,27 @@ def test_a_disk_that_fills_up_in_mid_file_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_checkpoint_that_is_there_is_not_written_again(tmp_path):
+def test_a_step_that_was_taken_again_has_its_newer_checkpoint(tmp_path):
     checkpoint.write(tmp_path, content())
     other = replace(content(), scaling={})
-    assert same(content(), checkpoint.read(checkpoint.write(tmp_path, other)))
+    assert same(other, checkpoint.read(checkpoint.write(tmp_path, other)))
+    assert os.listdir(tmp_path) == ["step-00000007"]
+
+
+@pytest.mark.parametrize("failing", [".unfinished-step-00000007", "step-00000007"])
+def test_a_checkpoint_that_cannot_be_replaced_stays(tmp_path, monkeypatch, failing):
+    def rename(old, new):
+        if Path(old).name == failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return original(old, new)
+
+    original = os.rename
+    checkpoint.write(tmp_path, content())
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(OutputError, match="Input/output error"):
+        checkpoint.write(tmp_path, replace(content(), scaling={}))
+    assert same(content(), checkpoint.read(tmp_path / "step-00000007"))
+    assert os.listdir(tmp_path) == ["step-00000007"]
 
 
 def test_what_a_killed_write_left_is_in_no_ones_way(tmp_path):
