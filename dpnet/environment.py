@@ -39,6 +39,9 @@ NAMES = (
 )
 """(rank, world_size, local_world_size) of each family."""
 
+ATTEMPT = "DPNET_ATTEMPT"
+"""Variable: the name of the attempt of `dpnet launch` that a process belongs to."""
+
 RANKS_PER_NODE = "DPNET_RANKS_PER_NODE"
 """Variable: so many consecutive ranks are taken for a node, to try out on one machine what happens on several."""
 

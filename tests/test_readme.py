@@ -6,6 +6,7 @@ import pytest
 from helpers.readme import README, ROOT, block
 
 from dpnet.cli.parser import make_parser
+from dpnet.config.directory import first_choice
 from dpnet.config.doc import reference
 from dpnet.config.file import load
 from dpnet.output.run_directory import METRICS
@@ -30,7 +31,7 @@ def test_links_lead_somewhere(name):
 def test_the_example_job_is_valid(tmp_path):
     path = tmp_path / "mnist.toml"
     path.write_text(block("toml"))
-    assert load(path).output.dir == "runs/mnist"
+    assert str(first_choice(load(path))) == "runs/mnist"
     assert f"{METRICS} " in README
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from dpnet.about import __version__
 
@@ -51,16 +52,39 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
     return [*arguments.overrides, *([] if output is None else [f"output.dir={json.dumps(output, ensure_ascii=False)}"])]
 
 
+class _Resume(argparse.Action):
+    """Keeps the last value in `resume`, and the last path in `resumed`, for `--resume PATH --resume auto`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.resume = values
+        if values not in ("auto", "never"):
+            namespace.resumed = values
+
+
 def _add_train(command: argparse.ArgumentParser) -> None:
     _add_job(command)
-    command.add_argument("--output", metavar="DIR", help="run directory, short for --set output.dir=DIR")
+    command.add_argument(
+        "--output",
+        metavar="DIR",
+        help="run directory, short for --set output.dir=DIR (default: runs/ and the name of the data, with a number "
+        "behind it where that holds another job)",
+    )
     command.add_argument(
         "--resume",
+        action=_Resume,
         default="auto",
         metavar="auto|never|PATH",
         help="auto (default): go on from the newest whole checkpoint of the run directory, if there is one; never: "
-        "start anew and set aside what is there; PATH: go on from this checkpoint or run directory",
+        "start anew and set aside what is there; PATH: go on from this checkpoint or run directory, without JOB.toml "
+        "with its job and in its directory",
     )
+    command.set_defaults(resumed=None)
 
 
 def _add_job(command: argparse.ArgumentParser) -> None:

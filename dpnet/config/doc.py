@@ -25,7 +25,7 @@ def template() -> str:
 
 def _entry(key: Key) -> str:
     inactive = bool(key.follows) or key.default is None
-    value = toml_value(key.rivals[key.name] if key.default is None else key.default)
+    value = toml_value(key.example if key.default is None else key.default)
     line = f"{'# ' if inactive else ''}{key.name} = {value}\n"
     return _comment(_text(key)) + line
 

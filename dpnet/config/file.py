@@ -27,19 +27,21 @@ MAX_BYTES = 1 << 18
 __all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_settings", "to_toml", "write_template"]
 
 
-def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Job:
+def load(path: str | Path | None, overrides: Sequence[str] = (), *, base: Mapping[str, Any] | None = None) -> Job:
     """Load the configuration from a job file, from `--set` options, or from both.
 
     Args:
         path: the job file; None: there is none.
         overrides: `section.key=value` each. An override wins over the file, and a later one over an earlier one. A
             value that is not TOML is taken as a bare string. Keys of the file that exclude an override are dropped.
+        base: in the place of a job file, keys by section, as `to_dict` makes them.
 
     Raises:
         ConfigError: the file cannot be read, or something in it or in an override is wrong. The message lists every
             problem, with its place.
     """
-    from_file = {} if path is None else _read(Path(path))
+    assert path is None or base is None
+    from_file = flatten(base or {}, lambda name: "the checkpoint") if path is None else _read(Path(path))
     from_options: dict[str, Given] = {}
     for text in overrides:
         from_options.update(_parse_override(text))

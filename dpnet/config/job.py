@@ -1,7 +1,7 @@
 """The configuration of a job: one frozen dataclass per section of the job file.
 
 Everything about a key stands in one place: its type, its limits, its documentation and its default. The checks, the
-template and the README's table are made from it.
+template and the README's table are made from it. What a key governs (see `Governs`) stands there too.
 
 Objects made in Python are not checked; `dpnet.config.file` makes checked ones.
 """
@@ -9,14 +9,13 @@ Objects made in Python are not checked; `dpnet.config.file` makes checked ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from dpnet.config.section import INT64_MAX, Among, OnlyFor, Periodic, Range, Section, Text, fill, follows
+from dpnet.config.section import INT64_MAX, Among, Governs, OnlyFor, Periodic, Range, Section, Text, fill, follows
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(Section):
+class ModelConfig(Section, governs=Governs.RESULT):
     """The network. Its numbers of inputs and of classes follow from the data."""
 
     hidden_layers: Annotated[
@@ -29,11 +28,12 @@ class ModelConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Section):
+class DataConfig(Section, governs=Governs.RESULT):
     """What to train on."""
 
     source: Annotated[
         str,
+        Governs.OPERATION,  # Where the data lie. What they are is compared by their content: `data.identity`.
         Text(),
         "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
         "files, an .npz file (x_train, y_train, x_test, y_test) or a folder of .npy files.",
@@ -43,17 +43,21 @@ class DataConfig(Section):
         "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "
         "Measured on the training data alone.",
     ] = "standardize"
-    check: Annotated[bool, "Check the inputs for NaN and infinity before training."] = True
+    check: Annotated[bool, Governs.OPERATION, "Check the inputs for NaN and infinity before training."] = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Section):
+class TrainConfig(Section, governs=Governs.RESULT):
     """How long to train, and how."""
 
     one_of: ClassVar[dict[str, float]] = {"epochs": 12, "steps": 1000}
 
-    epochs: Annotated[int | None, Range(1), "Length of the training, in passes over the training data."] = None
-    steps: Annotated[int | None, Range(1), "Length of the training, in updates of the parameters."] = None
+    epochs: Annotated[
+        int | None, Governs.LENGTH, Range(1), "Length of the training, in passes over the training data."
+    ] = None
+    steps: Annotated[int | None, Governs.LENGTH, Range(1), "Length of the training, in updates of the parameters."] = (
+        None
+    )
     global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
     seed: Annotated[int, Range(0, INT64_MAX), "Decides the initial parameters and the order of the samples."] = 0
     reproducible_shards: Annotated[
@@ -61,26 +65,31 @@ class TrainConfig(Section):
     ] = 0
     threads: Annotated[
         int,
+        Governs.OPERATION,
         Range(0),
         "Threads of each rank. 0: the cores of a node are shared out among its ranks; 1 with reproducible_shards.",
     ] = 0
     kernels: Annotated[
         Literal["auto", "numpy", "numba"],
+        Governs.OPERATION,
         "Loops over single elements. auto: compiled by numba where it is installed (.[fast]), else numpy's; changes "
         "no result.",
     ] = "auto"
     blas: Annotated[
         Literal["auto", "numpy", "onednn", "mkl"],
+        Governs.OPERATION,
         "Library for matrix products. auto: MKL on Intel processors where it is installed (.[mkl]); else oneDNN on "
         "processors with AVX-512 where it is installed (.[fast]); else numpy's own.",
     ] = "auto"
     shared_memory: Annotated[
         bool,
+        Governs.OPERATION,
         "Ranks on one node share one copy of parameters and optimizer vectors, and sum gradients in that memory. This "
         "changes the rounding; with reproducible_shards it changes no bit.",
     ] = True
     reducer: Annotated[
         Literal["auto", "allreduce", "joint", "shards"],
+        Governs.OPERATION,
         "How the gradients of all ranks become one. allreduce: each rank has its own, and MPI sums them. joint: the "
         "ranks of a node compute that of all their samples together. shards: each shard has its own, and they are "
         "summed in a fixed order, as reproducible_shards needs it. auto: shards with reproducible_shards, else joint "
@@ -89,7 +98,7 @@ class TrainConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig(Section):
+class OptimizerConfig(Section, governs=Governs.RESULT):
     """How the gradient changes the parameters; all rules as in PyTorch."""
 
     name: Annotated[Literal["sgd", "adam", "adamw"], "The update rule."] = "adamw"
@@ -122,7 +131,7 @@ class OptimizerConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleConfig(Periodic):
+class ScheduleConfig(Periodic, governs=Governs.RESULT):
     """How the learning rate changes with time."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
@@ -143,21 +152,25 @@ class ScheduleConfig(Periodic):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(Periodic):
+class EvaluateConfig(Periodic, governs=Governs.RESULT):
     """When to compute loss and accuracy on the test data, and what follows from them."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
 
     every_epochs: Annotated[int | None, Range(0), "Epochs from one evaluation to the next; 0: none at all."] = None
     every_steps: Annotated[int | None, Range(0), "Steps from one evaluation to the next; 0: none at all."] = None
-    batch_size: Annotated[int, Range(1), "Samples that a rank computes at once; changes no result."] = 512
+    batch_size: Annotated[
+        int, Governs.OPERATION, Range(1), "Samples that a rank computes at once; changes no result."
+    ] = 512
     metric: Annotated[Literal["accuracy", "loss"], "Score that decides which evaluation is the best."] = "accuracy"
-    patience: Annotated[int, Range(0), "Evaluations without improvement after which training stops; 0: never."] = 0
+    patience: Annotated[
+        int, Governs.LENGTH, Range(0), "Evaluations without improvement after which training stops; 0: never."
+    ] = 0
     min_delta: Annotated[float, Range(0), "Only a metric that is better by more than this is an improvement."] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointConfig(Periodic):
+class CheckpointConfig(Periodic, governs=Governs.OPERATION):
     """When to save checkpoints, from which a training can resume, and how many to keep."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000, "every_seconds": 600.0}
@@ -173,7 +186,7 @@ class CheckpointConfig(Periodic):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResilienceConfig(Section):
+class ResilienceConfig(Section, governs=Governs.OPERATION):
     """What happens when something breaks."""
 
     after_loss: Annotated[
@@ -209,11 +222,12 @@ class ResilienceConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputConfig(Section):
+class OutputConfig(Section, governs=Governs.OPERATION):
     """What a training leaves behind, and what it shows."""
 
-    dir: Annotated[str, Text(), "The run directory: learning curve, summary and checkpoints."] = follows(
-        "runs/ and the name of data.source without its ending"
+    dir: Annotated[str | None, Text(), "The run directory: learning curve, summary and checkpoints."] = follows(
+        "runs/ and the name of data.source without its ending, with a number behind it where that holds another job",
+        example="runs/digits",
     )
     log_every_steps: Annotated[int, Range(1), "Steps from one point of the learning curve to the next."] = 50
     progress: Annotated[
@@ -234,15 +248,3 @@ class Job:
     checkpoint: CheckpointConfig = CheckpointConfig()
     resilience: ResilienceConfig = ResilienceConfig()
     output: OutputConfig = OutputConfig()
-
-    def __post_init__(self) -> None:
-        if self.output.dir is None:
-            # A new object: the default OutputConfig() is shared by all jobs.
-            output = {**vars(self.output), "dir": _run_directory(self.data.source)}
-            fill(self, "output", OutputConfig(**output))
-
-
-def _run_directory(source: str) -> str:
-    # "mnist/", "./mnist" and "mnist.npz" are all called mnist; "." and ".." have no name.
-    name = Path(source).stem.strip(".~")
-    return f"runs/{name or 'data'}"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import tomli_w
 
 from dpnet.config.job import Job
-from dpnet.config.section import Among, OnlyFor, Range, Section, Text
+from dpnet.config.section import Among, Governs, OnlyFor, Range, Section, Text
 from dpnet.text import words
 
 
@@ -29,6 +29,8 @@ class Key:
         default: its value in Job(); None where a rival holds.
         follows: how the default follows from other keys; empty: it does not.
         rivals: keys of its section of which exactly one holds, this one included, with examples; empty: none.
+        example: a value to show where the default is None.
+        governs: whether it may change in a run that has begun.
     """
 
     section: str
@@ -40,6 +42,8 @@ class Key:
     default: Any
     follows: str
     rivals: dict[str, float]
+    example: Any
+    governs: Governs
 
     @property
     def full_name(self) -> str:
@@ -92,6 +96,8 @@ def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> K
         default=getattr(section, entry.name),
         follows=entry.metadata.get("follows", ""),
         rivals=section.one_of if entry.name in section.one_of else {},
+        example=section.one_of.get(entry.name, entry.metadata.get("example")),
+        governs=next((note for note in notes if isinstance(note, Governs)), section.governs),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, ClassVar
 
 from dpnet.errors import ConfigError
@@ -100,9 +101,29 @@ class OnlyFor:
     names: tuple[str, ...]
 
 
-def follows(text: str) -> Any:
-    """A default that follows from other keys, as `text` says; the section or the job fills it in."""
-    return field(default=None, metadata={"follows": text})
+class Governs(Enum):
+    """What a key governs, and so whether it may change in a run that has begun.
+
+    A section says it for all its keys, `class ModelConfig(Section, governs=Governs.RESULT)`; a key that differs has a
+    mark of its own.
+    """
+
+    RESULT = "result"
+    """What comes out: with another value it is another run."""
+    LENGTH = "length"
+    """When the training ends: a run can go on to a later end, and not back to an earlier one."""
+    OPERATION = "operation"
+    """How the work is done, watched and kept. At most rounding depends on it, as it does on the number of ranks."""
+
+
+def follows(text: str, example: Any = None) -> Any:
+    """A default that follows from other keys, as `text` says.
+
+    Args:
+        text: how it follows.
+        example: a value; for keys that stay None, and are filled in where they are used.
+    """
+    return field(default=None, metadata={"follows": text, "example": example})
 
 
 def fill(section: object, name: str, value: Any) -> None:
@@ -133,9 +154,15 @@ class Section:
     Attributes:
         one_of: keys of which exactly one holds; the others are None. If none is given the first holds, with the value
             here; the values of the others are examples.
+        governs: what its keys govern, but for those that say otherwise.
     """
 
     one_of: ClassVar[dict[str, float]] = {}
+    governs: ClassVar[Governs]
+
+    def __init_subclass__(cls, governs: Governs | None = None) -> None:
+        if governs is not None:
+            cls.governs = governs
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

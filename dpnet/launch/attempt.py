@@ -16,10 +16,11 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dpnet.environment import ATTEMPT
 from dpnet.launch.errorline import ErrorLine
 from dpnet.launch.escalation import Escalation, Limits
 from dpnet.launch.linger import Linger
-from dpnet.launch.processes import ATTEMPT, carriers, end_all, kill
+from dpnet.launch.processes import carriers, end_all, kill
 from dpnet.launch.relay import Relay
 from dpnet.launch.signals import ASK, Signals
 from dpnet.output.screen import DRAWN
@@ -61,6 +62,7 @@ class Attempt:
         forwards: mpirun forwards SIGUSR1 to its ranks.
         on_interrupt: called at the first Ctrl-C.
         terminal: what the ranks print is passed on to it; None: they print there themselves, or elsewhere.
+        name: of the attempt, no other one's; empty: a random one.
 
     Raises:
         OSError: mpirun cannot be run.
@@ -77,9 +79,10 @@ class Attempt:
         forwards: bool,
         on_interrupt: Callable[[], None] = lambda: None,
         terminal: Terminal | None = None,
+        name: str = "",
     ) -> None:
         self._on_interrupt = on_interrupt
-        self._name, self._num_ranks = uuid.uuid4().hex, num_ranks
+        self._name, self._num_ranks = name or uuid.uuid4().hex, num_ranks
         for_errors = terminal if is_terminal(sys.stderr) else None
         environ = {**environ, ATTEMPT: self._name, **({DRAWN: "1"} if terminal else {})}
         read_errors |= for_errors is not None

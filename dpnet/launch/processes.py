@@ -6,10 +6,7 @@ import os
 import signal
 import time
 
-from dpnet.environment import NAMES
-
-ATTEMPT = "DPNET_ATTEMPT"
-"""Variable that holds the name of the attempt in each of its processes."""
+from dpnet.environment import ATTEMPT, NAMES
 
 
 def carriers(name: str, *, of_ranks: bool = False) -> list[int]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpnet.checkpoint.folder import steps_in
+from dpnet.config.directory import existing, first_choice
 from dpnet.errors import CheckpointError
 from dpnet.launch.decide import Place
 from dpnet.launch.options import go_on
+from dpnet.output.lock import LOCK, owner
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import CHECKPOINTS, CONFIG, METRICS, SUMMARY
 
@@ -25,9 +27,12 @@ COMPLETE = ("finished", "stopped_early")
 class Training:
     """A training, as its run directory shows it.
 
+    The ranks choose the directory where the user named none, and leave the name of their attempt in its lock file.
+
     Args:
         command: arguments of dpnet, `train` the first.
         job: that these describe.
+        name: of this `dpnet launch`, with which the names of all its attempts begin.
         begun_ns: start of an attempt that began before this object existed, in nanoseconds of time.time_ns; None: none
             has begun.
 
@@ -35,44 +40,61 @@ class Training:
         preempted_exit_code: of a training that a signal ended.
     """
 
-    def __init__(self, command: Sequence[str], job: Job, begun_ns: int | None = None) -> None:
-        self._command = list(command)
-        self._path = Path(job.output.dir)
+    def __init__(self, command: Sequence[str], job: Job, name: str, begun_ns: int | None = None) -> None:
+        self._command, self._name = list(command), name
+        self._named, self._first = job.output.dir is not None, first_choice(job)
         self.preempted_exit_code = job.resilience.preempted_exit_code
-        self._config_before = _identity(self._path / CONFIG)
-        self._summary_before = _identity(self._path / SUMMARY)
-        if self._summary_before is not None and begun_ns is not None and self._summary_before[1] >= begun_ns:
-            self._summary_before = None  # That attempt has written this summary.
+        self._configs_before = self._identities(CONFIG)
+        self._summaries_before = self._identities(SUMMARY)
+        if begun_ns is not None:
+            # What was written since then was written by that attempt.
+            self._summaries_before = {path: seen for path, seen in self._summaries_before.items() if seen[1] < begun_ns}
 
     def begin_attempt(self) -> list[str]:
         """The command of the next attempt: it resumes what an earlier attempt has begun."""
-        self._summary_before = _identity(self._path / SUMMARY)
+        self._summaries_before = self._identities(SUMMARY)
         # The config is the last file that a training writes before its first step: until then the directory may hold
         # what the user wants set aside. Without a checkpoint, "auto" would forget the one that the user named.
-        begun = _identity(self._path / CONFIG) != self._config_before
+        path = self._path()
+        begun = path is not None and _identity(path / CONFIG) != self._configs_before.get(path)
         return go_on(self._command) if begun and self.place().checkpoint else self._command
 
     def finished(self, code: int) -> bool:
         """Whether an attempt that ended with this exit code has completed the training, or found it complete."""
-        summary = self._summary()
-        changed = _identity(self._path / SUMMARY) != self._summary_before
-        return summary.get("status") in COMPLETE and (changed or code == 0)
+        path = self._path()
+        if path is None or _summary(path).get("status") not in COMPLETE:
+            return False
+        return code == 0 or _identity(path / SUMMARY) != self._summaries_before.get(path)
 
     def place(self) -> Place:
         """How far the training got."""
         steps: list[int] = []
+        if (path := self._path()) is None:
+            return Place(0, 0)
         with contextlib.suppress(CheckpointError):
-            steps = steps_in(self._path / CHECKPOINTS)
-        return Place(max(last_step(self._path / METRICS), *steps, 0), max(steps, default=0))
+            steps = steps_in(path / CHECKPOINTS)
+        return Place(max(last_step(path / METRICS), *steps, 0), max(steps, default=0))
 
-    def _summary(self) -> dict[str, Any]:
-        try:
-            # List the directory first: that makes a network file system look for files that were not there before.
-            os.listdir(self._path)
-            summary = json.loads((self._path / SUMMARY).read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return summary if isinstance(summary, dict) else {}
+    def _path(self) -> Path | None:
+        """The run directory; None: no attempt has chosen one yet."""
+        if self._named:
+            return self._first
+        taken = [path for path in existing(self._first) if owner(path).attempt.startswith(self._name)]
+        return max(taken, key=lambda path: (_identity(path / LOCK) or (0, 0))[1], default=None)
+
+    def _identities(self, file: str) -> dict[Path, tuple[int, int]]:
+        seen = {path: _identity(path / file) for path in existing(self._first)}
+        return {path: identity for path, identity in seen.items() if identity is not None}
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    try:
+        # List the directory first: that makes a network file system look for files that were not there before.
+        os.listdir(path)
+        summary = json.loads((path / SUMMARY).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -9,15 +9,16 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dpnet.environment import python_of_dpnet
+from dpnet.environment import ATTEMPT, python_of_dpnet
 from dpnet.errors import INTERRUPTED_EXIT_CODE, CommunicationError, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.cores import too_many
-from dpnet.launch.decide import Decision, Outcome, decide
+from dpnet.launch.decide import Outcome, decide
 from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import (
     environment,
@@ -29,7 +30,6 @@ from dpnet.launch.flags import (
     threads_of_each,
 )
 from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse
-from dpnet.launch.processes import ATTEMPT
 from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
 from dpnet.output.screen import DRAWN
@@ -71,13 +71,13 @@ def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
         with Signals() as signals:
             begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
-        see = functools.partial(_seen, options.command, job_of, begun_ns)
+        see = functools.partial(_seen, options.command, job_of, launcher.name, begun_ns)
         if ended.stopped_by is not None and options.command[0] == TRAIN:
             return _stopped(ended, options, see())
         return _exit_code(ended, launcher.mpirun, options.command, see)
     from dpnet.launch.progress_on_disk import Training
 
-    training = Training(options.command, job_of(options.command))
+    training = Training(options.command, job_of(options.command), launcher.name)
     with Signals() as signals:
         return supervise(launcher, training, options, signals)
 
@@ -90,12 +90,16 @@ class Launcher:
         options: of the command line.
         terminal: see Attempt.
 
+    Attributes:
+        name: with which the names of all its attempts begin.
+
     Raises:
         CommunicationError: mpirun cannot be run.
     """
 
     def __init__(self, mpirun: str, options: Options, terminal: Terminal | None) -> None:
         self.mpirun, self._terminal = mpirun, terminal
+        self.name, self._attempts = uuid.uuid4().hex, 0
         self._options = options
         self._limits = Limits(options.grace_s, options.time_limit_s)
         self._forwards = forwards_signals(mpirun)
@@ -124,6 +128,7 @@ class Launcher:
         """
         line, environ = self.line(options, command), {**os.environ, **environment(options)}
         read_errors = self._options.max_restarts > 0
+        self._attempts += 1
         told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
         try:
             attempt = Attempt(
@@ -135,6 +140,7 @@ class Launcher:
                 forwards=self._forwards,
                 on_interrupt=lambda: _say(told),
                 terminal=self._terminal,
+                name=f"{self.name}-{self._attempts}",
             )
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
@@ -156,7 +162,8 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
             if decision.why:
                 _say(decision.why)
             return _stopped(ended, options, training) if outcomes[-1].stopped else decision.exit_code
-        _announce_restart(decision, len(outcomes) + 1, options.max_restarts + 1)
+        attempt = f"attempt {len(outcomes) + 1} of {options.max_restarts + 1}"
+        _say(f"{attempt}: {decision.why}; restart in {decision.wait_s:g} s")
         mpirun_options = hosts.those_that_answer(launcher.mpirun, options.mpirun, _say)
         if (number := signals.wait(decision.wait_s)) is not None:
             # The job is at its checkpoint, as if the signal had come before the failure.
@@ -207,13 +214,13 @@ def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[
     return 1
 
 
-def _seen(command: Sequence[str], job_of: JobOf, begun_ns: int) -> Training | None:
+def _seen(command: Sequence[str], job_of: JobOf, name: str, begun_ns: int) -> Training | None:
     """The training that a command has begun; None: it asked for help, or the job file is on another host."""
     from dpnet.launch.progress_on_disk import Training
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return Training(command, job_of(command), begun_ns)
+            return Training(command, job_of(command), name, begun_ns)
     except (DpnetError, SystemExit):
         return None
 
@@ -233,10 +240,6 @@ def _code(ended: Ended, training: Training) -> int:
     """The exit code of an attempt; where mpirun missed that its ranks stopped when asked to, the ranks' own."""
     asked = ended.stopped_by in ASK or ended.timed_out
     return training.preempted_exit_code if ended.lingered and asked else ended.code
-
-
-def _announce_restart(decision: Decision, number: int, attempts: int) -> None:
-    _say(f"attempt {number} of {attempts}: {decision.why}; restart in {decision.wait_s:g} s")
 
 
 def _say(text: str) -> None:

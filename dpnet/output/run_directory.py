@@ -11,14 +11,9 @@ Only rank 0 touches it.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import json
 import os
 import shutil
-import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +21,9 @@ from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import CheckpointFolder, steps_in
 from dpnet.errors import OutputError
 from dpnet.files import write_atomically, writing
+from dpnet.output.lock import Lock, owner
 
 CONFIG, METRICS, SUMMARY, CHECKPOINTS = "config.toml", "metrics.jsonl", "summary.json", "checkpoints"
-LOCK = ".lock"
 
 
 class RunDirectory:
@@ -37,23 +32,34 @@ class RunDirectory:
     Args:
         path: of the directory.
         keep_last: checkpoints kept, see CheckpointFolder.
+        job: a name for the job, by which another start of it finds the directory.
+
+    Attributes:
+        access: the lock of the directory.
     """
 
-    def __init__(self, path: Path, *, keep_last: int) -> None:
+    def __init__(self, path: Path, *, keep_last: int, job: str = "") -> None:
         self.path = path
         self.checkpoints = CheckpointFolder(path / CHECKPOINTS, keep_last=keep_last)
-        self.lock_descriptor: int | None = None
+        self.access = Lock(path)
+        self._job = job
 
     @property
     def metrics_path(self) -> Path:
         """Path of the learning curve."""
         return self.path / METRICS
 
+    @property
+    def lock_descriptor(self) -> int | None:
+        """Descriptor of the lock, while this process has it.
+
+        A process that inherits it holds the lock as well: the writer that still writes the last checkpoint of a
+        training that was killed, for example.
+        """
+        return self.access.descriptor
+
     def lock(self, *, wait_s: float) -> None:
         """Take the directory for this training, until `unlock` or the end of the process.
-
-        A process that inherits `lock_descriptor` holds the lock as well: the writer that still writes the last
-        checkpoint of a training that was killed, for example.
 
         Args:
             wait_s: seconds to wait for a training that has the directory and may be about to end.
@@ -61,30 +67,17 @@ class RunDirectory:
         Raises:
             OutputError: another training has the directory.
         """
-        if self.lock_descriptor is not None:
-            return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:
-            return  # Nothing can be written here: `prepare` raises.
-        if not _lock(descriptor, wait_s):
-            owner = os.read(descriptor, 200).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise OutputError(
-                f"another training is at work in {self.path} ({owner}); wait for its end, or choose another directory "
-                "with --output DIR"
-            )
-        with contextlib.suppress(OSError):
-            os.truncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        self.lock_descriptor = descriptor
+        if not self.access.take(wait_s=wait_s):
+            raise at_work(self.path)
+        self.sign()
+
+    def sign(self) -> None:
+        """Leave word of who has the directory, and for which job."""
+        self.access.sign(self._job)
 
     def unlock(self) -> None:
         """Release the directory for other trainings."""
-        if self.lock_descriptor is not None:
-            os.close(self.lock_descriptor)
-            self.lock_descriptor = None
+        self.access.release()
 
     def prepare(self, config_toml: str, *, step: int) -> None:
         """Make the directory ready for a training that goes on after step `step` of the one that is here; 0: a new one.
@@ -103,7 +96,7 @@ class RunDirectory:
 
     def holds(self, directory: Path) -> bool:
         """Whether a checkpoint directory belongs to this run."""
-        return directory.resolve().parent == self.checkpoints.path.resolve()
+        return holds(self.path, directory)
 
     def read_summary(self) -> dict[str, Any] | None:
         """The summary of a completed training; None if there is none."""
@@ -147,16 +140,14 @@ class RunDirectory:
         return folder
 
 
-def _lock(descriptor: int, wait_s: float) -> bool:
-    """Whether the lock was taken in time; True also where the file system has no locks."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                return True  # A file system without locks.
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
+def holds(path: Path, checkpoint_path: Path) -> bool:
+    """Whether a checkpoint directory belongs to the run in the directory `path`."""
+    return checkpoint_path.resolve().parent == (path / CHECKPOINTS).resolve()
+
+
+def at_work(path: Path) -> OutputError:
+    """The error of a training whose directory another one has."""
+    return OutputError(
+        f"another training is at work in {path} (process {owner(path).process}); wait for its end, or choose another "
+        "directory with --output DIR"
+    )

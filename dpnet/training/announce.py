@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 from dpnet.about import __version__
 from dpnet.comm.group import Group
 from dpnet.compute.shares import ceil_div
+from dpnet.config.job import EvaluateConfig
 from dpnet.data.sources import DataSource
 from dpnet.environment import loss_obstacle
 from dpnet.output.screen import current
 from dpnet.output.screen import doing as screen_doing
 from dpnet.text import counted
 from dpnet.training.parts import Parts
+from dpnet.training.progress import Progress
 from dpnet.training.setup import Setup
 
 
@@ -25,6 +28,17 @@ def say(group: Group, text: str) -> None:
 def doing(group: Group, what: str) -> contextlib.AbstractContextManager[None]:
     """Tell what all ranks are doing, if the block takes long."""
     return screen_doing(what) if group.rank == 0 else contextlib.nullcontext()
+
+
+def complete_already(path: Path, progress: Progress, total_steps: int, evaluate: EvaluateConfig) -> str:
+    """What is said of a training that has no step left to take."""
+    if progress.step >= total_steps:
+        return f"{path} is complete already, {progress.step:,} steps; to train anew: --resume never"
+    return (
+        f"{path} is complete already: evaluate.patience = {evaluate.patience} stopped it after {progress.step:,} of "
+        f"{total_steps:,} steps, with no improvement in {progress.evaluations_waited} evaluations; a larger "
+        "evaluate.patience goes on; to train anew: --resume never"
+    )
 
 
 def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:

@@ -18,6 +18,7 @@ from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector, aligned_zeros
+from dpnet.compute.shares import ceil_div
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.sources import DataSource
 from dpnet.errors import SharedMemoryError
@@ -52,7 +53,7 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
         start = StateVectors(aligned_zeros(layout.size, job.model.dtype), {}, 0)
         initialize(layout, job.model.activation, job.train.seed, start.params)
     state.load(start)
-    total_steps = job.train.steps or (job.train.epochs or 0) * plan.steps_per_epoch
+    total_steps = count_steps(job.train, len(source.train))
     trainer = Trainer(
         plan=plan,
         feed=shared.feed,
@@ -70,6 +71,16 @@ def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
     """The plan: one shard per rank, or `reproducible_shards` shards."""
     num_shards = train.reproducible_shards or world_size
     return Plan(num_samples, train.global_batch_size, seed=train.seed, num_shards=num_shards)
+
+
+def count_steps(train: TrainConfig, num_samples: int) -> int:
+    """Steps of a whole training on so many samples."""
+    return train.steps or (train.epochs or 0) * count_steps_per_epoch(train, num_samples)
+
+
+def count_steps_per_epoch(train: TrainConfig, num_samples: int) -> int:
+    """Steps of an epoch of so many samples."""
+    return ceil_div(num_samples, train.global_batch_size)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Checkpointing:
         self._setup, self._identity, self._run_dir = setup, identity, run_dir
         self._saver: Saver | None = None
         """Only rank 0 has one."""
+        self._changes = start.changes
         self._saved_step = start.progress.step if start.is_own else -1
         self._saved_s = time.monotonic()
         self._every_seconds = setup.job.checkpoint.every_seconds or 0.0
@@ -64,6 +65,7 @@ class Checkpointing:
             self._run_dir.lock(wait_s=WRITER_ENDS_S)
             if after_loss:
                 self._check_not_cut_off(step)
+                self._run_dir.checkpoints.restore()
                 self._run_dir.checkpoints.clean()
             if self._saver is None:
                 max_failed = self._setup.job.checkpoint.max_failed
@@ -166,6 +168,7 @@ class Checkpointing:
             "world_size": setup.group.world_size,
             "numerics": fingerprint(setup.backend.products.name),
             "dpnet": __version__,
+            **({"changes": list(self._changes)} if self._changes else {}),
         }
         return Checkpoint(
             model=setup.layout.named(parts.state.params),

@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from pathlib import Path
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.connect import connect
 from dpnet.comm.group import World
 from dpnet.compute.fingerprint import fingerprint
+from dpnet.config.directory import with_directory
 from dpnet.config.file import to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.errors import WorkerLost
-from dpnet.output.run_directory import RunDirectory
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
-from dpnet.training.announce import announce, doing, say
+from dpnet.training.announce import announce, complete_already, doing, say
+from dpnet.training.directory import Directory
 from dpnet.training.loop import Loop
 from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
-from dpnet.training.start import choose_start
+from dpnet.training.start import choose_start, foresee
 from dpnet.training.summary import Summary
 
 
@@ -35,8 +35,11 @@ def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summ
         resume: "auto": go on from the newest whole checkpoint of the run directory, if there is one. "never": start
             anew; what is in the run directory is set aside. Else the path of a checkpoint to go on from.
 
+    A run directory belongs to one job. Without `output.dir` each job gets one of its own, which a later call with the
+    same job finds again, see `training.directory`; with it, another job than that of the run in it is refused.
+
     Returns:
-        what summary.json holds.
+        what summary.json holds, and the run directory, `run_dir`.
 
     Raises:
         DpnetError: see `dpnet.errors`.
@@ -57,7 +60,7 @@ class _Run:
         self._job = job
         self._group = group
         self._resume = resume
-        self._run_dir = RunDirectory(Path(job.output.dir), keep_last=job.checkpoint.keep_last)
+        self._directory = Directory(job)
         self._loop: Loop | None = None
         self._loss: WorkerLost | None = None
         self._lost_s, self._lost_before, self._reported = 0.0, -1, 0
@@ -69,7 +72,7 @@ class _Run:
 
     def close(self) -> None:
         """Release the run directory for other trainings."""
-        self._run_dir.unlock()
+        self._directory.close()
 
     def go_on(self) -> Summary:
         """Begin or go on, to the end of the training; returns the summary.
@@ -87,17 +90,17 @@ class _Run:
             if self._loss is None:
                 given = {"the call": "dpnet.train", "resume": self._resume, **to_settings(self._job)}
                 check_alike(self._group, given)
-            loop = begin(self._job, self._group, self._run_dir, self._resume, self.signals)
+            loop = begin(self._job, self._group, self._directory, self._resume, self.signals)
             if isinstance(loop, dict):
                 return loop
             self._loop = loop
             self._resume = "auto"
         self._report_losses(self._loop)
         self.signals.catch_interrupts()
-        summary = self._loop.run()
+        summary = self._directory.named(self._loop.run())
         say(
             self._group,
-            f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {self._run_dir.path}",
+            f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {summary['run_dir']}",
         )
         return summary
 
@@ -117,13 +120,13 @@ class _Run:
             self._loss = None
 
 
-def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: StopSignals) -> Loop | Summary:
+def begin(job: Job, group: World, directory: Directory, resume: str, signals: StopSignals) -> Loop | Summary:
     """Begin a training, at step 0 or from a checkpoint; the summary, if nothing is left to do. Collective.
 
     Args:
         job: the configuration.
         group: all ranks.
-        run_dir: what the training leaves behind.
+        directory: of the training.
         resume: see `train`.
         signals: that end the training.
     """
@@ -131,20 +134,22 @@ def begin(job: Job, group: World, run_dir: RunDirectory, resume: str, signals: S
     backend = choose_backend(job.train, group)
     with doing(group, f"reading the data {job.data.source}"):
         source = open_data(job.data, group)
+    resumes = on_root(group, lambda: foresee(job, resume, source))
     with doing(group, "checking the data"):
-        data = identify(job.data, source, group, measure=True)
+        data = identify(job.data, source, group, measure=not resumes)
     with doing(group, "looking for a checkpoint to go on from"):
-        start = choose_start(job, group, run_dir, resume, data, fingerprint(backend.products.name))
+        run_dir, start = choose_start(job, group, directory, resume, data, fingerprint(backend.products.name))
+    job = with_directory(job, run_dir.path)
     scaling = start.scaling
     if scaling is None and data.moments is not None:
         scaling = fit_scaling(job.data, data.moments, group)
-    setup = prepare(job, group, data.source, backend=backend, scaling=scaling)
+    setup = prepare(job, group, source, backend=backend, scaling=scaling)
     loop = Loop(setup, data, start, run_dir, signals)
-    step = start.progress.step
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
-        say(group, f"{run_dir.path} is complete already, {step:,} steps; to train anew: --resume never")
-        return summary
-    announce(setup, data.source, loop.parts, step)
+        say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
+        return directory.named(summary)
+    step = start.progress.step
+    announce(setup, source, loop.parts, step)
     on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
     try:
         loop.open()

@@ -1,31 +1,33 @@
-"""Where a training starts: at step 0, or from a checkpoint."""
+"""Where a training starts: in which directory, and at step 0 or from a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import check_fits, choose, numerics_notes
+from dpnet.checkpoint.manifest import read_manifest
+from dpnet.checkpoint.resume import choose, numerics_notes
 from dpnet.checkpoint.tensors import state_vectors
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
 from dpnet.data.scaling import Scaling
+from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout
-from dpnet.output.run_directory import RunDirectory
+from dpnet.output.run_directory import RunDirectory, holds
 from dpnet.output.screen import current
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_optimizer
+from dpnet.training.directory import Directory, has_run
+from dpnet.training.known import Known, known_of, known_run
 from dpnet.training.prepare import TrainingData, build_layout
 from dpnet.training.progress import Progress
-
-ENDING_S = 2.0
-"""Seconds to wait for another training in the run directory to end."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,48 @@ class StartingPoint:
         scaling: of the input; None: measure the training data.
         is_own: whether the checkpoint, if any, belongs to this run. False: all that is in the run directory is set
             aside.
+        changes: of the job since step 0, with the steps from which on they hold; kept in every checkpoint.
     """
 
     progress: Progress
     vectors: StateVectors | None = None
     scaling: Scaling | None = None
     is_own: bool = True
+    changes: Sequence[Any] = ()
+
+
+def foresee(job: Job, resume: str, source: DataSource) -> bool:
+    """Whether the training will go on from a checkpoint, as far as that is known before the data are read; on rank 0.
+
+    Raises:
+        CheckpointError: the job does not fit the run or the checkpoint, whatever the data are.
+    """
+    num_samples = len(source.train)
+    if resume == "never":
+        return False
+    if resume != "auto":
+        path = resolve(Path(resume))
+        known = known_of(Path(resume), read_manifest(path / "manifest.json"))
+        is_own = job.output.dir is None or holds(Path(job.output.dir), path)
+        _judge(known, job, num_samples, None, strict=is_own, is_checkpoint=True)
+        return True
+    if job.output.dir is None:
+        return has_run(job, num_samples)
+    run = known_run(Path(job.output.dir))
+    if run is not None:
+        _judge(run, job, num_samples, None, strict=True)
+    return run is not None and run.step > 0
 
 
 def choose_start(
-    job: Job, group: Group, run_dir: RunDirectory, resume: str, data: TrainingData, numerics: Mapping[str, Any]
-) -> StartingPoint:
+    job: Job, group: Group, directory: Directory, resume: str, data: TrainingData, numerics: Mapping[str, Any]
+) -> tuple[RunDirectory, StartingPoint]:
     """Where a training starts; rank 0 decides, and every rank gets the same. Collective.
 
     Args:
         job: the configuration.
         group: all ranks.
-        run_dir: of the training, which has it from now on.
+        directory: of the training, which has it from now on.
         resume: see `run.train`.
         data: of the training.
         numerics: of this process, see `compute.fingerprint`.
@@ -64,23 +91,79 @@ def choose_start(
         OutputError: another training has the run directory.
     """
 
-    def find() -> tuple[Checkpoint | None, bool]:
-        run_dir.lock(wait_s=ENDING_S)
-        found = choose(resume, run_dir.checkpoints.path, current().say)
-        if found is not None:
-            notes = check_fits(found, job, data.identity, data.source)
-            notes += numerics_notes(
-                found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
-            )
-            for note in notes:
-                current().say(f"note: {note}")
+    def find() -> tuple[Path, Checkpoint | None, bool, Sequence[str]]:
+        tell = current().say
+        run_dir = directory.take(data, anew=resume != "auto", tell=tell)
+        run_dir.checkpoints.restore()
+        found = choose(resume, run_dir.checkpoints.path, tell)
         # A new training belongs to its run.
-        return found, resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
+        is_own = resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
+        if found is None:
+            return run_dir.path, None, is_own, ()
+        known = known_of(run_dir.path if resume == "auto" else Path(resume), found.manifest)
+        strict = is_own or job.output.dir is None
+        notes, changes = _judge(known, job, len(data.source.train), data, strict=strict, is_checkpoint=resume != "auto")
+        notes += numerics_notes(
+            found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
+        )
+        for note in notes:
+            tell(f"note: {note}")
+        return run_dir.path, found, is_own, changes
 
-    found, is_own = on_root(group, find)
+    path, found, is_own, changes = on_root(group, find)
+    run_dir = directory.at(path, data)
     if found is None:
-        return StartingPoint(Progress(), is_own=is_own)
-    return start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
+        return run_dir, StartingPoint(Progress(), is_own=is_own)
+    start = start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
+    return run_dir, dataclasses.replace(start, changes=changes)
+
+
+def _judge(
+    known: Known, job: Job, num_samples: int, data: TrainingData | None, *, strict: bool, is_checkpoint: bool = False
+) -> tuple[list[str], list[str]]:
+    """Whether a job may go on from what is known.
+
+    Args:
+        known: the run or the checkpoint.
+        job: the job.
+        num_samples: of its training data.
+        data: of the job; None: they were not read yet, and are not compared.
+        strict: the job goes on in the directory of the run. Else it may change all but the state.
+        is_checkpoint: `known` is the checkpoint that the user named.
+
+    Returns:
+        notes for the user, and the changes of the job since step 0.
+
+    Raises:
+        CheckpointError: it may not; the message lists all that differs, with both values.
+    """
+    fit = known.fit(job, num_samples)
+    if fit is None:
+        seen = f"the run in {known.path} has no config.toml that this dpnet can read, so its job is unknown"
+        raise CheckpointError("\n".join([seen, *_ways(known, can_change=False, is_checkpoint=is_checkpoint)]))
+    wrong = fit.refusals if strict else [*fit.state, *([fit.past] if fit.past else [])]
+    other, unknown = ([], "") if data is None else known.other_data(data)
+    if wrong or other:
+        what = f"the checkpoint {known.path}, of" if is_checkpoint else f"the run in {known.path}, which is at"
+        lines = [f"this job does not fit {what} step {known.step:,}:", *(f"  {text}" for text in (*wrong, *other))]
+        can_change = strict and not (fit.state or fit.past or other)
+        ways = _ways(known, can_change=can_change, is_checkpoint=is_checkpoint)
+        raise CheckpointError("\n".join([*lines, *ways]))
+    changes = [] if strict else [*fit.result.values(), *fit.length]
+    notes = [note for note in fit.notes if not any(change.startswith(note) for change in changes)]
+    notes += [*changes, *([unknown] if unknown else [])]
+    return notes, [*known.changes, *(f"from step {known.step} on: {change}" for change in changes)]
+
+
+def _ways(known: Known, *, can_change: bool, is_checkpoint: bool) -> list[str]:
+    """What the user can do about a job that does not fit."""
+    ways = [("without --resume", "train it from the start")]
+    if not is_checkpoint:
+        ways = [("--output DIR", "train it in another directory")]
+        ways.append(("--resume never", "train it anew in this one; the run in it is set aside"))
+    if can_change:
+        ways.append((f"--resume {known.path} --output DIR", f"go on with it from step {known.step:,}, in another one"))
+    return ["What you can do:", *(f"  {option:20}  {meaning}" for option, meaning in ways)]
 
 
 def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_own: bool) -> StartingPoint:

@@ -11,11 +11,13 @@ from helpers.jobs import ADAMW, MOMENTUM, curve, make_job, outcome, save_data, t
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import dpnet
 from dpnet.checkpoint.folder import steps_in
 from dpnet.checkpoint.format import Checkpoint, step_name
-from dpnet.checkpoint.manifest import MANIFEST, manifest_sum
+from dpnet.checkpoint.manifest import MANIFEST, manifest_sum, read_manifest
 from dpnet.checkpoint.resume import numerics_notes
 from dpnet.cli.main import run as run_command
+from dpnet.comm.local import LocalGroup
 from dpnet.config.file import to_dict
 from dpnet.data.identity import partial_identity
 from dpnet.data.sources import open_source
@@ -61,7 +63,7 @@ def test_more_epochs_train_on(tmp_path, capsys):
     train(tmp_path / "run", {"train.epochs": 3})
     assert train(tmp_path / "run", {"train.epochs": 5})["digest"] == expected["digest"]
     text = capsys.readouterr().out
-    assert "note: train.epochs is 5, in the checkpoint it is 3" in text
+    assert "note: train.epochs is 5, in the run it is 3" in text
     assert "going on from the checkpoint of step 36" in text
 
 
@@ -104,40 +106,185 @@ def test_a_damaged_newest_checkpoint_costs_only_time(tmp_path, capsys):
 
 
 def test_another_metric_looks_for_the_best_anew(tmp_path):
-    train(tmp_path)
-    train(tmp_path, {"evaluate.metric": "loss", "train.epochs": 4})
-    rows = [row for row in curve(tmp_path) if "eval_loss" in row and row["step"] > 36]
+    train(tmp_path / "run")
+    settings = {"evaluate.metric": "loss", "train.epochs": 4}
+    train(tmp_path / "by loss", settings, resume=str(tmp_path / "run"))
+    rows = [row for row in curve(tmp_path / "by loss") if "eval_loss" in row]
     best = min(rows, key=lambda row: row["eval_loss"])
-    assert os.readlink(tmp_path / "checkpoints/best") == step_name(best["step"])
+    assert os.readlink(tmp_path / "by loss/checkpoints/best") == step_name(best["step"])
+
+
+NESTEROV = {**MOMENTUM, "optimizer.nesterov": True}
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"model.hidden_layers": [5]}, r"model\.hidden_layers is \[5\], in the checkpoint it is \[12\]"),
-        ({"model.activation": "tanh"}, r"model\.activation is tanh, in the checkpoint it is relu"),
-        ({"model.dtype": "float64"}, r"model\.dtype is float64, in the checkpoint it is float32"),
-        ({"data.scale": "unit"}, r"data\.scale is unit, in the checkpoint it is standardize"),
-        ({"train.global_batch_size": 64}, r"train\.global_batch_size is 64, in the checkpoint it is 128"),
-        ({"train.seed": 3}, r"train\.seed is 3, in the checkpoint it is 0"),
-        ({"train.reproducible_shards": 2}, r"train\.reproducible_shards is 2, in the checkpoint it is 0"),
-        ({"optimizer.name": "sgd"}, r"optimizer\.name is sgd, in the checkpoint it is adamw"),
-        (
-            {**MOMENTUM, "optimizer.nesterov": True},
-            r"(?s)optimizer\.name is sgd.*optimizer\.nesterov is True, in the checkpoint it is False",
-        ),
+        ({"model.hidden_layers": [5]}, r"model\.hidden_layers is \[5\], in the run it is \[12\]"),
+        ({"model.activation": "tanh"}, r'model\.activation is "tanh", in the run it is "relu"'),
+        ({"model.dtype": "float64"}, r'model\.dtype is "float64", in the run it is "float32"'),
+        ({"data.scale": "unit"}, r'data\.scale is "unit", in the run it is "standardize"'),
+        ({"train.global_batch_size": 64}, r"train\.global_batch_size is 64, in the run it is 128"),
+        ({"train.seed": 3}, r"train\.seed is 3, in the run it is 0"),
+        ({"train.reproducible_shards": 2}, r"train\.reproducible_shards is 2, in the run it is 0"),
+        ({"optimizer.name": "sgd"}, r'optimizer\.name is "sgd", in the run it is "adamw"'),
+        ({"optimizer.learning_rate": 0.5}, r"optimizer\.learning_rate is 0\.5, in the run it is 0\.001"),
+        ({"optimizer.clip_norm": 1}, r"optimizer\.clip_norm is 1\.0, in the run it is 0\.0"),
+        ({"schedule.name": "cosine"}, r'schedule\.name is "cosine", in the run it is "constant"'),
+        ({"evaluate.metric": "loss"}, r'evaluate\.metric is "loss", in the run it is "accuracy"'),
+        ({"evaluate.every_steps": 3}, r"evaluate\.every_steps is 3, in the run it is 7"),
+        (NESTEROV, r"(?s)optimizer\.name.*optimizer\.nesterov is true, in the run it is false"),
         (
             {"train.seed": 3, "data.scale": "unit"},
-            r"(?s)data\.scale is unit.*train\.seed is 3.*--resume never.*--output DIR",
+            r"(?s)data\.scale is .*train\.seed is 3.*--output DIR .*--resume never ",
         ),
     ],
 )
-def test_what_may_not_change_is_refused_with_both_values(tmp_path, changed, message):
+@pytest.mark.parametrize("longer", [False, True])
+def test_what_may_not_change_is_refused_with_both_values(tmp_path, changed, message, longer):
     train(tmp_path, {"train.epochs": 1})
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("[!.]*")}
     with pytest.raises(CheckpointError, match=message):
-        train(tmp_path, changed)
+        train(tmp_path, {"train.epochs": 3 if longer else 1, **changed})
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("[!.]*")} == before
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("1e-3", "0.001"), ("1", "1.0"), ("0.10", "1e-1"), ("1000", "1e3"), ("+0.5", "0.5")]
+)
+def test_a_number_written_in_another_way_is_the_same(tmp_path, given, name):
+    first, second = (
+        dpnet.load_job(None, [f"output.dir={tmp_path}", "train.steps=1", f"optimizer.learning_rate={text}"])
+        for text in (given, name)
+    )
+    dpnet.train(first, LocalGroup())
+    assert dpnet.train(second, LocalGroup())["steps"] == 1
+
+
+def test_momentum_switched_on_is_refused_by_its_key(tmp_path):
+    train(tmp_path / "run", {"optimizer.name": "sgd", "train.epochs": 1})
+    settings = {**MOMENTUM, "optimizer.learning_rate": 0.001}
+    with pytest.raises(CheckpointError, match=r"optimizer\.momentum is 0\.9, in the run it is 0\.0\n") as refusal:
+        train(tmp_path / "run", settings)
+    assert "go on with it" not in str(refusal.value)
+    with pytest.raises(CheckpointError, match=r"optimizer\.momentum is 0\.9, .*lack the vectors that momentum needs"):
+        train(tmp_path / "other", settings, resume=str(tmp_path / "run"))
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("resume", ["auto", "never"])
+def test_a_finished_run_without_checkpoints_belongs_to_its_job_too(tmp_path, resume):
+    settings = {"checkpoint.every_steps": 0, "train.epochs": 1}
+    expected = train(tmp_path, settings)
+    if resume == "never":
+        train(tmp_path, {**settings, "train.seed": 1}, resume=resume)
+        return
+    with pytest.raises(CheckpointError, match=r"train\.seed is 1, in the run it is 0"):
+        train(tmp_path, {**settings, "train.seed": 1})
+    assert train(tmp_path, settings)["digest"] == expected["digest"]
+
+
+def test_a_run_that_got_nowhere_is_overwritten(tmp_path):
+    train_until(tmp_path, 3, {"optimizer.learning_rate": 0.5})
+    assert train(tmp_path)["steps"] == 36
+    assert not (tmp_path / "previous-1").exists()
+
+
+# --- the length ---
+
+
+@pytest.mark.parametrize("length", [{"train.epochs": 2}, {"train.epochs": None, "train.steps": 24}])
+@pytest.mark.parametrize("way", ["auto", "elsewhere", "own"])
+def test_fewer_steps_than_the_run_has_are_refused(tmp_path, length, way):
+    train(tmp_path / "run")
+    path = tmp_path / ("new" if way == "elsewhere" else "run")
+    name, value = [*length.items()][-1]
+    message = f"{name} is {value}(, 24 steps)?; the run is past that, at step 36"
+    with pytest.raises(CheckpointError, match=message):
+        train(path, length, resume="auto" if way == "auto" else str(tmp_path / "run"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_length_between_is_that_of_a_shorter_training(tmp_path):
+    expected = train(tmp_path / "whole", {"train.epochs": 2})
+    train_until(tmp_path / "run", 14)
+    assert train(tmp_path / "run", {"train.epochs": 2})["digest"] == expected["digest"]
+
+
+def test_epochs_and_steps_say_the_same_length(tmp_path, capsys):
+    expected = train(tmp_path)
+    capsys.readouterr()
+    assert train(tmp_path, {"train.epochs": None, "train.steps": 36}) == expected
+    assert "note: " not in capsys.readouterr().out
+
+
+def test_a_longer_cosine_is_refused_with_the_jump_of_the_rate(tmp_path, capsys):
+    settings = {"schedule.name": "cosine", "schedule.warmup_steps": 6}
+    train(tmp_path / "run", settings)
+    message = (
+        r'(?s)train\.epochs is 6, in the run it is 3, and schedule\.name is "cosine", which depends on the length: the '
+        r"learning rate would jump from 2\.74e-06 to 0\.000571 after step 36.*--output DIR .*--resume never .*"
+        r"--resume \S+/run --output DIR +go on with it from step 36"
+    )
+    longer = {**settings, "train.epochs": 6}
+    with pytest.raises(CheckpointError, match=message):
+        train(tmp_path / "run", longer)
+    capsys.readouterr()
+    train(tmp_path / "on", longer, resume=str(tmp_path / "run"))
+    assert "note: train.epochs is 6, in the run it is 3, and schedule.name" in capsys.readouterr().out
+    rates = {row["step"]: row["learning_rate"] for row in curve(tmp_path / "on") if "loss" in row}
+    assert rates[40] > 4e-4 > 3e-6 > last_rate(tmp_path / "run")
+
+
+def last_rate(path):
+    """The last learning rate of a run."""
+    return [row["learning_rate"] for row in curve(path) if "loss" in row][-1]
+
+
+def test_a_cosine_may_become_longer_while_its_rate_has_not_left_the_warm_up(tmp_path):
+    settings = {"schedule.name": "cosine", "schedule.warmup_steps": 6}
+    expected = train(tmp_path / "whole", {**settings, "train.epochs": 4})
+    train_until(tmp_path / "run", 6, settings)
+    assert train(tmp_path / "run", {**settings, "train.epochs": 4})["digest"] == expected["digest"]
+
+
+EARLY = {"evaluate.every_steps": 2, "evaluate.min_delta": 0.5, "evaluate.patience": 2}
+
+
+def test_more_epochs_for_a_run_that_patience_has_stopped_change_nothing_and_say_so(tmp_path, capsys):
+    stopped = train(tmp_path, EARLY)
+    assert stopped["status"] == "stopped_early"
+    capsys.readouterr()
+    assert train(tmp_path, {**EARLY, "train.epochs": 9}) == stopped
+    text = capsys.readouterr().out
+    assert f"complete already: evaluate.patience = 2 stopped it after {stopped['steps']} of 108 steps" in text
+    assert "with no improvement in 2 evaluations; a larger evaluate.patience goes on" in text
+    assert train(tmp_path, {**EARLY, "evaluate.patience": 4})["steps"] > stopped["steps"]
+
+
+@pytest.mark.parametrize(("before", "now"), [(4, 3), (0, 3)])
+def test_less_patience_is_refused(tmp_path, before, now):
+    train(tmp_path, {"evaluate.patience": before, "train.epochs": 1})
+    message = f"evaluate.patience is {now}, in the run it is {before}: it may have gone on where less patience ends it"
+    with pytest.raises(CheckpointError, match=message):
+        train(tmp_path, {"evaluate.patience": now})
+    assert train(tmp_path, {"evaluate.patience": 0})["steps"] == 36
+
+
+# --- a checkpoint taken on elsewhere, with changes ---
+
+
+def test_a_job_that_was_changed_on_the_way_says_so_in_its_checkpoints(tmp_path, capsys):
+    train(tmp_path / "run", {"train.epochs": 1})
+    settings = {"optimizer.learning_rate": 0.5}
+    train(tmp_path / "on", settings, resume=str(tmp_path / "run"))
+    assert "note: optimizer.learning_rate is 0.5, in the run it is 0.001" in capsys.readouterr().out
+    changes = ["from step 12 on: optimizer.learning_rate is 0.5, in the run it is 0.001"]
+    manifest = read_manifest(tmp_path / "on/checkpoints/latest/manifest.json")
+    assert manifest["changes"] == changes
+    train(tmp_path / "on", {**settings, "train.epochs": 4})  # Its own directory, so the same job goes on.
+    assert read_manifest(tmp_path / "on/checkpoints/latest/manifest.json")["changes"] == changes
+    assert "changes" not in read_manifest(tmp_path / "run/checkpoints/latest/manifest.json")
 
 
 def test_other_data_are_refused_with_both_values(tmp_path):
@@ -204,18 +351,16 @@ def test_a_run_of_before_goes_on_and_says_what_was_compared(tmp_path, capsys):
     train(tmp_path / "run", settings)
     for data, sentence in [
         (partial_identity(open_source(source)), "all training labels, but only 256 rows of the training features"),
-        ({"samples": 4000, "features": 3, "classes": 2}, "of its data only the numbers of samples"),
+        ({"samples": 4000, "features": 3, "classes": 2}, "nothing of its data but the numbers of samples"),
     ]:
         shutil.copytree(tmp_path / "run", tmp_path / sentence, symlinks=True)
         rewrite_data(tmp_path / sentence / "checkpoints/latest/manifest.json", data)
         assert train(tmp_path / sentence, {**settings, "train.epochs": 2})["steps"] == 64
-        assert (
-            f"note: the checkpoint was written by an older dpnet, which recorded {sentence}" in capsys.readouterr().out
-        )
+        assert f"note: the run was begun by an older dpnet, which recorded {sentence}" in capsys.readouterr().out
         train(tmp_path / sentence, {**settings, "train.epochs": 3})
         assert "older dpnet" not in capsys.readouterr().out  # The new checkpoints have it all.
         rewrite_data(tmp_path / sentence / "checkpoints/latest/manifest.json", {**data, "samples": 3999})
-        with pytest.raises(CheckpointError, match="data: samples is 4000, in the checkpoint it is 3999"):
+        with pytest.raises(CheckpointError, match="data: samples is 4000, in the run it is 3999"):
             train(tmp_path / sentence, {**settings, "train.epochs": 4})
 
 
@@ -225,19 +370,13 @@ def rewrite_data(path, data):
     path.write_text(json.dumps({**manifest, "manifest_sha256": manifest_sum(manifest)}))
 
 
-def test_an_optimizer_vector_that_is_not_there_is_named(tmp_path):
-    train(tmp_path, {"optimizer.name": "sgd", "optimizer.momentum": 0})
-    with pytest.raises(CheckpointError, match=r"tensor 0\.weight\.\w+ of the checkpoint is missing"):
-        train(tmp_path, {**MOMENTUM, "train.epochs": 4})
-
-
 def test_what_may_change_is_told(tmp_path, capsys):
     train(tmp_path, {"train.epochs": 1})
-    train(tmp_path, {"optimizer.learning_rate": 0.5, "checkpoint.keep_last": 3, "output.log_every_steps": 1})
+    train(tmp_path, {"evaluate.batch_size": 7, "checkpoint.keep_last": 3, "output.log_every_steps": 1})
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert notes == [
-        "note: optimizer.learning_rate is 0.5, in the checkpoint it is 0.001",
-        "note: train.epochs is 3, in the checkpoint it is 1",
+        "note: evaluate.batch_size is 7, in the run it is 512",
+        "note: train.epochs is 3, in the run it is 1",
     ]
 
 

@@ -180,6 +180,35 @@ def test_any_name_of_an_output_folder_is_taken_as_it_is(tmp_path, capsys, name):
     assert (tmp_path / name / "summary.json").exists()
 
 
+def test_a_run_goes_on_with_its_own_job_when_only_its_directory_is_given(tmp_path, capsys):
+    Path("job.toml").write_text("[train]\nepochs = 2\nglobal_batch_size = 200\n[model]\nhidden_layers = [8]\n")
+    say(capsys, "train", "job.toml", "--output", "run")
+    os.rename("run", "moved")
+    text = say(capsys, "train", "--resume", "moved", "--set", "train.steps=20")
+    assert "going on from the checkpoint of step 16" in text
+    assert "20 steps of 200 samples, 200 on each rank; moved" in text
+    assert summary(tmp_path / "moved")["steps"] == 20
+    assert dpnet.load_job("moved/config.toml").model.hidden_layers == (8,)
+    say(capsys, "train", "--resume", "moved/checkpoints/latest", "--output", "other", "--set", "train.steps=24")
+    assert summary(tmp_path / "other")["steps"] == 24
+    # What `dpnet launch` types after a failure, and what Ctrl-C tells to type.
+    say(capsys, "train", "--resume", "moved", "--set", "train.steps=30", "--resume", "auto")
+    assert summary(tmp_path / "moved")["steps"] == 30
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("output", [(), ("--output", "b")])
+def test_fewer_epochs_than_the_run_has_are_refused(run, capsys, output):
+    refused(
+        capsys,
+        *("train", "--resume", run, "--set", "train.epochs=1", *output),
+        code=1,
+        kind=CheckpointError,
+        parts=["train.epochs is 1, 23 steps; the run is past that, at step 46"],
+    )
+    assert not Path("b").exists()
+
+
 def test_a_complete_training_is_not_repeated_and_never_lost(run, capsys):
     before = summary(run)
     assert "is complete already, 46 steps; to train anew: --resume never" in say(

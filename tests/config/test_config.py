@@ -8,12 +8,13 @@ import subprocess
 import sys
 import typing
 from datetime import date
+from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dpnet.config.directory import existing, first_choice, next_free, with_directory
 from dpnet.config.file import from_dict, load, reference, template, to_dict, to_toml, write_template
 from dpnet.config.job import (
     CheckpointConfig,
@@ -27,6 +28,7 @@ from dpnet.config.job import (
     TrainConfig,
 )
 from dpnet.config.keys import KEYS, SECTIONS
+from dpnet.config.section import Governs
 from dpnet.errors import ConfigError, OutputError
 
 
@@ -111,7 +113,7 @@ def test_the_defaults_are_the_documented_ones():
             "rollback_factor": 0.5,
             "digest_every": 1000,
         },
-        "output": {"dir": "runs/digits", "log_every_steps": 50, "progress": "auto"},
+        "output": {"log_every_steps": 50, "progress": "auto"},
     }
 
 
@@ -145,33 +147,61 @@ def test_the_default_of_weight_decay_follows_from_the_optimizer(name, expected):
     ],
 )
 def test_the_run_directory_is_named_after_the_source(source, expected):
-    assert Job(data=DataConfig(source=source)).output.dir == expected
-    assert from_dict({"data": {"source": source}}, where="here").output.dir == expected
-    assert Job(data=DataConfig(source=source), output=OutputConfig(dir="x")).output.dir == "x"
+    assert first_choice(Job(data=DataConfig(source=source))) == Path(expected)
+    assert first_choice(from_dict({"data": {"source": source}}, where="here")) == Path(expected)
+    assert first_choice(Job(data=DataConfig(source=source), output=OutputConfig(dir="x"))) == Path("x")
 
 
-def test_filling_in_the_run_directory_keeps_the_other_keys_and_the_defaults():
+def test_a_job_that_is_given_its_directory_keeps_its_other_keys():
     job = Job(data=DataConfig(source="mnist"), output=OutputConfig(log_every_steps=7, progress="none"))
-    assert job.output == OutputConfig(dir="runs/mnist", log_every_steps=7, progress="none")
-    assert Job().output.dir == "runs/digits"
+    assert with_directory(job, "runs/x").output == OutputConfig(dir="runs/x", log_every_steps=7, progress="none")
+    assert job.output.dir is None
 
 
-@pytest.mark.parametrize("source", [np.zeros((3, 2)), (np.zeros((3, 2)), np.zeros(3)), {"x_train": np.zeros((3, 2))}])
-def test_arrays_in_place_of_a_path_are_refused_with_lines_that_save_them(source):
-    kind = type(source).__name__
-    with pytest.raises(ConfigError, match=rf"^data\.source is of type {kind}; a job holds no arrays") as raised:
-        DataConfig(source=source)
-    assert 'np.savez("data.npz", x_train=x, y_train=y)' in str(raised.value)
+def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
+    names = [
+        "digits-10",
+        "digits-2",
+        "digits-3x",
+        "digits-03",
+        "digits-1",
+        "digits-0",
+        "digits",
+        "digits-a",
+        "others-2",
+    ]
+    for name in names:
+        (tmp_path / name).mkdir()
+    found = existing(tmp_path / "digits")
+    assert [path.name for path in found] == ["digits", "digits-2", "digits-10"]
+    assert next_free(found) == tmp_path / "digits-3"
+    nowhere = existing(tmp_path / "nowhere/digits")
+    assert nowhere == [tmp_path / "nowhere/digits"]
+    assert next_free(nowhere) == tmp_path / "nowhere/digits-2"
 
 
-def test_a_path_and_the_numbers_of_numpy_are_taken(tmp_path):
-    job = Job(
-        data=DataConfig(source=tmp_path / "a.npz"),
-        optimizer=OptimizerConfig(learning_rate=np.float64(0.5)),
-        output=OutputConfig(dir=tmp_path),
-    )
-    assert (job.data.source, job.output.dir) == (str(tmp_path / "a.npz"), str(tmp_path))
-    assert job.optimizer.learning_rate == 0.5
+RESULT = """
+model.hidden_layers model.activation model.dtype data.scale train.global_batch_size train.seed train.reproducible_shards
+optimizer.name optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas optimizer.eps
+optimizer.weight_decay optimizer.weight_decay_biases optimizer.clip_norm schedule.name schedule.warmup_steps
+schedule.every_epochs schedule.every_steps schedule.factor schedule.min_learning_rate evaluate.every_epochs
+evaluate.every_steps evaluate.metric evaluate.min_delta
+"""
+LENGTH = "train.epochs train.steps evaluate.patience"
+OPERATION = """
+data.source data.check train.threads train.kernels train.blas train.shared_memory train.reducer evaluate.batch_size
+checkpoint.every_epochs checkpoint.every_steps checkpoint.every_seconds checkpoint.keep_last checkpoint.keep_best
+checkpoint.max_failed resilience.after_loss resilience.signals resilience.preempted_exit_code resilience.timeout_s
+resilience.on_hang resilience.on_nonfinite resilience.max_skips resilience.rollback_factor resilience.digest_every
+output.dir output.log_every_steps output.progress
+"""
+
+
+@pytest.mark.parametrize("governs", Governs)
+def test_every_key_governs_the_result_or_the_length_or_the_operation(governs):
+    # Written out, so that whoever adds a key thinks about it.
+    expected = {Governs.RESULT: RESULT, Governs.LENGTH: LENGTH, Governs.OPERATION: OPERATION}[governs].split()
+    assert {name for name, key in KEYS.items() if key.governs is governs} == set(expected)
 
 
 def test_an_interval_is_counted_in_steps():

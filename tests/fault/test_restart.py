@@ -20,9 +20,12 @@ from dpnet.launch.progress_on_disk import last_step
 from dpnet.launch.signals import Signals
 
 RUN = "runs/digits"
-SUMMARY = f'mkdir -p {RUN}; echo \'{{"status": "finished"}}\' > {RUN}/summary.json'
+TAKEN = f'mkdir -p {RUN}; echo "attempt $DPNET_ATTEMPT" > {RUN}/.lock'
+"""The ranks take their run directory, as all that are not killed before do."""
+SUMMARY = f'{TAKEN}; echo \'{{"status": "finished"}}\' > {RUN}/summary.json'
 BEGUN = (
-    f"mkdir -p {RUN}/checkpoints/step-00000008; echo > {RUN}/config.toml; echo '{{\"step\": 9}}' > {RUN}/metrics.jsonl"
+    f"{TAKEN}; mkdir -p {RUN}/checkpoints/step-00000008; echo > {RUN}/config.toml; "
+    f"echo '{{\"step\": 9}}' > {RUN}/metrics.jsonl"
 )
 
 
@@ -75,18 +78,44 @@ def test_a_new_summary_is_believed_more_than_the_exit_code(supervised):
     assert (code, len(calls)) == (0, 1), text
 
 
-def test_the_summary_of_an_earlier_training_proves_nothing(supervised, tmp_path):
+@pytest.mark.parametrize("taken", [TAKEN, ":"])
+def test_the_summary_of_an_earlier_training_proves_nothing(supervised, tmp_path, taken):
     (tmp_path / RUN).mkdir(parents=True)
     (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
-    code, text, calls = supervised("exit $((n + 2))", "--max-restarts", "1")
+    code, text, calls = supervised(f"{taken}; exit $((n + 2))", "--max-restarts", "1")
     assert (code, len(calls)) == (4, 2), text
 
 
 def test_a_training_that_is_complete_already_is_done(supervised, tmp_path):
     (tmp_path / RUN).mkdir(parents=True)
     (tmp_path / RUN / "summary.json").write_text('{"status": "stopped_early"}')
-    code, text, calls = supervised("exit 0", "--max-restarts", "1")
+    code, text, calls = supervised(f"{TAKEN}; exit 0", "--max-restarts", "1")
     assert (code, len(calls)) == (0, 1), text
+
+
+def test_the_summary_of_another_job_is_not_that_of_this_one(supervised, tmp_path):
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
+    code, text, calls = supervised("exit 0", "--max-restarts", "1")  # All ranks were lost before they chose.
+    assert (code, len(calls)) == (1, 2), text
+
+
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "3")])
+def test_a_training_that_chose_another_directory_is_found_there(supervised, tmp_path, restarts):
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
+    script = f"[ $n = 1 ] && {{ {BEGUN}; exit 137; }}; {SUMMARY}".replace(RUN, f"{RUN}-2")
+    command = ("train", "--resume", "never")
+    code, text, calls = supervised(
+        script if restarts else script.replace("exit 137", "exit 0"), *restarts, command=command
+    )
+    if restarts:
+        assert (code, len(calls)) == (0, 2), text
+        assert "attempt 2 of 4: exit code 137 at step 9" in text
+        assert calls[1].endswith("train --resume never --resume auto")
+    else:
+        assert code == 1, text
+        assert "mpirun returned 0, but there is no summary" in text
 
 
 def test_a_wrong_configuration_is_not_tried_again(supervised):
@@ -413,6 +442,33 @@ def test_a_job_whose_ranks_are_killed_ends_with_the_same_bits(tmp_path):
     assert "going on from the checkpoint of step" in text
     digests = [json.loads((tmp_path / name / "summary.json").read_text())["digest"] for name in ("whole", "killed")]
     assert digests[0] == digests[1]
+
+
+@pytest.mark.ranks
+def test_a_restarted_job_without_a_directory_of_its_own_comes_back_to_the_one_it_chose(tmp_path):
+    mpirun(2)
+    (tmp_path / "job.toml").write_text(JOB)
+    dpnet = f"cd {tmp_path}; {sys.executable} -m dpnet"
+    other = f"{dpnet} train job.toml --set train.seed=1 --set train.epochs=1"
+    whole = f"{dpnet} train job.toml --output whole"
+    code, text = run_command(["bash", "-c", f"{other} && {whole}"], timeout_s=90)
+    assert code == 0, text
+    before = (tmp_path / "runs/digits/summary.json").read_bytes()
+    job = start(["bash", "-c", f"{dpnet} launch -n 2 --max-restarts 3 -- train job.toml"])
+    try:
+        kill_ranks_once(job, tmp_path / "runs/digits-2")
+        assert job.wait(90) == 0, job.read()
+        text = job.read()
+    finally:
+        job.close()
+    assert "dpnet launch: attempt 2 of 4: exit code" in text
+    assert text.count("run directory runs/digits-2") == 2
+    assert "going on from the checkpoint of step" in text
+    assert (tmp_path / "runs/digits/summary.json").read_bytes() == before
+    paths = [tmp_path / name / "summary.json" for name in ("whole", "runs/digits-2")]
+    digests = [json.loads(path.read_text())["digest"] for path in paths]
+    assert digests[0] == digests[1]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["digits", "digits-2"]
 
 
 @pytest.mark.ranks

@@ -15,7 +15,7 @@ from helpers.jobs import make_job, save_data
 import dpnet
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import check_fits, job_of, numerics_notes
+from dpnet.checkpoint.resume import job_of, numerics_notes
 from dpnet.checkpoint.tensors import state_vectors
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
@@ -24,6 +24,7 @@ from dpnet.data.scaling import Scaling
 from dpnet.errors import CheckpointError, DpnetError
 from dpnet.inference.network import make_network
 from dpnet.nn.layout import Layout
+from dpnet.training.known import Known, known_of
 from dpnet.training.prepare import TrainingData, identify, open_data
 from dpnet.training.progress import Progress
 
@@ -70,7 +71,7 @@ class Trained:
         layout = Layout((3, *self.job.model.hidden_layers, 2))
         uses = [
             lambda: job_of(found),
-            lambda: "".join(check_fits(found, self.job, self.data.identity, self.data.source)).encode(),
+            lambda: self.compare(known_of(self.folder, found.manifest)).encode(),
             lambda: "".join(numerics_notes(found, {"numpy": "9"}, reproducible=True, world_size=1)).encode(),
             lambda: state_vectors(found, layout, ("exp_avg", "exp_avg_sq"), self.job.model.dtype),
             lambda: Progress.from_dict(found.manifest["progress"]),
@@ -82,6 +83,13 @@ class Trained:
         for use in uses:
             with only_dpnet_errors(DpnetError):
                 use()
+
+    def compare(self, known: Known) -> str:
+        """All that is said when the training is to go on from the checkpoint."""
+        fit = known.fit(self.job, len(self.data.source.train))
+        assert fit is not None
+        other, unknown = known.other_data(self.data)
+        return "".join([*fit.refusals, *fit.state, *fit.notes, *other, unknown, *known.changes])
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from helpers.jobs import ADAMW, MOMENTUM, curve, make_job, metrics, save_data, t
 import dpnet
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
+from dpnet.checkpoint.format import step_name
 from dpnet.cli.main import run as run_command
 from dpnet.errors import DivergenceError
 from dpnet.output.metrics_file import MetricsFile
@@ -43,6 +44,7 @@ def test_the_digest_of_the_summary_is_that_of_the_last_checkpoint(tmp_path):
 
 def test_the_run_directory_is_that_of_the_contract(tmp_path):
     summary = train(tmp_path / "run", ADAMW)
+    assert summary.pop("run_dir") == str(tmp_path / "run")
     assert list(summary) == SUMMARY_KEYS
     assert json.loads((tmp_path / "run/summary.json").read_text()) == summary
     assert sorted(os.listdir(tmp_path / "run")) == [
@@ -117,6 +119,25 @@ def test_the_best_evaluation_is_kept_also_between_checkpoints(tmp_path, keep_bes
     assert (tmp_path / "checkpoints/best").is_symlink() == keep_best
 
 
+def test_a_rollback_past_a_damaged_checkpoint_writes_that_one_anew(tmp_path, monkeypatch):
+    original, bad = Trainer.step, []
+
+    def step(self, number, *requests, **named):
+        sums = original(self, number, *requests, **named)
+        if number == 11 and not bad:
+            bad.append(number)
+            (tmp_path / "checkpoints/latest/model.safetensors").write_bytes(b"")
+            return sums._replace(bad=1)
+        return sums
+
+    monkeypatch.setattr(Trainer, "step", step)
+    settings = {"resilience.on_nonfinite": "rollback", "checkpoint.keep_last": 9, "evaluate.every_steps": 0}
+    train(tmp_path, settings)
+    assert bad == [11]
+    found = {step: checkpoint.read(tmp_path / "checkpoints" / step_name(step)) for step in (5, 10, 15)}
+    assert [one.manifest["progress"]["learning_rate_scale"] for one in found.values()] == [1.0, 0.5, 0.5]
+
+
 def test_checkpoints_by_time(tmp_path, monkeypatch):
     now = [0.0]
     original = Trainer.step
@@ -147,7 +168,7 @@ def test_checkpoints_can_be_turned_off(tmp_path, key):
 @pytest.mark.parametrize("key", ["every_steps", "every_epochs"])
 def test_evaluation_can_be_turned_off(tmp_path, key):
     summary = train(tmp_path, {"evaluate.every_steps": None, f"evaluate.{key}": 0})
-    assert list(summary) == SUMMARY_KEYS
+    assert list(summary) == [*SUMMARY_KEYS, "run_dir"]
     assert (summary["eval_accuracy"], summary["eval_loss"]) == (None, None)
     assert not [row for row in curve(tmp_path) if "eval_loss" in row]
     assert sorted(os.listdir(tmp_path / "checkpoints")) == ["latest", "step-00000035", "step-00000036"]

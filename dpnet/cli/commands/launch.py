@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dpnet.cli.parser import make_parser, overrides
+from dpnet.cli.parser import make_parser
 from dpnet.launch.session import session
 from dpnet.launch.supervise import launch
 
@@ -31,10 +31,9 @@ def job_of(command: Sequence[str]) -> Job:
     """The job that the arguments of `dpnet train`, with `train` itself in front, describe.
 
     Raises:
-        ConfigError: the job file or a setting is wrong.
+        DpnetError: see `shared.read_job`.
         SystemExit: the command line is wrong, or asks for help.
     """
-    from dpnet.config.file import load
+    from dpnet.cli.commands.shared import read_job
 
-    arguments = make_parser().parse_args(list(command))
-    return load(arguments.job, overrides(arguments))
+    return read_job(make_parser().parse_args(list(command)))

@@ -7,10 +7,9 @@ import os
 
 from dpnet.cli.commands.shared import load_job
 from dpnet.comm.group import World
-from dpnet.environment import launched
+from dpnet.environment import ATTEMPT, launched
 from dpnet.errors import Preempted
 from dpnet.launch.options import command_to_go_on
-from dpnet.launch.processes import ATTEMPT
 from dpnet.training.run import train
 
 

@@ -17,10 +17,10 @@ from dpnet.comm.group import World
 from dpnet.compute.cores.available import available_cores, cores_text
 from dpnet.compute.threads import VARIABLES
 from dpnet.config.job import Job
-from dpnet.environment import python_of_dpnet
+from dpnet.environment import ATTEMPT, python_of_dpnet
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch.flags import find_mpirun, flavour_flags
-from dpnet.launch.processes import ATTEMPT, end_all
+from dpnet.launch.processes import end_all
 from dpnet.launch.session import session
 from dpnet.text import counted
 

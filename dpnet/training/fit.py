@@ -1,0 +1,173 @@
+"""Whether a job fits a run that has begun: what may change in it, what may not, and the sentences for both.
+
+A run directory belongs to one job. It holds what this job gives when it is trained in one go, wherever the training was
+interrupted in between. What a change of a key means follows from what the key governs, see `config.section.Governs`:
+
+    result      refused
+    length      later ends are fine if the steps so far are those of the longer training, too; earlier ones are refused
+    operation   free
+
+A training that goes on from a checkpoint in a directory of its own is another run, and may change more: all that the
+vectors and the position of the checkpoint allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dpnet.config.file import to_dict
+from dpnet.config.job import Job
+from dpnet.config.keys import KEYS, toml_value
+from dpnet.config.section import Governs
+from dpnet.data.identity import differences, partial_identity
+from dpnet.data.sources import DataSource
+from dpnet.text import shorten
+from dpnet.training.build import build_schedule, count_steps, count_steps_per_epoch
+
+OF_THE_STATE = (
+    "model.hidden_layers",
+    "model.activation",
+    "model.dtype",
+    "data.scale",
+    "train.global_batch_size",
+    "train.seed",
+    "train.reproducible_shards",
+    "optimizer.name",
+)
+"""Keys on which the vectors and the position of a checkpoint depend."""
+NOT_TOLD = ("output.", "checkpoint.")
+"""Beginnings of keys whose change concerns no number of the training."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a job compares with that of a run.
+
+    Attributes:
+        result: keys that govern the result and differ, each with a sentence.
+        state: those of them on which the vectors or the position of a checkpoint depend.
+        past: why the run is past the end of the job; empty: it is not.
+        length: why the length may not change as it does within the run.
+        notes: sentences on what differs and may differ.
+        is_same: nothing differs but the operation.
+    """
+
+    result: Mapping[str, str]
+    state: Sequence[str]
+    past: str
+    length: Sequence[str]
+    notes: Sequence[str]
+    is_same: bool
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why the job cannot go on with the run; empty: it can."""
+        return [*self.result.values(), *([self.past] if self.past else self.length)]
+
+
+class _Values(NamedTuple):
+    """All keys of two jobs that are set, by full name."""
+
+    before: Mapping[str, Any]
+    now: Mapping[str, Any]
+
+    def differ(self, key: str) -> bool:
+        return bool(self.before.get(key) != self.now.get(key))
+
+    def sentence(self, key: str) -> str:
+        return f"{key} is {_shown(self.now, key)}, in the run it is {_shown(self.before, key)}"
+
+
+def compare(before: Job, now: Job, *, step: int, num_samples: int) -> Fit:
+    """Compare the job of a run that has taken `step` steps with another one, on so many training samples."""
+    values = _Values(_flat(before), _flat(now))
+    changed = [key for key in KEYS if values.differ(key)]
+    result = {key: values.sentence(key) for key in changed if KEYS[key].governs is Governs.RESULT}
+    notes = [values.sentence(key) for key in changed if KEYS[key].governs is Governs.OPERATION]
+    notes = [note for note in notes if not note.startswith(NOT_TOLD)]
+    steps = tuple(count_steps(job.train, num_samples) for job in (before, now))
+    if steps[0] != steps[1]:
+        notes.append(_ends(before, now))
+    if values.differ("evaluate.patience"):
+        notes.append(values.sentence("evaluate.patience"))
+    return Fit(
+        result=result,
+        state=_state(before, result),
+        past=_past(now, step, steps[1]),
+        length=[] if result or not step else [*_patience(before, now, values), *_jump(before, now, step, num_samples)],
+        notes=notes,
+        is_same=not result and steps[0] == steps[1] and not values.differ("evaluate.patience"),
+    )
+
+
+def _state(before: Job, result: Mapping[str, str]) -> list[str]:
+    found = [result[key] for key in OF_THE_STATE if key in result]
+    if "optimizer.momentum" in result and before.optimizer.momentum == 0 and "optimizer.name" not in result:
+        found.append(f"{result['optimizer.momentum']}: its checkpoints lack the vectors that momentum needs")
+    return found
+
+
+def _past(now: Job, step: int, steps: int) -> str:
+    if steps >= step:
+        return ""
+    end = f"train.steps is {steps:,}" if now.train.steps else f"train.epochs is {now.train.epochs}, {steps:,} steps"
+    return f"{end}; the run is past that, at step {step:,}"
+
+
+def _patience(before: Job, now: Job, values: _Values) -> Iterator[str]:
+    if (now.evaluate.patience or math.inf) < (before.evaluate.patience or math.inf):
+        yield f"{values.sentence('evaluate.patience')}: it may have gone on where less patience ends it"
+
+
+def _jump(before: Job, now: Job, step: int, num_samples: int) -> Iterator[str]:
+    """Why the steps so far are not those of a training of the new length; nothing if they are."""
+    old, new = (
+        build_schedule(job, count_steps_per_epoch(job.train, num_samples), count_steps(job.train, num_samples))
+        for job in (before, now)
+    )
+    if old(step - 1) != new(step - 1):
+        yield (
+            f"{_ends(before, now)}, and schedule.name is {toml_value(now.schedule.name)}, which depends on the length: "
+            f"the learning rate would jump from {old(step - 1):.3g} to {new(step):.3g} after step {step:,}"
+        )
+
+
+def _ends(before: Job, now: Job) -> str:
+    key_before, key_now = ("train.steps" if job.train.steps else "train.epochs" for job in (before, now))
+    end_before, end_now = (job.train.steps or job.train.epochs for job in (before, now))
+    return f"{key_now} is {end_now}, in the run {'it' if key_now == key_before else key_before} is {end_before}"
+
+
+def compare_data(before: Mapping[str, Any], identity: Mapping[str, Any], source: DataSource) -> tuple[list[str], str]:
+    """How the data of a run differ from these, and what could not be compared.
+
+    Args:
+        before: what a checkpoint recorded of its data.
+        identity: of the data now.
+        source: the data now.
+    """
+    if "arrays" in before:
+        return differences(before, identity), ""
+    now = partial_identity(source)
+    if "fingerprint" in before:
+        compared = "all training labels, but only 256 rows of the training features and no test data"
+    else:
+        compared = "nothing of its data but the numbers of samples, features and classes"
+        del now["fingerprint"]
+    wrong = [
+        f"data: {key} is {now[key]}, in the run it is {shorten(str(before.get(key, 'unknown')))}"
+        for key in now
+        if before.get(key) != now[key]
+    ]
+    return wrong, f"the run was begun by an older dpnet, which recorded {compared}: these agree"
+
+
+def _flat(job: Job) -> dict[str, Any]:
+    return {f"{section}.{key}": value for section, keys in to_dict(job).items() for key, value in keys.items()}
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return shorten(toml_value(values[key]), 1000) if key in values else "not set"
