@@ -1,6 +1,9 @@
 """The README shows what dpnet has and does."""
 
+import json
 import re
+import subprocess
+import sys
 
 import pytest
 from helpers.readme import README, ROOT, block
@@ -50,4 +53,21 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = next(code for code in re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S) if "import dpnet" in code)
     exec(compile(code, "README.md", "exec"), {})
-    assert 0.8 < float(capsys.readouterr().out.splitlines()[-1]) < 1
+    run_dir, accuracy = capsys.readouterr().out.splitlines()[-1].split()
+    assert run_dir == "runs/digits"
+    assert 0.8 < float(accuracy) < 1
+
+
+def test_the_sweep_trains_every_rate_and_the_next_one_finds_them(tmp_path):
+    loop = next(code for code in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S) if code.startswith("for "))
+    # Not the command on PATH, which may be another dpnet.
+    script = f'dpnet() {{ {sys.executable} -m dpnet "$@"; }}\n{loop}'
+    outputs = [
+        subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    names = ["digits", "digits-2", "digits-3"]
+    assert [line.rpartition("/")[2] for line in outputs[0].splitlines() if "finished after" in line] == names
+    assert outputs[1].count(" is complete already, 46 steps") == 3
+    summaries = [json.loads((tmp_path / "runs" / name / "summary.json").read_text()) for name in names]
+    assert len({summary["digest"] for summary in summaries}) == 3
