@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dpnet.about import __version__
 from dpnet.comm.group import Group
+from dpnet.compute.loops.choose import remark
 from dpnet.compute.shares import ceil_div
 from dpnet.config.job import EvaluateConfig
 from dpnet.data.sources import DataSource
@@ -49,6 +50,8 @@ def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:
     if group.world_size > 1:
         obstacle = loss_obstacle()
         say(group, f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
+    if group.rank == 0 and (text := remark(setup.job.train.kernels, setup.backend.kernels)):
+        say(group, text)
     if step:
         say(group, f"going on from the checkpoint of step {step:,}")
 

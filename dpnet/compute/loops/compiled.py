@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from numba import njit
 
+from dpnet.compute.loops.cache import keep_compiled
 from dpnet.compute.loops.prefetch import LINE_BYTES, prefetch_to_read
 
 Array = Any
@@ -25,10 +26,9 @@ PREFETCH_BYTES = 512
 
 def loop(function: F) -> F:
     """Compile `function`. The result releases Python's lock, and 1 / 0 is infinity, as in numpy."""
-    try:
-        return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
-    except RuntimeError:  # No folder for the cache can be written.
-        return cast(F, njit(nogil=True, error_model="numpy")(function))
+    compiled = njit(nogil=True, error_model="numpy")(function)
+    keep_compiled(compiled)
+    return cast(F, compiled)
 
 
 @loop
