@@ -5,6 +5,7 @@
     summary.json    written last, when the training is complete
     checkpoints/
     previous-1/     what an earlier training left here, set aside and never deleted
+    .lock           who has the directory, and for which job: see `lock`
 
 Only rank 0 touches it.
 """
