@@ -22,9 +22,11 @@ PHASES = (
     "checkpoint",
     "recovery",
     "end",
+    "report",
 )
 """What a rank may be doing."""
-START, DATA, FORWARD, BACKWARD, REDUCE, UPDATE, COMMIT, EVALUATION, CHECKPOINT, RECOVERY, END = range(len(PHASES))
+START, DATA, FORWARD, BACKWARD, REDUCE, UPDATE, COMMIT = range(7)
+EVALUATION, CHECKPOINT, RECOVERY, END, REPORT = range(7, len(PHASES))
 
 OPERATIONS = (
     "",
@@ -75,12 +77,15 @@ class Whereabouts:
         row: the numbers that others may read.
         seconds: spent in each phase so far, waiting included; an estimate from a sample where steps are quick.
         waited: seconds that the process waited for other ranks, in all phases.
+        waited_outside: those of them that were outside of steps.
+        helpers: processes that work for this one.
     """
 
     def __init__(self) -> None:
         self.row: memoryview[float] = memoryview(bytearray(8 * LENGTH)).cast("d")
         self.seconds = [0.0] * len(PHASES)
-        self.waited = 0.0
+        self.waited = self.waited_outside = 0.0
+        self.helpers: set[int] = set()
         self._phase, self._since = START, time.monotonic()
         # Number of steps that the current one stands for; 0: it is not timed.
         self._weight = 1
@@ -132,6 +137,8 @@ class Whereabouts:
         row = self.row
         seconds = time.monotonic() - row[WAITING_SINCE]
         self.waited += seconds
+        if self._phase > COMMIT:
+            self.waited_outside += seconds
         row[OPERATION] = 0
         return seconds
 

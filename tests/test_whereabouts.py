@@ -71,3 +71,13 @@ def test_a_step_that_takes_long_after_quick_ones_is_there_since_the_last_of_them
     here.enter(FORWARD)
     assert row[STEP] == 51
     assert clock.now - row[SINCE] < whereabouts.SAMPLED * 0.0006
+
+
+def test_waits_outside_of_steps_are_told_from_those_in_them(clock):
+    here = Whereabouts()
+    for phase, seconds in ((COMMIT, 3), (EVALUATION, 5), (FORWARD, 7)):
+        here.enter(phase)
+        here.wait(1)
+        clock.now += seconds
+        assert here.go_on() == seconds
+    assert (here.waited, here.waited_outside) == (15, 5)

@@ -13,6 +13,7 @@ from typing import Any
 
 from dpnet.checkpoint.folder import CheckpointFolder
 from dpnet.environment import SAFE_PATH, without_rank
+from dpnet.whereabouts import HERE
 
 
 class WriterProcess:
@@ -41,6 +42,7 @@ class WriterProcess:
             start_new_session=True,  # A signal to the rank's process group does not end its write.
             pass_fds=[descriptor, *([] if kept_open is None else [kept_open])],
         )
+        HERE.helpers.add(self._process.pid)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -75,3 +77,4 @@ class WriterProcess:
             with contextlib.suppress(OSError):
                 pipe.close()  # If the writer is gone, closing flushes into a broken pipe.
         self._process.wait()
+        HERE.helpers.discard(self._process.pid)

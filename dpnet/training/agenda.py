@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dpnet.config.job import Job
 from dpnet.errors import INTERRUPTED_EXIT_CODE, Interrupted, Preempted
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
-from dpnet.resilience.stragglers import EVERY_STEPS
+from dpnet.resilience import pace
 
 
 class Intervals(NamedTuple):
@@ -30,7 +30,7 @@ class Intervals(NamedTuple):
     evaluate: int
     save: int
     compare_replicas: int
-    find_stragglers: int = EVERY_STEPS
+    find_stragglers: int = 0
     epoch: int = 0
 
 
@@ -63,6 +63,7 @@ def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes:
         evaluate=job.evaluate.interval_steps(steps_per_epoch) if evaluates else 0,
         save=job.checkpoint.interval_steps(steps_per_epoch),
         compare_replicas=job.resilience.digest_every if several_nodes else 0,
+        find_stragglers=pace.EVERY_STEPS,
         epoch=steps_per_epoch,
     )
 

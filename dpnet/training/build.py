@@ -32,7 +32,7 @@ from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step import Trainer
-from dpnet.resilience.stragglers import Pace
+from dpnet.resilience.pace import Pace
 from dpnet.resilience.watchdog import Watchdog
 from dpnet.state.banks import State, StateVectors
 from dpnet.state.update import SliceUpdate

@@ -9,7 +9,7 @@ from dpnet.nn.layout import Layout
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step import Trainer
-from dpnet.resilience.stragglers import Pace
+from dpnet.resilience.pace import Pace
 from dpnet.state.banks import State
 
 
@@ -25,7 +25,7 @@ class Parts:
         memory: where parameters and optimizer vectors lie, in words.
         board: the whereabouts of this node's ranks, in memory that they share.
         node_ranks: these ranks.
-        stragglers: finds the rank that the others wait for.
+        stragglers: finds what slows the training down: other programs, or a rank that the others wait for.
     """
 
     trainer: Trainer

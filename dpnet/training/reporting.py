@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 
+from dpnet import whereabouts
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, Member
 from dpnet.output.console import Length, make_consoles
@@ -89,6 +90,7 @@ class Reporting:
 
     def steps_taken(self, progress: Progress, learning_rate: float) -> None:
         """Report the steps since the last call."""
+        HERE.enter(whereabouts.REPORT)
         now_s, samples = time.perf_counter(), self._samples(progress)
         speed = round((samples - self._last_samples) / (now_s - self._last_s), 1)
         self._last_samples, self._last_s = samples, now_s
@@ -106,6 +108,7 @@ class Reporting:
         self, progress: Progress, eval_loss: float | None = None, eval_accuracy: float | None = None
     ) -> None:
         """Report the training since the last call, with the scores after it, if there are any."""
+        HERE.enter(whereabouts.REPORT)
         samples, loss, hits, seconds = self._epoch_sums.take(progress)
         if samples:
             means = (loss / samples, hits / samples, samples / seconds)

@@ -3,17 +3,19 @@
 import json
 import math
 import os
+import re
 import signal
 import socket
 import sys
 
 import numpy as np
 import pytest
-from helpers.faults import pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
+from helpers.faults import command_with_deeds, pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
 from helpers.jobs import metrics, train
 from helpers.mpirun import mpirun, start
 
 from dpnet.checkpoint.folder import steps_in
+from dpnet.compute.cores.available import core_set
 from dpnet.errors import DivergenceError
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.parallel.plan import Plan
@@ -173,10 +175,36 @@ def test_a_rank_in_an_endless_loop_is_named(tmp_path):
     assert "in do" in stacks
 
 
+def train_until_told(tmp_path, launcher, deeds, *texts):
+    """What a training has printed when it tells one of the texts."""
+    arguments = train_arguments(write_job(tmp_path, epochs=5000), tmp_path / "run", "checkpoint.every_steps=0")
+    command, env = command_with_deeds(launcher, tmp_path, arguments, deeds)
+    job = start(command, env=env)
+    try:
+        assert wait_for(lambda: any(text in job.read() for text in texts), 200), job.read()
+        return job.read()
+    finally:
+        job.close()
+
+
 def test_a_slow_rank_is_named(tmp_path):
-    output = tmp_path / "run"
-    slow = {"rank": 1, "phase": "forward", "call": 0, "each": True, "what": "sleep", "seconds": 0.004}
-    code, text = run_with_deeds(mpirun(3), tmp_path, train_arguments(write_job(tmp_path), output), [slow], timeout_s=60)
-    assert code == 0, text
-    assert text.count(f"rank 1 on {HOST} is slow") == 1, text
+    slow = {"rank": 1, "phase": "forward", "call": 0, "each": True, "what": "sleep", "seconds": 0.02}
+    text = train_until_told(tmp_path, mpirun(2), [slow], "is slow", "wait for a core")
+    if "wait for a core" in text:
+        pytest.skip("other programs use the cores: then no rank is named")
+    assert f"rank 1 on {HOST} is slow" in text
     assert "(compute: " in text
+
+
+def test_other_programs_are_told_of_and_no_rank_is_blamed(tmp_path):
+    cores = sorted(core_set())[:2]
+    code = f"import os; os.sched_setaffinity(0, {cores})\nwhile True: pass"
+    others = [start([sys.executable, "-c", code]) for _ in cores]
+    try:
+        launcher = ["taskset", "-c", ",".join(map(str, cores)), *mpirun(2)]
+        text = train_until_told(tmp_path, launcher, [], "is slow", "wait for a core")
+    finally:
+        for other in others:
+            other.close()
+    assert re.search(rf"other programs use \d+% of the {len(cores)} cores? of {HOST}: ranks wait", text), text
+    assert "is slow" not in text

@@ -78,6 +78,8 @@ def watch(name, module, owner, method, counts_for=lambda *arguments: True):
         setattr(owner, method, watched)
 
 Whereabouts.enter = entering
+from dpnet.resilience import pace
+pace.WINDOW_S, pace.EVERY_STEPS = 0.2, 20  # Short trainings are long enough to find out what slows them down.
 from dpnet.__main__ import main
 main()
 """
@@ -114,10 +116,17 @@ def run_with_deeds(
     timeout_s: float,
 ) -> tuple[int | None, str]:
     """Run a dpnet command in which ranks do something to themselves; returns exit code and output."""
+    command, env = command_with_deeds(launcher, folder, arguments, deeds)
+    return run_command(command, timeout_s=timeout_s, env=env)
+
+
+def command_with_deeds(
+    launcher: Sequence[str], folder: Path, arguments: Sequence[str], deeds: Sequence[dict[str, Any]]
+) -> tuple[list[str], dict[str, str]]:
+    """A dpnet command in which ranks do something to themselves, and the variables that it needs."""
     script = folder / "deeds.py"
     script.write_text(DEEDS)
-    env = {"DPNET_TEST_DEEDS": json.dumps(deeds)}
-    return run_command([*launcher, sys.executable, str(script), *arguments], timeout_s=timeout_s, env=env)
+    return [*launcher, sys.executable, str(script), *arguments], {"DPNET_TEST_DEEDS": json.dumps(deeds)}
 
 
 def undisturbed(folder: Path, job: Path, *settings: str) -> Path:

@@ -59,3 +59,52 @@ def busy_shares(cores: Iterable[int], seconds: float) -> list[float]:
     after = core_times()
     spent = [after[core].since(before[core]) for core in cores if core in before and core in after]
     return [1 - each.idle / each.whole for each in spent if each.whole > 0]
+
+
+def used_s(helpers: Iterable[int] = (), root: Path = ROOT) -> float:
+    """Seconds of processor time that this process, the children that it has waited for, and `helpers` have used.
+
+    Args:
+        helpers: processes that work for this one.
+        root: the folder that holds proc.
+    """
+    times = os.times()
+    return sum(times[:4]) + sum(_used_by(root / f"proc/{pid}/stat") for pid in helpers)
+
+
+def _used_by(stat: Path) -> float:
+    try:
+        # 17 (a name, with spaces and brackets) S 1 ...: the third field is the first behind the last bracket.
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    except (OSError, IndexError, ValueError):
+        return 0.0  # It has ended.
+
+
+class Lack(NamedTuple):
+    """Seconds for which threads were ready to run and no core took them, because others ran there.
+
+    Attributes:
+        main: the main thread's.
+        all: of all threads together.
+    """
+
+    main: float
+    all: float
+
+
+def lack(root: Path = ROOT) -> Lack | None:
+    """What the threads of this process have lacked since they began; None: the system does not tell."""
+    try:
+        main = _delay_s(root / "proc/self/schedstat")
+        threads = [_delay_s(path) for path in (root / "proc/self/task").glob("*/schedstat")]
+    except (OSError, IndexError, ValueError):
+        return None  # Also where a thread ended while its file was read: the next reading will do.
+    return Lack(main, sum(threads))
+
+
+def _delay_s(schedstat: Path) -> float:
+    _, delay_ns, turns = schedstat.read_text().split()  # Time on a core, time ready for one, number of turns.
+    if not int(turns):
+        raise ValueError("the kernel does not count turns, as this thread has one")
+    return int(delay_ns) / 1e9

@@ -2,13 +2,15 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from dpnet.compute.cores import usage
 from dpnet.compute.cores.available import core_set
-from dpnet.compute.cores.usage import CoreTime, busy_shares, core_times
+from dpnet.compute.cores.usage import CoreTime, busy_shares, core_times, lack, used_s
 
 STAT = """cpu  9 9 9 9 9 9 9 9 0 0
 cpu0 100 50 30 700 20 5 15 80 60 0
@@ -56,3 +58,46 @@ def test_a_program_that_computes_is_seen_on_its_core():
     finally:
         process.kill()
         process.join()
+
+
+@pytest.mark.skipif(not core_times(), reason="no /proc here")
+def test_the_time_of_a_helper_counts_while_it_lives_and_after_it_was_waited_for():
+    context = multiprocessing.get_context("fork")
+    before, process = used_s(), context.Process(target=burn, args=(60,))
+    process.start()
+    deadline = time.monotonic() + 30
+    while used_s([process.pid]) < before + 0.5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    seen = used_s([process.pid]) - used_s()
+    process.kill()
+    process.join()
+    assert seen >= 0.4
+    assert used_s([process.pid]) >= before + 0.4
+
+
+@pytest.mark.skipif(lack() is None, reason="the kernel does not tell")
+def test_a_thread_that_shares_its_core_lacks_it():
+    core = min(core_set())
+    code = (
+        "import os, sys, time; from dpnet.compute.cores.usage import lack\n"
+        "os.sched_setaffinity(0, {int(sys.argv[1])}); end = time.monotonic() + 60\n"
+        "while lack().main < 0.2 and time.monotonic() < end: pass\n"
+        "print(lack().main >= 0.2, lack().all >= lack().main)"
+    )
+    process = multiprocessing.get_context("spawn").Process(target=burn, args=(70,), daemon=True)
+    process.start()
+    try:
+        os.sched_setaffinity(process.pid, {core})
+        result = subprocess.run([sys.executable, "-c", code, str(core)], capture_output=True, text=True, check=False)
+    finally:
+        process.kill()
+        process.join()
+    assert result.stdout == "True True\n", result.stderr
+
+
+@pytest.mark.parametrize("text", ["0 0 0", "", "1 2"])
+def test_a_kernel_that_does_not_count_lack_is_no_proof_that_there_was_none(tmp_path, text):
+    (tmp_path / "proc/self/task").mkdir(parents=True)
+    (tmp_path / "proc/self/schedstat").write_text(f"{text}\n")
+    assert lack(tmp_path) is None
+    assert lack(tmp_path / "nowhere") is None
