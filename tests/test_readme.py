@@ -8,7 +8,8 @@ import sys
 import pytest
 from helpers.readme import README, ROOT, block
 
-from dpnet.cli.parser import make_parser
+from dpnet.about import __version__
+from dpnet.cli.parser import COMMANDS, make_parser
 from dpnet.config.directory import first_choice
 from dpnet.config.doc import reference
 from dpnet.config.file import load
@@ -21,10 +22,12 @@ def test_the_table_of_keys_is_that_of_the_configuration():
 
 def test_every_command_is_listed():
     listed = set(re.findall(r"^\| `dpnet (\w+) ", README, re.MULTILINE))
-    assert listed == set(make_parser()._subparsers._group_actions[0].choices)
+    assert listed == set(COMMANDS) == set(make_parser()._subparsers._group_actions[0].choices)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "launch/README.md", "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "launch/README.md", "benchmarks/README.md"]
+)
 def test_links_lead_somewhere(name):
     path = ROOT / name
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()) if not link.startswith("http")]
@@ -71,3 +74,7 @@ def test_the_sweep_trains_every_rate_and_the_next_one_finds_them(tmp_path):
     assert outputs[1].count(" is complete already, 46 steps") == 3
     summaries = [json.loads((tmp_path / "runs" / name / "summary.json").read_text()) for name in names]
     assert len({summary["digest"] for summary in summaries}) == 3
+
+
+def test_the_citation_names_the_version():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()

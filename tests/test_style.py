@@ -13,7 +13,16 @@ TOOLS = {
     "ruff": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
-    "codespell": ["codespell", "dpnet", "launch", "tests", "benchmarks", "README.md", "CONTRIBUTING.md"],
+    "codespell": [
+        "codespell",
+        "dpnet",
+        "launch",
+        "tests",
+        "benchmarks",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ],
     "shellcheck": ["shellcheck", "launch/env.sh", "launch/local.sh", ".ci/run"],
 }
 

@@ -6,17 +6,23 @@ import argparse
 import json
 from typing import Any
 
-from dpnet.about import __version__
+from dpnet.cli.usage import Parser
+from dpnet.cli.version import Version
+
+COMMANDS = (
+    "train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "time", "tune", "init", "plot",
+)  # fmt: skip
+"""Names of all commands."""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; the name of the command ends up in `command`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="dpnet",
         description="Data-parallel training of neural networks on CPU clusters. "
         "Every command but launch and tune also runs under mpirun, mpiexec and srun.",
     )
-    parser.add_argument("--version", action="version", version=f"dpnet {__version__}")
+    parser.add_argument("--version", action=Version, help="show dpnet, Python, numpy and MPI, for a bug report")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands.add_parser("train", help="train a network"))
     commands.add_parser(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,17 @@ else:
 MAX_BYTES = 1 << 18
 """Most bytes of a job file; the template has about a thirtieth of that."""
 
-__all__ = ["from_dict", "load", "reference", "template", "to_dict", "to_settings", "to_toml", "write_template"]
+__all__ = [
+    "from_dict",
+    "job_of",
+    "load",
+    "reference",
+    "template",
+    "to_dict",
+    "to_settings",
+    "to_toml",
+    "write_template",
+]
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = (), *, base: Mapping[str, Any] | None = None) -> Job:
@@ -61,6 +72,28 @@ def from_dict(raw: Mapping[str, Any], *, where: str) -> Job:
         ConfigError: something is wrong; the message lists every problem.
     """
     return check(flatten(raw, lambda name: where))
+
+
+def job_of(given: Job | str | os.PathLike[str] | Mapping[str, Any]) -> Job:
+    """The configuration that a program gives: a job, the path of a job file, or a dictionary.
+
+    Args:
+        given: the keys of a dictionary are sections, with dictionaries of keys in them, or full names: `train.epochs`.
+
+    Raises:
+        ConfigError: something is wrong; the message lists every problem.
+    """
+    if isinstance(given, Job):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return load(Path(given))
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"a job is a Job, the path of a job file or a dictionary; this is a {type(given).__name__}")
+    flat: dict[str, Given] = {}
+    for name, value in given.items():
+        section, dot, key = str(name).partition(".")
+        flat.update(flatten({section: {key: value}} if dot else {str(name): value}, lambda _: "in the dictionary"))
+    return check(flat)
 
 
 def to_dict(job: Job) -> dict[str, dict[str, Any]]:
@@ -140,7 +173,15 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         number = min(int(found[2] or len(lines)), len(lines))
         line = lines[number - 1].strip()
         seen = f": {shorten(line)}" if line.isprintable() else ""
-        raise ConfigError(f"{path} line {number} is no valid TOML: {found[1]}{seen}") from error
+        raise ConfigError(f"{path} line {number} is no valid TOML: {found[1]}{seen}{_quoted(line)}") from error
+
+
+def _quoted(line: str) -> str:
+    """What to write in place of a line `key = word`; empty: it is none."""
+    found = re.fullmatch(r"([\w.-]+)\s*=\s*([^\s\"'\[\]{}#=][^\"'#]*?)\s*(#.*)?", line)
+    if found is None or not line.isprintable() or re.match(r"[\d+-]", found[2]):
+        return ""
+    return f"; a string is quoted: {shorten(f'{found[1]} = {toml_value(found[2])}')}"
 
 
 # For lines without spaces around them. No two neighbouring parts match the same characters, so a long line costs no

@@ -44,6 +44,10 @@ class Network:
     params: Views
     scaling: Scaling
 
+    def __repr__(self) -> str:
+        """Its sizes, not its numbers."""
+        return f"Network({'-'.join(map(str, self.layout.sizes))}, {self.job.model.activation}, step {self.step})"
+
 
 def load_network(path: str, group: Group) -> Network:
     """Read the network of a checkpoint, or of the newest in a run directory; collective.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -135,6 +136,11 @@ def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         else:
             rest.append(word)
     return rest, own
+
+
+def is_program(command: Sequence[str]) -> bool:
+    """Whether a command is a Python program of the user's own, as in `python script.py`, and none of dpnet."""
+    return re.fullmatch(r"python[\d.]*", os.path.basename(command[0])) is not None
 
 
 def go_on(command: Sequence[str]) -> list[str]:

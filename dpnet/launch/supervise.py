@@ -29,7 +29,7 @@ from dpnet.launch.flags import (
     is_open_mpi,
     threads_of_each,
 )
-from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse
+from dpnet.launch.options import TRAIN, Options, command_to_go_on, is_program, num_ranks, on_this_host, parse
 from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
 from dpnet.output.screen import DRAWN
@@ -112,7 +112,12 @@ class Launcher:
         if is_open_mpi(self.mpirun):
             # Others pass the whole environment to all hosts.
             flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]
-        return [self.mpirun, *flags, *options, *python_of_dpnet(), *command]
+        if is_program(command):
+            # `python` alone is the one that has dpnet.
+            start = [sys.executable if command[0] == "python" else command[0], *command[1:]]
+        else:
+            start = [*python_of_dpnet(), *command]
+        return [self.mpirun, *flags, *options, *start]
 
     def start(
         self,

@@ -89,7 +89,10 @@ class RunDirectory:
         Raises:
             OutputError: the directory cannot be written.
         """
-        with writing(f"the run directory {self.path}", "; choose another with --output DIR"):
+        advice = "; choose another with --output DIR"
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"the run directory {self.path} is a file{advice}")
+        with writing(f"the run directory {self.path}", advice):
             self.path.mkdir(parents=True, exist_ok=True)
             self.checkpoints.clean()
             self._set_aside(step)

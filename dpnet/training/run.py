@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.alike import check_alike
@@ -12,7 +15,7 @@ from dpnet.comm.connect import connect
 from dpnet.comm.group import World
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.directory import with_directory
-from dpnet.config.file import to_settings, to_toml
+from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.errors import WorkerLost
 from dpnet.output.screen import opened
@@ -26,11 +29,14 @@ from dpnet.training.start import choose_start, foresee
 from dpnet.training.summary import Summary
 
 
-def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summary:
+def train(
+    job: Job | str | os.PathLike[str] | Mapping[str, Any], group: World | None = None, *, resume: str = "auto"
+) -> Summary:
     """Train as the configuration says; called by every rank.
 
     Args:
-        job: the configuration; ranks that were given different ones all raise ConfigError.
+        job: the configuration, the path of a job file, or a dictionary, see `config.file.job_of`; ranks that
+            were given different ones all raise ConfigError.
         group: all ranks; found from the launcher's environment if not given.
         resume: "auto": go on from the newest whole checkpoint of the run directory, if there is one. "never": start
             anew; what is in the run directory is set aside. Else the path of a checkpoint to go on from.
@@ -44,6 +50,7 @@ def train(job: Job, group: World | None = None, *, resume: str = "auto") -> Summ
     Raises:
         DpnetError: see `dpnet.errors`.
     """
+    job = job_of(job)
     run = _Run(job, connect() if group is None else group, resume)
     with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:

@@ -2,8 +2,10 @@
 
 import csv
 import importlib
+import importlib.metadata
 import json
 import os
+import platform
 import re
 import shlex
 import signal
@@ -75,7 +77,12 @@ def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.run(["--version"])
     assert stop.value.code == 0
-    assert capsys.readouterr().out == f"dpnet {dpnet.__version__}\n"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        f"dpnet {dpnet.__version__}, Python {platform.python_version()}, numpy {np.__version__} with "
+    )
+    assert f"mpi4py {importlib.metadata.version('mpi4py')}, " in line
+    assert re.search(r"(Open MPI|MPICH|Intel MPI|unknown MPI) [\d.]* ?\(/.*mpirun\)|no mpirun", line)
 
 
 def test_the_help_names_every_command(capsys):
@@ -100,8 +107,19 @@ def test_every_command_has_a_help_and_a_function(capsys, name):
     ("arguments", "part"),
     [
         ([], "COMMAND"),
-        (["tarin"], "invalid choice: 'tarin'"),
-        (["train", "--epochs", "3"], "--epochs"),
+        (["tarin"], "there is no command 'tarin'; did you mean 'train'?; commands: train, launch, evaluate, "),
+        (["lauch", "-n", "2"], "did you mean 'launch'?"),
+        (["xyzzy"], "there is no command 'xyzzy'; commands: train"),
+        (
+            ["train", "--epochs", "3"],
+            "no option --epochs; settings are given as --set: --set train.epochs=3\n",
+        ),
+        (["train", "--epochs=3"], "settings are given as --set: --set train.epochs=3\n"),
+        (["train", "--learning-rate", "0.1", "job.toml"], "--set optimizer.learning_rate=0.1\n"),
+        (["train", "--name", "adam"], "--set optimizer.name=adam or --set schedule.name=adam\n"),
+        (["train", "--nothing", "3"], "unrecognized arguments: --nothing"),
+        (["train", "--set", "train.epochs=1", "train.seed=3"], "train.seed=3 needs a --set of its own in front"),
+        (["train", "job.toml", "--set", "train.epochs=1", "train.seed=3"], "in front: --set train.seed=3\n"),
         (["evaluate", "run"], "--data"),
         (["evaluate", "run", "--data", "digits", "--split", "validation"], "'validation'"),
         (["predict", "run", "--data", "digits"], "--out"),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpnet.config.directory import existing, first_choice, next_free, with_directory
-from dpnet.config.file import from_dict, load, reference, template, to_dict, to_toml, write_template
+from dpnet.config.file import from_dict, job_of, load, reference, template, to_dict, to_toml, write_template
 from dpnet.config.job import (
     CheckpointConfig,
     DataConfig,
@@ -493,7 +493,10 @@ def test_a_message_has_the_line_of_the_key(complaint, text, line):
     ("text", "expected"),
     [
         ("[train]\nepochs = \n", r"job.toml line 2 is no valid TOML: .+: epochs ="),
-        ("[optimizer]\nname = adam\n", r"job.toml line 2 is no valid TOML: .+: name = adam"),
+        (
+            "[optimizer]\nname = adam\n",
+            r"job.toml line 2 is no valid TOML: .+: name = adam; a string is quoted: name = \"adam\"",
+        ),
         ("\n[train\n", r"job.toml line 2 is no valid TOML: .+: \[train"),
         ("[train]\nseed = 1\nseed = 2\n", r"job.toml line 3 is no valid TOML: .+: seed = 2"),
         ("[model]\nhidden_layers = [1,\n", r"job.toml line 2 is no valid TOML: .+: hidden_layers = \[1,"),
@@ -901,3 +904,57 @@ def test_importing_the_configuration_imports_nothing_heavy(module):
 def test_a_configuration_without_any_value_is_made_without_pydantic():
     code = "import sys; from dpnet.config.file import load; load(None); assert 'pydantic' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# --- what a program gives ---
+
+
+def test_a_program_may_give_a_job_a_path_or_a_dictionary(tmp_path):
+    (tmp_path / "job.toml").write_text('[train]\nepochs = 3\n[optimizer]\nname = "sgd"\n')
+    expected = load(tmp_path / "job.toml")
+    all_given = (
+        expected,
+        str(tmp_path / "job.toml"),
+        tmp_path / "job.toml",
+        {"train": {"epochs": 3}, "optimizer": {"name": "sgd"}},
+        {"train.epochs": 3, "optimizer.name": "sgd"},
+        {"train": {"epochs": 3}, "optimizer.name": "sgd"},
+        to_dict(expected),
+    )
+    for job in all_given:
+        assert job_of(job) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train": {"epochz": 3}}, "unknown key train.epochz (in the dictionary); did you mean train.epochs?"),
+        ({"train.epochs": 0}, "train.epochs is 0; it must be at least 1 (in the dictionary)"),
+        ({"epochs": 3}, "epochs"),
+        ({"train": 3}, "train"),
+        ({3: 4}, "3"),
+        (["train.epochs=3"], "a job is a Job, the path of a job file or a dictionary; this is a list"),
+        (None, "this is a NoneType"),
+        ("nothing.toml", "cannot read the job file nothing.toml"),
+    ],
+)
+def test_what_else_a_program_gives_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        job_of(wrong)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("name = adamw", '; a string is quoted: name = "adamw"'),
+        ("source = /data/my files # mine", '; a string is quoted: source = "/data/my files"'),
+        ("rate = 1e-3x", ""),
+        ("list = [a, b]", ""),
+        ('name = "adamw', ""),
+    ],
+)
+def test_an_unquoted_string_is_shown_quoted(tmp_path, line, advice):
+    (tmp_path / "job.toml").write_text(f"[optimizer]\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "job.toml")
+    assert str(caught.value).endswith(advice or line)

@@ -57,6 +57,11 @@ def softmax(logits):
     return p / p.sum(axis=1, keepdims=True)
 
 
+def test_a_network_is_shown_by_its_sizes_and_not_by_its_numbers(trained):
+    network = load_network(str(trained[0] / "run"), GROUP)
+    assert repr(network) == f"Network(5-9-6-{CLASSES}, relu, step {network.step})"
+
+
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)
 def test_scores_are_those_of_the_oracle(trained, batch_size):
     folder, dtype, logits, labels = trained

@@ -128,6 +128,8 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("here first")
     with pytest.raises(OutputError, match=r"file/run: Not a directory; choose another with --output DIR"):
         RunDirectory(tmp_path / "file/run", keep_last=1).prepare("", step=0)
+    with pytest.raises(OutputError, match=r"the run directory .*file is a file; choose another with --output DIR"):
+        RunDirectory(tmp_path / "file", keep_last=1).prepare("", step=0)
     with pytest.raises(OutputError, match=r"cannot write .*summary\.json"):
         RunDirectory(tmp_path / "file/run", keep_last=1).write_summary({})
 
