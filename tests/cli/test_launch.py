@@ -31,8 +31,8 @@ def test_a_command_of_dpnet_or_a_program_is_started(command, expected):
     [
         (["job.toml", "--output", "a b"], "to train it: dpnet launch -n 2 -- train job.toml --output 'a b'"),
         (["script.py"], "to run it on the ranks: dpnet launch -n 2 -- python script.py"),
-        (["trian"], "there is no command 'trian'; did you mean 'train'?"),
-        (["dpnet", "trian"], "did you mean 'train'?"),
+        (["tarin"], "there is no command 'tarin'; did you mean 'train'?"),
+        (["dpnet", "tarin"], "did you mean 'train'?"),
         (["./program"], "there is no command './program'; commands: train, .*; or python and a program"),
     ],
 )

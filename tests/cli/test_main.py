@@ -108,7 +108,7 @@ def test_every_command_has_a_help_and_a_function(capsys, name):
     [
         ([], "COMMAND"),
         (["tarin"], "there is no command 'tarin'; did you mean 'train'?; commands: train, launch, evaluate, "),
-        (["lauch", "-n", "2"], "did you mean 'launch'?"),
+        (["lanch", "-n", "2"], "did you mean 'launch'?"),
         (["xyzzy"], "there is no command 'xyzzy'; commands: train"),
         (
             ["train", "--epochs", "3"],
