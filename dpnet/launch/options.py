@@ -6,10 +6,12 @@ import itertools
 import os
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpnet.compute.cores.available import available_cores
+from dpnet.environment import python_of_dpnet
 from dpnet.errors import ConfigError
 
 USAGE = "dpnet launch [-n N] [mpirun options] -- COMMAND ..., e.g.: dpnet launch -n 4 -- train job.toml"
@@ -141,6 +143,13 @@ def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def is_program(command: Sequence[str]) -> bool:
     """Whether a command is a Python program of the user's own, as in `python script.py`, and none of dpnet."""
     return re.fullmatch(r"python[\d.]*", os.path.basename(command[0])) is not None
+
+
+def process_of(command: Sequence[str]) -> list[str]:
+    """What each rank runs for a command of dpnet, or for a program; `python` alone is the one that has dpnet."""
+    if is_program(command):
+        return [sys.executable if command[0] == "python" else command[0], *command[1:]]
+    return [*python_of_dpnet(), *command]
 
 
 def go_on(command: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dpnet.environment import ATTEMPT, python_of_dpnet
+from dpnet.environment import ATTEMPT
 from dpnet.errors import INTERRUPTED_EXIT_CODE, CommunicationError, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Attempt, Ended
@@ -29,7 +29,7 @@ from dpnet.launch.flags import (
     is_open_mpi,
     threads_of_each,
 )
-from dpnet.launch.options import TRAIN, Options, command_to_go_on, is_program, num_ranks, on_this_host, parse
+from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse, process_of
 from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
 from dpnet.output.screen import DRAWN
@@ -112,12 +112,7 @@ class Launcher:
         if is_open_mpi(self.mpirun):
             # Others pass the whole environment to all hosts.
             flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]
-        if is_program(command):
-            # `python` alone is the one that has dpnet.
-            start = [sys.executable if command[0] == "python" else command[0], *command[1:]]
-        else:
-            start = [*python_of_dpnet(), *command]
-        return [self.mpirun, *flags, *options, *start]
+        return [self.mpirun, *flags, *options, *process_of(command)]
 
     def start(
         self,
