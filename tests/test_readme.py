@@ -62,7 +62,11 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_sweep_trains_every_rate_and_the_next_one_finds_them(tmp_path):
-    loop = next(code for code in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S) if code.startswith("for "))
+    loop = next(
+        code
+        for code in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
+        if code.startswith("for ") and "learning_rate" in code
+    )
     # Not the command on PATH, which may be another dpnet.
     script = f'dpnet() {{ {sys.executable} -m dpnet "$@"; }}\n{loop}'
     outputs = [
