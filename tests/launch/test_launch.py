@@ -369,7 +369,7 @@ def test_more_ranks_than_cores_train(tmp_path):
         (["--version"], 0, "dpnet "),
         (["digest", "nowhere"], 1, "CheckpointError: nowhere does not exist"),
         (["train", "--set", "train.epochs=0"], 2, "ConfigError: train.epochs is 0"),
-        (["no-such-command"], 2, "invalid choice: 'no-such-command'"),
+        (["no-such-command"], 2, "there is no command 'no-such-command'"),
     ],
 )
 def test_the_exit_code_is_passed_on_and_the_message_told_once(tmp_path, command, code, message):
