@@ -9,10 +9,11 @@ from typing import Any
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import newest_whole, resolve
 from dpnet.checkpoint.format import Checkpoint
+from dpnet.compute.fingerprint import blas_in_words
 from dpnet.config.file import from_dict
 from dpnet.config.job import Job
 from dpnet.errors import CheckpointError, ConfigError
-from dpnet.text import shorten
+from dpnet.text import listed, shorten
 
 
 def choose(resume: str, checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -58,8 +59,23 @@ def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducib
     if not reproducible and world_size != found.manifest["world_size"]:
         return []  # With another number of ranks the bits differ anyway.
     before = found.manifest["numerics"]
-    changed = [key for key in numerics if numerics[key] != before.get(key)]
-    return [f"{_difference(key, before, numerics)}: bits may differ from there on" for key in changed]
+    changed = [key for key in numerics if key != "blas" and numerics[key] != before.get(key)]
+    notes = [_difference(key, before, numerics) for key in changed]
+    notes += _other_blas(before.get("blas", []), numerics.get("blas", []))
+    return [f"{note}: bits may differ from there on" for note in notes]
+
+
+def _other_blas(before: object, now: list[Any]) -> list[str]:
+    """A sentence, if matrix products were computed by another library, or in another way. Both as `fingerprint` gives.
+
+    A checkpoint of an earlier dpnet also lists libraries that nothing was computed with.
+    """
+    old = {blas_in_words(library) for library in before} if isinstance(before, list) else {str(before)}
+    new = {blas_in_words(library) for library in now}
+    if new <= old:
+        return []
+    seen = shorten(listed(old), 1000)
+    return [f"the library of numpy's matrix products is {listed(new)}, in the checkpoint it is {seen}"]
 
 
 def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

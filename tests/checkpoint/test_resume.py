@@ -386,11 +386,32 @@ def test_another_numpy_is_told(tmp_path, capsys, monkeypatch):
     assert "note: " not in capsys.readouterr().out
     before = np.__version__
     monkeypatch.setattr(np, "__version__", "9.9")
-    monkeypatch.setattr("dpnet.compute.fingerprint.threadpool_info", list)
     train(tmp_path)
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
-    assert [note.split(" is ")[0] for note in notes] == ["note: numpy", "note: blas"]
+    assert [note.split(" is ")[0] for note in notes] == ["note: numpy"]
     assert notes[0].endswith(f"9.9, in the checkpoint it is {before}: bits may differ from there on")
+
+
+OPENBLAS = {"internal_api": "openblas", "version": "0.3.31", "architecture": "Haswell", "threading_layer": "pthreads"}
+OPENBLAS["num_threads"] = 2
+OF_SCIPY = {**OPENBLAS, "version": "0.3.27", "num_threads": 1}
+
+
+def blas_notes(before, now):
+    found = Checkpoint({}, {}, {}, {"world_size": 1, "numerics": {"blas": before}})
+    return numerics_notes(found, {"blas": now}, reproducible=False, world_size=1)
+
+
+@pytest.mark.parametrize("before", [[OPENBLAS], [OPENBLAS, OF_SCIPY], [OF_SCIPY, OPENBLAS, OPENBLAS]])
+def test_libraries_that_nothing_is_computed_with_are_no_news(before):
+    assert blas_notes(before, [OPENBLAS]) == []
+
+
+def test_another_blas_is_told_in_words():
+    assert blas_notes([OPENBLAS], [{**OPENBLAS, "architecture": "SkylakeX", "num_threads": 1}]) == [
+        "the library of numpy's matrix products is openblas 0.3.31 (SkylakeX, pthreads, 1 thread), in the checkpoint "
+        "it is openblas 0.3.31 (Haswell, pthreads, 2 threads): bits may differ from there on"
+    ]
 
 
 def test_other_numerics_are_no_news_where_the_bits_depend_on_the_ranks():
