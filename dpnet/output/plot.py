@@ -1,19 +1,27 @@
-"""Learning curves as a picture: loss and test accuracy of one or several runs, from their metrics.jsonl."""
+"""Learning curves as a picture: loss and accuracy of one or several runs, from their metrics.jsonl."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpnet.errors import DataError, DpnetError, OutputError
 from dpnet.files import writing
 from dpnet.output.run_directory import METRICS
+from dpnet.text import shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Row = dict[str, Any]
-KEYS = ("epoch", "loss", "eval_loss", "eval_accuracy")
+Point = tuple[float, float]
+KEYS = ("epoch", "loss", "accuracy", "eval_loss", "eval_accuracy")
 """The keys of a row that are drawn."""
+MAX_MARKERS = 60
+"""Points of a curve of which each has a marker; the markers of more would hide the curve."""
 
 
 def read_metrics(run: Path) -> list[Row]:
@@ -39,7 +47,7 @@ def read_metrics(run: Path) -> list[Row]:
 
 
 def plot_runs(runs: Sequence[Path], out: Path) -> None:
-    """Draw training loss, test loss and test accuracy over epochs.
+    """Draw loss and accuracy over epochs, of training and of test data.
 
     Args:
         runs: run directories; one colour each.
@@ -54,27 +62,65 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise DpnetError("dpnet plot needs matplotlib: pip install 'dpnet[plot]'") from error
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    losses, accuracies = figure.subplots(1, 2)
-    for index, run in enumerate(runs):
-        rows, colour, name = read_metrics(run), f"C{index}", run.resolve().name
-        for axes, key, style, label in (
-            (losses, "loss", "-", f"{name}, training"),
-            (losses, "eval_loss", "o--", f"{name}, test"),
-            (accuracies, "eval_accuracy", "o-", f"{name}, test"),
-        ):
-            points = [(row["epoch"], row[key]) for row in rows if None not in (row.get("epoch"), row.get(key))]
-            if points:
-                axes.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=4)
-    losses.set(xlabel="epoch", ylabel="negative log-likelihood (nats)", yscale="log")
-    accuracies.set(xlabel="epoch", ylabel="accuracy")
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    both = figure.subplots(1, 2, sharex=True)
+    names = [run.resolve().name for run in runs]
+    all_losses: list[float] = []
+    for index, (run, name) in enumerate(zip(runs, names, strict=True)):
+        rows = read_metrics(run)
+        all_losses += [value for key in ("loss", "eval_loss") for _, value in _points(rows, key)]
+        for axes, what in zip(both, ("loss", "accuracy"), strict=True):
+            _draw(axes, training_points(rows, what), "-", color=f"C{index}", label=f"{name}, training", alpha=0.6)
+            _draw(axes, _points(rows, f"eval_{what}"), "o--", color=f"C{index}", label=f"{name}, test")
+    figure.suptitle(shorten(", ".join(names), 100))
+    losses, accuracies = both
+    losses.set(title="loss", xlabel="epoch", ylabel="negative log-likelihood (nats)")
+    _scale(losses, all_losses)
+    accuracies.set(title="accuracy", xlabel="epoch", ylabel="share classified correctly")
     accuracies.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
-    for axes in (losses, accuracies):
+    for axes in both:
         axes.grid(alpha=0.3)
-        if axes.get_lines():  # A run without evaluations has no test scores.
+        if axes.get_lines():
             axes.legend(fontsize="small")
     with writing(out):
         try:
             figure.savefig(out, dpi=150)
         except ValueError as error:  # matplotlib does not know the format.
             raise OutputError(f"cannot write {out}: {error}") from error
+
+
+def training_points(rows: Sequence[Row], key: str) -> list[Point]:
+    """What a training reported, each value in the middle of the steps that it is the mean of: (epoch, value).
+
+    A row is written after these steps. They begin after the training row before it.
+    """
+    points, start = [], 0.0
+    for epoch, value in _points(rows, key):
+        points.append(((start + epoch) / 2, value))
+        start = epoch
+    return points
+
+
+def _points(rows: Sequence[Row], key: str) -> list[Point]:
+    return [(row["epoch"], row[key]) for row in rows if None not in (row.get("epoch"), row.get(key))]
+
+
+def _draw(axes: Axes, points: Sequence[Point], style: str, **options: Any) -> None:
+    if points:
+        if len(points) == 1:
+            style = "o"  # A line through one point is invisible.
+        elif len(points) > MAX_MARKERS:
+            style = style.replace("o", "")
+        axes.plot(*zip(*points, strict=True), style, markersize=4, **options)
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """Make the axis of these values logarithmic; with a place for 0 below the least other value, if there is a 0."""
+    positive = [value for value in values if 0 < value < math.inf]
+    if not positive:
+        return
+    if 0 not in values:
+        axes.set_yscale("log")
+        return
+    axes.set_yscale("symlog", linthresh=min(positive), linscale=0.5)
+    axes.set_ylim(bottom=-0.05 * min(positive))

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dpnet.errors import DataError, DpnetError, OutputError
-from dpnet.output.plot import plot_runs, read_metrics
+from dpnet.output.plot import plot_runs, read_metrics, training_points
 
 pytest.importorskip("matplotlib")
 TRAINED = {"step": 1, "epoch": 0.5, "loss": 0.5, "accuracy": 0.8}
@@ -63,3 +63,54 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(DpnetError, match=r"pip install 'dpnet\[plot\]'"):
         plot_runs([run(tmp_path / "a", TRAINED)], tmp_path / "out.png")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    from matplotlib.figure import Figure
+
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
+    return figures
+
+
+def lines(figure, axes):
+    return {line.get_label(): line for line in figure.axes[axes].get_lines()}
+
+
+def test_a_mean_stands_in_the_middle_of_the_steps_it_was_taken_over(tmp_path, drawn):
+    rows = [TRAINED, EVALUATED, {**TRAINED, "step": 3, "epoch": 1.5, "loss": 0.25}]
+    assert training_points(rows, "loss") == [(0.25, 0.5), (1.0, 0.25)]
+    plot_runs([run(tmp_path / "a", *rows)], tmp_path / "out.png")
+    assert lines(drawn[0], 0)["a, training"].get_xdata().tolist() == [0.25, 1.0]
+    assert lines(drawn[0], 0)["a, test"].get_xdata().tolist() == [1.0]
+
+
+def test_a_curve_of_one_point_is_seen(tmp_path, drawn):
+    plot_runs([run(tmp_path / "a", TRAINED, EVALUATED)], tmp_path / "out.png")
+    plot_runs([run(tmp_path / "b", TRAINED, {**TRAINED, "epoch": 1.0})], tmp_path / "out.png")
+    assert all(line.get_marker() == "o" for axes in (0, 1) for line in lines(drawn[0], axes).values())
+    assert lines(drawn[1], 0)["b, training"].get_marker() == "None"
+
+
+def test_both_accuracies_have_titles_and_the_same_epochs_as_the_losses(tmp_path, drawn):
+    plot_runs([run(tmp_path / "a", TRAINED, EVALUATED)], tmp_path / "out.png")
+    losses, accuracies = drawn[0].axes
+    assert lines(drawn[0], 1)["a, training"].get_ydata().tolist() == [0.8]
+    assert (losses.get_title(), accuracies.get_title(), drawn[0].get_suptitle()) == ("loss", "accuracy", "a")
+    assert losses.get_xlim() == accuracies.get_xlim()
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [([0.5, 0.1], "log"), ([0.5, 0.0], "symlog"), ([0.0, 0.0], "linear"), ([0.5, 1e-6, 0], "symlog")],
+)
+def test_a_loss_of_zero_has_its_place(tmp_path, drawn, values, scale):
+    rows = [{**TRAINED, "epoch": float(index), "loss": value} for index, value in enumerate(values)]
+    plot_runs([run(tmp_path / "a", *rows)], tmp_path / "out.png")
+    axes = drawn[0].axes[0]
+    assert axes.get_yscale() == scale
+    low, high = axes.get_ylim()
+    assert low <= min(values) <= max(values) <= high
