@@ -75,7 +75,7 @@ def _other_blas(before: object, now: list[Any]) -> list[str]:
     if new <= old:
         return []
     seen = shorten(listed(old), 1000)
-    return [f"the library of numpy's matrix products is {listed(new)}, in the checkpoint it is {seen}"]
+    return [f"the library of matrix products is {listed(new)}, in the checkpoint it is {seen}"]
 
 
 def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -17,10 +17,10 @@ such factors, and their product decides whether the first layer still learns any
 
 **Why an unbounded activation trains.** Bounded f seem safer, yet what bounds them is a flat curve, and a flat curve
 has no gradient: they buy a bounded output with a gradient that shrinks layer by layer. ReLU keeps the gradient and
-lets the output grow, and three things keep the output in check: the initial weights leave the variance of z the same
-from layer to layer (derived in `init`); the softmax sees only differences of logits (`loss`), so a common growth of
-all logits changes nothing; and the gradient that starts at the top is p - y, between -1 and 1 however large the
-logits are.
+lets the output grow, and three things keep the output in check: the initial weights are chosen for z to be small and
+not to vanish from layer to layer (derived in `init`); the softmax sees only differences of logits (`loss`), so a common
+growth of all logits changes nothing; and the gradient that starts at the top is p - y, between -1 and 1 however large
+the logits are.
 
 All activations work in place and compute f' from the output alone: `a` overwrites `z`, and backward needs nothing else.
 A NaN in z stays a NaN in a. Every step uses the same arrays, so calls are bound to them once (see `layers`).

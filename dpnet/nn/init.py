@@ -95,7 +95,8 @@ def variance(activation: str, sizes: Sequence[int], layer: int) -> float:
     if layer == 0:
         return FIRST / fan_in
     if IS_RELU[activation] and layer < last:
-        return max(SHRINK, 2 ** (-HALVINGS / (last - 1))) * 2 / fan_in
+        # Rounded, because the last bits of a power differ between libraries of mathematics.
+        return max(SHRINK, round(2 ** (-HALVINGS / (last - 1)), 6)) * 2 / fan_in
     return 2 / (fan_in + fan_out)
 
 

@@ -409,7 +409,7 @@ def test_libraries_that_nothing_is_computed_with_are_no_news(before):
 
 def test_another_blas_is_told_in_words():
     assert blas_notes([OPENBLAS], [{**OPENBLAS, "architecture": "SkylakeX", "num_threads": 1}]) == [
-        "the library of numpy's matrix products is openblas 0.3.31 (SkylakeX, pthreads, 1 thread), in the checkpoint "
+        "the library of matrix products is openblas 0.3.31 (SkylakeX, pthreads, 1 thread), in the checkpoint "
         "it is openblas 0.3.31 (Haswell, pthreads, 2 threads): bits may differ from there on"
     ]
 
