@@ -96,6 +96,38 @@ def test_a_value_in_the_test_data_that_is_not_finite(tmp_path):
     refused(train(path), code=1, kind="DataError", parts=[path, "row 7"])
 
 
+def test_a_value_that_float32_cannot_hold(tmp_path):
+    path = save(tmp_path / "data.npz", x_test=with_value(samples(20)[0].astype(np.float64), (13, 2), 1e300))
+    refused(train(path), code=1, kind="DataError", parts=[path, "row 13, column 2", "too large for float32"])
+
+
+@pytest.mark.parametrize("row", [0, 11, 19])  # In the share of the first, of a middle, of the last rank.
+def test_a_sample_without_an_answer_is_named_by_its_row_in_the_file(trained, tmp_path, row):
+    command = without_answer(tmp_path, row)
+    for name, rest in (("evaluate", []), ("predict", ["--out", tmp_path / "out.csv"])):
+        parts = [tmp_path / "new.npz", f"row {row}, column 1", "--nonfinite=skip"]
+        refused([name, trained / "run", *command, *rest], code=1, kind="DataError", parts=parts)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_sample_without_an_answer_is_left_out_or_marked_if_asked_for(trained, tmp_path):
+    command = without_answer(tmp_path, 11)
+    code, _, text = dpnet("evaluate", trained / "run", *command, "--nonfinite=skip")
+    assert code == 0, text
+    assert "note: 1 of 20 rows left out, not finite: row 11 (from 0)" in text
+    code, _, text = dpnet("predict", trained / "run", *command, "--nonfinite=nan", "--out", tmp_path / "out.csv")
+    assert code == 0, text
+    labels = [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert [number for number, label in enumerate(labels) if label == "-1"] == [11]
+
+
+def without_answer(folder, row):
+    """Options of a command on 20 samples, one of which has a NaN."""
+    x, y = samples(20)
+    np.savez(folder / "new.npz", x=with_value(x, (row, 1), np.nan), y=y)
+    return ["--data", folder / "new.npz", "--batch-size", "4"]
+
+
 def test_a_truncated_gzip_file(tmp_path):
     for name, count in (("train", 20), ("t10k", 10)):
         images = bytes([0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(range(4 * count))

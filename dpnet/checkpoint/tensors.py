@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import numpy.typing as npt
 
 from dpnet.checkpoint.format import Checkpoint, Tensors
@@ -23,10 +24,26 @@ def state_vectors(
     """The parameters and optimizer vectors of a checkpoint, flat, as the state of a training takes them.
 
     Raises:
-        CheckpointError: a tensor is missing, or has another shape or dtype.
+        CheckpointError: a tensor is missing, or has another shape or dtype, or a parameter is not finite.
+    """
+    params = parameters(found, layout, dtype)
+    return params, {slot: flatten(found.optimizer, layout, "{}." + slot, dtype) for slot in slot_names}
+
+
+def parameters(found: Checkpoint, layout: Layout, dtype: npt.DTypeLike) -> Vector:
+    """The parameters of a checkpoint, flat.
+
+    Raises:
+        CheckpointError: a tensor is missing, or has another shape or dtype, or a number in it is not finite.
     """
     params = flatten(found.model, layout, "{}", dtype)
-    return params, {slot: flatten(found.optimizer, layout, "{}." + slot, dtype) for slot in slot_names}
+    for name, tensor in layout.named(params).items():
+        if not (finite := np.isfinite(tensor)).all():
+            raise CheckpointError(
+                f"tensor {name} of the checkpoint holds the value {tensor[~finite][0]}; expected finite numbers: this "
+                "network computes nothing; take another checkpoint"
+            )
+    return params
 
 
 def flatten(tensors: Tensors, layout: Layout, pattern: str, dtype: npt.DTypeLike) -> Vector:

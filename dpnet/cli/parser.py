@@ -35,9 +35,12 @@ def make_parser() -> argparse.ArgumentParser:
         "ranks have to end when asked to (default: 30). --time-limit S: seconds for one attempt. --no-ft: do not "
         "turn on the fault tolerance of Open MPI. All other options go to mpirun.",
     )
-    _add_samples(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
+    evaluate = commands.add_parser("evaluate", help="compute exact scores with a trained network")
+    _add_samples(evaluate)
+    _add_nonfinite(evaluate, {"skip": "leave it out of the scores"})
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")
     _add_samples(predict)
+    _add_nonfinite(predict, {"skip": "leave it out of the file", "nan": "write label -1 and probabilities NaN"})
     predict.add_argument("--out", metavar="FILE", required=True, help="FILE.npy or FILE.csv")
     _add_checkpoint(commands.add_parser("inspect", help="show layers, parameters, step and scores of a checkpoint"))
     _add_checkpoint(commands.add_parser("digest", help="print the sha256 of the parameters: the proof of equal bits"))
@@ -114,6 +117,16 @@ def _add_samples(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
     command.add_argument("--split", choices=("test", "train"), default="test", help="which samples (default: test)")
     command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
+
+
+def _add_nonfinite(command: argparse.ArgumentParser, others: dict[str, str]) -> None:
+    ways = "; ".join(f"{name}: {what}" for name, what in {"raise (default)": "end with an error", **others}.items())
+    command.add_argument(
+        "--nonfinite",
+        choices=("raise", *others),
+        default="raise",
+        help=f"what to do about a sample with an input or an output that is NaN or infinite. {ways}",
+    )
 
 
 def _seconds(text: str) -> float:

@@ -17,14 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.shares import share
+from dpnet.data.finite import check_finite
 from dpnet.data.split import Inputs, Split
-from dpnet.errors import DataError
 
 NUM_CHUNKS = 256
 TILE_BYTES = 1 << 20
@@ -99,7 +98,8 @@ def measure(
         with np.errstate(over="ignore", invalid="ignore"):
             tile = _measure_tile(raw, origin)
         if check and not np.isfinite(tile.total).all():
-            _check_finite(raw, first, split.inputs_file)
+            # A sum of finite values can overflow.
+            check_finite(raw, first, split.inputs_file)
         whole = tile if whole is None else combine((whole, tile))
     assert whole is not None
     return whole
@@ -130,14 +130,3 @@ def _measure_tile(raw: Inputs, origin: npt.NDArray[np.float64]) -> Moments:
     values -= total / len(values)
     np.square(values, out=values)
     return Moments(len(values), origin, total, values.sum(axis=0), float(raw.min()), float(raw.max()))
-
-
-def _check_finite(raw: Inputs, first: int, file: str) -> None:
-    """Raises DataError for the first value that is not finite, if any: a sum of finite values can overflow."""
-    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(raw))
-    if len(bad):
-        row, column = (int(index) for index in bad[0])
-        raise DataError(
-            f"{file}, row {first + row}, column {column} (both from 0): the value is {raw[row, column]}; "
-            "expected a finite number; repair or leave out that sample."
-        )

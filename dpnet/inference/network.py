@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import resolve
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
-from dpnet.checkpoint.tensors import flatten
+from dpnet.checkpoint.tensors import parameters
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group, World
@@ -53,7 +55,7 @@ def load_network(path: str, group: Group) -> Network:
     """Read the network of a checkpoint, or of the newest in a run directory; collective.
 
     Raises:
-        CheckpointError: the checkpoint is missing or damaged.
+        CheckpointError: the checkpoint is missing or damaged, or a parameter is not finite.
         ConfigError: ranks were given different paths.
     """
     check_alike(group, {"the call": "dpnet.load_network", "the path": str(path)})
@@ -65,7 +67,7 @@ def make_network(found: Checkpoint) -> Network:
     """The network of a checkpoint.
 
     Raises:
-        CheckpointError: what is in it does not fit together.
+        CheckpointError: what is in it does not fit together, or a parameter is not finite.
     """
     job, sizes = job_of(found), found.manifest["sizes"]
     scaling = Scaling.from_tensors(found.scaling)
@@ -74,7 +76,7 @@ def make_network(found: Checkpoint) -> Network:
     if not fits or checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
         raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
     layout = Layout(sizes)
-    params = flatten(found.model, layout, "{}", job.model.dtype)
+    params = parameters(found, layout, job.model.dtype)
     return Network(job, found.step, layout, layout.views(params), scaling)
 
 
@@ -86,7 +88,8 @@ def prepared(network: Network, group: World) -> Iterator[Setup]:
     process get their numbers of threads back at the end of the block.
     """
     MklProducts.may_grow = True  # A training may follow in this process.
-    with threads_kept():
+    # Rows that overflow are looked for, see `inference.nonfinite`: numpy need not warn of them.
+    with threads_kept(), np.errstate(all="ignore"):
         backend = choose_available_backend(network.job.train, group)
         yield Setup(network.job, group, backend, network.layout, network.scaling)
 

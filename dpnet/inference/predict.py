@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,41 @@ import numpy as np
 from dpnet.comm.agree import on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import World
-from dpnet.compute.arrays import SampleIds
+from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.split import Split
 from dpnet.inference.network import Network, open_samples, prepared
+from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
 from dpnet.inference.prediction_file import PredictionFile
 from dpnet.nn.losses.softmax_nll import softmax
 from dpnet.training.setup import Setup
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted.
+
+    Attributes:
+        samples: number of samples in the file.
+        nonfinite: number of samples without an answer, as an input or an output is not finite: they are marked in the
+            file, or were left out of it.
+        nonfinite_rows: the first of them, by number from 0.
+    """
+
+    samples: int
+    nonfinite: int = 0
+    nonfinite_rows: tuple[int, ...] = ()
+
+
 def predict(
-    network: Network, source: str, out: Path, group: World, *, split: str = "test", batch_size: int = 512
-) -> int:
+    network: Network,
+    source: str,
+    out: Path,
+    group: World,
+    *,
+    split: str = "test",
+    batch_size: int = 512,
+    nonfinite: OnNonFinite = "raise",
+) -> Predictions:
     """Write label and probabilities of every sample to a file; collective.
 
     Args:
@@ -31,9 +56,8 @@ def predict(
         group: all ranks share the samples.
         split: "test" or "train".
         batch_size: samples computed at once.
-
-    Returns:
-        number of samples.
+        nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
+            names it. "skip": it is left out of the file. "nan": its label is -1, and its probabilities are NaN.
 
     Raises:
         ConfigError: ranks were given different arguments.
@@ -53,19 +77,60 @@ def predict(
     samples = open_samples(network, source, split, group)
     dtype = network.job.model.dtype
     table = PredictionFile(out, len(samples), network.layout.sizes[-1], np.dtype(dtype))
+    receiver = _Receiver(network, samples, table, nonfinite)
     with prepared(network, group) as setup:
         try:
             on_root(group, table.open)
-            _write(setup, network, samples, table, min(batch_size, len(samples)))
+            _write(setup, network, samples, receiver, min(batch_size, len(samples)))
             on_root(group, table.close)
         except BaseException:
             table.discard()
             raise
-    return len(samples)
+    return on_root(group, receiver.result)
 
 
-def _write(setup: Setup, network: Network, samples: Split, table: PredictionFile, rows: int) -> None:
-    """Append the probabilities of all samples, a block of `rows` for each rank at a time; collective.
+class _Receiver:
+    """What rank 0 does with the probabilities of all samples, which it gets in their order.
+
+    Args:
+        network: that has computed them.
+        samples: of all ranks.
+        table: gets the predictions.
+        nonfinite: see `predict`.
+    """
+
+    def __init__(self, network: Network, samples: Split, table: PredictionFile, nonfinite: OnNonFinite) -> None:
+        self._network, self._samples, self._table, self._nonfinite = network, samples, table, nonfinite
+        self._received = self._num_bad = 0
+        self._bad_rows: list[int] = []
+
+    def take(self, probabilities: Matrix | None) -> None:
+        """Take the next samples: (rows, classes), NaN in the rows without an answer.
+
+        Raises:
+            DataError: a row has no answer, and that is an error.
+            OutputError: they cannot be written.
+        """
+        assert probabilities is not None
+        bad = np.isnan(probabilities[:, 0])
+        if bad.any():
+            rows = (self._received + np.flatnonzero(bad)).tolist()
+            if self._nonfinite == "raise":
+                ways = "--nonfinite=skip leaves such rows out, --nonfinite=nan marks them"
+                raise refusal(self._network, self._samples, rows[0], ways)
+            self._num_bad += len(rows)
+            self._bad_rows = [*self._bad_rows, *rows][:SHOWN]
+        self._received += len(probabilities)
+        self._table.append(probabilities[~bad] if self._nonfinite == "skip" else probabilities)
+
+    def result(self) -> Predictions:
+        """What was predicted, after the last sample."""
+        written = self._received - (self._num_bad if self._nonfinite == "skip" else 0)
+        return Predictions(written, self._num_bad, tuple(self._bad_rows))
+
+
+def _write(setup: Setup, network: Network, samples: Split, receiver: _Receiver, rows: int) -> None:
+    """Send the probabilities of all samples to rank 0, a block of `rows` for each rank at a time; collective.
 
     So no rank holds more than a few blocks: the samples may be larger than its memory.
     """
@@ -76,11 +141,14 @@ def _write(setup: Setup, network: Network, samples: Split, table: PredictionFile
         shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
         x, _ = replica.dataset.gather(shares[group.rank])
         probabilities = replica.network.forward(x, network.params)
+        bad = unanswered(x, probabilities)
         softmax(probabilities)
+        if bad is not None:
+            probabilities[bad] = np.nan
         counts = [len(share) * classes for share in shares]
         group.gather_into(probabilities.reshape(-1), None if whole is None else whole.reshape(-1), counts)
         received = None if whole is None else whole[: sum(map(len, shares))]
-        on_root(group, functools.partial(table.append, received))
+        on_root(group, functools.partial(receiver.take, received))
 
 
 def _ids(first: int, rank: int, rows: int, num_samples: int) -> SampleIds:

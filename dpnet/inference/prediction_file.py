@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,14 +20,14 @@ class PredictionFile:
 
     Args:
         path: of the file; its ending chooses the format.
-        num_samples: samples that will be appended.
+        num_samples: samples that will be appended, at most.
         classes: of the network.
         dtype: of the probabilities.
     """
 
     def __init__(self, path: Path, num_samples: int, classes: int, dtype: np.dtype[Any]) -> None:
         self._path, self._temporary = path, unfinished(path)
-        self._num_samples, self._classes = num_samples, classes
+        self._num_samples, self._classes, self._appended = num_samples, classes, 0
         self._record = np.dtype([("label", np.int64), ("probabilities", dtype, (classes,))])
         self._digits = {4: 9, 8: 17}[dtype.itemsize]  # Enough to read the same number back.
         self._file: BinaryIO | None = None
@@ -43,21 +44,16 @@ class PredictionFile:
         with writing(self._path):
             self._file = self._temporary.open("wb")
             if self._path.suffix == ".npy":
-                header = {
-                    "descr": np.lib.format.dtype_to_descr(self._record),
-                    "fortran_order": False,
-                    "shape": (self._num_samples,),
-                }
-                np.lib.format.write_array_header_1_0(self._file, header)
+                self._file.write(self._header(self._num_samples))
             else:
                 names = ["label", *(f"p{index}" for index in range(self._classes))]
                 self._file.write((",".join(names) + "\n").encode())
 
-    def append(self, probabilities: Matrix | None) -> None:
-        """Write the next samples: (rows, classes)."""
+    def append(self, probabilities: Matrix) -> None:
+        """Write the next samples: (rows, classes). A row of NaN gets the label -1."""
         assert self._file is not None
-        assert probabilities is not None
-        labels = probabilities.argmax(axis=1)
+        labels = np.where(np.isnan(probabilities[:, 0]), -1, probabilities.argmax(axis=1))
+        self._appended += len(labels)
         with writing(self._path):
             if self._path.suffix == ".npy":
                 records = np.empty(len(labels), dtype=self._record)
@@ -73,8 +69,18 @@ class PredictionFile:
         """Complete the file and give it its name."""
         assert self._file is not None
         with writing(self._path):
+            if self._appended < self._num_samples and self._path.suffix == ".npy":
+                self._file.seek(0)
+                self._file.write(self._header(self._appended))
             self._file.close()
             os.replace(self._temporary, self._path)
+
+    def _header(self, count: int) -> bytes:
+        """The header of an .npy file of `count` records; numpy makes it equally long for every count."""
+        buffer = io.BytesIO()
+        descr = np.lib.format.dtype_to_descr(self._record)
+        np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": (count,)})
+        return buffer.getvalue()
 
     def discard(self) -> None:
         """Delete the file, if it is not complete: to be called when any of the others has failed."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.comm.group import Group
+from dpnet.compute.arrays import SampleIds
 from dpnet.compute.shares import ceil_div, share
 from dpnet.nn.layout import Views
 from dpnet.parallel.replica import Replica
@@ -75,12 +76,21 @@ class Evaluator:
 
     def __call__(self, params: Views) -> Scores:
         """The scores with parameters `params`, the same on every rank; collective."""
+        samples = len(self._data)
+        loss, hits = self.sums(params)
+        return Scores(loss / samples, hits / samples, samples)
+
+    def sums(self, params: Views) -> tuple[float, float]:
+        """Loss and hits, summed over all samples: exact sums over blocks, the same on every rank; collective."""
         for block, ids in self._blocks:
-            x, labels = self._data.gather(ids)
-            self._losses[block], self._hits[block] = self._loss(self._network.forward(x, params), labels, 1.0)
+            self._losses[block], self._hits[block] = self.score(ids, params)
             HERE.beat()
         for sums in (self._losses, self._hits):
             self._group.allgather_into(sums, self._blocks.counts)
-        samples = len(self._data)
         # fsum rounds once, at the end: the sum of the block sums is exact.
-        return Scores(math.fsum(self._losses) / samples, math.fsum(self._hits) / samples, samples)
+        return math.fsum(self._losses), math.fsum(self._hits)
+
+    def score(self, ids: SampleIds, params: Views) -> tuple[float, int]:
+        """Loss and hits, summed over some samples that this rank computes."""
+        x, labels = self._data.gather(ids)
+        return self._loss(self._network.forward(x, params), labels, 1.0)

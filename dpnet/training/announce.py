@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 
 from dpnet.about import __version__
@@ -40,6 +41,12 @@ def complete_already(path: Path, progress: Progress, total_steps: int, evaluate:
         f"{total_steps:,} steps, with no improvement in {progress.evaluations_waited} evaluations; a larger "
         "evaluate.patience goes on; to train anew: --resume never"
     )
+
+
+def aside(group: Group, text: str) -> None:
+    """Print a line that is no part of a command's output, once for all ranks: on the standard error."""
+    if group.rank == 0:
+        print(text, file=sys.stderr, flush=True)
 
 
 def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:

@@ -7,7 +7,7 @@ its layout from a checkpoint, and makes its `Setup` itself.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from dpnet.compute.backend import Backend
 from dpnet.compute.shares import share
 from dpnet.config.job import DataConfig, Job, TrainConfig
 from dpnet.data import statistics
+from dpnet.data.finite import check_scaled, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, identity
 from dpnet.data.scaling import UNSCALED, Scaling, fit
 from dpnet.data.sources import DataSource, Split, check_classes, open_source
@@ -42,12 +43,12 @@ class TrainingData:
     Attributes:
         source: training and test samples.
         identity: what tells these data from others.
-        moments: statistics of the training inputs; None: they were not measured.
+        moments: statistics of the inputs of every split that was measured.
     """
 
     source: DataSource
     identity: dict[str, Any]
-    moments: Moments | None
+    moments: dict[str, Moments]
 
 
 def prepare(
@@ -67,7 +68,7 @@ def prepare(
         DataError: an input is not finite.
     """
     backend = backend or choose_backend(job.train, group)
-    scaling = scaling or measure_scaling(job.data, source, group)
+    scaling = scaling or measure_scaling(job, source, group)
     setup = Setup(job, group, backend, build_layout(job, source), scaling)
     rehearse(setup, source)
     return setup
@@ -101,10 +102,11 @@ def identify(section: DataConfig, source: DataSource, group: Group, *, measure: 
         DataError: an input is not finite.
     """
     moments, sums = _read(source.train, group, measure=measure, check=section.check)
-    of_splits = {"train": sums}
+    of_splits, measured = {"train": sums}, {"train": moments}
     if source.test is not None:
-        of_splits["test"] = _read(source.test, group, measure=measure and section.check, check=True)[1]
-    return TrainingData(source, identity(source, of_splits), moments)
+        measured["test"], of_splits["test"] = _read(source.test, group, measure=measure and section.check, check=True)
+    found = {split: moments for split, moments in measured.items() if moments is not None}
+    return TrainingData(source, identity(source, of_splits), found)
 
 
 def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Moments | None, list[Sums]]:
@@ -136,25 +138,52 @@ def check_world_size(train: TrainConfig, world_size: int) -> None:
         )
 
 
-def measure_scaling(section: DataConfig, source: DataSource, group: Group) -> Scaling:
+def measure_scaling(job: Job, source: DataSource, group: Group) -> Scaling:
     """Check all inputs, and find the scaling that suits those of the training data; collective.
 
     Raises:
-        DataError: an input is not finite.
+        DataError: an input is not finite, as it was read or once it is scaled.
     """
-    measured = measure(source.train, group, check=section.check)
-    if source.test is not None and section.check:
-        measure(source.test, group, check=True)
-    return fit_scaling(section, measured, group)
+    measured = {"train": measure(source.train, group, check=job.data.check)}
+    if source.test is not None and job.data.check:
+        measured["test"] = measure(source.test, group, check=True)
+    return fit_scaling(job, source, measured, group)
 
 
-def fit_scaling(section: DataConfig, measured: Moments, group: Group) -> Scaling:
+def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], group: Group) -> Scaling:
     """The scaling that suits training data with these moments; collective.
 
+    Args:
+        job: the configuration.
+        source: the data.
+        measured: moments of the training inputs, and of the test inputs where they are to be checked.
+        group: all ranks.
+
     Raises:
-        DataError: the values are too far apart.
+        DataError: the values are too far apart, or one of them is not finite once it is scaled.
     """
-    return everywhere(group, lambda: fit(section.scale, measured))
+    scaling = everywhere(group, lambda: fit(job.data.scale, measured["train"]))
+    for split, name in ((source.train, "train"), (source.test, "test")):
+        if job.data.check and split is not None and name in measured:
+            check_range(split, measured[name], scaling, job.model.dtype, group)
+    return scaling
+
+
+def check_range(split: Split, measured: Moments, scaling: Scaling, dtype: str, group: Group) -> None:
+    """Check that no input is too large for the network; collective.
+
+    The smallest and the largest of all inputs almost always prove it. If not, the inputs are read once more.
+
+    Raises:
+        DataError: an input, scaled, is beyond `dtype`.
+    """
+
+    def work(chunk: tuple[int, int]) -> None:
+        for first, raw in statistics.tiles(split, chunk):
+            check_scaled(raw, first, split.inputs_file, scaling, dtype)
+
+    if may_overflow(measured.low, measured.high, scaling, dtype):
+        _on_all_chunks(split, group, work)
 
 
 def measure(split: Split, group: Group, *, check: bool) -> Moments:

@@ -148,8 +148,8 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
         run_dir, start = choose_start(job, group, directory, resume, data, fingerprint(backend.products.name))
     job = with_directory(job, run_dir.path)
     scaling = start.scaling
-    if scaling is None and data.moments is not None:
-        scaling = fit_scaling(job.data, data.moments, group)
+    if scaling is None and data.moments:
+        scaling = fit_scaling(job, source, data.moments, group)
     setup = prepare(job, group, source, backend=backend, scaling=scaling)
     loop = Loop(setup, data, start, run_dir, signals)
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:

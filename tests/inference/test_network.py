@@ -20,7 +20,7 @@ from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
 from dpnet.inference import predict as predict_module
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network, make_network
-from dpnet.inference.predict import predict
+from dpnet.inference.predict import Predictions, predict
 from dpnet.parallel.evaluate import Blocks
 
 GROUP = LocalGroup()
@@ -92,10 +92,11 @@ def test_scores_are_those_of_the_training(trained):
 def test_an_npy_file_holds_labels_and_probabilities(trained, tmp_path, batch_size):
     folder, dtype, logits, _ = trained
     network = load_network(str(folder / "run"), GROUP)
-    count = predict(network, str(folder / "data.npz"), tmp_path / "out.npy", GROUP, batch_size=batch_size)
+    made = predict(network, str(folder / "data.npz"), tmp_path / "out.npy", GROUP, batch_size=batch_size)
     records = np.load(tmp_path / "out.npy")
     assert os.listdir(tmp_path) == ["out.npy"]
-    assert count == len(records) == NUM_TEST
+    assert made == Predictions(NUM_TEST)
+    assert len(records) == NUM_TEST
     assert records.dtype == [("label", np.int64), ("probabilities", dtype, (CLASSES,))]
     assert records["label"].tolist() == logits.argmax(axis=1).tolist()
     np.testing.assert_allclose(records["probabilities"], softmax(logits), rtol=50 * TOLERANCE[dtype])

@@ -5,7 +5,7 @@ import pytest
 
 from dpnet.comm.connect import connect
 from dpnet.comm.local import LocalGroup
-from dpnet.config.job import DataConfig
+from dpnet.config.job import Job
 from dpnet.data.sources import DataSource
 from dpnet.data.split import make_split
 from dpnet.training.prepare import fit_scaling, identify, measure_scaling
@@ -26,11 +26,11 @@ def source(rows, tests):
 @pytest.mark.parametrize(("rows", "tests"), [(3, 1), (2000, 257)])
 @pytest.mark.parametrize("measure", [True, False])
 def test_the_identity_is_that_of_one_rank_and_so_is_the_scaling(rows, tests, measure):
-    section, data = DataConfig(), source(rows, tests)
-    found = identify(section, data, group, measure=measure)
-    alone = identify(section, data, LocalGroup(), measure=True)
+    job, data = Job(), source(rows, tests)
+    found = identify(job.data, data, group, measure=measure)
+    alone = identify(job.data, data, LocalGroup(), measure=True)
     assert group.allgather(found.identity) == [alone.identity] * group.world_size
-    assert (found.moments is not None) == measure
+    assert sorted(found.moments) == (["test", "train"] if measure else [])
     if measure:
-        scaling, expected = fit_scaling(section, found.moments, group), measure_scaling(section, data, LocalGroup())
+        scaling, expected = fit_scaling(job, data, found.moments, group), measure_scaling(job, data, LocalGroup())
         assert scaling.factor.tobytes() == expected.factor.tobytes()

@@ -7,12 +7,22 @@ import argparse
 from dpnet.comm.group import World
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network
-from dpnet.training.announce import say
+from dpnet.inference.nonfinite import rows_text
+from dpnet.training.announce import aside, say
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Print accuracy, loss and number of samples."""
     network = load_network(arguments.checkpoint, group)
-    scores = evaluate(network, arguments.data, group, split=arguments.split, batch_size=arguments.batch_size)
+    scores = evaluate(
+        network,
+        arguments.data,
+        group,
+        split=arguments.split,
+        batch_size=arguments.batch_size,
+        nonfinite=arguments.nonfinite,
+    )
     say(group, f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}")
+    if scores.left_out:
+        aside(group, rows_text(scores.left_out, scores.samples + scores.left_out, scores.left_out_rows, "left out"))
     return 0

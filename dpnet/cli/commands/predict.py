@@ -7,20 +7,26 @@ from pathlib import Path
 
 from dpnet.comm.group import World
 from dpnet.inference.network import load_network
+from dpnet.inference.nonfinite import rows_text
 from dpnet.inference.predict import predict
-from dpnet.training.announce import say
+from dpnet.training.announce import aside, say
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Write the predictions."""
     network = load_network(arguments.checkpoint, group)
-    count = predict(
+    made = predict(
         network,
         arguments.data,
         Path(arguments.out),
         group,
         split=arguments.split,
         batch_size=arguments.batch_size,
+        nonfinite=arguments.nonfinite,
     )
-    say(group, f"{count} predictions in {arguments.out}")
+    say(group, f"{made.samples} predictions in {arguments.out}")
+    if made.nonfinite:
+        skips = arguments.nonfinite == "skip"
+        total, what = made.samples + made.nonfinite * skips, "left out" if skips else "marked by label -1 and NaN"
+        aside(group, rows_text(made.nonfinite, total, made.nonfinite_rows, what))
     return 0

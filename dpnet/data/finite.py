@@ -1,0 +1,76 @@
+"""Inputs that are not finite: found by row and column, and reported alike by training, evaluation and prediction.
+
+What counts is the value that reaches the network. NaN and infinity do so from any file. A finite number can do so too:
+scaled, it may be beyond the network's precision.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.split import Inputs
+from dpnet.errors import DataError
+
+if TYPE_CHECKING:
+    from dpnet.data.scaling import Scaling  # It imports `statistics`, which checks inputs here.
+
+
+def check_finite(raw: Inputs, first: int, file: str) -> None:
+    """Check rows as they were read.
+
+    Args:
+        raw: (rows, features) of any real dtype.
+        first: number of the first row in its file.
+        file: the file, for the message.
+
+    Raises:
+        DataError: a value is NaN or infinite; the first one is named.
+    """
+    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(raw))
+    if len(bad):
+        row, column = (int(index) for index in bad[0])
+        raise DataError(
+            f"{_place(file, first + row, column)}: the value is {raw[row, column]}; "
+            "expected a finite number; repair or leave out that sample."
+        )
+
+
+def check_scaled(raw: Inputs, first: int, file: str, scaling: Scaling, dtype: npt.DTypeLike) -> None:
+    """Check rows as they reach the network: (raw - offset) * factor, rounded to `dtype`.
+
+    Args:
+        raw: see `check_finite`.
+        first: see `check_finite`.
+        file: see `check_finite`.
+        scaling: of the network's input.
+        dtype: of the network.
+
+    Raises:
+        DataError: a value is not finite, as it was read or once it is scaled; the first one is named.
+    """
+    check_finite(raw, first, file)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = ((raw.astype(np.float64) - scaling.offset) * scaling.factor).astype(dtype)
+    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(scaled))
+    if len(bad):
+        row, column = (int(index) for index in bad[0])
+        offset, factor = (vector[column if len(vector) > 1 else 0] for vector in (scaling.offset, scaling.factor))
+        raise DataError(
+            f"{_place(file, first + row, column)}: the value is {raw[row, column]}; scaled for the network, "
+            f"(value - {offset:g}) * {factor:g}, it is too large for {np.dtype(dtype)}; repair or leave out that "
+            "sample, or train with another data.scale or model.dtype."
+        )
+
+
+def may_overflow(low: float, high: float, scaling: Scaling, dtype: npt.DTypeLike) -> bool:
+    """Whether a value from `low` to `high` in some feature, scaled, can be too large for `dtype`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        extremes = [(np.float64(value) - scaling.offset) * scaling.factor for value in (low, high)]
+        return not all(np.isfinite(extreme.astype(dtype)).all() for extreme in extremes)
+
+
+def _place(file: str, row: int, column: int) -> str:
+    return f"{file}, row {row}, column {column} (both from 0)"
