@@ -198,7 +198,7 @@ def test_a_checkpoint_of_another_network(trained):
 def test_a_checkpoint_of_other_data(trained, tmp_path):
     path = save(tmp_path / "data.npz", x_train=samples(60)[0] + 1)
     refused(
-        train(path, "--output", trained / "run"),
+        train(path, "--output", trained / "run", "--set", "train.epochs=2"),
         code=1,
         kind="CheckpointError",
         parts=["the training features have other values than in the run", "--output DIR"],
