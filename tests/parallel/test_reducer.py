@@ -64,7 +64,7 @@ def test_a_training_may_go_on_with_another(tmp_path, capsys, name):
     summary = train(tmp_path, {"train.epochs": 2, "checkpoint.every_steps": 12, "train.reducer": name})
     assert summary["steps"] == 24
     text = capsys.readouterr().out
-    assert f"note: train.reducer is {name}, in the checkpoint it is auto" in text
+    assert f'note: train.reducer is "{name}", in the run it is "auto"' in text
     assert "going on from the checkpoint of step 12" in text
 
 

@@ -120,7 +120,7 @@ def test_data_that_changed_make_another_run(tmp_path):
     second = run()
     assert (first["run_dir"], second["run_dir"]) == ("runs/data", "runs/data-2")
     assert first["digest"] == second["digest"]
-    assert first["eval_accuracy"] != second["eval_accuracy"]
+    assert first["eval_loss"] != second["eval_loss"]
 
 
 def test_a_job_that_was_cut_off_goes_on_in_its_own_directory(monkeypatch):
