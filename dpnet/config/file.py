@@ -32,6 +32,7 @@ __all__ = [
     "reference",
     "template",
     "to_dict",
+    "to_flat_dict",
     "to_settings",
     "to_toml",
     "write_template",
@@ -107,13 +108,15 @@ def to_dict(job: Job) -> dict[str, dict[str, Any]]:
     }
 
 
+def to_flat_dict(job: Job) -> dict[str, Any]:
+    """The same, by `section.key`."""
+    return {f"{section}.{key}": value for section, keys in to_dict(job).items() for key, value in keys.items()}
+
+
 def to_settings(job: Job) -> dict[str, str]:
     """All settings of a configuration as a job file would have them, by `section.key`; "not set" stands for None."""
-    return {
-        f"{name}.{key}": "not set" if value is None else toml_value(_plain(value))
-        for name, section in vars(job).items()
-        for key, value in vars(section).items()
-    }
+    values = to_flat_dict(job)
+    return {name: toml_value(values[name]) if name in values else "not set" for name in KEYS}
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dpnet.config.directory import existing, first_choice, next_free
-from dpnet.config.file import to_dict
+from dpnet.config.file import to_flat_dict
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS
 from dpnet.config.section import Governs
@@ -166,9 +166,8 @@ class Directory:
 
 def name_of(job: Job, data: TrainingData) -> str:
     """A name for what a job gives, the same for every start of it: sha256 of its keys, its length and its data."""
-    result = {
-        name: to_dict(job)[key.section].get(key.name) for name, key in KEYS.items() if key.governs is Governs.RESULT
-    }
+    values = to_flat_dict(job)
+    result = {name: values.get(name) for name, key in KEYS.items() if key.governs is Governs.RESULT}
     length = [count_steps(job.train, len(data.source.train)), job.evaluate.patience]
     whole: list[Any] = [result, length, data.identity]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dpnet.config.file import to_dict
+from dpnet.config.file import to_flat_dict
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS, toml_value
 from dpnet.config.section import Governs
@@ -83,7 +83,7 @@ class _Values(NamedTuple):
 
 def compare(before: Job, now: Job, *, step: int, num_samples: int) -> Fit:
     """Compare the job of a run that has taken `step` steps with another one, on so many training samples."""
-    values = _Values(_flat(before), _flat(now))
+    values = _Values(to_flat_dict(before), to_flat_dict(now))
     changed = [key for key in KEYS if values.differ(key)]
     result = {key: values.sentence(key) for key in changed if KEYS[key].governs is Governs.RESULT}
     notes = [values.sentence(key) for key in changed if KEYS[key].governs is Governs.OPERATION]
@@ -163,10 +163,6 @@ def compare_data(before: Mapping[str, Any], identity: Mapping[str, Any], source:
         if before.get(key) != now[key]
     ]
     return wrong, f"the run was begun by an older dpnet, which recorded {compared}: these agree"
-
-
-def _flat(job: Job) -> dict[str, Any]:
-    return {f"{section}.{key}": value for section, keys in to_dict(job).items() for key, value in keys.items()}
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
