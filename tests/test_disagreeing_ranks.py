@@ -93,6 +93,7 @@ network = dpnet.load_network("runs/digits", group)
 for call in (
     lambda: dpnet.evaluate(network, "digits", group, split=["train", "test"][rank]),
     lambda: dpnet.predict(network, "digits", f"out{{rank}}.npy", group),
+    lambda: dpnet.predict(network, "digits", "out.npy", group, nonfinite=["skip", "nan"][rank]),
     lambda: dpnet.load_network(f"runs/{{rank}}", group),
     lambda: dpnet.evaluate(network, "digits", group) if rank else dpnet.load_network("runs/digits", group),
 ):
@@ -103,10 +104,11 @@ for call in (
 """)
     code, text = on_ranks(tmp_path, "$PY script.py")
     assert code == 0, text
-    assert text.count("the ranks disagree") == 8
+    assert text.count("the ranks disagree") == 10
     for part in (
         "the split is train on rank 0 and test on rank 1",
         "the output is out0.npy on rank 0",
+        "nonfinite is skip on rank 0 and nan on rank 1",
         "the path is runs/0",
         "the call is dpnet.load_network on rank 0 and dpnet.evaluate on rank 1",
     ):

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dpnet.comm.agree import everywhere
-from dpnet.comm.alike import check_alike
 from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.sources import require_labels
 from dpnet.errors import DataError
-from dpnet.inference.network import Network, open_samples, prepared
+from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
 from dpnet.nn.layout import Views
 from dpnet.parallel.evaluate import Evaluator, Scores
@@ -56,9 +55,7 @@ def evaluate(
         ConfigError: ranks were given different arguments.
         DataError: the samples cannot be used.
     """
-    check_alike(
-        group, {"the call": "dpnet.evaluate", "the data": source, "the split": split, "the batch size": str(batch_size)}
-    )
+    check_call(group, "evaluate", source, split, batch_size, nonfinite)
     samples = open_samples(network, source, split, group)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))

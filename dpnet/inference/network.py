@@ -51,6 +51,16 @@ class Network:
         return f"Network({'-'.join(map(str, self.layout.sizes))}, {self.job.model.activation}, step {self.step})"
 
 
+def check_call(group: Group, call: str, source: str, split: str, batch_size: int, nonfinite: str, **more: str) -> None:
+    """Check that all ranks make the same call of dpnet, with the same arguments; collective.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    given = {"the data": source, "the split": split, "the batch size": str(batch_size), "nonfinite": nonfinite}
+    check_alike(group, {"the call": f"dpnet.{call}", **{f"the {name}": value for name, value in more.items()}, **given})
+
+
 def load_network(path: str, group: Group) -> Network:
     """Read the network of a checkpoint, or of the newest in a run directory; collective.
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from dpnet.comm.agree import on_root
-from dpnet.comm.alike import check_alike
 from dpnet.comm.group import World
 from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.split import Split
-from dpnet.inference.network import Network, open_samples, prepared
+from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
 from dpnet.inference.prediction_file import PredictionFile
 from dpnet.nn.losses.softmax_nll import softmax
@@ -64,16 +63,7 @@ def predict(
         DataError: the samples cannot be used.
         OutputError: the file cannot be written.
     """
-    check_alike(
-        group,
-        {
-            "the call": "dpnet.predict",
-            "the output": str(out),
-            "the data": source,
-            "the split": split,
-            "the batch size": str(batch_size),
-        },
-    )
+    check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
     samples = open_samples(network, source, split, group)
     dtype = network.job.model.dtype
     table = PredictionFile(out, len(samples), network.layout.sizes[-1], np.dtype(dtype))
