@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +95,9 @@ class Stopped(Exception):
     """Stands in for the end of the process."""
 
 
-def train_until(path: Path, step: int, settings: Settings | None = None) -> None:
-    """Train, and stop after `step` steps as if killed."""
+@contextlib.contextmanager
+def stopped_after(step: int) -> Iterator[None]:
+    """Whoever trains in the block is stopped after `step` steps, as if killed."""
     original = Trainer.step
 
     def stopping(self: Trainer, number: int, *requests: Any, **named: Any) -> Any:
@@ -105,4 +108,10 @@ def train_until(path: Path, step: int, settings: Settings | None = None) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", stopping)
         with pytest.raises(Stopped):
-            train(path, settings)
+            yield
+
+
+def train_until(path: Path, step: int, settings: Settings | None = None) -> None:
+    """Train, and stop after `step` steps as if killed."""
+    with stopped_after(step):
+        train(path, settings)

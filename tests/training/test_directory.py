@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.jobs import Stopped, curve, save_data
+from helpers.jobs import curve, save_data, stopped_after
 from helpers.mpirun import run_ranks
 
 import dpnet
@@ -18,7 +18,6 @@ from dpnet.errors import CheckpointError, OutputError
 from dpnet.output import lock
 from dpnet.output.lock import Lock, owner
 from dpnet.output.run_directory import RunDirectory
-from dpnet.parallel.step import Trainer
 
 TINY = ["data.source=data.npz", "model.hidden_layers=[4]", "train.global_batch_size=10", "train.epochs=2"]
 TINY += ["output.progress=none"]
@@ -133,17 +132,8 @@ def test_a_job_that_was_cut_off_goes_on_in_its_own_directory(monkeypatch):
 
 
 def cut_off(*settings, step=5):
-    original = Trainer.step
-
-    def stopping(self, number, *requests, **named):
-        if number == step:
-            raise Stopped
-        return original(self, number, *requests, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", stopping)
-        with pytest.raises(Stopped):
-            run(*settings)
+    with stopped_after(step):
+        run(*settings)
 
 
 def test_a_start_that_got_nowhere_leaves_its_directory_to_the_next_job():
