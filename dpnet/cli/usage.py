@@ -32,10 +32,7 @@ class Parser(argparse.ArgumentParser):
         """See argparse. An unknown command is answered with the one that was probably meant."""
         unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if unknown:
-            known = re.findall(r"[a-z]+", unknown[2])
-            message = (
-                f"there is no command '{unknown[1]}'{did_you_mean(unknown[1], known)}; commands: {', '.join(known)}"
-            )
+            message = no_command(unknown[1], re.findall(r"[a-z]+", unknown[2]))
         super().error(message)
 
 

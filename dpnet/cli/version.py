@@ -13,6 +13,7 @@ from dpnet.errors import CommunicationError
 from dpnet.launch.flags import find_mpirun, version
 
 _OPTIONAL = ("numba", "mkl", "onednn-cpu-gomp")
+_MPI = (("Open MPI", "Open MPI"), ("OpenRTE", "Open MPI"), ("HYDRA", "MPICH"), ("Intel", "Intel MPI"))
 _BLAS = (("scipy_openblas", "OpenBLAS"), ("openblas", "OpenBLAS"), ("mkl", "MKL"), ("blis", "BLIS"))
 
 
@@ -68,17 +69,5 @@ def _mpi() -> str:
     except CommunicationError:
         return "no mpirun"
     number = re.search(r"\d+\.\d+(\.\d+)*", text)
-    name = next(
-        (
-            name
-            for part, name in (
-                ("Open MPI", "Open MPI"),
-                ("OpenRTE", "Open MPI"),
-                ("HYDRA", "MPICH"),
-                ("Intel", "Intel MPI"),
-            )
-            if part in text
-        ),
-        "unknown MPI",
-    )
+    name = next((name for part, name in _MPI if part in text), "unknown MPI")
     return f"{name} {number[0] if number else ''} ({path})"

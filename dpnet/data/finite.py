@@ -29,9 +29,8 @@ def check_finite(raw: Inputs, first: int, file: str) -> None:
     Raises:
         DataError: a value is NaN or infinite; the first one is named.
     """
-    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(raw))
-    if len(bad):
-        row, column = (int(index) for index in bad[0])
+    if bad := _first_bad(raw):
+        row, column = bad
         raise DataError(
             f"{_place(file, first + row, column)}: the value is {raw[row, column]}; "
             "expected a finite number; repair or leave out that sample."
@@ -54,9 +53,8 @@ def check_scaled(raw: Inputs, first: int, file: str, scaling: Scaling, dtype: np
     check_finite(raw, first, file)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = ((raw.astype(np.float64) - scaling.offset) * scaling.factor).astype(dtype)
-    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(scaled))
-    if len(bad):
-        row, column = (int(index) for index in bad[0])
+    if bad := _first_bad(scaled):
+        row, column = bad
         offset, factor = (vector[column if len(vector) > 1 else 0] for vector in (scaling.offset, scaling.factor))
         raise DataError(
             f"{_place(file, first + row, column)}: the value is {raw[row, column]}; scaled for the network, "
@@ -70,6 +68,12 @@ def may_overflow(low: float, high: float, scaling: Scaling, dtype: npt.DTypeLike
     with np.errstate(over="ignore", invalid="ignore"):
         extremes = [(np.float64(value) - scaling.offset) * scaling.factor for value in (low, high)]
         return not all(np.isfinite(extreme.astype(dtype)).all() for extreme in extremes)
+
+
+def _first_bad(values: Inputs) -> tuple[int, int] | None:
+    """Row and column of the first value that is not finite; None: there is none."""
+    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(values))
+    return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
 
 
 def _place(file: str, row: int, column: int) -> str:

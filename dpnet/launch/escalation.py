@@ -36,7 +36,6 @@ class Escalation:
     def __init__(self, process: subprocess.Popen[bytes], ask: Callable[[], None], limits: Limits) -> None:
         steps = ((ask, limits.grace_s), (process.terminate, KILL_AFTER_S), (process.kill, float("inf")))
         self._steps: Iterator[tuple[Callable[[], None], float]] = iter(steps)
-        self._grace_s = limits.grace_s
         self._due_s = float("inf") if limits.time_limit_s is None else time.monotonic() + limits.time_limit_s
 
     def left_s(self) -> float:

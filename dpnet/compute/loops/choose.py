@@ -19,9 +19,10 @@ def choose_kernels(setting: str) -> Kernels:
     Raises:
         ConfigError: `setting` is "numba", which is not installed or does not work.
     """
-    if setting == "numpy" or (setting == "auto" and numba_obstacle()):
+    why = "" if setting == "numpy" else numba_obstacle()
+    if setting == "numpy" or (setting == "auto" and why):
         return NUMPY
-    if why := numba_obstacle():
+    if why:
         raise ConfigError(f'train.kernels is "numba", but {why}')
 
     # Imported here because importing numba takes half a second.
@@ -57,10 +58,9 @@ def remark(setting: str, kernels: Kernels) -> str:
         kernels: what it selected; compiled already.
     """
     if kernels is NUMPY:
-        unexpected = setting == "auto" and numba_is_installed() and numba_obstacle()
-        return f"loops by numpy, which is slower: {numba_obstacle()}" if unexpected else ""
+        unexpected = numba_obstacle() if setting == "auto" and numba_is_installed() else ""
+        return f"loops by numpy, which is slower: {unexpected}" if unexpected else ""
     from dpnet.compute.loops.cache import ADVICE, obstacle
 
-    return (
-        f"loops are compiled anew at every start: numba cannot keep them, {obstacle()}; {ADVICE}" if obstacle() else ""
-    )
+    why = obstacle()
+    return f"loops are compiled anew at every start: numba cannot keep them, {why}; {ADVICE}" if why else ""

@@ -38,9 +38,8 @@ def conversion(path: str, *, for_training: bool) -> str | None:
         for_training: with labels and a test set; else one set of inputs.
     """
     here, files = Path(path), [Path(path)]
-    if (
-        here.is_dir()
-    ):  # Of Kaggle's competitions, for one: train.csv and test.csv. Other files of JSON may mean anything.
+    if here.is_dir():
+        # Of Kaggle's competitions, for one: train.csv and test.csv. Files of JSON may mean anything in a folder.
         files = [file for file in here.iterdir() if _ending(file) in (".csv", ".tsv", ".parquet", ".zip")]
         files.sort(key=lambda file: ("train" not in file.name, file.name))
     for file in files:
