@@ -294,7 +294,7 @@ def test_what_a_job_leaves_behind_is_killed_and_ranks_at_once(supervised, tmp_pa
 
 def test_the_writer_of_the_last_checkpoint_may_finish(supervised, tmp_path, monkeypatch):
     monkeypatch.setattr(attempt, "LEFTOVERS_END_S", 20.0)
-    code, text, _ = supervised("setsid bash -c 'sleep 0.5; echo written > last' & exit 3")
+    code, text, _ = supervised("setsid bash -c 'sleep 1; echo written > last' & sleep 0.3; exit 3")
     assert code == 3, text
     assert (tmp_path / "last").read_text() == "written\n"
 

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.busy import busy
 from helpers.faults import command_with_deeds, pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
 from helpers.jobs import metrics, train
 from helpers.mpirun import mpirun, start
@@ -198,13 +199,8 @@ def test_a_slow_rank_is_named(tmp_path):
 
 def test_other_programs_are_told_of_and_no_rank_is_blamed(tmp_path):
     cores = sorted(core_set())[:2]
-    code = f"import os; os.sched_setaffinity(0, {cores})\nwhile True: pass"
-    others = [start([sys.executable, "-c", code]) for _ in cores]
-    try:
-        launcher = ["taskset", "-c", ",".join(map(str, cores)), *mpirun(2)]
+    launcher = ["taskset", "-c", ",".join(map(str, cores)), *mpirun(2)]
+    with busy(cores, len(cores)):
         text = train_until_told(tmp_path, launcher, [], "is slow", "wait for a core")
-    finally:
-        for other in others:
-            other.close()
     assert re.search(rf"other programs use \d+% of the {len(cores)} cores? of {HOST}: ranks wait", text), text
     assert "is slow" not in text

@@ -1,12 +1,12 @@
 """What the cores are doing is read from /proc/stat."""
 
 import multiprocessing
-import os
 import subprocess
 import sys
 import time
 
 import pytest
+from helpers.busy import busy
 
 from dpnet.compute.cores import usage
 from dpnet.compute.cores.available import core_set
@@ -47,17 +47,11 @@ def burn(seconds):
 @pytest.mark.skipif(not core_times(), reason="no /proc/stat here")
 def test_a_program_that_computes_is_seen_on_its_core():
     core = min(core_set())
-    process = multiprocessing.get_context("spawn").Process(target=burn, args=(60,), daemon=True)
-    process.start()
-    try:
-        os.sched_setaffinity(process.pid, {core})
-        deadline = time.monotonic() + 30  # A moment of other work may be seen before the process has started.
+    with busy([core]):
+        deadline = time.monotonic() + 30  # A moment of other work may be seen before the program has started.
         while (shares := busy_shares([core], 0.3)) and shares[0] < 0.8 and time.monotonic() < deadline:
             pass
         assert shares[0] >= 0.8
-    finally:
-        process.kill()
-        process.join()
 
 
 @pytest.mark.skipif(not core_times(), reason="no /proc here")
@@ -84,14 +78,8 @@ def test_a_thread_that_shares_its_core_lacks_it():
         "while lack().main < 0.2 and time.monotonic() < end: pass\n"
         "print(lack().main >= 0.2, lack().all >= lack().main)"
     )
-    process = multiprocessing.get_context("spawn").Process(target=burn, args=(70,), daemon=True)
-    process.start()
-    try:
-        os.sched_setaffinity(process.pid, {core})
+    with busy([core]):
         result = subprocess.run([sys.executable, "-c", code, str(core)], capture_output=True, text=True, check=False)
-    finally:
-        process.kill()
-        process.join()
     assert result.stdout == "True True\n", result.stderr
 
 
