@@ -134,11 +134,11 @@ from mpi4py import MPI
 line = [sys.executable, "-m", "dpnet", "train", "--output", f"run{{rank}}"]
 result = subprocess.run(line, capture_output=True, text=True)
 MPI.COMM_WORLD.Barrier()
-print(result.returncode, result.stderr)
+os.write(1, f"{{result.returncode}} {{result.stderr}}\\n".encode())  # In one piece: both ranks print here.
 own = {{name: value for name, value in os.environ.items() if name not in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")}}
 line = [sys.executable, "-m", "dpnet", "train", "--output", f"own{{rank}}", *"{SHORT}".split()]
 result = subprocess.run(line, env=own, capture_output=True, text=True)
-print(result.stdout, result.stderr)
+os.write(1, f"{{result.stdout}} {{result.stderr}}\\n".encode())
 """)
     code, text = on_ranks(tmp_path, "$PY sweep.py")
     assert code == 0, text
