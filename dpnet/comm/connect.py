@@ -8,6 +8,7 @@ from dpnet.comm.abort import AbortOnUncaughtException
 from dpnet.comm.group import World
 from dpnet.comm.local import LocalGroup
 from dpnet.comm.lonely import Lonely
+from dpnet.comm.time_slice import shorten_time_slice
 from dpnet.environment import Launched, launched, own_training, rank_above
 from dpnet.errors import CommunicationError
 
@@ -26,6 +27,7 @@ def connect() -> World:
         return LocalGroup()
     _check_rank(expected)
     hook = AbortOnUncaughtException(expected)
+    shorten_time_slice()
     with Lonely(expected):
         from dpnet.comm.world import connect_mpi  # Not above: the import initialises MPI.
 
