@@ -16,6 +16,10 @@ instant may each miss the other's store, which is still on its way, and both wai
 words of the others as well, and whoever sees all of them there releases; and before a rank sleeps, a full memory
 barrier comes between its store and its last look. Of several ranks, the one whose barrier comes last sees all.
 
+To wake costs as much as the whole rest of a barrier. So a rank that goes to sleep stores the number in a second word of
+its own, and who releases wakes only if one of these words has it. Between these two stores and the two looks comes the
+memory barrier that the sleeper makes for all processes (`dpnet/comm/futex.py`).
+
 Numbers go round; they need only be told from the one before and the one after.
 """
 
@@ -26,7 +30,7 @@ import platform
 import time
 from collections.abc import Callable
 
-from dpnet.comm.futex import IN_ORDER, Futex
+from dpnet.comm.futex import IN_ORDER, Futex, barrier_everywhere, join_barriers
 from dpnet.compute.arrays import Vector
 
 LINE = 16
@@ -66,12 +70,14 @@ class NodeBarrier:
 
     def __init__(self, memory: Vector, rank: int, world_size: int, check: Callable[[], object]) -> None:
         numbers = memory.data
-        self._released, self._arrived = numbers[:1], numbers[LINE : words(world_size) : LINE]
+        self._released = numbers[:1]
+        self._arrived, self._asleep = (numbers[LINE + word : words(world_size) : LINE] for word in range(2))
         self._rank, self._check = rank, check
         self._futex = Futex(self._released)
         # Nobody sleeps on the own word: to wake there is a memory barrier, and no more.
         self._fence = Futex(numbers[LINE * (1 + rank) :][:1]).wake
         self._ordered = platform.machine() in IN_ORDER
+        self._sleepers_tell = join_barriers()
         self._number = 0
         self._spin_s, self._shared_until = SPIN_S, 0.0
 
@@ -92,7 +98,8 @@ class NodeBarrier:
         if before in self._arrived.tolist():
             return False
         self._released[0] = number
-        self._futex.wake()
+        if not self._sleepers_tell or number in self._asleep.tolist():
+            self._futex.wake()
         return True
 
     def _spin(self, before: int, number: int) -> bool:
@@ -121,7 +128,9 @@ class NodeBarrier:
 
     def _sleep(self, before: int, number: int) -> bool:
         self._spin_s = max(LEAST_SPIN_S, self._spin_s / 2)
+        self._asleep[self._rank] = number
         self._fence()
+        barrier_everywhere()
         while self._released[0] != number and not self._all_came(before, number):
             self._futex.wait(before, CHECK_EVERY_S)
             if self._released[0] != number:

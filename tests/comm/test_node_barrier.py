@@ -80,11 +80,33 @@ def run(folder, size, rounds, *, changes=HOWS["as it is"], first=0, has_futex=Tr
 
 @pytest.mark.parametrize("how", HOWS)
 def test_no_rank_goes_on_before_all_have_come(tmp_path, how):
-    run(tmp_path, 3, 10 if how == "spins" else 100, changes=HOWS[how])
+    run(tmp_path, 3, {"spins": 10, "sleeps": 3000}.get(how, 100), changes=HOWS[how])
 
 
 def test_more_ranks_than_cores_meet(tmp_path):
     run(tmp_path, 6, 50)
+
+
+def test_who_releases_wakes_only_those_who_sleep(monkeypatch):
+    calls = []
+    memory, barrier = of_this_rank(2)
+    monkeypatch.setattr(barrier._futex, "wake", lambda: calls.append(barrier._number))
+    come(memory, 1)
+    barrier.wait()
+    memory[LINE * 2 + 1] = 2  # Rank 1 sleeps.
+    come(memory, 1, 2)
+    barrier.wait()
+    assert calls == ([2] if barrier._sleepers_tell else [1, 2])
+
+
+def test_sleepers_are_woken_where_a_memory_barrier_of_others_is_refused(monkeypatch):
+    monkeypatch.setattr(node_barrier, "join_barriers", lambda: False)
+    calls = []
+    memory, barrier = of_this_rank(2)
+    monkeypatch.setattr(barrier._futex, "wake", lambda: calls.append(barrier._number))
+    come(memory, 1)
+    barrier.wait()
+    assert calls == [1]
 
 
 def test_ranks_meet_where_there_is_no_futex(tmp_path):
