@@ -23,6 +23,7 @@ from dpnet.comm.node_barrier import NodeBarrier, words
 from dpnet.comm.node_memory import SharedMemory
 from dpnet.comm.patience import wait_until
 from dpnet.compute.arrays import Vector
+from dpnet.compute.cores.available import available_cores, core_set
 from dpnet.environment import loss_obstacle
 from dpnet.errors import CommunicationError, SharedMemoryError, WorkerLost
 from dpnet.whereabouts import HERE, OPERATIONS
@@ -114,7 +115,8 @@ class MpiGroup:
         self._meet = self._comm.Barrier  # Until there is another.
         with contextlib.suppress(SharedMemoryError):
             memory = SharedMemory(self).zeros(words(self.world_size), np.int32)
-            self._meet = NodeBarrier(memory, self.rank, self.world_size, self._check).wait
+            cores = available_cores(gathered(self._comm, core_set()))
+            self._meet = NodeBarrier(memory, self.rank, self.world_size, self._check, cores).wait
         self._meet()
 
     def _check(self) -> None:

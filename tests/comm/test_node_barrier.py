@@ -25,8 +25,8 @@ import mmap, random, sys, time
 import numpy as np
 from dpnet.comm import futex, node_barrier
 
-path, rank, size, rounds, first, changes, has_futex = sys.argv[1:]
-rank, size, rounds, first = map(int, (rank, size, rounds, first))
+path, rank, size, rounds, first, cores, changes, has_futex = sys.argv[1:]
+rank, size, rounds, first, cores = map(int, (rank, size, rounds, first, cores))
 for name, value in eval(changes).items():
     setattr(node_barrier, name, value)
 if has_futex == "False":
@@ -34,7 +34,7 @@ if has_futex == "False":
 with open(path, "r+b") as file:
     memory = mmap.mmap(file.fileno(), 0)
 length = 4 * node_barrier.words(size)
-barrier = node_barrier.NodeBarrier(np.frombuffer(memory, np.int32, length // 4), rank, size, lambda: None)
+barrier = node_barrier.NodeBarrier(np.frombuffer(memory, np.int32, length // 4), rank, size, lambda: None, cores)
 barrier._number = first
 table = np.frombuffer(memory, np.int64, offset=length)[:size]
 chance = random.Random(rank)
@@ -58,12 +58,12 @@ def shared_file(folder, size, first=0):
     return path
 
 
-def run(folder, size, rounds, *, changes=HOWS["as it is"], first=0, has_futex=True):
+def run(folder, size, rounds, *, changes=HOWS["as it is"], first=0, has_futex=True, cores=9):
     path = shared_file(folder, size, first)
     command = [sys.executable, "-c", RANK, str(path)]
     ranks = [
         subprocess.Popen(
-            [*command, *map(str, (rank, size, rounds, first, changes, has_futex))],
+            [*command, *map(str, (rank, size, rounds, first, cores, changes, has_futex))],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -84,7 +84,7 @@ def test_no_rank_goes_on_before_all_have_come(tmp_path, how):
 
 
 def test_more_ranks_than_cores_meet(tmp_path):
-    run(tmp_path, 6, 50)
+    run(tmp_path, 6, 50, cores=2)
 
 
 def test_who_releases_wakes_only_those_who_sleep(monkeypatch):
@@ -117,10 +117,10 @@ def test_numbers_go_round(tmp_path):
     run(tmp_path, 2, 20, first=ROUND - 11)
 
 
-def of_this_rank(size, check=lambda: None):
+def of_this_rank(size, check=lambda: None, cores=None):
     """The memory of a barrier, and rank 0's barrier."""
     memory = np.frombuffer(mmap.mmap(-1, 4 * words(size)), np.int32)
-    return memory, NodeBarrier(memory, 0, size, check)
+    return memory, NodeBarrier(memory, 0, size, check, cores)
 
 
 def come(memory, rank, number=1):
@@ -219,6 +219,25 @@ def test_a_rank_spins_less_where_spinning_did_not_help():
     barrier._number = 3
     barrier.wait()
     assert barrier._spin_s == node_barrier.SPIN_S
+
+
+@pytest.mark.parametrize(("cores", "yields"), [(None, False), (2, False), (1, True)])
+def test_a_core_that_another_rank_takes_is_yielded_again(monkeypatch, cores, yields):
+    monkeypatch.setattr(node_barrier, "CROWDED_TAKEN_S", 10)
+    monkeypatch.setattr(node_barrier, "YIELD_S", 10)
+    memory, barrier = of_this_rank(2, cores=cores)
+    calls = []
+
+    def other_runs():
+        calls.append(0)
+        time.sleep(node_barrier.TAKEN_S)
+        if len(calls) == 3:
+            come(memory, 1)
+
+    monkeypatch.setattr(node_barrier.os, "sched_yield", other_runs)
+    after(0.2, lambda: come(memory, 1))
+    barrier.wait()
+    assert len(calls) == (3 if yields else 1)
 
 
 def test_a_fence_is_needed_where_stores_may_overtake_one_another(monkeypatch):
