@@ -85,7 +85,8 @@ def decide(outcomes: Sequence[Outcome], max_restarts: int) -> Decision:
     same = _same(outcomes)
     stuck = _stuck(outcomes)
     if same >= MOST_SAME or stuck >= MOST_STUCK:
-        times = "twice" if stuck == MOST_SAME else f"{stuck} times"
+        number = same if same >= MOST_SAME else stuck  # Before the same failure, another may have come there.
+        times = "twice" if number == MOST_SAME else f"{number} times"
         where = f"at step {last.place.step}, newest checkpoint {last.place.checkpoint}"
         return Decision(None, failed, f"gave up: {last.error or last} {times} {where}")
     if len(outcomes) > max_restarts:

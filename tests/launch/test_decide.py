@@ -59,6 +59,7 @@ def test_the_same_failure_twice_at_the_same_place_is_the_jobs_own():
     decision = decide([failed(), failed()], 9)
     assert (decision.wait_s, decision.exit_code) == (None, 1)
     assert decision.why == f"gave up: {ERROR} twice at step 10, newest checkpoint 8"
+    assert decide([outcome(137), failed(), failed()], 9).why == decision.why  # Another failure there came before.
 
 
 @pytest.mark.parametrize(
