@@ -9,12 +9,14 @@ import time
 import pytest
 from helpers.faults import pid_of_rank, wait_for
 from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.patience import PATIENCE
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 
 pytestmark = pytest.mark.ranks
 
+SOON_S = 5 * PATIENCE
 TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "checkpoint.every_steps=10"]
 
 FAILING = """
@@ -77,10 +79,10 @@ def run_failing(folder, *, place, culprit, call=1, deed="raise RuntimeError('pla
         ("checkpoint", 0, 2),
     ],
 )
-def test_an_exception_on_one_rank_ends_all_within_five_seconds(tmp_path, place, culprit, call):
+def test_an_exception_on_one_rank_ends_all_soon(tmp_path, place, culprit, call):
     code, text, seconds = run_failing(tmp_path, place=place, culprit=culprit, call=call)
     assert code not in (0, None), text
-    assert seconds < 5
+    assert seconds < SOON_S
     assert "RuntimeError: planted" in text
     assert f"rank {culprit} of 3 on {socket.gethostname()} failed" in text
     assert text.count("Traceback (most recent call last)") == 1, text
@@ -95,7 +97,7 @@ def test_an_exception_on_one_rank_ends_all_within_five_seconds(tmp_path, place, 
 def test_a_rank_that_vanishes_ends_all(tmp_path, deed, culprit):
     code, text, seconds = run_failing(tmp_path, place="forward", culprit=culprit, call=5, deed=deed)
     assert code not in (0, None), text
-    assert seconds < 5
+    assert seconds < SOON_S
 
 
 def test_an_exception_ends_all_where_nothing_can_be_printed(tmp_path):
@@ -103,14 +105,14 @@ def test_an_exception_ends_all_where_nothing_can_be_printed(tmp_path):
     deed = "sys.stderr.close(); os.close(1); sys.stdout.write('lost'); raise RuntimeError('planted')"
     code, text, seconds = run_failing(tmp_path, place="forward", culprit=1, call=5, deed=deed)
     assert code not in (0, None), text
-    assert seconds < 5
+    assert seconds < SOON_S
 
 
 def test_an_error_that_one_rank_alone_knows_of_is_told_by_that_rank(tmp_path):
     deed = "from dpnet.errors import OutputError; raise OutputError('planted')"
     code, text, seconds = run_failing(tmp_path, place="forward", culprit=1, call=5, deed=deed)
     assert code == 1, text
-    assert seconds < 5
+    assert seconds < SOON_S
     assert text.count(f"OutputError: planted (rank 1, {socket.gethostname()})") == 1, text
     assert "Traceback" not in text
 
@@ -188,7 +190,7 @@ def start_training(folder, num_ranks):
     job = start([*mpirun(num_ranks), sys.executable, *TRAINING, "--output", str(folder / "run")])
     if not wait_for((folder / "run/checkpoints/latest").exists):
         job.close()
-        pytest.fail("no checkpoint after 40 s")
+        pytest.fail("no checkpoint")
     return job
 
 

@@ -146,7 +146,7 @@ def test_predictions_do_not_depend_on_the_ranks(reproducible, tmp_path, ending):
 def test_the_real_mnist_is_learnt_by_the_job_of_the_readme(tmp_path, mnist):
     job = tmp_path / "mnist.toml"
     job.write_text(block("toml"))
-    assert train(4, tmp_path / "run", [f"data.source={mnist}"], job, timeout_s=280)["eval_accuracy"] >= 0.98
+    assert train(4, tmp_path / "run", [f"data.source={mnist}"], job, timeout_s=200)["eval_accuracy"] >= 0.98
 
 
 @pytest.mark.parametrize(

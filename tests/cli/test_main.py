@@ -67,7 +67,7 @@ def refused(capsys, *arguments, code, kind, parts):
 def process(*arguments, text=True, **how):
     """Run the command in a process of its own."""
     command = [sys.executable, "-m", "dpnet", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=text, timeout=60, check=False, **how)
+    return subprocess.run(command, capture_output=True, text=text, timeout=240, check=False, **how)
 
 
 # --- help, version, usage ---
@@ -175,7 +175,7 @@ def test_training_without_a_job_file_learns_the_digits_without_mpi(tmp_path):
         "from dpnet.cli.main import run\n"
         "sys.exit(run(['train', '--set', 'train.epochs=3']))\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert "1 rank on 1 host" in result.stdout
@@ -421,7 +421,7 @@ def test_a_reader_that_leaves_early_is_no_fault(run):
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "dpnet", "inspect", str(run)]
-    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
     os.close(writer)
     assert result.returncode == 1
     assert result.stderr == ""
@@ -440,7 +440,7 @@ def interrupted(*options, times=1):
     for _ in range(times):
         job.send_signal(signal.SIGINT)
         time.sleep(SAME_INTERRUPT_S + 0.2 if times > 1 else 0)
-    said, errors = job.communicate(timeout=60)
+    said, errors = job.communicate(timeout=240)
     return job.returncode, said, errors
 
 
@@ -481,5 +481,5 @@ def test_ctrl_c_before_the_training_ends_it_at_once(tmp_path):
     )
     with (tmp_path / "job.toml").open("w"):  # Returns once the job reads.
         job.send_signal(signal.SIGINT)
-        said, errors = job.communicate(timeout=60)
+        said, errors = job.communicate(timeout=240)
     assert (job.returncode, said, errors) == (130, "", "Interrupted: Ctrl-C\n")

@@ -107,7 +107,7 @@ def test_tune_measures_ranks_and_threads(tmp_path):
     command = [sys.executable, "-m", "dpnet", "tune", *SMALL]
     environ = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
     result = subprocess.run(
-        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(rf"^ *{available_cores()} +1 +[\d,]+", result.stdout, re.MULTILINE), result.stdout

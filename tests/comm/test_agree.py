@@ -13,7 +13,7 @@ from dpnet.comm.connect import connect
 from dpnet.comm.local import LocalGroup
 from dpnet.errors import CheckpointError, ConfigError, DataError, DpnetError
 
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 class ThreadGroup:

@@ -25,7 +25,7 @@ def test_every_part_is_done_once(size, parts, least):
 
 
 def test_members_work_side_by_side():
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=120)
     Pool(3).run(lambda member, first, stop: meeting.wait(), 3, least=1)
 
 

@@ -13,7 +13,7 @@ from helpers.mpirun import mpirun, start, vendor
 
 from dpnet.output.metrics_file import last_step
 
-pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(900)]
 NUM_HOSTS = 4
 SEEDS = range(times("DPNET_TEST_HOSTS", 1))
 EPOCHS = 15

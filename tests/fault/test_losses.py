@@ -15,9 +15,10 @@ from helpers.faults import (
 )
 from helpers.jobs import metrics
 from helpers.mpirun import mpirun, vendor
+from helpers.patience import PATIENCE
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-NUM_JOBS = times("DPNET_TEST_LOSSES", 5)
+NUM_JOBS = times("DPNET_TEST_LOSSES", 3)
 PHASES = (
     "forward",
     "backward",
@@ -63,11 +64,11 @@ def assert_survived(output, whole, least, most):
     assert least <= ranks_lost <= most
     losses = [row for row in metrics(output) if row.get("event") == "ranks_lost"]
     assert sum(len(row["ranks"]) for row in losses) == ranks_lost
-    assert all(row["recover_s"] < 2 for row in losses), losses
+    assert all(row["recover_s"] < 2 * PATIENCE for row in losses), losses
     return losses
 
 
-@pytest.mark.timeout(60 + 20 * NUM_JOBS)
+@pytest.mark.timeout(240 + 80 * NUM_JOBS)
 @pytest.mark.parametrize("seed", range(NUM_JOBS))
 def test_killed_ranks_change_no_bit(tmp_path, whole, seed, monkeypatch):
     job, undisturbed_run = whole
@@ -118,7 +119,7 @@ def test_a_rank_dies_while_the_others_sleep(tmp_path, whole, phase):
     assert code == 0, text
     (loss,) = assert_survived(output, undisturbed_run, 1, 1)
     assert loss["ranks"] == [2]
-    assert asleep_s / 2 < loss["detect_s"] < asleep_s + 1, loss
+    assert asleep_s / 2 < loss["detect_s"] < asleep_s + PATIENCE, loss
 
 
 def test_a_job_that_lost_nobody_says_so(tmp_path, whole):

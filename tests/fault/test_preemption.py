@@ -24,7 +24,7 @@ from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 3)
+NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 2)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -61,7 +61,7 @@ def run_and_signal(how, job, output, chance, num_ranks, number):
         process.close()
 
 
-@pytest.mark.timeout(120 + 20 * NUM_JOBS)
+@pytest.mark.timeout(480 + 80 * NUM_JOBS)
 @pytest.mark.parametrize("how", LAUNCHERS)
 def test_a_signal_stops_all_ranks_and_changes_no_bit(tmp_path, whole, how):
     if how == "fault tolerant mpirun" and vendor() != "Open MPI":

@@ -182,7 +182,7 @@ def train_until_told(tmp_path, launcher, deeds, *texts):
     command, env = command_with_deeds(launcher, tmp_path, arguments, deeds)
     job = start(command, env=env)
     try:
-        assert wait_for(lambda: any(text in job.read() for text in texts), 200), job.read()
+        assert wait_for(lambda: any(text in job.read() for text in texts), 60), job.read()
         return job.read()
     finally:
         job.close()

@@ -83,7 +83,7 @@ def test_any_plain_data(name, value):
             assert from_dict(json.loads(json.dumps(to_dict(job))), where="here") == job
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "text",
     [

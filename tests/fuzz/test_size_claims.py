@@ -127,7 +127,7 @@ def answers(tmp_path_factory, trained):
         for file, length in lengths.items():
             os.truncate(folder / name / file, length)
     result = subprocess.run(
-        [sys.executable, "-c", READ, str(folder)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", READ, str(folder)], capture_output=True, text=True, timeout=240, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return dict(line.split("|", 1) for line in result.stdout.splitlines())

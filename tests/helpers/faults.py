@@ -12,6 +12,7 @@ from typing import Any
 
 from helpers.jobs import curve
 from helpers.mpirun import Started, mpirun, run_command, vendor
+from helpers.patience import PATIENCE
 
 JOB = """
 [model]
@@ -151,8 +152,8 @@ def assert_same_result(output: Path, undisturbed_run: Path) -> None:
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 40) -> bool:
-    """Whether the condition comes true in time."""
-    deadline = time.monotonic() + timeout_s
+    """Whether the condition comes true in time, PATIENCE taken into account."""
+    deadline = time.monotonic() + PATIENCE * timeout_s
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers.patience import PATIENCE
 
 RANK_SCRIPT = Path(__file__).with_name("rank.py")
 
@@ -64,7 +65,7 @@ def mpirun(num_ranks: int) -> list[str]:
 def run_ranks(
     num_ranks: int, arguments: Sequence[str], *, timeout_s: float = 60, env: Mapping[str, str] | None = None
 ) -> Result:
-    """Run `python ARGUMENTS` on every rank."""
+    """Run `python ARGUMENTS` on every rank; the time limit is multiplied by PATIENCE, like all others here."""
     with tempfile.TemporaryDirectory(prefix="dpnet-ranks-") as folder:
         outputs = [Path(folder) / f"{rank}.txt" for rank in range(num_ranks)]
         command = [*mpirun(num_ranks), sys.executable, str(RANK_SCRIPT), *arguments]
@@ -120,7 +121,7 @@ class Started:
     def wait(self, timeout_s: float) -> int | None:
         """Wait for the exit code; None at the time limit, after the command has been ended."""
         try:
-            return self.process.wait(timeout_s)
+            return self.process.wait(PATIENCE * timeout_s)
         except subprocess.TimeoutExpired:
             self.process.terminate()
             try:

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.patience import PATIENCE
+
 from dpnet import whereabouts
 from dpnet.resilience.watchdog import Watchdog, patience
 
@@ -69,8 +71,8 @@ class Job:
         return "".join(self.stderr(rank) for rank in range(len(self.processes)))
 
     def wait_for(self, happened, seconds=15.0):
-        """Wait until it has happened; fails, with all that was printed, if it does not."""
-        until = time.monotonic() + seconds
+        """Wait until it has happened; fails, with all that was printed, if it does not in time."""
+        until = time.monotonic() + PATIENCE * seconds
         while not (result := happened()):
             assert time.monotonic() < until, self.all_stderr()
             time.sleep(0.01)
@@ -101,7 +103,7 @@ def mapped(path):
 
 def work(setting, rank):
     """Run one rank."""
-    signal.alarm(60)  # Ends the rank even if it never releases the interpreter.
+    signal.alarm(60 * PATIENCE)  # Ends the rank even if it never releases the interpreter.
     patience.FLOOR_S = setting.floor_s
     if setting.patient >= 0:
         patience.FACTOR_ONCE = 3000 if rank == setting.patient else 1

@@ -411,13 +411,13 @@ def test_a_signal_to_the_launcher_ends_all_ranks(tmp_path):
     mpirun(1)
     job = start([*LAUNCH, "-n", "2", "--", "train", "--output", str(tmp_path / "run"), "--set", "train.epochs=5000"])
     try:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 200
         while not (tmp_path / "run/checkpoints/latest").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert (tmp_path / "run/checkpoints/latest").exists(), job.read()
         job.process.send_signal(signal.SIGTERM)
         assert job.wait(20) not in (0, None), job.read()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while job.pids() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not job.pids()

@@ -9,7 +9,7 @@ import pytest
 from dpnet.resilience import signals
 from dpnet.resilience.signals import SAME_INTERRUPT_S, SAME_SIGNAL_S, STOPPING_FOR_CTRL_C, StopSignals
 
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 class Ended(Exception):

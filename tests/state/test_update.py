@@ -22,7 +22,7 @@ from dpnet.state.ownership import OWNERSHIP_GRAIN
 from dpnet.state.update import SliceUpdate
 
 LAYOUT = Layout((30, 70, 50, 7))  # Six grains; tensors end in the middle of them.
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 class ThreadGroup:

@@ -250,7 +250,7 @@ def start_at_once(jobs, code=START):
         for process in started:
             process.stdin.write("go\n")
             process.stdin.flush()
-        outputs = [process.communicate(timeout=120)[0] for process in started]
+        outputs = [process.communicate(timeout=480)[0] for process in started]
     finally:
         for process in started:
             process.kill()
