@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import tempfile
 import time
 
 import pytest
@@ -16,26 +17,28 @@ import os, pathlib
 from dpnet.comm.connect import connect
 from dpnet.comm.node_memory import SharedMemory
 group = connect()
-memory = SharedMemory(group)
+memory = SharedMemory(group, os.environ["MEMORY"])
 while True:
     vector = memory.zeros(1 << 20, "f4")
     pathlib.Path(f"{os.environ['FOLDER']}/{group.rank}").touch()
 """
 
 
-def names():
-    return {name for name in os.listdir("/dev/shm") if name.startswith("dpnet")}
+@pytest.fixture
+def memory():
+    """A folder in memory, in place of /dev/shm, which other programs use as well."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ranks_that_are_killed_while_they_allocate_leave_nothing(tmp_path, seed):
+def test_ranks_that_are_killed_while_they_allocate_leave_nothing(tmp_path, memory, seed):
     script = tmp_path / "script.py"
     script.write_text(ALLOCATING)
-    before = names()
-    job = start([*mpirun(2), sys.executable, str(script)], env={"FOLDER": str(tmp_path)})
+    job = start([*mpirun(2), sys.executable, str(script)], env={"FOLDER": str(tmp_path), "MEMORY": memory})
     try:
         assert wait_for(lambda: (tmp_path / "0").exists() and (tmp_path / "1").exists()), job.read()
         time.sleep(random.Random(seed).random() * 0.1)
     finally:
         job.close()  # SIGKILL to mpirun and all ranks at once.
-    assert names() - before == set()
+    assert os.listdir(memory) == []
