@@ -4,6 +4,13 @@ A loss is survived where Open MPI was started with its fault tolerance (ULFM, "u
 Fault Mitigation" in the proposals for MPI 5). Some of the remaining ranks get an error from the operation they are in.
 They revoke the communicators, which raises an error in all others too; then all shrink the world to the ranks that are
 left, and build the other communicators from it.
+
+An agreement waits for all living ranks of its communicator, revoked or not. So all must meet in the same ones: a rank
+that has lost another first takes part in the agreement in which the others may be waiting, that all work is done, and
+says no.
+
+    rank 0   barrier: rank 1 is lost     Agree(no)    Shrink
+    rank 2   conclude                    Agree(yes)   Shrink
 """
 
 from __future__ import annotations
@@ -32,6 +39,7 @@ class MpiWorld(MpiGroup):
         self._world, self._node_key = world, node_key
         super().__init__(*self._arranged(world))
         self.lost: Sequence[Member] = ()
+        self._has_agreed = False
         self._me = Member(self.rank, self.host)
         self._members: list[Member] = gathered(world, self._me)
 
@@ -49,6 +57,8 @@ class MpiWorld(MpiGroup):
         """See World.shrink."""
         with IN_AGREEMENT:
             revoke(self._comm, self.node._comm, self._world)
+            with contextlib.suppress(MPI.Exception):
+                self._agree(is_done=False)
             world = self._world.Shrink()
             assert isinstance(world, MPI.Intracomm)
             members: list[Member] = []
@@ -62,7 +72,7 @@ class MpiWorld(MpiGroup):
                 raise MPI.Exception(MPI.ERR_PROC_FAILED)
         if len(members) == len(self._members):
             raise CommunicationError(f"MPI failed on {self.host}, though no rank was lost")
-        self._world = world
+        self._world, self._has_agreed = world, False
         self._set(*arranged)
         self.lost = [*self.lost, *(member for member in self._members if member not in members)]
         self._members = members
@@ -71,8 +81,20 @@ class MpiWorld(MpiGroup):
         """See World.conclude."""
         with IN_AGREEMENT:
             if SURVIVES:
-                self._comm.Agree(1)  # Raises if a rank was lost: on every rank or on none.
+                self._agree(is_done=True)
+        self._has_agreed = False
         self.leave()
+
+    def _agree(self, *, is_done: bool) -> None:
+        """Agree on whether all work is done, once; another try to shrink finds that this communicator has agreed.
+
+        Raises:
+            MPI.Exception: it is not, or a rank was lost; on every rank or on none.
+        """
+        if not self._has_agreed:
+            self._has_agreed = True
+            if not self._comm.Agree(is_done):
+                raise MPI.Exception(MPI.ERR_PROC_FAILED)
 
     def leave(self) -> None:
         """See World.leave."""
