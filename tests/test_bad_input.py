@@ -9,9 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.mpirun import mpirun, run_command
+from helpers.turns import Turns
 
 RANKS = 3
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
+TURNS = Turns()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _turns():
+    with TURNS:
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -38,16 +46,24 @@ def with_value(array, index, value):
     return array
 
 
-def dpnet(*arguments, num_ranks=RANKS, env=None, timeout_s=60):
-    command = [*mpirun(num_ranks), sys.executable, "-m", "dpnet", *map(str, arguments)]
-    code, text = run_command(command, timeout_s=timeout_s, env=env)
+def dpnet(*arguments):
+    return of_dpnet(*TURNS.run(RANKS, [*map(str, arguments)]))
+
+
+def dpnet_of_its_own(*arguments):
+    """As dpnet, on ranks that are started for this."""
+    command = [*mpirun(RANKS), sys.executable, "-m", "dpnet", *map(str, arguments)]
+    return of_dpnet(*run_command(command, timeout_s=60))
+
+
+def of_dpnet(code, text):
     # mpirun adds lines about the exit code, which are not dpnet's.
     ours = [line for line in text.splitlines() if "Error: " in line or line.startswith("Traceback")]
     return code, ours, text
 
 
-def refused(arguments, *, code, kind, parts, **how):
-    seen, ours, text = dpnet(*arguments, **how)
+def refused(arguments, *, code, kind, parts, run=dpnet):
+    seen, ours, text = run(*arguments)
     assert seen == code, text
     assert len(ours) == 1, text
     assert ours[0].startswith(f"{kind}: "), text
@@ -61,7 +77,9 @@ def train(path, *rest):
 
 
 def test_missing_data(tmp_path):
-    refused(train(tmp_path / "none.npz"), code=1, kind="DataError", parts=[tmp_path / "none.npz", "not found"])
+    for run in (dpnet, dpnet_of_its_own):
+        parts = [tmp_path / "none.npz", "not found"]
+        refused(train(tmp_path / "none.npz"), code=1, kind="DataError", parts=parts, run=run)
 
 
 def test_labels_and_inputs_of_different_length(tmp_path):
@@ -250,13 +268,13 @@ def test_a_wrong_setting(tmp_path):
 
 
 def test_a_wrong_argument_is_told_once():
-    code, _, text = dpnet("train", "--no-such-option")
+    code, _, text = dpnet_of_its_own("train", "--no-such-option")
     assert code == 2
     assert text.count("--no-such-option") == 1
 
 
 def test_the_version_is_told_once():
-    code, _, text = dpnet("--version")
+    code, _, text = dpnet_of_its_own("--version")
     assert code == 0
     assert text.count("dpnet") == 1
 

@@ -14,6 +14,7 @@ from helpers.busy import busy
 from helpers.faults import command_with_deeds, pid_of_rank, run_with_deeds, train_arguments, wait_for, write_job
 from helpers.jobs import metrics, train
 from helpers.mpirun import mpirun, start
+from helpers.turns import Turns
 
 from dpnet.checkpoint.folder import steps_in
 from dpnet.compute.cores.available import core_set
@@ -60,17 +61,19 @@ def place_of_bad_sample(seed):
 RANKS_OF_SHARDS = {0: [0, 1, 2], 4: [0, 1, 2, 2]}
 
 
+@pytest.fixture(scope="module")
+def turns():
+    with Turns() as turns:
+        yield turns
+
+
 @pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize("shards", [0, 4])
-def test_the_sample_the_rank_and_the_step_are_named_by_all_ranks_at_once(tmp_path, bad_data, shards, seed):
+def test_the_sample_the_rank_and_the_step_are_named_by_all_ranks_at_once(tmp_path, turns, bad_data, shards, seed):
     arguments = [f"{key}={json.dumps(value)}" for key, value in settings(bad_data).items()]
     arguments = ["train", "--output", str(tmp_path / "run"), *(part for text in arguments for part in ("--set", text))]
     arguments += ["--set", f"train.reproducible_shards={shards}", "--set", f"train.seed={seed}"]
-    process = start([*mpirun(3), sys.executable, "-m", "dpnet", *arguments])
-    try:
-        code, text = process.wait(60), process.read()
-    finally:
-        process.close()
+    code, text = turns.run(3, arguments)
     assert code == 1, text
     ranks = RANKS_OF_SHARDS[shards]
     step, place = place_of_bad_sample(seed)
