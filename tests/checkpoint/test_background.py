@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.night import times
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.background import Saver
@@ -196,7 +197,7 @@ for step in range(1, 10_000):
 """
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("DPNET_TEST_WRITES", 5))))
+@pytest.mark.parametrize("seed", range(times("DPNET_TEST_WRITES", day=3, night=100)))
 def test_whoever_is_killed_leaves_whole_checkpoints_and_the_lock_lasts_as_long_as_the_writer(tmp_path, seed):
     chance = np.random.default_rng(seed)
     command = [sys.executable, "-c", OWNER, str(Path(__file__).parents[1]), str(tmp_path)]

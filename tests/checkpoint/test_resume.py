@@ -7,8 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.fuzzing import examples
 from helpers.jobs import ADAMW, MOMENTUM, curve, make_job, outcome, save_data, train, train_until
-from hypothesis import HealthCheck, given, settings
+from helpers.night import at_night
+from hypothesis import given
 from hypothesis import strategies as st
 
 import dpnet
@@ -25,8 +27,15 @@ from dpnet.errors import CheckpointError
 from dpnet.training.progress import Progress
 
 
-@pytest.mark.parametrize("optimizer", [ADAMW, MOMENTUM], ids=["adamw", "momentum"])
-@pytest.mark.parametrize("shards", [0, 5])
+@pytest.mark.parametrize(
+    ("shards", "optimizer"),
+    [
+        pytest.param(0, ADAMW, id="0-adamw"),
+        at_night(0, MOMENTUM, id="0-momentum"),
+        at_night(5, ADAMW, id="5-adamw"),
+        pytest.param(5, MOMENTUM, id="5-momentum"),
+    ],
+)
 def test_stopped_anywhere_and_resumed_it_ends_with_the_same_bits(tmp_path, optimizer, shards):
     settings = {**optimizer, "train.reproducible_shards": shards}
     train(tmp_path / "whole", settings)
@@ -470,9 +479,7 @@ def test_every_use_of_the_original_works(tiny, capsys):
         assert run_command(arguments) == 0, capsys.readouterr()
 
 
-@settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(40)
 @given(st.sampled_from(NAMES), st.sampled_from(JUNK))
 def test_a_manifest_of_another_program_is_a_checkpoint_error_wherever_it_is_used(tiny, capsys, name, value):
     shutil.rmtree(tiny / "changed", ignore_errors=True)

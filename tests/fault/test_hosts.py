@@ -6,17 +6,24 @@ import signal
 import sys
 
 import pytest
-from helpers.faults import assert_same_result, times, train_arguments, undisturbed, wait_for, write_job
+from helpers.faults import assert_same_result, train_arguments, undisturbed, wait_for, write_job
 from helpers.hosts import HEAD, Hosts, obstacle
 from helpers.jobs import metrics
 from helpers.mpirun import mpirun, start, vendor
+from helpers.night import times
 
 from dpnet.output.metrics_file import last_step
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(900)]
 NUM_HOSTS = 4
-SEEDS = range(times("DPNET_TEST_HOSTS", 1))
+SEEDS = range(times("DPNET_TEST_HOSTS", day=1, night=20))
 EPOCHS = 15
+LAUNCH = """
+from dpnet.launch import escalation, linger
+linger.LINGER_S = escalation.KILL_AFTER_S = 1.0  # An mpirun that waits for a silent host would do so for long.
+from dpnet.__main__ import main
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def assert_survived(hosts, whole, output, chance, restarts, deed):
     job, undisturbed_run = whole
     listed = ",".join(f"{name}:1" for name in hosts.names)
     options = ["-n", str(NUM_HOSTS), "--host", listed, "--prtemca", "plm_ssh_agent", str(hosts.agent)]
-    launch = [sys.executable, "-m", "dpnet", "launch", "--max-restarts", str(restarts), *options, "--"]
+    launch = [sys.executable, "-c", LAUNCH, "launch", "--max-restarts", str(restarts), *options, "--"]
     line = hosts.on(HEAD, [*launch, *train_arguments(job, output, "resilience.timeout_s=60")])
     started = start(line, env={"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"})
     try:

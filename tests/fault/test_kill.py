@@ -6,15 +6,16 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.faults import assert_same_result, times, undisturbed, write_job
+from helpers.faults import assert_same_result, undisturbed, write_job
 from helpers.jobs import metrics
 from helpers.mpirun import mpirun, start
+from helpers.night import times
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-KILLS = times("DPNET_TEST_KILLS", 8)
+KILLS = times("DPNET_TEST_KILLS", day=4, night=100)
 
 
 def command(num_ranks, job, output):

@@ -8,17 +8,17 @@ from helpers.faults import (
     run_with_deeds,
     summary,
     survivable,
-    times,
     train_arguments,
     undisturbed,
     write_job,
 )
 from helpers.jobs import metrics
 from helpers.mpirun import mpirun, vendor
+from helpers.night import at_night, times
 from helpers.patience import PATIENCE
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-NUM_JOBS = times("DPNET_TEST_LOSSES", 3)
+NUM_JOBS = times("DPNET_TEST_LOSSES", day=3, night=80)
 PHASES = (
     "forward",
     "backward",
@@ -87,10 +87,10 @@ def test_killed_ranks_change_no_bit(tmp_path, whole, seed, monkeypatch):
     ("rank", "phase", "call"),
     [
         (3, "forward", 1),
-        (0, "commit", 300),
+        at_night(0, "commit", 300),
         (0, "checkpoint", 3),
-        (2, "evaluation", 2),
-        (1, "conclusion", 1),
+        at_night(2, "evaluation", 2),
+        at_night(1, "conclusion", 1),
         (0, "conclusion", 1),
         (0, "row", 3),
     ],
@@ -108,10 +108,10 @@ def test_the_loss_is_told(tmp_path, whole, rank, phase, call):
     assert "lost ranks are survived" in text
 
 
-@pytest.mark.parametrize("phase", ["reduce", "commit", "evaluation"])
+@pytest.mark.parametrize("phase", ["reduce", at_night("commit"), at_night("evaluation")])
 def test_a_rank_dies_while_the_others_sleep(tmp_path, whole, phase):
     job, undisturbed_run = whole
-    asleep_s = 2.0
+    asleep_s = 1.0
     deed = {"rank": 2, "phase": phase, "call": 3}
     deeds = [{**deed, "what": "sleep", "seconds": asleep_s}, {**deed, "what": "SIGKILL"}]
     output = tmp_path / "run"
@@ -135,7 +135,7 @@ def test_a_job_that_lost_nobody_says_so(tmp_path, whole):
 
 @pytest.mark.parametrize(
     ("reducer", "phase", "ranks_per_node"),
-    [("auto", "update", "0"), ("allreduce", "reduce", "0"), ("allreduce", "commit", "2")],
+    [("auto", "update", "0"), at_night("allreduce", "reduce", "0"), ("allreduce", "commit", "2")],
 )
 def test_a_training_with_one_shard_a_rank_goes_on_too(tmp_path, whole, monkeypatch, reducer, phase, ranks_per_node):
     job, _ = whole

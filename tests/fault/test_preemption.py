@@ -12,19 +12,19 @@ from helpers.faults import (
     assert_same_result,
     pid_of_rank,
     survivable,
-    times,
     train_arguments,
     undisturbed,
     wait_for,
     write_job,
 )
 from helpers.mpirun import mpirun, start, vendor
+from helpers.night import times
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
-NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", 2)
+NUM_JOBS = times("DPNET_TEST_PREEMPTIONS", day=1, night=50)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 

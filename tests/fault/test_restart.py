@@ -299,38 +299,42 @@ def test_the_writer_of_the_last_checkpoint_may_finish(supervised, tmp_path, monk
     assert (tmp_path / "last").read_text() == "written\n"
 
 
-BLIND = "for rank in 0 1; do OMPI_COMM_WORLD_RANK=$rank sleep {seconds} & done; wait; exec sleep 300"
+BLIND = "for rank in 0 1; do OMPI_COMM_WORLD_RANK=$rank sleep 1.5 & done; wait; exec sleep 300"
 """An mpirun that does not notice that its two ranks have ended."""
 
 
+@pytest.fixture
+def blind(supervised, monkeypatch):
+    """As `supervised`, where an mpirun that lingers is soon noticed."""
+    monkeypatch.setattr(linger, "FIRST_LOOK_S", 0.1)
+    monkeypatch.setattr(linger, "LINGER_S", 0.5)
+    return supervised
+
+
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
-def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(supervised, monkeypatch, restarts):
-    monkeypatch.setattr(linger, "LINGER_S", 1.0)
-    code, text, calls = supervised(f"[ $n = 1 ] || exit 3; {BLIND.format(seconds=3)}", *restarts)
+def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(blind, restarts):
+    code, text, calls = blind(f"[ $n = 1 ] || exit 3; {BLIND}", *restarts)
     assert text.startswith("dpnet launch: mpirun outlived its ranks and was killed\n")
     assert (code, len(calls)) == ((3, 2) if restarts else (137, 1)), text
 
 
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
-def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(supervised, monkeypatch, restarts):
-    monkeypatch.setattr(linger, "LINGER_S", 1.0)
-    code, text, calls = supervised(f"(sleep 2; {SUMMARY}) & {BLIND.format(seconds=3)}", *restarts)
+def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(blind, restarts):
+    code, text, calls = blind(f"(sleep 0.5; {SUMMARY}) & {BLIND}", *restarts)
     assert (code, len(calls)) == (0, 1), text
 
 
-def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong_job(supervised, monkeypatch, tmp_path):
-    monkeypatch.setattr(linger, "LINGER_S", 1.0)
+def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong_job(blind, tmp_path):
     (tmp_path / RUN).mkdir(parents=True)
     (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
-    assert supervised(BLIND.format(seconds=2))[0] == 137
-    assert supervised(BLIND.format(seconds=2), command=("train", "--set", "train.epochs=none"))[0] == 137
+    assert blind(BLIND)[0] == 137
+    assert blind(BLIND, command=("train", "--set", "train.epochs=none"))[0] == 137
 
 
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
-def test_a_preempted_job_whose_mpirun_missed_it_is_known(supervised, monkeypatch, restarts):
-    monkeypatch.setattr(linger, "LINGER_S", 1.0)
-    script = f"trap 'trap USR1; wait; exec sleep 300' USR1; (sleep 1; kill $PPID) & {BLIND.format(seconds=3)}"
-    code, text, calls = supervised(script, *restarts)
+def test_a_preempted_job_whose_mpirun_missed_it_is_known(blind, restarts):
+    script = f"trap 'trap USR1; wait; exec sleep 300' USR1; (sleep 0.5; kill $PPID) & {BLIND}"
+    code, text, calls = blind(script, *restarts)
     assert (code, len(calls)) == (75, 1), text
 
 
@@ -424,28 +428,7 @@ def kill_ranks_once(job, output):
 
 
 @pytest.mark.ranks
-def test_a_job_whose_ranks_are_killed_ends_with_the_same_bits(tmp_path):
-    mpirun(2)
-    (tmp_path / "job.toml").write_text(JOB)
-    train = ["train", str(tmp_path / "job.toml"), "--output"]
-    code, text = run_command([sys.executable, "-m", "dpnet", *train, str(tmp_path / "whole")], timeout_s=60)
-    assert code == 0, text
-    line = [sys.executable, "-m", "dpnet", "launch", "-n", "2", "--max-restarts", "3", "--", *train]
-    job = start([*line, str(tmp_path / "killed")])
-    try:
-        kill_ranks_once(job, tmp_path / "killed")
-        assert job.wait(90) == 0, job.read()
-        text = job.read()
-    finally:
-        job.close()
-    assert "dpnet launch: attempt 2 of 4: exit code" in text
-    assert "going on from the checkpoint of step" in text
-    digests = [json.loads((tmp_path / name / "summary.json").read_text())["digest"] for name in ("whole", "killed")]
-    assert digests[0] == digests[1]
-
-
-@pytest.mark.ranks
-def test_a_restarted_job_without_a_directory_of_its_own_comes_back_to_the_one_it_chose(tmp_path):
+def test_a_job_whose_ranks_are_killed_comes_back_to_the_directory_it_chose_and_ends_with_the_same_bits(tmp_path):
     mpirun(2)
     (tmp_path / "job.toml").write_text(JOB)
     dpnet = f"cd {tmp_path}; {sys.executable} -m dpnet"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -171,8 +170,3 @@ def pid_of_rank(job: Started, rank: int) -> int:
         if is_python and any(name + b"=%d" % rank in variables for name in RANK_NAMES):
             return pid
     raise AssertionError(f"no process of rank {rank}: {job.read()}")
-
-
-def times(name: str, default: int) -> int:
-    """How often a test is to be repeated; the environment can ask for more, for a night."""
-    return int(os.environ.get(name, default))

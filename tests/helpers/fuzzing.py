@@ -1,23 +1,23 @@
 """What all fuzz tests share: the number of examples, and ways to damage bytes.
 
-DPNET_TEST_EXAMPLES multiplies the number of examples, which then are other ones every time: for a nightly run.
+At night there are more examples, and other ones every time; DPNET_TEST_EXAMPLES multiplies their number.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import struct
 from collections.abc import Iterator
 from typing import Any
 
+from helpers.night import times
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from dpnet.errors import DpnetError
 
-MULTIPLE = int(os.environ.get("DPNET_TEST_EXAMPLES", "1"))
+MULTIPLE = times("DPNET_TEST_EXAMPLES", day=1, night=20)
 LONGEST_MESSAGE = 100_000  # A message may list a hundred problems, each with the path of the file.
 
 
