@@ -62,6 +62,7 @@ class Attempt:
         forwards: mpirun forwards SIGUSR1 to its ranks.
         on_interrupt: called at the first Ctrl-C.
         terminal: what the ranks print is passed on to it; None: they print there themselves, or elsewhere.
+        directory: in which mpirun is started; None: the current one.
         name: of the attempt, no other one's; empty: a random one.
 
     Raises:
@@ -80,13 +81,14 @@ class Attempt:
         on_interrupt: Callable[[], None] = lambda: None,
         terminal: Terminal | None = None,
         name: str = "",
+        directory: str | None = None,
     ) -> None:
         self._on_interrupt = on_interrupt
         self._name, self._num_ranks = name or uuid.uuid4().hex, num_ranks
         for_errors = terminal if is_terminal(sys.stderr) else None
         environ = {**environ, ATTEMPT: self._name, **({DRAWN: "1"} if terminal else {})}
         read_errors |= for_errors is not None
-        self._process = _start(line, environ, read_output=terminal is not None, read_errors=read_errors)
+        self._process = _start(line, environ, directory, read_output=terminal is not None, read_errors=read_errors)
         self._relay = Relay(self._process.stdout, terminal, num_ranks) if self._process.stdout and terminal else None
         self._errors = ErrorLine(self._process.stderr, for_errors) if self._process.stderr else None
         ask = functools.partial(_ask, self._process, self._name, forwards=forwards)
@@ -129,11 +131,12 @@ class Attempt:
 
 
 def _start(
-    line: Sequence[str], environ: Mapping[str, str], *, read_output: bool, read_errors: bool
+    line: Sequence[str], environ: Mapping[str, str], directory: str | None, *, read_output: bool, read_errors: bool
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         line,
         env=environ,
+        cwd=directory,
         # mpirun would read what is meant for the shell script or the loop that `dpnet launch` stands in.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if read_output else None,

@@ -101,11 +101,19 @@ def num_ranks(options: Sequence[str]) -> int | None:
     Raises:
         ConfigError: N is no positive integer.
     """
-    for name, value in itertools.pairwise([*options, ""]):
-        if name in RANKS:
-            if not value.isdecimal() or int(value) < 1:
-                raise ConfigError(f"{name} is {value!r}; it must be a positive number of ranks; usage: {USAGE}")
-            return int(value)
+    value = value_of(options, RANKS)
+    if value is not None and (not value.isdecimal() or int(value) < 1):
+        name = next(word.partition("=")[0] for word in options if word.partition("=")[0] in RANKS)
+        raise ConfigError(f"{name} is {value!r}; it must be a positive number of ranks; usage: {USAGE}")
+    return None if value is None else int(value)
+
+
+def value_of(options: Sequence[str], names: Sequence[str]) -> str | None:
+    """The value of an option that has these names, also in the form `name=value`; None: it is not given."""
+    for word, following in itertools.pairwise([*options, ""]):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
     return None
 
 

@@ -19,6 +19,7 @@ from dpnet.launch import hosts
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.cores import too_many
 from dpnet.launch.decide import Outcome, decide
+from dpnet.launch.directory import JobOf, where_ranks_run
 from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import (
     environment,
@@ -37,11 +38,7 @@ from dpnet.output.terminal import Above, Terminal
 from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
 
 if TYPE_CHECKING:
-    from dpnet.config.job import Job
     from dpnet.launch.progress_on_disk import Training  # It imports numpy, which a mere start of ranks does not need.
-
-JobOf = Callable[[Sequence[str]], "Job"]
-"""Turns the arguments of a training into its job; raises ConfigError or SystemExit where they are wrong."""
 
 
 def launch(arguments: Sequence[str], job_of: JobOf) -> int:
@@ -60,7 +57,9 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
     """
     options = parse(arguments)
     with drawn(options.mpirun) as terminal:
-        return _launch(Launcher(find_mpirun(), options, terminal), options, job_of)
+        launcher = Launcher(find_mpirun(), options, terminal)
+        with where_ranks_run(options.mpirun):
+            return _launch(launcher, options, job_of)
 
 
 def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
@@ -100,7 +99,7 @@ class Launcher:
     def __init__(self, mpirun: str, options: Options, terminal: Terminal | None) -> None:
         self.mpirun, self._terminal = mpirun, terminal
         self.name, self._attempts = uuid.uuid4().hex, 0
-        self._options = options
+        self._options, self._directory = options, os.getcwd()
         self._limits = Limits(options.grace_s, options.time_limit_s)
         self._forwards = forwards_signals(mpirun)
 
@@ -141,6 +140,7 @@ class Launcher:
                 on_interrupt=lambda: _say(told),
                 terminal=self._terminal,
                 name=f"{self.name}-{self._attempts}",
+                directory=self._directory,
             )
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error

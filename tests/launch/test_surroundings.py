@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 from helpers.faults import wait_for
-from helpers.mpirun import mpirun, run_command
+from helpers.mpirun import mpirun, run_command, vendor
 
 from dpnet import environment
 from dpnet.cli import main as cli
 from dpnet.cli.commands import tune
 from dpnet.cli.commands.tune import Choice
 from dpnet.environment import SAFE_PATH, python_of_dpnet
+from dpnet.errors import ConfigError
+from dpnet.launch.directory import where_ranks_run
+from dpnet.launch.options import num_ranks
 
 DPNET = str(Path(sys.executable).with_name("dpnet"))
 """The console script: unlike `python -m dpnet` it does not look for modules in the current directory."""
@@ -132,3 +135,44 @@ def read(path: Path) -> str:
         return path.read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+# --- another directory ---
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("form", ["--wdir there", "-wdir there", "--wdir=there"])
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_training_in_another_directory_is_found_there(tmp_path, form, restarts):
+    if vendor() != "Open MPI" and "=" in form:
+        pytest.skip("only Open MPI takes --wdir=DIR")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/job.toml").write_text("[train]\nsteps = 3\n")
+    place = form.replace("there", str(tmp_path / "there"))
+    script = f'"$0" launch -n 2 --max-restarts {restarts} {place} -- train job.toml'
+    code, text = shell(tmp_path, script)
+    assert code == 0, text
+    assert text.count("finished after 3 steps") == 1
+    assert "attempt" not in text
+    assert "no summary" not in text
+    assert (tmp_path / "there/runs/digits/summary.json").exists()
+
+
+def test_a_directory_that_is_missing_is_refused_where_the_ranks_run_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    with where_ranks_run(["-n", "2", "--wdir", "there"]):
+        assert Path.cwd() == tmp_path / "there"
+    assert Path.cwd() == tmp_path
+    with (
+        pytest.raises(ConfigError, match=r"cannot run in nowhere \(--wdir\): No such file"),
+        where_ranks_run(["--wdir=nowhere"]),
+    ):
+        pass
+    with where_ranks_run(["--wdir", "nowhere", "--host", "a,b"]):
+        assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("options", [["--np=3"], ["-n", "3"], ["-np", "3", "-x", "n"]])
+def test_the_number_of_ranks_may_be_given_in_each_form(options):
+    assert num_ranks(options) == 3
