@@ -13,6 +13,7 @@ import argparse
 import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def measure(
 
     def finish() -> None:
         if saver is not None:
-            saver.flush()
+            while not saver.settled():
+                time.sleep(0.001)
         group.barrier()
 
     kinds = (step, lambda: step_and(copy), lambda: step_and(save))

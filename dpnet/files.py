@@ -16,6 +16,8 @@ from dpnet.errors import OutputError
 
 UNFINISHED = ".unfinished-"
 """Prefix of the names of unfinished files and directories."""
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""How file systems say that they cannot sync this: some network and FUSE file systems no directories."""
 
 
 def unfinished(path: Path) -> Path:
@@ -37,16 +39,25 @@ def writing(target: object, advice: str = "") -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {error.strerror or error}{advice}") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, synced: bool = True) -> None:
     """Write a text file so that it holds either its old content or the new one, whatever happens.
+
+    Args:
+        path: of the file.
+        text: its new content.
+        synced: wait until the disk has it. A disk may take many seconds: no training may wait for that at its start.
 
     Raises:
         OSError: it cannot be written.
     """
     temporary = unfinished(path)
-    write_synced(temporary, text.encode())
+    if synced:
+        write_synced(temporary, text.encode())
+    else:
+        temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
-    sync_directory(path.parent)
+    if synced:
+        sync_directory(path.parent)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -58,7 +69,17 @@ def write_synced(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk has the content of a file, whoever wrote it; a file that does not exist has none.
+
+    Raises:
+        OSError: it cannot be synced.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _sync_path(path)
 
 
 def sync_directory(path: Path) -> None:
@@ -67,9 +88,26 @@ def sync_directory(path: Path) -> None:
     Raises:
         OSError: it cannot be synced.
     """
+    _sync_path(path)
+
+
+def sync(descriptor: int) -> None:
+    """Wait until the disk has a file or directory, where its file system can tell.
+
+    Raises:
+        OSError: it cannot be synced.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+def _sync_path(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)
 

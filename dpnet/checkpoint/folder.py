@@ -5,23 +5,30 @@
         latest -> step-00000138
         best -> step-00000115
 
+Where a file system has no symbolic links, `latest` and `best` are small files that hold the name.
+
 Only rank 0 touches the folder, and rank 0 alone decides which checkpoint to resume from: on a network file system, two
 ranks can see two different lists.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.format import STEP_NAME, Checkpoint
+from dpnet.checkpoint.format import STEP_NAME, Checkpoint, Run
 from dpnet.errors import CheckpointError
-from dpnet.files import UNFINISHED, unfinished, writing
+from dpnet.files import UNFINISHED, read_file, sync_file, unfinished, write_synced, writing
 
 LATEST, BEST = "latest", "best"
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+"""How file systems say that they have no symbolic links."""
+POINTER_BYTES = 64
+"""Most bytes of a small file that stands for a link."""
 
 
 class CheckpointFolder:
@@ -40,18 +47,25 @@ class CheckpointFolder:
         """Steps that have a checkpoint, in order."""
         return steps_in(self.path)
 
-    def save(self, content: Checkpoint, *, best_step: int | None) -> None:
+    def save(
+        self, content: Checkpoint, *, best_step: int | None, after: Iterable[Path] = (), run: Run = checkpoint.at_once
+    ) -> None:
         """Write a checkpoint, move `latest` and `best`, and delete checkpoints that need not be kept.
 
         Args:
             content: the checkpoint.
             best_step: step of the checkpoint that is kept as the best one; None: there is none.
+            after: files that the disk must have before the checkpoint is there, if they exist.
+            run: see checkpoint.write.
 
         Raises:
             OutputError: the checkpoint or a link could not be written, or an old checkpoint not be deleted. Every
                 checkpoint in the folder is whole.
         """
-        checkpoint.write(self.path, content)
+        for path in after:
+            with writing(path):
+                sync_file(path)
+        checkpoint.write(self.path, content, run)
         with writing(self.path):
             self._point(LATEST, content.step)
             if best_step in self.steps():
@@ -66,7 +80,7 @@ class CheckpointFolder:
         steps = self.steps()
         for name in (LATEST, BEST):
             link = self.path / name
-            if link.is_symlink() and not link.exists():
+            if os.path.lexists(link) and not os.path.exists(pointed(link)):
                 if name == LATEST and steps:
                     self._point(name, steps[-1])
                 else:
@@ -94,7 +108,12 @@ class CheckpointFolder:
         assert step is not None
         temporary = unfinished(self.path / name)
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(checkpoint.step_name(step))
+        try:
+            temporary.symlink_to(checkpoint.step_name(step))
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            write_synced(temporary, f"{checkpoint.step_name(step)}\n".encode())
         os.replace(temporary, self.path / name)
 
     def _delete(self, step: int) -> None:
@@ -102,6 +121,15 @@ class CheckpointFolder:
         doomed = unfinished(self.path / ("deleted-" + checkpoint.step_name(step)))
         (self.path / checkpoint.step_name(step)).rename(doomed)
         shutil.rmtree(doomed)
+
+
+def pointed(path: Path) -> Path:
+    """The directory that `latest` or `best` stands for, if it is a small file that holds its name; else the path."""
+    try:
+        name = read_file(path, POINTER_BYTES).decode("ascii").strip()
+    except (OSError, ValueError):
+        return path
+    return path.with_name(name) if STEP_NAME.fullmatch(name) else path
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -116,6 +144,8 @@ def steps_in(folder: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return []  # There is no such folder, and cannot be.
         raise CheckpointError(f"cannot list {folder}: {error.strerror or error}") from error
     # A name with more zeros than `step_name` writes would be another directory.
     return sorted(step for match in matches if match and checkpoint.step_name(step := int(match[1])) == match[0])
@@ -127,6 +157,7 @@ def resolve(path: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
+    path = pointed(path)
     if os.path.exists(path / "manifest.json"):
         return path.resolve()
     for folder in (path / "checkpoints", path):

@@ -12,11 +12,12 @@ Everything is written under a temporary name and synced to the disk before one r
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,11 +25,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_manifest
+from dpnet.checkpoint.pieces import pieces
 from dpnet.errors import CheckpointError
-from dpnet.files import UNFINISHED, read_file, sync_directory, unfinished, write_synced, writing
+from dpnet.files import UNFINISHED, read_file, sync, sync_directory, unfinished, write_synced, writing
 
 Tensors = dict[str, npt.NDArray[Any]]
 FILES = ("model", "optimizer", "scaling")
@@ -41,6 +43,10 @@ MAX_VECTORS = 4
 """Most tensors of an optimizer for each parameter. Adam has 2."""
 HEADER_BYTES, ENTRY_BYTES = 1 << 20, 1 << 10
 """Room for the header of a file of tensors: for all of it, and for each tensor."""
+SYNC_BYTES = 1 << 28
+"""A large file is synced after so many bytes each: the disk starts early, and shows that it is alive."""
+Run = Callable[[Callable[[], None], int], None]
+"""Runs a piece of work that handles so many bytes: at once, or when and where the processor is to be had."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,20 @@ def layer_order(name: str) -> tuple[int, bool]:
     return int(layer), kind == "bias"
 
 
-def write(folder: Path, checkpoint: Checkpoint) -> Path:
+def at_once(work: Callable[[], None], num_bytes: int) -> None:
+    """The plainest Run."""
+    work()
+
+
+def write(folder: Path, checkpoint: Checkpoint, run: Run = at_once) -> Path:
     """Write a checkpoint into a folder of checkpoints, in the place of one that this step has already.
 
     A step has one already where it was taken again: after a loss of ranks, or after a rollback past a damaged one.
+
+    Args:
+        folder: of checkpoints.
+        checkpoint: its content.
+        run: runs the parts of the work that take time in proportion to the state.
 
     Returns:
         its directory.
@@ -104,7 +120,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
-            _write_files(temporary, checkpoint)
+            _write_files(temporary, checkpoint, run)
             _replace(temporary, final)
             sync_directory(folder)
         except OSError:
@@ -143,17 +159,34 @@ def restore(old: Path) -> None:
         old.rename(final)
 
 
-def _write_files(directory: Path, checkpoint: Checkpoint) -> None:
-    sums = {}
-    for name in FILES:
-        # safetensors writes a view that is not in row-major order as it lies in memory: wrong, and without an error.
-        data = save({key: np.ascontiguousarray(array) for key, array in getattr(checkpoint, name).items()})
-        write_synced(directory / f"{name}.safetensors", data)
-        sums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
+def _write_files(directory: Path, checkpoint: Checkpoint, run: Run) -> None:
+    names = {name: f"{name}.safetensors" for name in FILES}
+    sums = {file: _write_tensors(directory / file, getattr(checkpoint, name), run) for name, file in names.items()}
     manifest = {"format": FORMAT, **checkpoint.manifest, "sha256": sums}
     manifest["manifest_sha256"] = manifest_sum(manifest)
     write_synced(directory / "manifest.json", json.dumps(manifest, indent=1).encode())
     sync_directory(directory)
+
+
+def _write_tensors(path: Path, tensors: Tensors, run: Run) -> str:
+    """Write a file of tensors and wait until the disk has it; returns its sha256, in hex."""
+    total, unsynced = hashlib.sha256(), 0
+    with path.open("wb", buffering=0) as file:
+
+        def put(piece: npt.NDArray[Any]) -> None:
+            data = np.ascontiguousarray(piece).data.cast("B")
+            total.update(data)
+            while data:
+                data = data[file.write(data) :]
+
+        for piece in pieces(tensors):
+            run(functools.partial(put, piece), piece.nbytes)
+            unsynced += piece.nbytes
+            if unsynced >= SYNC_BYTES:
+                sync(file.fileno())
+                unsynced = 0
+        sync(file.fileno())
+    return total.hexdigest()
 
 
 def read(directory: Path) -> Checkpoint:

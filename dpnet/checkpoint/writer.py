@@ -1,7 +1,7 @@
 """The writer: a process of its own that writes the checkpoints which `background.Saver` copies into memory.
 
 It ignores the signals that end a training. It ends when the training closes the pipe or is gone, once its current write
-is done.
+is done; from then on that is urgent.
 """
 
 from __future__ import annotations
@@ -10,49 +10,74 @@ import contextlib
 import json
 import mmap
 import os
+import queue
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dpnet.checkpoint.folder import CheckpointFolder
 from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.pace import Pace
 from dpnet.checkpoint.slots import read_slot
 from dpnet.errors import OutputError
 
-LEAST_URGENT = 19
-"""Niceness of the writer. While ranks keep all cores busy, the writer takes what they leave. When they wait for it, as
-at the end, it has a core of its own."""
+TELL_EVERY_S = 1.0
 
 
 def main() -> None:
     """Write what the lines of standard input ask for, from the memory whose descriptor is on the command line."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _, descriptor, path, keep_last = sys.argv[1:]
-    _step_back()
+    _, descriptor, path, keep_last, cores = sys.argv[1:]
+    with contextlib.suppress(OSError):  # A launcher may have bound the rank to one core.
+        os.sched_setaffinity(0, json.loads(cores))
     memory = mmap.mmap(int(descriptor), 0, access=mmap.ACCESS_READ)
     folder = CheckpointFolder(Path(path), keep_last=int(keep_last))
-    for line in sys.stdin:
-        error = _write(json.loads(line), memory, folder)
+    pace, orders = Pace(), queue.SimpleQueue[Any]()
+    threading.Thread(target=_read, args=(pace, orders), daemon=True).start()
+    for order in iter(orders.get, None):
+        error = _write(order, memory, folder, pace)
         try:
             print(json.dumps({"error": error}), flush=True)
         except BrokenPipeError:
             break  # The training is gone; what it asked for has been written.
 
 
-def _step_back() -> None:
-    """Let ranks go first. Linux may share cores out among sessions first, and this process has a session of its own."""
-    os.nice(LEAST_URGENT)
-    with contextlib.suppress(OSError):  # The file exists only where Linux groups by session.
-        Path("/proc/self/autogroup").write_text(str(LEAST_URGENT))
+def _read(pace: Pace, orders: queue.SimpleQueue[Any]) -> None:
+    """Hand on the orders of the training, and how urgent they are."""
+    with open(0, "rb", closefd=False) as stdin:
+        for line in stdin:
+            order = json.loads(line)
+            if order.pop("urgent"):
+                pace.urgent.set()
+            else:
+                pace.urgent.clear()
+            if order:
+                orders.put(order)
+    pace.urgent.set()
+    orders.put(None)
 
 
-def _write(order: dict[str, Any], memory: mmap.mmap, folder: CheckpointFolder) -> str:
+def _write(order: dict[str, Any], memory: mmap.mmap, folder: CheckpointFolder, pace: Pace) -> str:
     """Write one checkpoint; returns what went wrong, empty if nothing."""
     content = Checkpoint(**read_slot(order["files"], memory), manifest=order["manifest"])
+    pace.begin()
+    told_s = time.monotonic()
+
+    def run(work: Callable[[], None], num_bytes: int) -> None:
+        nonlocal told_s
+        pace.run(work, num_bytes)
+        if pace.urgent.is_set() and time.monotonic() - told_s > TELL_EVERY_S:  # Nobody may be reading otherwise.
+            told_s = time.monotonic()
+            with contextlib.suppress(BrokenPipeError):
+                print(json.dumps({"written": pace.done_bytes}), flush=True)
+
     try:
-        folder.save(content, best_step=order["best_step"])
+        folder.save(content, best_step=order["best_step"], after=map(Path, order["after"]), run=run)
     except OutputError as error:
         return str(error)
     return ""

@@ -8,73 +8,123 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from dpnet.checkpoint.folder import CheckpointFolder
+from dpnet.checkpoint.format import Checkpoint
+from dpnet.checkpoint.slots import Slots
+from dpnet.checkpoint.writer_thread import Answer
 from dpnet.environment import SAFE_PATH, without_rank
 from dpnet.whereabouts import HERE
 
 
 class WriterProcess:
-    """A running writer.
+    """Has a process write, which is started for the first order, and again if it has ended.
 
     Args:
         folder: of the checkpoints.
-        descriptor: of the memory that holds their tensors.
-        kept_open: another descriptor that the process keeps open as long as it lives.
-
-    Raises:
-        OSError: the process cannot be started or reached; all methods but `end` raise it too.
+        kept_open: a descriptor that the process keeps open as long as it lives.
+        cores: that the process may use; empty: those of this one.
     """
 
-    def __init__(self, folder: CheckpointFolder, descriptor: int, kept_open: int | None) -> None:
+    def __init__(self, folder: CheckpointFolder, kept_open: int | None, cores: Iterable[int]) -> None:
+        self._folder, self._kept_open, self._cores = folder, kept_open, list(cores)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._slots: Slots | None = None
+        self._received = b""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there is anything that `end` must end."""
+        return self._slots is not None
+
+    def copy(self, content: Checkpoint, slot: int, best_step: int | None, after: Iterable[Path]) -> Any:
+        """See Writer.copy."""
+        if self._slots is None:
+            self._slots = Slots(content)
+        files = self._slots.copy(content, slot)
+        return {"files": files, "manifest": content.manifest, "best_step": best_step, "after": list(map(str, after))}
+
+    def send(self, order: Any, *, urgent: bool) -> None:
+        """See Writer.send."""
+        if self._process is not None and self._process.poll() is not None:
+            self._end_process(None)  # It was killed, as by a system that ran out of memory.
+        if self._process is None:
+            self._process, self._received = self._start(), b""
+        self._send({**order, "urgent": urgent})
+
+    def hurry(self) -> None:
+        """See Writer.hurry."""
+        with contextlib.suppress(OSError):  # If the process is gone, `answer` says so.
+            self._send({"urgent": True})
+
+    def answer(self, wait_s: float) -> Answer | None:
+        """See Writer.answer."""
+        if self._process is None:
+            return None
+        assert self._process.stdout is not None
+        if b"\n" not in self._received:
+            if not select.select([self._process.stdout], [], [], wait_s)[0]:
+                return None
+            data = os.read(self._process.stdout.fileno(), 65536)
+            if not data:
+                self._end_process(None)
+                return {"error": "the process that writes checkpoints has ended"}
+            self._received += data
+        line, newline, rest = self._received.partition(b"\n")
+        if not newline:
+            return None
+        self._received = rest
+        answer: Answer = json.loads(line)
+        return answer
+
+    def end(self, wait_s: float) -> bool:
+        """See Writer.end."""
+        if self._process is not None and not self._end_process(wait_s):
+            return False
+        if self._slots is not None:
+            self._slots.close()
+            self._slots = None
+        return True
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        assert self._slots is not None
+        # A signal to the rank's process group must not end a write, nor the start of the process. (The session stays:
+        # Linux may share cores out among sessions first.)
         code = (
-            f"{SAFE_PATH}; import json; sys.path[:] = json.loads(sys.argv[1]); "
+            f"{SAFE_PATH}; import os; os.setpgid(0, 0); import json; sys.path[:] = json.loads(sys.argv[1]); "
             "from dpnet.checkpoint.writer import main; main()"
         )
-        arguments = [json.dumps(sys.path), str(descriptor), str(folder.path), str(folder.keep_last)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+        folder, cores = self._folder, self._cores or sorted(os.sched_getaffinity(0))
+        words = [json.dumps(sys.path), self._slots.descriptor, folder.path, folder.keep_last, json.dumps(cores)]
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=without_rank(os.environ),
-            start_new_session=True,  # A signal to the rank's process group does not end its write.
-            pass_fds=[descriptor, *([] if kept_open is None else [kept_open])],
+            pass_fds=[self._slots.descriptor, *([] if self._kept_open is None else [self._kept_open])],
         )
-        HERE.helpers.add(self._process.pid)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._received = b""
+        HERE.helpers.add(process.pid)
+        return process
 
-    def send(self, line: bytes) -> None:
-        """Send a line to the standard input of the writer."""
-        self._stdin.write(line)
-        self._stdin.flush()
+    def _send(self, order: Mapping[str, Any]) -> None:
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
 
-    def answer(self, wait_s: float) -> Mapping[str, Any] | None:
-        """The next answer of the writer, waiting up to `wait_s` seconds for it; None: there is none yet.
-
-        Raises:
-            EOFError: the writer has ended.
-        """
-        if not select.select([self._stdout], [], [], wait_s)[0]:
-            return None
-        data = os.read(self._stdout.fileno(), 65536)
-        if not data:
-            raise EOFError
-        self._received += data
-        if not self._received.endswith(b"\n"):
-            return None
-        line, self._received = self._received, b""
-        answer: Mapping[str, Any] = json.loads(line)
-        return answer
-
-    def end(self) -> None:
-        """Let the writer end, once it has written everything it was given."""
-        for pipe in (self._stdin, self._stdout):
+    def _end_process(self, wait_s: float | None) -> bool:
+        assert self._process is not None
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
             with contextlib.suppress(OSError):
                 pipe.close()  # If the writer is gone, closing flushes into a broken pipe.
-        self._process.wait()
+        try:
+            self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return False
         HERE.helpers.discard(self._process.pid)
+        self._process = None
+        return True

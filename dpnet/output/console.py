@@ -52,9 +52,6 @@ class LinesConsole:
             self._next_s = now_s + BETWEEN_S
             self._screen.say(text)
 
-    def flush(self) -> None:
-        """See Sink.flush. Every line was flushed as it was printed."""
-
     def close(self) -> None:
         """See Sink.close. The screen is not this console's to close."""
 
@@ -81,9 +78,6 @@ class BarConsole:
         """See Sink.write."""
         if isinstance(event, StepsTaken | EpochTaken):
             self._loss = f"loss {event.loss:.4f}"
-
-    def flush(self) -> None:
-        """See Sink.flush. The bar is drawn by itself, several times a second."""
 
     def close(self) -> None:
         """See Sink.close."""

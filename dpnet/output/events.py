@@ -155,9 +155,6 @@ class Sink(Protocol):
     def write(self, event: Event) -> None:
         """Show an event, as far as this sink shows events of its kind."""
 
-    def flush(self) -> None:
-        """Return once everything written so far is on the disk, where it is to be kept."""
-
     def close(self) -> None:
         """Show no more."""
 

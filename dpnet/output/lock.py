@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dpnet.environment import ATTEMPT
+from dpnet.errors import OutputError
 from dpnet.files import read_file
 
 LOCK = ".lock"
@@ -57,13 +58,19 @@ class Lock:
 
         Args:
             wait_s: seconds to wait for another process that has it and may be about to end.
+
+        Raises:
+            OutputError: the name is too long for the file system.
         """
         if self.descriptor is not None:
             return True
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, is_new = _open(self._path)
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # Whoever reads here next would say so less clearly.
+                message = f"cannot write in {self._path.parent}: {error.strerror}; choose another with --output DIR"
+                raise OutputError(message) from error
             return True  # Whoever writes here next says why that is impossible.
         locked = _lock(descriptor, wait_s)
         if locked is False:

@@ -28,21 +28,17 @@ class MetricsFile:
     def __init__(self, path: Path, *, step: int) -> None:
         self._path = path
         with writing(path):
-            write_atomically(path, "".join(_rows_up_to(path, step)))
+            if path.exists() and (kept := "".join(_rows_up_to(path, step))) != path.read_text("utf-8", "replace"):
+                write_atomically(path, kept)
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:
-        """See Sink.write. Other processes can read the row at once."""
+        """See Sink.write. Other processes can read the row at once; the next checkpoint puts it on the disk."""
         row = event.row()
         if row is not None:
             with writing(self._path):
                 self._file.write(json.dumps(row) + "\n")
                 self._file.flush()
-
-    def flush(self) -> None:
-        """See Sink.flush."""
-        with writing(self._path):
-            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """See Sink.close."""

@@ -59,6 +59,11 @@ class RunDirectory:
         """
         return self.access.descriptor
 
+    @property
+    def config_path(self) -> Path:
+        """Path of the configuration."""
+        return self.path / CONFIG
+
     def lock(self, *, wait_s: float) -> None:
         """Take the directory for this training, until `unlock` or the end of the process.
 
@@ -96,7 +101,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self.checkpoints.clean()
             self._set_aside(step)
-            write_atomically(self.path / CONFIG, config_toml)
+            write_atomically(self.config_path, config_toml, synced=False)  # The first checkpoint syncs it.
 
     def holds(self, directory: Path) -> bool:
         """Whether a checkpoint directory belongs to this run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,10 +12,10 @@ from dpnet.checkpoint.background import Saver
 from dpnet.checkpoint.folder import newest_whole
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.tensors import optimizer_tensors
-from dpnet.comm.agree import on_root
+from dpnet.comm.agree import on_root, until_root
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.file import to_dict
-from dpnet.errors import DivergenceError
+from dpnet.errors import DivergenceError, OutputError
 from dpnet.output.metrics_file import last_step
 from dpnet.output.run_directory import RunDirectory
 from dpnet.resilience.cut_off import check_not_cut_off
@@ -59,21 +60,37 @@ class Checkpointing:
             OutputError: another training has the directory; or, after a loss, this part of the job was cut off.
         """
         self._tell = tell
+        group = self._setup.group
+        cores = set().union(*group.node.allgather(os.sched_getaffinity(0)))
+        # After a loss: the writer of a lost rank 0 may still be writing its last checkpoint.
+        until_root(group, self._locking(time.monotonic() + WRITER_ENDS_S))
 
         def open_on_root() -> None:
-            # After a loss: the writer of a lost rank 0 may still be writing its last checkpoint.
-            self._run_dir.lock(wait_s=WRITER_ENDS_S)
             if after_loss:
                 self._check_not_cut_off(step)
                 self._run_dir.checkpoints.restore()
                 self._run_dir.checkpoints.clean()
             if self._saver is None:
                 max_failed = self._setup.job.checkpoint.max_failed
-                lock = self._run_dir.lock_descriptor
-                self._saver = Saver(self._run_dir.checkpoints, max_failed=max_failed, tell=tell, kept_open=lock)
+                folder, lock = self._run_dir.checkpoints, self._run_dir.lock_descriptor
+                self._saver = Saver(folder, max_failed=max_failed, tell=tell, kept_open=lock, cores=cores)
 
-        on_root(self._setup.group, open_on_root)
+        on_root(group, open_on_root)
         self._saved_step = min(self._saved_step, step)
+
+    def _locking(self, deadline_s: float) -> Callable[[], bool]:
+        """Tries to take the run directory; returns whether it could, and raises OutputError after the deadline."""
+
+        def lock() -> bool:
+            try:
+                self._run_dir.lock(wait_s=0.0)
+            except OutputError:
+                if time.monotonic() > deadline_s:
+                    raise
+                return False
+            return True
+
+        return lock
 
     def _check_not_cut_off(self, step: int) -> None:
         summary = self._run_dir.read_summary() or {}
@@ -93,33 +110,43 @@ class Checkpointing:
         """Raise on all ranks what keeps rank 0 from writing checkpoints; collective."""
         on_root(self._setup.group, self._on_saver(Saver.check))
 
-    def save(self, parts: Parts, progress: Progress, *, flush: Callable[[], None], last: bool) -> None:
+    def save(self, parts: Parts, progress: Progress, *, last: bool) -> None:
         """Take a checkpoint of the committed state, unless this step has one; collective.
+
+        The training waits for no disk, but with the last checkpoint.
+
+        No checkpoint is ahead of the learning curve: the disk has the curve first.
 
         Args:
             parts: they hold the state.
             progress: how far the training is.
-            flush: is called first, on rank 0: a checkpoint must not be ahead of the learning curve.
             last: no other checkpoint follows.
         """
         if self._saved_step == progress.step:
             return
         best_step = progress.best_step if self._setup.job.checkpoint.keep_best else None
 
-        def take(saver: Saver) -> None:
-            flush()
-            saver.save(self._content(parts, progress), best_step=best_step, last=last)
+        def take(saver: Saver) -> bool:
+            after = (self._run_dir.metrics_path, self._run_dir.config_path)
+            return saver.save(self._content(parts, progress), best_step=best_step, after=after, last=last)
 
-        on_root(self._setup.group, self._on_saver(take))
-        self._saved_step, self._saved_s = progress.step, time.monotonic()
+        call = self._on_saver(take)
+        if last:
+            until_root(self._setup.group, call)
+        if last or on_root(self._setup.group, call):  # Else a slow disk leaves no room: a later checkpoint will do.
+            self._saved_step = progress.step
+        self._saved_s = time.monotonic()
 
-    def flush(self) -> None:
+    def flush(self, is_hurried: Callable[[], bool]) -> None:
         """Wait until the disk has all checkpoints; collective.
 
+        Args:
+            is_hurried: is called on rank 0: whether a write that fails is tried again after a short pause.
+
         Raises:
-            OutputError: too many writes have failed.
+            OutputError: too many writes have failed, or the disk does not answer.
         """
-        on_root(self._setup.group, self._on_saver(Saver.flush))
+        until_root(self._setup.group, self._on_saver(lambda saver: saver.settled(in_a_hurry=is_hurried())))
 
     def newest(self) -> StartingPoint:
         """The starting point in the newest whole checkpoint; collective.
@@ -128,15 +155,15 @@ class Checkpointing:
             DivergenceError: there is none to go back to.
         """
         setup = self._setup
+        self.flush(lambda: True)
 
-        def find(saver: Saver) -> Checkpoint:
-            saver.flush()
+        def find() -> Checkpoint:
             found = newest_whole(self._run_dir.checkpoints.path, self._tell)
             if found is None:
                 raise DivergenceError("numbers are not finite, and there is no checkpoint to go back to")
             return found
 
-        found = on_root(setup.group, self._on_saver(find))
+        found = on_root(setup.group, find)
         return start_from(found, setup.job, setup.layout, setup.group, is_own=True)
 
     def close(self) -> None:

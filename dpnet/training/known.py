@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def known_run(path: Path) -> Known | None:
     for step in reversed(steps):
         with contextlib.suppress(CheckpointError):
             return known_of(path, read_manifest(path / CHECKPOINTS / step_name(step) / "manifest.json"))
-    if not steps and not (path / SUMMARY).exists():
+    if not steps and not os.path.exists(path / SUMMARY):
         return None
     try:
         return Known(path, load(path / CONFIG), 0)

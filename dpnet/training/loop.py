@@ -93,8 +93,8 @@ class Loop:
 
     def close(self) -> None:
         """Report and save no more."""
-        with contextlib.closing(self._checkpointing):
-            self._reporting.close()
+        with contextlib.closing(self._reporting):
+            self._checkpointing.close()
 
     def run(self) -> Summary:
         """Take all steps that are left; returns the summary."""
@@ -110,7 +110,7 @@ class Loop:
                 if self._saves:
                     self._save(last=True)
             self._settle()
-            return finish(self._setup.group, self._run_dir, self.parts, self.progress, self._stopwatch)
+            return finish(self._setup, self._run_dir, self.parts, self.progress, self._stopwatch, self._reporting.note)
 
     def recover(self) -> bool:
         """Go on with the ranks that are left, from the last step that counts for all of them; collective.
@@ -203,13 +203,13 @@ class Loop:
         HERE.enter(whereabouts.CHECKPOINT)
         self._check_params()
         self._stopwatch.count(self.progress)
-        self._checkpointing.save(self.parts, self.progress, flush=self._reporting.flush, last=last)
+        self._checkpointing.save(self.parts, self.progress, last=last)
         HERE.beat()
 
     def _settle(self) -> None:
         """Report where the time went, and wait until the disk has all checkpoints; collective."""
         self._reporting.time_spent(self.progress)
-        self._checkpointing.flush()
+        self._checkpointing.flush(lambda: not self.is_finished or bool(self._signals.received))
 
     def _stop(self, why: str) -> None:
         """End with a checkpoint, to be started again; a training without a step left goes on to its end."""

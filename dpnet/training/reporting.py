@@ -131,11 +131,6 @@ class Reporting:
         """Show a sentence to whoever watches the training."""
         self._write(Note(text))
 
-    def flush(self) -> None:
-        """Return once all that was reported is on the disk, or on the console."""
-        for sink in self._sinks:
-            sink.flush()
-
     def close(self) -> None:
         """Report no more."""
         sinks, self._sinks = self._sinks, ()

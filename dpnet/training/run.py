@@ -17,7 +17,7 @@ from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
-from dpnet.errors import WorkerLost
+from dpnet.errors import Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
@@ -104,7 +104,11 @@ class _Run:
             self._resume = "auto"
         self._report_losses(self._loop)
         self.signals.catch_interrupts()
-        summary = self._directory.named(self._loop.run())
+        try:
+            summary = self._directory.named(self._loop.run())
+        except Preempted:
+            self._group.conclude()  # A rank that has lost another goes on: it must not be left alone.
+            raise
         say(
             self._group,
             f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {summary['run_dir']}",

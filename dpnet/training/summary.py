@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from dpnet.checkpoint.format import digest
-from dpnet.comm.agree import on_root
-from dpnet.comm.group import World
+from dpnet.checkpoint.waiting import Waiting
+from dpnet.comm.agree import on_root_asleep
 from dpnet.output.run_directory import RunDirectory
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
+from dpnet.training.setup import Setup
 
 Summary = dict[str, Any]
 """What summary.json holds."""
@@ -39,17 +41,34 @@ class Stopwatch:
         return samples / max(time.monotonic() - self._began_s, 1e-9)
 
 
-def finish(group: World, run_dir: RunDirectory, parts: Parts, progress: Progress, stopwatch: Stopwatch) -> Summary:
+def finish(
+    setup: Setup,
+    run_dir: RunDirectory,
+    parts: Parts,
+    progress: Progress,
+    stopwatch: Stopwatch,
+    tell: Callable[[str], None],
+) -> Summary:
     """Write the summary of a training that is complete, and agree that it is; collective.
+
+    Args:
+        setup: of the training.
+        run_dir: where the summary goes.
+        parts: of the training.
+        progress: at its end.
+        stopwatch: has measured it.
+        tell: is called with a sentence if the disk keeps all waiting.
 
     Raises:
         OutputError: the summary cannot be written.
         WorkerLost: a rank was lost meanwhile; raised on every rank or on none.
     """
+    group = setup.group
     stopwatch.count(progress)
     speed = stopwatch.samples_per_s(parts, progress.step)
     summary = summarize(parts, progress, world_size=group.world_size, samples_per_s=speed)
-    on_root(group, lambda: run_dir.write_summary(summary))
+    waiting = Waiting(run_dir.path, tell)
+    on_root_asleep(group, lambda: run_dir.write_summary(summary), lambda: waiting.tell("the summary"))
     group.conclude()
     return summary
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from helpers.night import times
 
+from dpnet.checkpoint import background, waiting
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.background import Saver
 from dpnet.checkpoint.folder import CheckpointFolder, steps_in
@@ -43,11 +45,23 @@ def content(step, *, size=SIZE, value=None):
 
 
 def writer_of(made):
-    return made._writer._process
+    return made._process._process
+
+
+def until(look):
+    while not look():
+        time.sleep(0.005)
+
+
+def settle(made):
+    """Wait until the disk has everything."""
+    until(made.settled)
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path, monkeypatch):
+    monkeypatch.setattr(background, "PAUSE_S", 0.05)
+    monkeypatch.setattr(background, "PAUSE_FACTOR", 2)
     told = []
     made = Saver(CheckpointFolder(tmp_path / "checkpoints", keep_last=9), max_failed=3, tell=told.append)
     made.told = told
@@ -62,8 +76,8 @@ def files(directory: Path):
 
 def test_the_files_are_those_that_are_written_without_it(made, tmp_path):
     made.save(content(3), best_step=None)
-    made.flush()
-    assert made._writer is not None
+    settle(made)
+    assert writer_of(made) is not None
     arrays = {
         name: {key: np.ascontiguousarray(array) for key, array in getattr(content(3), name).items()}
         for name in checkpoint.FILES
@@ -77,33 +91,37 @@ def test_the_state_may_change_as_soon_as_it_was_copied(made):
     before = state.model["0.weight"].copy()
     made.save(state, best_step=None)
     state.model["0.weight"][:] = np.nan
-    made.flush()
+    settle(made)
     assert checkpoint.read(made.folder / "step-00000003").model["0.weight"].tobytes() == before.tobytes()
 
 
 def test_a_small_state_and_the_only_one_need_no_process(made):
     made.save(content(1, size=4), best_step=None)
     made.save(content(2), best_step=None, last=True)
-    assert made._writer is None
+    settle(made)
+    assert writer_of(made) is None
     assert steps_in(made.folder) == [1, 2]
 
 
-def test_a_newer_one_takes_the_place_of_one_that_waits_but_not_of_the_best(made):
+def test_a_newer_one_replaces_one_that_waits_and_only_a_better_one_the_best(made):
     made.save(content(1), best_step=None)
-    made.flush()
+    settle(made)
     os.kill(writer_of(made).pid, signal.SIGSTOP)
     made.save(content(2), best_step=None)
     made.save(content(3), best_step=None)
     made.save(content(4), best_step=4)
+    assert made.save(content(5), best_step=5)
+    for last in (False, True):
+        assert not made.save(content(6), best_step=5, last=last)  # There is no room for it.
     os.kill(writer_of(made).pid, signal.SIGCONT)
-    made.save(content(5), best_step=4)
-    made.flush()
-    assert steps_in(made.folder) == [1, 2, 4, 5]
-    for step in (1, 2, 4, 5):
+    until(lambda: made.save(content(6), best_step=5, last=True))
+    settle(made)
+    assert steps_in(made.folder) == [1, 2, 5, 6]
+    for step in (1, 2, 5, 6):
         found = checkpoint.read(made.folder / checkpoint.step_name(step))
         assert found.step == step
         assert found.model["0.weight"].tobytes() == content(step).model["0.weight"].tobytes()
-    assert os.readlink(made.folder / "best") == "step-00000004"
+    assert os.readlink(made.folder / "best") == "step-00000005"
 
 
 def test_a_write_that_fails_is_told_and_tried_again(made):
@@ -112,10 +130,10 @@ def test_a_write_that_fails_is_told_and_tried_again(made):
     while not made.told:
         made.poll()
     made.folder.unlink()
-    made.flush()
+    settle(made)
     assert steps_in(made.folder) == [3]
     assert made.told[0].startswith(f"note: cannot write checkpoint {made.folder}")
-    assert "trying again (1 of 3)" in made.told[0]
+    assert "trying again in 0 s (1 of 3)" in made.told[0]
     assert not made.poll()
 
 
@@ -126,7 +144,7 @@ def test_failures_before_one_that_was_written_are_not_in_a_row_with_those_after_
         while len(made.told) < 2 * step and not made.poll():
             pass
         made.folder.unlink()
-        made.flush()
+        settle(made)
         assert checkpoint.read(made.folder / checkpoint.step_name(step)).step == step
         made.folder.rename(made.folder.with_name(f"until {step}"))
     assert [text[-8:] for text in made.told] == ["(1 of 3)", "(2 of 3)"] * 2
@@ -135,11 +153,11 @@ def test_failures_before_one_that_was_written_are_not_in_a_row_with_those_after_
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_a_signal_that_ends_a_training_does_not_end_the_writer(made, number):
     made.save(content(1), best_step=None)
-    made.flush()
+    settle(made)
     process = writer_of(made)
     process.send_signal(number)
     made.save(content(2), best_step=None)
-    made.flush()
+    settle(made)
     assert steps_in(made.folder) == [1, 2]
     assert (made.told, writer_of(made)) == ([], process)
 
@@ -147,33 +165,124 @@ def test_a_signal_that_ends_a_training_does_not_end_the_writer(made, number):
 @pytest.mark.parametrize("last", [False, True])
 def test_too_many_failures_in_a_row_are_an_error(made, last):
     made.folder.write_text("in the way")
-    message = "3 checkpoints in a row could not be written: cannot write"
-    if last:
-        with pytest.raises(OutputError, match=message):
-            made.save(content(3), best_step=None, last=True)
-    else:
-        made.save(content(3), best_step=None)
-    with pytest.raises(OutputError, match=message):
-        made.flush()
+    made.save(content(3), best_step=None, last=last)
+    with pytest.raises(OutputError, match="3 checkpoints in a row could not be written: cannot write"):
+        settle(made)
     assert made.poll()
     assert len(made.told) == 2
 
 
+def test_a_failed_write_waits_longer_each_time_over_minutes_but_not_while_a_scheduler_waits(made, monkeypatch):
+    now = [1000.0]
+    monkeypatch.undo()
+    monkeypatch.setattr(background.time, "monotonic", lambda: now[0])
+    made.folder.write_text("in the way")
+    made.save(content(3, size=4), best_step=None)
+    assert not made.poll()
+    for pause_s in (14.0, 0.9):
+        now[0] += pause_s
+        assert not made.settled()
+        assert len(made.told) == 1
+    now[0] += 0.2
+    while len(made.told) < 2:
+        assert not made.settled()
+    assert [text.partition("; ")[2] for text in made.told] == [
+        "trying again in 15 s (1 of 3)",
+        "trying again in 120 s (2 of 3)",
+    ]
+    made.folder.unlink()
+    assert not made.settled(in_a_hurry=True)
+    now[0] += 5.1
+    while not made.settled(in_a_hurry=True):
+        pass
+    assert steps_in(made.folder) == [3]
+
+
+def test_a_newer_one_takes_the_place_of_one_that_failed(made):
+    made.folder.write_text("in the way")
+    made.save(content(3), best_step=None)
+    while not made.told:
+        made.poll()
+    made.save(content(4), best_step=None)
+    made.folder.unlink()
+    settle(made)
+    assert steps_in(made.folder) == [4]
+
+
+def test_a_slow_disk_is_told_and_does_not_hold_up_the_training(made, monkeypatch):
+    go_on, fsync = threading.Event(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: go_on.wait() and fsync(handle))
+    monkeypatch.setattr(background, "QUICK_S", 0.2)
+    monkeypatch.setattr(waiting, "FIRST_S", 0.2)
+    for step in (1, 2, 3, 4):
+        began_s = time.monotonic()
+        made.save(content(step, size=4), best_step=None)
+    assert time.monotonic() - began_s < 0.2  # Only the first had to wait.
+    while len(made.told) < 2:
+        assert not made.settled()
+    assert all(text.startswith("note: waiting for the disk, ") for text in made.told)
+    assert made.told[0].endswith(" s now: the checkpoint of step 1")
+    go_on.set()
+    settle(made)
+    assert steps_in(made.folder) == [1, 4]
+
+
+@pytest.mark.parametrize("waits", ["at the end", "for room beside the best one"])
+def test_a_disk_that_never_answers_ends_the_wait(made, monkeypatch, waits):
+    made.save(content(1), best_step=None)
+    settle(made)
+    monkeypatch.setattr(waiting, "SILENT_S", 0.1)
+    os.kill(writer_of(made).pid, signal.SIGSTOP)
+    made.save(content(2), best_step=None)
+    made.save(content(3), best_step=3)
+    with pytest.raises(OutputError, match=r"checkpoints has not answered for 0 s: the checkpoint of step 2 is not on"):
+        until(lambda: made.settled() if waits == "at the end" else made.save(content(4), best_step=3, last=True))
+    made.close()
+    os.kill(writer_of(made).pid, signal.SIGCONT)
+    monkeypatch.undo()
+
+
+def test_the_writer_may_use_the_cores_of_all_ranks(tmp_path):
+    made = Saver(
+        CheckpointFolder(tmp_path, keep_last=1), max_failed=1, tell=print, cores=sorted(os.sched_getaffinity(0))
+    )
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # As a launcher binds rank 0.
+    try:
+        made.save(content(1), best_step=None)
+        settle(made)
+        assert os.sched_getaffinity(writer_of(made).pid) == cores
+    finally:
+        os.sched_setaffinity(0, cores)
+        made.close()
+
+
 def test_a_writer_that_is_killed_is_replaced(made):
     made.save(content(1), best_step=None)
-    made.flush()
+    settle(made)
     process = writer_of(made)
     os.kill(process.pid, signal.SIGSTOP)
     made.save(content(2), best_step=None)
     process.kill()
-    made.flush()
+    settle(made)
     assert steps_in(made.folder) == [1, 2]
-    assert made.told == ["note: the process that writes checkpoints has ended; trying again (1 of 3)"]
+    assert made.told == ["note: the process that writes checkpoints has ended; trying again in 0 s (1 of 3)"]
+
+
+def test_a_writer_that_was_killed_while_it_had_nothing_to_do_is_replaced(made):
+    made.save(content(1), best_step=None)
+    settle(made)
+    writer_of(made).kill()
+    os.waitid(os.P_PID, writer_of(made).pid, os.WEXITED | os.WNOWAIT)
+    made.save(content(2), best_step=None)
+    settle(made)
+    assert steps_in(made.folder) == [1, 2]
+    assert made.told == []
 
 
 def test_no_process_stays(made):
     made.save(content(1), best_step=None)
-    made.flush()
+    settle(made)
     process = writer_of(made)
     made.close()
     assert process.returncode == 0

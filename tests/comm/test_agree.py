@@ -4,11 +4,12 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
-from dpnet.comm.agree import everywhere, on_root
+from dpnet.comm.agree import everywhere, on_root, on_root_asleep, until_root
 from dpnet.comm.connect import connect
 from dpnet.comm.local import LocalGroup
 from dpnet.errors import CheckpointError, ConfigError, DataError, DpnetError
@@ -99,6 +100,39 @@ def test_a_fault_of_dpnet_stays_where_it_is(function):
     errors = play(2, lambda group: function(group, lambda: 1 // 0 if group.rank == 0 else 1))
     assert isinstance(errors[0], ZeroDivisionError)
     assert isinstance(errors[1], threading.BrokenBarrierError)  # Under MPI the exception hook ends it.
+
+
+def test_all_wait_until_rank_0_has_what_they_wait_for():
+    looks = iter([False, False, True])
+    assert play(3, lambda group: until_root(group, lambda: next(looks))) == [None] * 3
+    assert list(looks) == []
+
+
+def test_an_error_of_rank_0_ends_the_wait_of_all():
+    errors = play(3, lambda group: until_root(group, lambda: failing([0], group)))
+    assert [str(error) for error in errors] == ["seen on 0"] * 3
+    assert all(error.agreed for error in errors)
+
+
+def test_all_sleep_while_rank_0_works_and_get_its_result_or_error():
+    told = []
+
+    def work():
+        time.sleep(0.1)
+        return "done"
+
+    assert play(3, lambda group: on_root_asleep(group, work, lambda: told.append(group.rank))) == ["done"] * 3
+    assert set(told) == {0}
+    errors = play(3, lambda group: on_root_asleep(group, lambda: failing([0], group), lambda: None))
+    assert [str(error) for error in errors] == ["seen on 0"] * 3
+
+
+def test_work_that_takes_too_long_is_left_alone():
+    over = threading.Event()
+    errors = play(2, lambda group: on_root_asleep(group, over.wait, lambda: failing([0], group)))
+    assert [str(error) for error in errors] == ["seen on 0"] * 2
+    assert not over.is_set()
+    over.set()
 
 
 def test_an_error_is_not_agreed_before_all_have_it():

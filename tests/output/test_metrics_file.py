@@ -32,7 +32,6 @@ def test_rows_are_there_as_soon_as_they_are_written(tmp_path):
     path = tmp_path / "metrics.jsonl"
     with opened(path, step=0) as file:
         file.write(STEPS)
-        file.flush()
         file.write(SCORES)
         assert rows(path) == [TRAINED, EVALUATED]
 

@@ -1,11 +1,12 @@
 """What a checkpoint holds besides vectors, and when it is taken."""
 
+import os
+
 import pytest
 from helpers.jobs import metrics, train
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.background import Saver
-from dpnet.output.metrics_file import MetricsFile
+from dpnet.checkpoint.format import STEP_NAME
 
 STEPS = [5, 10, 12, 15, 20, 24, 25]
 
@@ -27,18 +28,20 @@ def test_the_manifest_says_where_in_which_epoch_the_training_is(saved):
 
 
 def test_no_checkpoint_is_ahead_of_the_learning_curve(tmp_path, monkeypatch):
-    flush, save, on_disk, saved = MetricsFile.flush, Saver.save, [], {}
+    fsync, rename, on_disk, saved = os.fsync, os.rename, [], {}
 
-    def flushing(self):
-        flush(self)
-        on_disk[:] = [row["step"] for row in metrics(tmp_path)]
+    def syncing(handle):
+        if os.readlink(f"/proc/self/fd/{handle}").endswith("metrics.jsonl"):
+            on_disk[:] = [row["step"] for row in metrics(tmp_path)]
+        fsync(handle)
 
-    def saving(self, content, **how):
-        saved[content.step] = list(on_disk)
-        save(self, content, **how)
+    def renaming(old, new, **how):
+        if STEP_NAME.fullmatch(os.path.basename(new)):
+            saved[int(os.path.basename(new)[5:])] = list(on_disk)
+        rename(old, new, **how)
 
-    monkeypatch.setattr(MetricsFile, "flush", flushing)
-    monkeypatch.setattr(Saver, "save", saving)
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "rename", renaming)
     settings = {"output.log_every_steps": 1, "train.epochs": 1, "evaluate.every_steps": 0}
     train(tmp_path, settings)
     assert saved == {step: list(range(1, step + 1)) for step in (5, 10, 12)}
