@@ -9,6 +9,7 @@ import time
 import pytest
 from helpers.faults import pid_of_rank, wait_for
 from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.night import at_night
 from helpers.patience import PATIENCE
 
 from dpnet.checkpoint import format as checkpoint
@@ -69,12 +70,12 @@ def run_failing(folder, *, place, culprit, call=1, deed="raise RuntimeError('pla
 @pytest.mark.parametrize(
     ("place", "culprit", "call"),
     [
-        ("start", 0, 1),
+        at_night("start", 0, 1),
         ("start", 1, 1),
         ("forward", 0, 5),
-        ("forward", 1, 5),
-        ("forward", 2, 5),
-        ("evaluation", 0, 1),
+        at_night("forward", 1, 5),
+        at_night("forward", 2, 5),
+        at_night("evaluation", 0, 1),
         ("evaluation", 2, 2),
         ("checkpoint", 0, 2),
     ],
@@ -88,11 +89,16 @@ def test_an_exception_on_one_rank_ends_all_soon(tmp_path, place, culprit, call):
     assert text.count("Traceback (most recent call last)") == 1, text
 
 
-@pytest.mark.parametrize("culprit", [0, 1])
 @pytest.mark.parametrize(
-    "deed",
-    ["os._exit(9)", "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 11)"],
-    ids=["exit", "SIGKILL", "SIGSEGV"],
+    ("deed", "culprit"),
+    [
+        ("os._exit(9)", 0),
+        at_night("os._exit(9)", 1),
+        at_night("os.kill(os.getpid(), 9)", 0),
+        ("os.kill(os.getpid(), 9)", 1),
+        ("os.kill(os.getpid(), 11)", 0),
+        at_night("os.kill(os.getpid(), 11)", 1),
+    ],
 )
 def test_a_rank_that_vanishes_ends_all(tmp_path, deed, culprit):
     code, text, seconds = run_failing(tmp_path, place="forward", culprit=culprit, call=5, deed=deed)
@@ -213,7 +219,7 @@ def test_an_interrupted_launcher_ends_all_and_leaves_no_half_checkpoint(tmp_path
         checkpoint.read(tmp_path / "run/checkpoints" / checkpoint.step_name(step))  # Raises if it is not whole.
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", [0, at_night(2)])
 def test_an_interrupt_of_one_rank_ends_all(tmp_path, rank):
     job = start_training(tmp_path, 3)
     try:

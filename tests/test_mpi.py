@@ -9,7 +9,8 @@ from helpers.mpirun import mpirun, run_ranks, start
 
 pytestmark = pytest.mark.ranks
 FOLDER = Path(__file__).parent / "mpi"
-PYTEST = ["-m", "pytest", "--with-mpi", "-q", "-p", "no:cacheprovider", "--timeout=240", "--timeout-method=thread"]
+PYTEST = ["-m", "pytest", "--with-mpi", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+PYTEST += ["--timeout=240", "--timeout-method=thread"]
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 4])

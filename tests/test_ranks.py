@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.jobs import curve
 from helpers.mpirun import mpirun, run_command, run_ranks
+from helpers.night import NIGHT, at_night
 from helpers.readme import block
 from helpers.turns import Turns
 from safetensors.numpy import load_file
@@ -78,7 +79,7 @@ def reproducible(tmp_path_factory):
     return train(1, output, REPRODUCIBLE), output
 
 
-@pytest.mark.parametrize("num_ranks", [2, 3, 4, 5, 12])
+@pytest.mark.parametrize("num_ranks", [2, 3, 4, 5, at_night(12)])
 def test_reproducible_shards_give_the_same_bits_on_any_number_of_ranks(reproducible, tmp_path, num_ranks):
     expected, one_rank = reproducible
     seen = train(num_ranks, tmp_path, REPRODUCIBLE)
@@ -164,7 +165,9 @@ def test_predictions_do_not_depend_on_the_ranks(reproducible, tmp_path, ending):
 def test_the_real_mnist_is_learnt_by_the_job_of_the_readme(tmp_path, mnist):
     job = tmp_path / "mnist.toml"
     job.write_text(block("toml"))
-    assert train(4, tmp_path / "run", [f"data.source={mnist}"], job, timeout_s=200)["eval_accuracy"] >= 0.98
+    settings = [f"data.source={mnist}", *([] if NIGHT else ["train.epochs=3"])]
+    accuracy = train(4, tmp_path / "run", settings, job, timeout_s=200)["eval_accuracy"]
+    assert accuracy >= (0.98 if NIGHT else 0.96)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +255,10 @@ def test_memory_of_a_node_does_not_grow_with_its_ranks(tmp_path):
     # and some rows.
     script = tmp_path / "memory.py"
     script.write_text(MEMORY)
-    pss = {n: float(run_ranks(n, [str(script)], timeout_s=100).ranks[0].split()[-1]) for n in (1, 2, 4)}
+    pss = {n: float(run_ranks(n, [str(script)], timeout_s=100).ranks[0].split()[-1]) for n in (1, 4)}
     vector = 2048 * 2048 * 4 / 2**20
-    for ranks in (2, 4):
-        growth = (pss[ranks] - pss[1]) / (ranks - 1)
-        assert pss[1] > 3 * vector, pss
-        assert growth < 0.6 * vector, pss
+    assert pss[1] > 3 * vector, pss
+    assert (pss[4] - pss[1]) / 3 < 0.6 * vector, pss
 
 
 MEMORY = """

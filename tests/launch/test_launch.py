@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.night import at_night
 
 from dpnet.cli import main as cli
 from dpnet.cli.commands import launch
@@ -366,10 +367,10 @@ def test_more_ranks_than_cores_train(tmp_path):
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (["--version"], 0, "dpnet "),
+        at_night(["--version"], 0, "dpnet "),
         (["digest", "nowhere"], 1, "CheckpointError: nowhere does not exist"),
         (["train", "--set", "train.epochs=0"], 2, "ConfigError: train.epochs is 0"),
-        (["no-such-command"], 2, "there is no command 'no-such-command'"),
+        at_night(["no-such-command"], 2, "there is no command 'no-such-command'"),
     ],
 )
 def test_the_exit_code_is_passed_on_and_the_message_told_once(tmp_path, command, code, message):
@@ -448,7 +449,7 @@ def test_an_ordinary_user_trains():
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize("ranks", [None, 3])
+@pytest.mark.parametrize("ranks", [None, at_night(3)])
 def test_local_sh_trains_with_a_rank_per_core(tmp_path, ranks):
     mpirun(1)
     environ = {"PYTHON": sys.executable, **({"RANKS": str(ranks)} if ranks else {})}

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from helpers.mpirun import mpirun
+from helpers.night import at_night
 from helpers.terminals import TerminalOf, seen
 
 from dpnet.launch import relay
@@ -46,7 +47,7 @@ def train_on_a_terminal(folder, columns, *settings, resize=None, options=()):
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize(("columns", "resize"), [(40, None), (60, 120), (80, 50), (160, None)])
+@pytest.mark.parametrize(("columns", "resize"), [(40, None), at_night(60, 120), (80, 50), at_night(160, None)])
 def test_a_terminal_shows_a_bar_while_ranks_train_and_whole_words_at_the_end(tmp_path, columns, resize):
     lines, text = train_on_a_terminal(tmp_path, columns, resize=resize)
     # While it went on: bars of every epoch, with the time that was left, and no mark of dpnet's own language.

@@ -36,20 +36,11 @@ def shell(folder: Path, script: str, *arguments: str):
 
 @pytest.mark.ranks
 def test_a_loop_over_lines_runs_once_for_each_line(tmp_path):
-    (tmp_path / "seeds").write_text("1\n2\n3\n")
+    (tmp_path / "seeds").write_text("1\n2\n")
     script = 'while read s; do "$0" launch -n 2 -- train "$@" --set train.seed=$s --output r$s; done < seeds'
     code, text = shell(tmp_path, script, *SHORT)
     assert code == 0, text
-    assert sorted(path.name for path in tmp_path.glob("r*")) == ["r1", "r2", "r3"]
-
-
-@pytest.mark.ranks
-def test_a_script_on_standard_input_goes_on_behind_tune(tmp_path):
-    (tmp_path / "script").write_text('"$@"\necho "the next line of the script"\n')
-    script = 'DPNET=$0 bash -s -- "$0" tune "$@" < script'
-    code, text = shell(tmp_path, script, *TIMED)
-    assert code == 0, text
-    assert "the next line of the script" in text
+    assert sorted(path.name for path in tmp_path.glob("r*")) == ["r1", "r2"]
 
 
 @pytest.mark.ranks
@@ -85,9 +76,11 @@ def test_the_users_own_dpnet_py_is_not_run_by_launch(tmp_path):
 
 
 @pytest.mark.ranks
-def test_the_users_own_dpnet_py_is_not_run_by_tune(tmp_path):
-    code, text = shell(namesakes(tmp_path), '"$0" tune "$@"', *TIMED)
+def test_tune_runs_no_dpnet_py_of_the_user_and_a_script_on_standard_input_goes_on_behind_it(tmp_path):
+    (tmp_path / "script").write_text('"$@"\necho "the next line of the script"\n')
+    code, text = shell(namesakes(tmp_path), 'bash -s -- "$0" tune "$@" < script', *TIMED)
     assert code == 0, text
+    assert "the next line of the script" in text
     assert not (tmp_path / "seen").exists(), (tmp_path / "seen").read_text()
 
 
