@@ -333,8 +333,10 @@ def test_a_full_disk_under_the_checkpoints(tmp_path):
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, sys\n"
+        "from dpnet.checkpoint import background\n"
         "from dpnet.training.loop import Loop\n"
         "from dpnet.cli.main import run\n"
+        "background.PAUSE_S = 0.1\n"
         "open_loop = Loop.open\n"
         "def limited(self, **named):\n"
         "    open_loop(self, **named)\n"

@@ -15,7 +15,7 @@ from helpers.patience import PATIENCE
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 
-pytestmark = pytest.mark.ranks
+pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 
 SOON_S = 5 * PATIENCE
 TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "checkpoint.every_steps=10"]
