@@ -29,11 +29,12 @@ def make_parser() -> argparse.ArgumentParser:
         "launch",
         usage="dpnet launch -n N [options] [mpirun options] -- COMMAND ...",
         help="start a command on N ranks: dpnet launch -n N [mpirun options] -- COMMAND ...",
-        description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH. SIGTERM, SIGUSR1 "
-        "and SIGUSR2 reach the ranks as SIGUSR1, which asks them to end. Options: --max-restarts K: start a training "
-        "that was cut off again, from its newest checkpoint, up to K times (default: 0). --grace S: seconds that the "
-        "ranks have to end when asked to (default: 30). --time-limit S: seconds for one attempt. --no-ft: do not "
-        "turn on the fault tolerance of Open MPI. All other options go to mpirun.",
+        description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH. SIGTERM, "
+        "SIGUSR1, SIGUSR2 and SIGHUP reach the ranks as SIGUSR1, which asks them to end. Options: --max-restarts K: "
+        "start a training that was cut off again, from its newest checkpoint, up to K times (default: 0). "
+        "--grace S: seconds that the ranks have to end when asked to (default: 30). --time-limit S: seconds "
+        "for one attempt. --no-ft: do not turn on the fault tolerance of Open MPI. All other options go to "
+        "mpirun.",
     )
     evaluate = commands.add_parser("evaluate", help="compute exact scores with a trained network")
     _add_samples(evaluate)

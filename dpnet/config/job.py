@@ -196,10 +196,10 @@ class ResilienceConfig(Section, governs=Governs.OPERATION):
     ] = "continue"
     signals: Annotated[
         tuple[str, ...],
-        Among(("SIGTERM", "SIGUSR1", "SIGUSR2")),
+        Among(("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")),
         "Signals to any rank that end the training after the current step, with a checkpoint; a second one ends it at "
         "once.",
-    ] = ("SIGTERM", "SIGUSR1", "SIGUSR2")
+    ] = ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
     preempted_exit_code: Annotated[
         int, Range(1, 255), "Exit code of a training that a signal ended: started again, it goes on."
     ] = 75

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dpnet.environment import ATTEMPT
 from dpnet.launch.errorline import ErrorLine
 from dpnet.launch.escalation import Escalation, Limits
 from dpnet.launch.linger import Linger
-from dpnet.launch.processes import carriers, end_all, kill
+from dpnet.launch.processes import carriers, end_all, kill, stopped
 from dpnet.launch.relay import Relay
 from dpnet.launch.signals import ASK, Signals
 from dpnet.output.screen import DRAWN
@@ -114,11 +115,20 @@ class Attempt:
             number = signals.get(min(POLL_S, self._escalation.left_s()))
             if number in (*ASK, signal.SIGINT):
                 self._stop(number)
+            elif number == signal.SIGTSTP:
+                self._pause()
         end_all(self._name, LEFTOVERS_END_S)
         if self._relay:
             self._relay.close()
         error = self._errors.close() if self._errors else None
         return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out, lingered)
+
+    def _pause(self) -> None:
+        """Ctrl-Z: stop all processes of the job on this host, and this one with them, until the shell continues it."""
+        begun = time.monotonic()
+        with stopped(self._name):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        self._escalation.put_off(time.monotonic() - begun)
 
     def _stop(self, number: int) -> None:
         if number == signal.SIGINT and self._stopped_by is None:

@@ -42,6 +42,10 @@ class Escalation:
         """Seconds until the next step is due; 0 or less: it is due."""
         return self._due_s - time.monotonic()
 
+    def put_off(self, seconds: float) -> None:
+        """The job was stopped for so long: its time does not run meanwhile."""
+        self._due_s += seconds
+
     def step(self) -> None:
         """Take the next step, if there is one."""
         self._due_s = float("inf")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 
 from dpnet.environment import ATTEMPT, NAMES
 
@@ -39,6 +42,26 @@ def end_all(name: str, wait_s: float) -> None:
         time.sleep(0.1)
     for pid in left:
         kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def stopped(name: str) -> Iterator[None]:
+    """Stop every process of an attempt on this host meanwhile.
+
+    A helper continues them when it sees the end of its input, which also comes if this process is killed: nobody else
+    could end them then.
+    """
+    line = ["sh", "-c", "kill -CONT $(cat)"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as helper:
+        assert helper.stdin is not None
+        pids: set[int] = set()
+        while new := set(carriers(name)) - pids:  # One may have started another that was not there yet.
+            pids |= new
+            helper.stdin.write("".join(f"{pid}\n" for pid in new).encode())
+            helper.stdin.flush()
+            for pid in new:
+                kill(pid, signal.SIGSTOP)
+        yield
 
 
 def kill(pid: int, number: int) -> None:

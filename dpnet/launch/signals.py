@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
 import time
 from types import FrameType, TracebackType
 from typing import Any
 
-ASK = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that ask the job to end."""
+ASK = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+"""Signals that ask the job to end; the last one comes when the terminal is closed, and is ignored under nohup."""
 CAUGHT = (*ASK, signal.SIGINT, signal.SIGCHLD)
 
 
 class Signals:
-    """Queues the signals to this process, instead of their usual effect, while the context is entered."""
+    """Queues the signals to this process, instead of their usual effect, while the context is entered.
 
-    def __init__(self) -> None:
+    Args:
+        job_control: Ctrl-Z is one of them.
+    """
+
+    def __init__(self, *, job_control: bool = False) -> None:
+        self._numbers = (*CAUGHT, signal.SIGTSTP) if job_control else CAUGHT
         self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
         # An ignored signal stays ignored, as SIGINT is for a background job of a shell script.
-        caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
+        caught = [number for number in self._numbers if signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._put) for number in caught}
         return self
 
@@ -46,6 +52,8 @@ class Signals:
         """Wait; if a signal asks this process to end, return the signal at once."""
         end = time.monotonic() + seconds
         while (number := self.get(end - time.monotonic())) is not None:
-            if number != signal.SIGCHLD:
+            if number == signal.SIGTSTP:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif number != signal.SIGCHLD:
                 return number
         return None

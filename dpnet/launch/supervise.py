@@ -5,37 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dpnet.environment import ATTEMPT
-from dpnet.errors import INTERRUPTED_EXIT_CODE, CommunicationError, DpnetError
+from dpnet.errors import INTERRUPTED_EXIT_CODE, DpnetError
 from dpnet.launch import hosts
-from dpnet.launch.attempt import Attempt, Ended
+from dpnet.launch.attempt import Ended
 from dpnet.launch.cores import too_many
 from dpnet.launch.decide import Outcome, decide
 from dpnet.launch.directory import JobOf, where_ranks_run
-from dpnet.launch.escalation import Limits
-from dpnet.launch.flags import (
-    environment,
-    fault_tolerance,
-    find_mpirun,
-    flavour_flags,
-    forwards_signals,
-    is_open_mpi,
-    threads_of_each,
-)
-from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse, process_of
+from dpnet.launch.flags import find_mpirun, is_open_mpi, threads_of_each
+from dpnet.launch.launcher import Launcher, say
+from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse
 from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
-from dpnet.output.screen import DRAWN
-from dpnet.output.terminal import Above, Terminal
-from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
 
 if TYPE_CHECKING:
     from dpnet.launch.progress_on_disk import Training  # It imports numpy, which a mere start of ranks does not need.
@@ -63,11 +49,12 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
 
 
 def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
-    warning = too_many(num_ranks(options.mpirun) or 1, threads_of_each(options.mpirun))
-    if warning and options.command[0] == TRAIN and on_this_host(options.mpirun):
-        _say(warning)
+    here = on_this_host(options.mpirun)
+    warning = here and too_many(num_ranks(options.mpirun) or 1, threads_of_each(options.mpirun))
+    if warning and options.command[0] == TRAIN:
+        say(warning)
     if not options.max_restarts:
-        with Signals() as signals:
+        with Signals(job_control=here) as signals:
             begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
         see = functools.partial(_seen, options.command, job_of, launcher.name, begun_ns)
@@ -77,77 +64,8 @@ def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
     from dpnet.launch.progress_on_disk import Training
 
     training = Training(options.command, job_of(options.command), launcher.name)
-    with Signals() as signals:
+    with Signals(job_control=here) as signals:
         return supervise(launcher, training, options, signals)
-
-
-class Launcher:
-    """Starts attempts.
-
-    Args:
-        mpirun: its path.
-        options: of the command line.
-        terminal: see Attempt.
-
-    Attributes:
-        name: with which the names of all its attempts begin.
-
-    Raises:
-        CommunicationError: mpirun cannot be run.
-    """
-
-    def __init__(self, mpirun: str, options: Options, terminal: Terminal | None) -> None:
-        self.mpirun, self._terminal = mpirun, terminal
-        self.name, self._attempts = uuid.uuid4().hex, 0
-        self._options, self._directory = options, os.getcwd()
-        self._limits = Limits(options.grace_s, options.time_limit_s)
-        self._forwards = forwards_signals(mpirun)
-
-    def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:
-        """The command line that starts dpnet with these options of mpirun."""
-        flags = flavour_flags(self.mpirun, options, say=_say if command[0] == TRAIN else str)
-        if self._options.fault_tolerance and command[0] == TRAIN:
-            flags += fault_tolerance(self.mpirun, options)
-        if is_open_mpi(self.mpirun):
-            # Others pass the whole environment to all hosts.
-            flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]
-        return [self.mpirun, *flags, *options, *process_of(command)]
-
-    def start(
-        self,
-        options: Sequence[str],
-        command: Sequence[str],
-        signals: Signals,
-        is_done: Callable[[], bool] = lambda: False,
-    ) -> Ended:
-        """Run an attempt to its end.
-
-        Raises:
-            CommunicationError: mpirun cannot be run.
-        """
-        line, environ = self.line(options, command), {**os.environ, **environment(options)}
-        read_errors = self._options.max_restarts > 0
-        self._attempts += 1
-        told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
-        try:
-            attempt = Attempt(
-                line,
-                environ,
-                self._limits,
-                num_ranks=num_ranks(options),
-                read_errors=read_errors,
-                forwards=self._forwards,
-                on_interrupt=lambda: _say(told),
-                terminal=self._terminal,
-                name=f"{self.name}-{self._attempts}",
-                directory=self._directory,
-            )
-        except OSError as error:
-            raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
-        ended = attempt.run(signals, is_done)
-        if ended.lingered:
-            _say("mpirun outlived its ranks and was killed")
-        return ended
 
 
 def supervise(launcher: Launcher, training: Training, options: Options, signals: Signals) -> int:
@@ -160,11 +78,11 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
         decision = decide(outcomes, options.max_restarts)
         if decision.wait_s is None:
             if decision.why:
-                _say(decision.why)
+                say(decision.why)
             return _stopped(ended, options, training) if outcomes[-1].stopped else decision.exit_code
         attempt = f"attempt {len(outcomes) + 1} of {options.max_restarts + 1}"
-        _say(f"{attempt}: {decision.why}; restart in {decision.wait_s:g} s")
-        mpirun_options = hosts.those_that_answer(launcher.mpirun, options.mpirun, _say)
+        say(f"{attempt}: {decision.why}; restart in {decision.wait_s:g} s")
+        mpirun_options = hosts.those_that_answer(launcher.mpirun, options.mpirun, say)
         if (number := signals.wait(decision.wait_s)) is not None:
             # The job is at its checkpoint, as if the signal had come before the failure.
             _say_how_to_go_on(options, training)
@@ -185,10 +103,10 @@ def _stopped(ended: Ended, options: Options, training: Training | None) -> int:
 def _say_how_to_go_on(options: Options, training: Training) -> None:
     command = command_to_go_on(options.command, options.launcher)
     if training.place().checkpoint:
-        _say("go on with:")
+        say("go on with:")
         print(f"  {command}", file=sys.stderr, flush=True)  # In one piece, to be copied.
     else:
-        _say("there is no checkpoint: a training begins anew")
+        say("there is no checkpoint: a training begins anew")
 
 
 def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[[], Training | None]) -> int:
@@ -210,7 +128,7 @@ def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[
     # Open MPI 5 returns 0 for a job that has lost all of its ranks.
     if not is_open_mpi(mpirun) or (training := see()) is None or training.finished(0):
         return 0
-    _say("mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it")
+    say("mpirun returned 0, but there is no summary: the training is not complete; the same command goes on with it")
     return 1
 
 
@@ -240,11 +158,3 @@ def _code(ended: Ended, training: Training) -> int:
     """The exit code of an attempt; where mpirun missed that its ranks stopped when asked to, the ranks' own."""
     asked = ended.stopped_by in ASK or ended.timed_out
     return training.preempted_exit_code if ended.lingered and asked else ended.code
-
-
-def _say(text: str) -> None:
-    line = f"dpnet launch: {text}"
-    if isinstance(sys.stderr, Above):
-        sys.stderr.say(line)
-    else:
-        print(line, file=sys.stderr, flush=True)

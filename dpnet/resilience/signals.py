@@ -46,6 +46,8 @@ class StopSignals:
             self._inlet, self._outlet = socket.socketpair()
             self._outlet.setblocking(False)
             self._old_descriptor = signal.set_wakeup_fd(self._outlet.fileno(), warn_on_full_buffer=False)
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+                self._names.pop(signal.SIGHUP, None)  # nohup: the training is to outlive its terminal.
             self._old = {number: signal.signal(number, _nothing) for number in self._names}
             # Python runs handlers in the main thread, which may sit in MPI and wait for a lost rank; hence a thread.
             threading.Thread(target=self._read, daemon=True).start()

@@ -104,7 +104,7 @@ def test_the_defaults_are_the_documented_ones():
         "checkpoint": {"every_epochs": 1, "keep_last": 2, "keep_best": True, "max_failed": 3},
         "resilience": {
             "after_loss": "continue",
-            "signals": ["SIGTERM", "SIGUSR1", "SIGUSR2"],
+            "signals": ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP"],
             "preempted_exit_code": 75,
             "timeout_s": 0.0,
             "on_hang": "warn",

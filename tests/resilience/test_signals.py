@@ -48,6 +48,17 @@ def test_another_signal_is_left_alone():
         assert signal.getsignal(signal.SIGUSR2) == before
 
 
+def test_nohup_holds():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals(["SIGUSR1", "SIGHUP"]) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert stop.received == ""
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_echo_of_a_signal_changes_nothing(clock):
     stop = StopSignals(["SIGUSR1", "SIGTERM"])
     for later_s in (0.0, SAME_SIGNAL_S / 2, SAME_SIGNAL_S):

@@ -1,0 +1,97 @@
+"""Starts mpirun with the flags and variables that its ranks need."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+
+from dpnet.environment import ATTEMPT
+from dpnet.errors import CommunicationError
+from dpnet.launch.attempt import Attempt, Ended
+from dpnet.launch.escalation import Limits
+from dpnet.launch.flags import environment, fault_tolerance, flavour_flags, forwards_signals, is_open_mpi
+from dpnet.launch.options import TRAIN, Options, num_ranks, process_of
+from dpnet.launch.signals import Signals
+from dpnet.output.screen import DRAWN
+from dpnet.output.terminal import Above, Terminal
+from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
+
+
+class Launcher:
+    """Starts attempts.
+
+    Args:
+        mpirun: its path.
+        options: of the command line.
+        terminal: see Attempt.
+
+    Attributes:
+        name: with which the names of all its attempts begin.
+
+    Raises:
+        CommunicationError: mpirun cannot be run.
+    """
+
+    def __init__(self, mpirun: str, options: Options, terminal: Terminal | None) -> None:
+        self.mpirun, self._terminal = mpirun, terminal
+        self.name, self._attempts = uuid.uuid4().hex, 0
+        self._options, self._directory = options, os.getcwd()
+        self._limits = Limits(options.grace_s, options.time_limit_s)
+        self._forwards = forwards_signals(mpirun)
+
+    def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:
+        """The command line that starts dpnet with these options of mpirun."""
+        flags = flavour_flags(self.mpirun, options, say=say if command[0] == TRAIN else str)
+        if self._options.fault_tolerance and command[0] == TRAIN:
+            flags += fault_tolerance(self.mpirun, options)
+        if is_open_mpi(self.mpirun):
+            # Others pass the whole environment to all hosts.
+            flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]
+        return [self.mpirun, *flags, *options, *process_of(command)]
+
+    def start(
+        self,
+        options: Sequence[str],
+        command: Sequence[str],
+        signals: Signals,
+        is_done: Callable[[], bool] = lambda: False,
+    ) -> Ended:
+        """Run an attempt to its end.
+
+        Raises:
+            CommunicationError: mpirun cannot be run.
+        """
+        line, environ = self.line(options, command), {**os.environ, **environment(options)}
+        read_errors = self._options.max_restarts > 0
+        self._attempts += 1
+        told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
+        try:
+            attempt = Attempt(
+                line,
+                environ,
+                self._limits,
+                num_ranks=num_ranks(options),
+                read_errors=read_errors,
+                forwards=self._forwards,
+                on_interrupt=lambda: say(told),
+                terminal=self._terminal,
+                name=f"{self.name}-{self._attempts}",
+                directory=self._directory,
+            )
+        except OSError as error:
+            raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
+        ended = attempt.run(signals, is_done)
+        if ended.lingered:
+            say("mpirun outlived its ranks and was killed")
+        return ended
+
+
+def say(text: str) -> None:
+    """Print a line of `dpnet launch` itself."""
+    line = f"dpnet launch: {text}"
+    if isinstance(sys.stderr, Above):
+        sys.stderr.say(line)
+    else:
+        print(line, file=sys.stderr, flush=True)
