@@ -21,6 +21,7 @@ from dpnet.cli.parser import make_parser
 from dpnet.comm.abort import abort
 from dpnet.environment import launched
 from dpnet.errors import INTERRUPTED_EXIT_CODE, DpnetError
+from dpnet.output.screen import drop_standard_output
 
 if TYPE_CHECKING:
     from dpnet.comm.group import World  # It imports numpy, for which the threads must be set first.
@@ -63,9 +64,8 @@ def run(argv: Sequence[str]) -> int:
             sys.stderr.write("Interrupted: Ctrl-C\n")
         return _stop(INTERRUPTED_EXIT_CODE, world)
     except BrokenPipeError:
-        # The reader of stdout is gone, as behind `dpnet inspect ... | head`. Python would flush again at exit, and
-        # complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # The reader of stdout is gone, as behind `dpnet inspect ... | head`.
+        drop_standard_output()
         return _stop(1, world)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from dpnet.about import __version__
 from dpnet.errors import CommunicationError
 from dpnet.launch.flags import find_mpirun, version
+from dpnet.output.screen import current
 
 _OPTIONAL = ("numba", "mkl", "onednn-cpu-gomp")
 _MPI = (("Open MPI", "Open MPI"), ("OpenRTE", "Open MPI"), ("HYDRA", "MPICH"), ("Intel", "Intel MPI"))
@@ -25,7 +26,7 @@ class Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *arguments: Any, **named: Any) -> None:
         """See argparse."""
-        print(version_text())
+        current().say(version_text())
         parser.exit()
 
 

@@ -97,6 +97,9 @@ class RunDirectory:
         advice = "; choose another with --output DIR"
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"the run directory {self.path} is a file{advice}")
+        if self.path.is_symlink() and not self.path.exists():
+            target = os.readlink(self.path)
+            raise OutputError(f"the run directory {self.path} is a link to {target}, which does not exist{advice}")
         with writing(f"the run directory {self.path}", advice):
             self.path.mkdir(parents=True, exist_ok=True)
             self.checkpoints.clean()

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from typing import Protocol
 
 from dpnet.environment import launched
+from dpnet.errors import OutputError
 from dpnet.output.footer import Footer
 
 DRAWN = "DPNET_DRAWN"
@@ -40,11 +41,34 @@ class Screen(Protocol):
 
 
 class PlainScreen:
-    """The standard output, where there is no footer."""
+    """The standard output, where there is no footer.
+
+    Args:
+        may_fail: it is not what the user wants of this process: where its disk is full, a training goes on without it.
+    """
+
+    def __init__(self, *, may_fail: bool = False) -> None:
+        self._may_fail, self._failed = may_fail, False
 
     def say(self, text: str) -> None:
-        """See Screen.say."""
-        print(text, flush=True)
+        """See Screen.say.
+
+        Raises:
+            OutputError: the standard output cannot be written, and may not fail.
+        """
+        if self._failed:
+            return
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            raise  # Its reader wants no more, as `head` does.
+        except OSError as error:
+            self._failed = True
+            drop_standard_output()
+            what = f"cannot write to standard output: {error.strerror or error}"
+            if not self._may_fail:
+                raise OutputError(what) from error
+            sys.stderr.write(f"note: {what}; the training goes on\n")
 
     def show(self, footer: Footer | None) -> None:
         """See Screen.show. A footer without a bar is printed: it does not change every moment."""
@@ -53,6 +77,12 @@ class PlainScreen:
 
     def close(self) -> None:
         """See Screen.close."""
+
+
+def drop_standard_output() -> None:
+    """What is printed from here on, or waits to be written, goes nowhere: Python would complain of it at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class RemoteScreen:
@@ -119,14 +149,16 @@ def opened(kind: str) -> Iterator[Screen]:
 
 def _make(kind: str) -> Screen:
     if kind == "plain":
-        return PlainScreen()
+        return PlainScreen(may_fail=True)
     if DRAWN in os.environ:
         return RemoteScreen()
     from dpnet.output import terminal  # Not above: most processes have none.
 
     if launched().world_size > 1:
-        return terminal.of_mpirun() or PlainScreen()
-    return terminal.Terminal(sys.stdout) if kind == "bar" or terminal.is_terminal(sys.stdout) else PlainScreen()
+        return terminal.of_mpirun() or PlainScreen(may_fail=True)
+    if kind == "bar" or terminal.is_terminal(sys.stdout):
+        return terminal.Terminal(sys.stdout)
+    return PlainScreen(may_fail=True)
 
 
 @contextlib.contextmanager
