@@ -22,7 +22,7 @@ TRAINING = ["-m", "dpnet", "train", "--set", "train.epochs=2000", "--set", "chec
 
 FAILING = """
 import os, sys, time
-from dpnet.checkpoint import format
+from dpnet.checkpoint.background import Saver
 from dpnet.cli import main
 from dpnet.environment import launched
 from dpnet.nn.network import MLP
@@ -33,7 +33,7 @@ PLACES = {{
     "start": (SliceUpdate, "__init__"),
     "forward": (MLP, "forward"),
     "evaluation": (Evaluator, "__call__"),
-    "checkpoint": (format, "write"),
+    "checkpoint": (Saver, "save"),
 }}
 owner, name = PLACES[{place!r}]
 function = getattr(owner, name)
