@@ -148,13 +148,45 @@ def loss_obstacle(environ: Mapping[str, str] = os.environ) -> str:
             family, "there is one rank"
         )
     wanted = {**_BY_FLAG, **FAULT_TOLERANCE}
+    by_launch = ATTEMPT in environ  # It has said why.
     missing = [name for name, value in wanted.items() if not _is_set(environ.get(f"OMPI_MCA_{name}", ""), value)]
     if len(missing) == len(wanted):
-        return "mpirun was started without fault tolerance; dpnet launch turns it on"
-    return f"mpirun was started without {missing[0]}; dpnet launch sets it" if missing else ""
+        return f"mpirun was started without fault tolerance{'' if by_launch else '; dpnet launch turns it on'}"
+    return f"mpirun was started without {missing[0]}{'' if by_launch else '; dpnet launch sets it'}" if missing else ""
+
+
+def other_mpi(vendor: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Why the launcher of this rank and its MPI library do not belong together, and what to do; empty: they may.
+
+    Args:
+        vendor: of the library.
+        environ: of this rank.
+    """
+    family = launched(environ).size_name.partition("_")[0]
+    is_open = any(name in vendor for name in ("Open MPI", "Spectrum MPI"))
+    launcher = {("OMPI", False): "Open MPI", ("PMI", True): "MPICH or Intel MPI"}.get((family, is_open))
+    if launcher is None or (family == "PMI" and "SLURM_PROCID" in environ):  # srun has a plugin for either.
+        return ""
+    seen = f"mpirun is that of {launcher}, but mpi4py loads {vendor}: they do not belong together"
+    return f"{seen}. {right_start(vendor)}"
+
+
+def right_start(vendor: str, environ: Mapping[str, str] = os.environ) -> str:
+    """How to start ranks with the mpirun of an MPI library."""
+    if ATTEMPT in environ:
+        return (
+            "dpnet launch takes the mpirun beside this Python or, where there is none, the first on PATH: put that of "
+            f"{vendor} there"
+        )
+    return (
+        "Start with `dpnet launch`, with the mpirun of that library, or with srun and the plugin for it "
+        "(--mpi=pmix for Open MPI, --mpi=pmi2 for MPICH)"
+    )
 
 
 def _is_set(text: str, value: str) -> bool:
+    if value.startswith("^"):
+        return text.startswith("^") and value[1:] in text[1:].split(",")
     return text.lower() in ({"true", "1"} if value == "true" else {value})
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpnet.environment import Launched, launched, loss_obstacle
+from dpnet.environment import ATTEMPT, Launched, launched, loss_obstacle, other_mpi, right_start
 
 OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}
 MPICH = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}
@@ -59,6 +59,7 @@ SURVIVING = {
     [
         (OPEN_MPI | SURVIVING, ""),
         (OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_enable": "True", "OMPI_MCA_mpi_ft_propagator_with_rbcast": "1"}, ""),
+        (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "^hcoll,han"}, ""),
         (OPEN_MPI, "mpirun was started without fault tolerance; dpnet launch turns it on"),
         (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "1"}, "mpirun was started without coll; dpnet launch sets it"),
         (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "basic"}, "mpirun was started without coll; dpnet launch sets it"),
@@ -77,3 +78,28 @@ SURVIVING = {
 )
 def test_what_keeps_a_job_from_surviving_a_loss_is_named(environ, obstacle):
     assert loss_obstacle(environ) == obstacle
+
+
+@pytest.mark.parametrize(
+    ("environ", "vendor", "launcher"),
+    [
+        (OPEN_MPI, "Open MPI", ""),
+        (OPEN_MPI, "MPICH", "Open MPI"),
+        (OPEN_MPI, "Intel MPI", "Open MPI"),
+        (MPICH, "MPICH", ""),
+        (MPICH, "Intel MPI", ""),
+        (MPICH, "Open MPI", "MPICH or Intel MPI"),
+        (SLURM, "Open MPI", ""),
+        (MPICH | SLURM, "Open MPI", ""),
+        ({}, "MPICH", ""),
+    ],
+)
+def test_a_launcher_of_another_mpi_is_told_as_one(environ, vendor, launcher):
+    seen = f"mpirun is that of {launcher}, but mpi4py loads {vendor}: they do not belong together. "
+    assert other_mpi(vendor, environ) == (seen + right_start(vendor, environ) if launcher else "")
+
+
+def test_dpnet_launch_is_advised_to_nobody_who_uses_it():
+    assert "Start with `dpnet launch`" in right_start("MPICH", MPICH)
+    assert "put that of MPICH there" in right_start("MPICH", MPICH | {ATTEMPT: "x"})
+    assert loss_obstacle(OPEN_MPI | {ATTEMPT: "x"}) == "mpirun was started without fault tolerance"

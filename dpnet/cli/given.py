@@ -10,6 +10,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from dpnet.environment import launched
+from dpnet.errors import ConfigError
+from dpnet.launch.options import OPEN_HERE
+
 
 def given_to_this_rank(argv: Sequence[str], job: str | None, host: str) -> dict[str, str | None]:
     """The command, the directory that its paths start from, and its job file, as `comm.alike` compares them.
@@ -18,7 +22,13 @@ def given_to_this_rank(argv: Sequence[str], job: str | None, host: str) -> dict[
         argv: the arguments behind `dpnet`.
         job: path of the job file among them, if there is one. Only rank 0 must be able to read it.
         host: of this rank. Other hosts may have their directories elsewhere.
+
+    Raises:
+        ConfigError: the job file is one that ranks cannot read to its end.
     """
+    if job is not None and job.startswith(OPEN_HERE) and launched().size_name.startswith("OMPI"):
+        text = f"the mpirun of Open MPI does not tell its ranks where the job on {job} ends; give a file"
+        raise ConfigError(text, agreed=True)
     given: dict[str, str | None] = {"the command": f"`{shlex.join(['dpnet', *argv])}`"}
     with contextlib.suppress(OSError):  # The directory may have been deleted.
         given[f"the current directory on {host}"] = os.getcwd()

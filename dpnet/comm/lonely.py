@@ -1,4 +1,4 @@
-"""Says that a rank waits for others that do not come, while it is inside the initialisation of MPI.
+"""Says what may go wrong inside the initialisation of MPI: another MPI's launcher, other ranks that do not come.
 
 That call waits for all ranks, and lets no Python thread run meanwhile. So a shell prints the sentence, unless it is
 ended before: it costs a millisecond or two.
@@ -11,13 +11,25 @@ import os
 import shlex
 import socket
 import subprocess
+import sys
+import time
 from types import TracebackType
 
-from dpnet.environment import Launched, own_training, without_rank
+from dpnet.environment import Launched, launched, own_training, without_rank
 
 NOTE_AFTER_S = 60
 RANKS = (0, 1)
 """Ranks that say it: enough for a job in which any one rank does not come, and not a thousand lines."""
+
+
+def warn(text: str) -> None:
+    """Rank 0 prints a note, if there is one, before the initialisation of MPI, which may abort the job."""
+    if not text:
+        return
+    if launched().rank:
+        time.sleep(1)  # The launcher ends all ranks as soon as one of them fails.
+    else:
+        print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 class Lonely:

@@ -12,6 +12,7 @@ import pickle
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -19,12 +20,13 @@ import mpi4py
 import numpy as np
 
 from dpnet.comm.group import Message
+from dpnet.comm.lonely import warn
 from dpnet.comm.node_barrier import NodeBarrier, words
 from dpnet.comm.node_memory import SharedMemory
 from dpnet.comm.patience import wait_until
 from dpnet.compute.arrays import Vector
 from dpnet.compute.cores.available import available_cores, core_set
-from dpnet.environment import loss_obstacle
+from dpnet.environment import loss_obstacle, other_mpi
 from dpnet.errors import CommunicationError, SharedMemoryError, WorkerLost
 from dpnet.whereabouts import HERE, OPERATIONS
 
@@ -34,15 +36,20 @@ SURVIVES = not loss_obstacle()
 # Only the main thread calls MPI: spare the library the locks of MPI_THREAD_MULTIPLE, which only the failure detector's
 # thread needs. Without effect where the program has initialised MPI already.
 mpi4py.rc.thread_level = "multiple" if "OMPI_MCA_mpi_ft_detector_thread" in os.environ else "funneled"
-# Whoever waits in MPI leaves the core to others that want it. MPICH does so by itself.
-os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "true")
-if SURVIVES:
-    # With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever, with and without a loss. The launcher copes
-    # with ranks that skip MPI_Finalize.
-    mpi4py.rc.finalize = False
+os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "true")  # Who waits leaves the core to others, as in MPICH.
+# With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever; its launcher copes with ranks that skip it.
+mpi4py.rc.finalize = not SURVIVES
+mpi4py.rc.initialize = False  # A library may abort under the mpirun of another: that is told first.
 
 try:
-    from mpi4py import MPI as MPI  # "as MPI": comm/world.py imports the name from here.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "suspicious MPI execution environment")  # Told in our words.
+        from mpi4py import MPI as MPI  # "as MPI": comm/world.py imports the name from here.
+
+        VENDOR = MPI.get_vendor()[0]
+        if not MPI.Is_initialized():
+            warn(other_mpi(VENDOR))
+            MPI.Init_thread(getattr(MPI, f"THREAD_{mpi4py.rc.thread_level.upper()}"))
 except (ImportError, RuntimeError) as error:
     raise CommunicationError(
         f"mpi4py cannot load an MPI library ({str(error).splitlines()[0]}); "

@@ -19,8 +19,8 @@ import contextlib
 from collections.abc import Sequence
 
 from dpnet.comm.group import Member
-from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, MpiGroup, gathered, revoke
-from dpnet.environment import Launched, ranks_per_node
+from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, VENDOR, MpiGroup, gathered, revoke
+from dpnet.environment import Launched, ranks_per_node, right_start
 from dpnet.errors import CommunicationError
 
 
@@ -116,9 +116,8 @@ def connect_mpi(expected: Launched) -> MpiWorld:
     if expected.world_size != MPI.COMM_WORLD.size:
         raise CommunicationError(
             f"the launcher started {expected.world_size} ranks ({expected.size_name}), but MPI sees "
-            f"{MPI.COMM_WORLD.size}: the launcher and the MPI library ({MPI.get_vendor()[0]}) do not belong together. "
-            "Start with `dpnet launch`, with the mpirun of that library, or with srun and the plugin for it "
-            "(--mpi=pmix for Open MPI, --mpi=pmi2 for MPICH)",
+            f"{MPI.COMM_WORLD.size}: the launcher and the MPI library ({VENDOR}) do not belong together. "
+            f"{right_start(VENDOR)}",
             agreed=True,
         )
     with IN_START:

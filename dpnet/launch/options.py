@@ -22,7 +22,7 @@ NODE_LISTS = ("SLURM_JOB_NODELIST", "SLURM_NODELIST", "PBS_NODEFILE", "PE_HOSTFI
 TRAIN = "train"
 _NUMBERS = ("--max-restarts", "--grace", "--time-limit")
 _NO_FT = "--no-ft"
-_OPEN_HERE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+OPEN_HERE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 """Paths of what is open in a process, such as its standard input, and a shell's `<(command)`."""
 
 
@@ -90,7 +90,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     if not command:
         raise ConfigError(f"no dpnet command behind '--'; usage: {USAGE}")
     for word in command:
-        if word.startswith(_OPEN_HERE):
+        if word.startswith(OPEN_HERE):
             raise ConfigError(f"{word} is open in this process alone: ranks get no standard input; give a file")
     return options, command
 
@@ -118,8 +118,8 @@ def value_of(options: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def names(options: Sequence[str]) -> set[str]:
-    """The names of options, without dashes; their values are among them."""
-    return {option.lstrip("-") for option in options}
+    """The names of options, without dashes; their values are among them, unless given as `name=value`."""
+    return {option.partition("=")[0].lstrip("-") for option in options}
 
 
 def names_hosts(options: Sequence[str]) -> bool:

@@ -15,11 +15,11 @@ from dpnet.errors import INTERRUPTED_EXIT_CODE, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Ended
 from dpnet.launch.cores import too_many
-from dpnet.launch.decide import Outcome, decide
+from dpnet.launch.decide import Outcome, decide, killed
 from dpnet.launch.directory import JobOf, where_ranks_run
 from dpnet.launch.flags import find_mpirun, is_open_mpi, threads_of_each
 from dpnet.launch.launcher import Launcher, say
-from dpnet.launch.options import TRAIN, Options, command_to_go_on, num_ranks, on_this_host, parse
+from dpnet.launch.options import TRAIN, Options, command_to_go_on, is_program, num_ranks, on_this_host, parse
 from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
 
@@ -119,6 +119,9 @@ def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[
         see: the training; None: its job cannot be read here.
     """
     if command[0] != TRAIN or (ended.code and not ended.lingered):
+        by_us = ended.timed_out or ended.stopped_by is not None
+        if (why := killed(ended.code)) and not by_us and not is_program(command):
+            say(why)
         return ended.code
     if ended.lingered:
         training = see()

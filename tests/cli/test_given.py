@@ -2,8 +2,11 @@
 
 import os
 
+import pytest
+
 from dpnet.cli.given import given_to_this_rank
 from dpnet.comm.alike import differences
+from dpnet.errors import ConfigError
 
 COMMAND = ["train", "job.toml"]
 
@@ -39,3 +42,12 @@ def test_directories_may_differ_between_hosts_but_not_on_one(tmp_path, monkeypat
     assert differences([here, given(monkeypatch, tmp_path / "there", "")]) == [
         f"the current directory on a is {tmp_path}/here on rank 0 and {tmp_path}/there on rank 1"
     ]
+
+
+@pytest.mark.parametrize("path", ["/dev/stdin", "/dev/fd/63"])
+def test_a_job_on_standard_input_is_refused_under_open_mpi_whose_ranks_would_wait_for_its_end(monkeypatch, path):
+    given_to_this_rank(["train", path], path, "host")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=f"where the job on {path} ends; give a file"):
+        given_to_this_rank(["train", path], path, "host")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpnet.launch.decide import Outcome, Place, decide
+from dpnet.launch.decide import Outcome, Place, decide, killed
 
 HERE, THERE = Place(10, 8), Place(20, 16)
 ERROR = "DivergenceError: the loss is nan at step 10"
@@ -51,7 +51,8 @@ def test_no_more_than_so_many_restarts():
     assert decide(outcomes, 2).wait_s is not None
     decision = decide(outcomes, 1)
     assert (decision.wait_s, decision.exit_code) == (None, 137)
-    assert decision.why == "gave up after 2 attempts: exit code 137 at step 20"
+    why = "exit code 137 (a rank was killed by signal 9; the system's memory ran out?)"
+    assert decision.why == f"gave up after 2 attempts: {why} at step 20"
     assert decide([outcome(0)], 0).exit_code == 1
 
 
@@ -92,3 +93,18 @@ def test_failures_of_several_kinds_without_progress_count_together():
 def test_progress_begins_the_count_and_the_waits_anew():
     assert decide([outcome(137), outcome(137), outcome(137, THERE)], 9).wait_s == 1.0
     assert decide([failed(), failed(THERE), failed(THERE)], 9).wait_s is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (137, "a rank was killed by signal 9; the system's memory ran out?"),
+        (9, "a rank was killed by signal 9; the system's memory ran out?"),
+        (135, "a rank was killed by signal 7; /dev/shm or a disk is full?"),
+        (143, ""),
+        (1, ""),
+        (75, ""),
+    ],
+)
+def test_a_killed_rank_is_told_with_what_may_have_killed_it(code, told):
+    assert killed(code) == told

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,8 @@ def test_ranks_keep_to_cores_where_nothing_stands_against_it(
     [
         (["--bind-to", "core"], ["--oversubscribe"]),
         (["--map-by", "node"], []),
+        (["--map-by=node"], []),
+        (["--bind-to=none"], ["--oversubscribe"]),
         (["--oversubscribe"], ["--bind-to", "none"]),
         (["--host", "a,b"], ["--bind-to", "none"]),
         (["-H", "a,b"], ["--bind-to", "none"]),
@@ -149,6 +152,30 @@ def test_the_mpirun_beside_this_python_comes_before_the_one_on_path(tmp_path, mo
     assert launch_flags.find_mpirun() == str(tmp_path / "path/mpiexec")
 
 
+def test_an_mpirun_of_the_users_own_wheels_and_intels_off_path_are_found(tmp_path, monkeypatch):
+    for name in ("user/bin", "path", "intel/bin"):
+        (tmp_path / name).mkdir(parents=True)
+        program(tmp_path / name / "mpirun")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    monkeypatch.setattr(site, "getuserbase", lambda: str(tmp_path / "user"))
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("I_MPI_ROOT", str(tmp_path / "intel"))
+    assert launch_flags.find_mpirun() == str(tmp_path / "user/bin/mpirun")
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)  # As in a virtual environment.
+    assert launch_flags.find_mpirun() == str(tmp_path / "path/mpirun")
+    (tmp_path / "path/mpirun").unlink()
+    assert launch_flags.find_mpirun() == str(tmp_path / "intel/bin/mpirun")
+
+
+@pytest.mark.ranks
+def test_ranks_train_without_a_home(tmp_path):
+    mpirun(1)
+    code, text = run_command(["env", "-u", "HOME", "-C", str(tmp_path), *LAUNCH, "-n", "2", "--", *SHORT], timeout_s=60)
+    assert code == 0, text
+    assert "finished after 3 steps" in text
+
+
 # --- fault tolerance of Open MPI ---
 
 
@@ -193,9 +220,29 @@ def test_one_rank_has_no_other_to_survive(tmp_path):
     assert launch_flags.fault_tolerance(path, ["-n", "1"]) == []
 
 
-def test_a_variable_of_open_mpi_counts_as_the_users_own(tmp_path, monkeypatch):
+def test_a_variable_that_stands_against_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("OMPI_MCA_coll", "basic")
-    assert ft(tmp_path) == []
+    path, said = program(tmp_path / "mpirun", f"echo '{OPEN_MPI}'"), []
+    assert launch_flags.fault_tolerance(path, ["-n", "4"], said.append) == []
+    assert said == [
+        "fault tolerance stays off, as OMPI_MCA_coll=basic is set; unset it to turn fault tolerance on",
+    ]
+
+
+def test_collectives_that_a_site_leaves_out_stay_left_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMPI_MCA_coll", "^hcoll,han,ucc")
+    assert ft(tmp_path)[-2:] == ["coll", "^hcoll,han,ucc"]
+    monkeypatch.setenv("OMPI_MCA_coll", "^hcoll")
+    assert ft(tmp_path)[-2:] == ["coll", "^hcoll,han"]
+
+
+def test_an_open_mpi_that_calls_itself_by_its_runtime_is_one(tmp_path):
+    runtime = "mpiexec (OpenRTE) 5.0.8"
+    launch_flags.version.cache_clear()
+    assert " ".join(ft(tmp_path, version=runtime)) == FT
+    assert "--oversubscribe" in flags(tmp_path, ["-n", "2"], runtime)
+    launch_flags.version.cache_clear()
+    assert ft(tmp_path, version="mpiexec (OpenRTE) 4.1.2") == []
 
 
 # --- what is imported ---

@@ -169,3 +169,20 @@ def test_a_directory_that_is_missing_is_refused_where_the_ranks_run_here(tmp_pat
 @pytest.mark.parametrize("options", [["--np=3"], ["-n", "3"], ["-np", "3", "-x", "n"]])
 def test_the_number_of_ranks_may_be_given_in_each_form(options):
     assert num_ranks(options) == 3
+
+
+# --- another MPI ---
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("by_launch", [False, True])
+def test_the_mpirun_of_another_mpi_is_told_before_its_page(by_launch):
+    mpirun(1)
+    other = ("MPICH or Intel MPI", "PMI") if vendor() == "Open MPI" else ("Open MPI", "OMPI_COMM_WORLD")
+    environ = [f"{other[1]}_RANK=0", f"{other[1]}_SIZE=2", *(["DPNET_ATTEMPT=x"] if by_launch else [])]
+    code, text = run_command(["env", *environ, sys.executable, "-m", "dpnet", "train"], timeout_s=60)
+    assert code
+    assert text.startswith(
+        f"note: mpirun is that of {other[0]}, but mpi4py loads {vendor()}: they do not belong together"
+    )
+    assert ("Start with `dpnet launch`" in text) == (not by_launch)
