@@ -76,7 +76,7 @@ def test_killed_ranks_change_no_bit(tmp_path, whole, seed, monkeypatch):
     kills = random_kills(chance, chance.choice([1, 2, 3, 3]))
     monkeypatch.setenv("DPNET_RANKS_PER_NODE", "012"[seed % 3])  # 0: all ranks on one node.
     output = tmp_path / "run"
-    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), kills, timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), kills, timeout_s=20)
     assert code == 0, f"{kills}\n{text}"
     # A rank may have come to its end, or never to the phase: then it was not lost.
     losses = assert_survived(output, undisturbed_run, 0, len(kills))
@@ -99,7 +99,7 @@ def test_the_loss_is_told(tmp_path, whole, rank, phase, call):
     job, undisturbed_run = whole
     kill = {"rank": rank, "phase": phase, "call": call, "what": "SIGKILL"}
     output = tmp_path / "run"
-    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), [kill], timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), [kill], timeout_s=20)
     assert code == 0, text
     (loss,) = assert_survived(output, undisturbed_run, 1, 1)
     assert loss["ranks"] == [rank]
@@ -115,7 +115,7 @@ def test_a_rank_dies_while_the_others_sleep(tmp_path, whole, phase):
     deed = {"rank": 2, "phase": phase, "call": 3}
     deeds = [{**deed, "what": "sleep", "seconds": asleep_s}, {**deed, "what": "SIGKILL"}]
     output = tmp_path / "run"
-    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), deeds, timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), deeds, timeout_s=20)
     assert code == 0, text
     (loss,) = assert_survived(output, undisturbed_run, 1, 1)
     assert loss["ranks"] == [2]
@@ -125,7 +125,7 @@ def test_a_rank_dies_while_the_others_sleep(tmp_path, whole, phase):
 def test_a_job_that_lost_nobody_says_so(tmp_path, whole):
     job, undisturbed_run = whole
     output = tmp_path / "run"
-    code, text = run_with_deeds(survivable(3), tmp_path, train_arguments(job, output), [], timeout_s=60)
+    code, text = run_with_deeds(survivable(3), tmp_path, train_arguments(job, output), [], timeout_s=20)
     assert code == 0, text
     assert_survived(output, undisturbed_run, 0, 0)
     (spent,) = [row for row in metrics(output) if row.get("event") == "time_spent"]
@@ -143,7 +143,7 @@ def test_a_training_with_one_shard_a_rank_goes_on_too(tmp_path, whole, monkeypat
     kills = [{"rank": rank, "phase": phase, "call": call, "what": "SIGKILL"} for rank, call in ((1, 40), (0, 90))]
     output = tmp_path / "run"
     arguments = train_arguments(job, output, "train.reproducible_shards=0", f'train.reducer="{reducer}"')
-    code, text = run_with_deeds(survivable(4), tmp_path, arguments, kills, timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, arguments, kills, timeout_s=20)
     assert code == 0, text
     assert summary(output)["ranks_lost"] == 2
     assert summary(output)["eval_accuracy"] > 0.9
@@ -154,7 +154,7 @@ def test_several_nodes_lose_ranks(tmp_path, whole, monkeypatch):
     monkeypatch.setenv("DPNET_RANKS_PER_NODE", "2")
     kills = [{"rank": rank, "phase": "reduce", "call": call, "what": "SIGKILL"} for rank, call in ((2, 40), (3, 90))]
     output = tmp_path / "run"
-    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), kills, timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, train_arguments(job, output), kills, timeout_s=20)
     assert code == 0, text
     assert_survived(output, undisturbed_run, 2, 2)
 
@@ -164,10 +164,10 @@ def test_after_a_loss_the_job_may_ask_for_all_ranks_again(tmp_path, whole):
     output = tmp_path / "run"
     arguments = train_arguments(job, output, 'resilience.after_loss="restart"')
     kill = {"rank": 2, "phase": "update", "call": 50, "what": "SIGKILL"}
-    code, text = run_with_deeds(survivable(4), tmp_path, arguments, [kill], timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, arguments, [kill], timeout_s=20)
     assert code == 75, text
     assert "stopped after step 60 of 300" in text
-    code, text = run_with_deeds(survivable(4), tmp_path, arguments, [], timeout_s=60)
+    code, text = run_with_deeds(survivable(4), tmp_path, arguments, [], timeout_s=20)
     assert code == 0, text
     assert_survived_with_all = summary(output)
     assert assert_survived_with_all["digest"] == summary(undisturbed_run)["digest"]
@@ -177,6 +177,6 @@ def test_after_a_loss_the_job_may_ask_for_all_ranks_again(tmp_path, whole):
 def test_without_fault_tolerance_the_job_says_that_it_would_not_survive(tmp_path, whole):
     job, _ = whole
     output = tmp_path / "run"
-    code, text = run_with_deeds(mpirun(2), tmp_path, train_arguments(job, output), [], timeout_s=60)
+    code, text = run_with_deeds(mpirun(2), tmp_path, train_arguments(job, output), [], timeout_s=20)
     assert code == 0, text
     assert "a lost rank ends the job: mpirun was started without fault tolerance; dpnet launch turns it on" in text

@@ -47,6 +47,7 @@ class Turns:
 
 class _Ranks:
     def __init__(self, num_ranks: int) -> None:
+        command = [*mpirun(num_ranks), executable, str(PROGRAM)]  # Skips where there is no MPI.
         self._folder = tempfile.TemporaryDirectory(prefix="dpnet-turns-")
         self._path = Path(self._folder.name)
         self._orders, self._number = [], 0
@@ -54,7 +55,7 @@ class _Ranks:
             os.mkfifo(self._path / f"orders-{rank}")
             # Opened for reading too, which on Linux waits for nobody.
             self._orders.append(os.open(self._path / f"orders-{rank}", os.O_RDWR))
-        self._job = start([*mpirun(num_ranks), executable, str(PROGRAM), str(self._path)])
+        self._job = start([*command, str(self._path)])
         self.have_ended = False
 
     def run(self, arguments: Sequence[str], limit_s: float, env: Mapping[str, str]) -> tuple[int | None, str]:
