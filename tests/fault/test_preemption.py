@@ -18,7 +18,7 @@ from helpers.faults import (
     write_job,
 )
 from helpers.mpirun import mpirun, start, vendor
-from helpers.night import times
+from helpers.night import at_night, times
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
@@ -62,7 +62,8 @@ def run_and_signal(how, job, output, chance, num_ranks, number):
 
 
 @pytest.mark.timeout(480 + 80 * NUM_JOBS)
-@pytest.mark.parametrize("how", LAUNCHERS)
+# By default dpnet launch takes a fault tolerant mpirun too.
+@pytest.mark.parametrize("how", ["mpirun", at_night("fault tolerant mpirun"), "dpnet launch"])
 def test_a_signal_stops_all_ranks_and_changes_no_bit(tmp_path, whole, how):
     if how == "fault tolerant mpirun" and vendor() != "Open MPI":
         pytest.skip(f"{vendor()} has no fault tolerance")
