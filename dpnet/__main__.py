@@ -9,10 +9,12 @@ import sys
 def main() -> None:
     """Run the command line and exit with its code."""
     _open_standard_streams()
+    from dpnet.cli.limits import warn_of_limit
     from dpnet.cli.main import run
     from dpnet.compute.threads import preset_threads
 
     if sys.argv[1:2] != ["launch"]:  # The ranks that it starts do this for themselves.
+        warn_of_limit()
         # Before anything imports numpy: a BLAS library starts its threads when it is loaded.
         preset_threads()
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from dpnet.cli.limits import memory_ran_out
 from dpnet.cli.parser import make_parser
 from dpnet.comm.abort import abort
 from dpnet.environment import launched
@@ -59,6 +60,8 @@ def run(argv: Sequence[str]) -> int:
         return _leave(int(command.run(arguments, world)), world)
     except DpnetError as error:
         return _report(error, world)
+    except MemoryError as error:
+        return _report(DpnetError(memory_ran_out(error)), world)
     except KeyboardInterrupt:
         if launched().rank == 0:
             sys.stderr.write("Interrupted: Ctrl-C\n")

@@ -19,6 +19,7 @@ from dpnet.environment import FAULT_TOLERANCE
 from dpnet.errors import CommunicationError
 from dpnet.launch.cores import binding_obstacle
 from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks
+from dpnet.text import shorten
 
 SEVERAL_HOSTS = {
     "mpi_ft_detector": "true",
@@ -31,6 +32,9 @@ SEVERAL_HOSTS = {
 
 Only for several hosts: one host does not need them, and with the detector's thread one rank in forty failed when it
 started."""
+
+MOST_CHARACTERS = 200
+"""Of what an mpirun says in place of its version."""
 
 
 def find_mpirun() -> str:
@@ -65,9 +69,15 @@ def version(mpirun: str) -> str:
     """
     try:
         line, nothing = [mpirun, "--version"], subprocess.DEVNULL
-        return subprocess.run(line, stdin=nothing, capture_output=True, text=True, check=False).stdout
+        done = subprocess.run(line, stdin=nothing, capture_output=True, text=True, check=False)
     except OSError as error:
         raise CommunicationError(f"cannot run {mpirun}: {error.strerror or error}") from error
+    if done.returncode and not done.stdout.strip() and done.stderr.strip():
+        why = done.stderr.strip().splitlines()[0]
+        places = os.environ.get("LD_LIBRARY_PATH")
+        advice = f"; LD_LIBRARY_PATH={places} may lead it to libraries of another MPI: unset it" if places else ""
+        raise CommunicationError(f"cannot run {mpirun}: {shorten(why, MOST_CHARACTERS)}{advice}")
+    return done.stdout
 
 
 def is_open_mpi(mpirun: str) -> bool:

@@ -1,4 +1,4 @@
-"""Outputs that are full, closed or forbidden: one sentence, and no result is lost silently."""
+"""Outputs that are full, closed or forbidden, and memory that is short: one sentence, and nothing is lost silently."""
 
 import os
 import shlex
@@ -89,3 +89,22 @@ def test_an_ordinary_user_is_told_in_a_sentence_where_it_may_not_write():
         assert "Traceback" not in text
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_low_limit_of_memory_is_told_before_a_library_fails_for_it(tmp_path):
+    line = f"ulimit -v 1000000 && exec {shlex.join([sys.executable, '-m', 'dpnet', 'init'])}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("note: ulimit -v allows this process 0.95 GiB of memory; libraries may need more")
+
+
+def test_memory_that_ran_out_is_an_error_in_a_sentence(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def fail(*arguments, **named):
+        raise MemoryError("Unable to allocate 13.4 GiB")
+
+    monkeypatch.setattr("dpnet.cli.commands.train.train", fail)
+    assert cli.run(TRAIN) == 1
+    told = "DpnetError: memory ran out (Unable to allocate 13.4 GiB); take a smaller network or batch"
+    assert capsys.readouterr().err.startswith(told)

@@ -383,6 +383,17 @@ def test_an_mpirun_that_cannot_run_is_named(tmp_path, monkeypatch):
         launch.run(["-n", "2", "--", "train"])
 
 
+def test_libraries_of_another_mpi_in_the_way_of_mpirun_are_told(tmp_path, monkeypatch):
+    fault = "prterun: symbol lookup error: libprrte.so.3: undefined symbol: pmix_tool_version"
+    broken = program(tmp_path / "mpirun", f"echo '{fault}' >&2; exit 127")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/other/lib")
+    with pytest.raises(CommunicationError) as error:
+        launch.run(["-n", "2", "--", "train"])
+    why = "LD_LIBRARY_PATH=/opt/other/lib may lead it to libraries of another MPI: unset it"
+    assert str(error.value) == f"cannot run {broken}: {fault}; {why}"
+
+
 def test_options_and_command_are_cut_at_the_first_double_dash():
     assert options.split_arguments(["-n", "2", "-x", "A", "--", "train", "--", "b"]) == (
         ["-n", "2", "-x", "A"],
