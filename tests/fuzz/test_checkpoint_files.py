@@ -9,6 +9,7 @@ import pytest
 from helpers.fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors, tensor_file
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.cli.main import run
@@ -152,7 +153,7 @@ def test_wild_tensors(trained, kind, data):
         array = data.draw(st.none() | ARRAYS)
         tensors.pop(name, None) if array is None else tensors.update({name: array})
     with only_dpnet_errors():
-        trained.rewrite(files={f"{kind}.safetensors": checkpoint.save(tensors)})
+        trained.rewrite(files={f"{kind}.safetensors": save(tensors)})
         trained.consume()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.faults import wait_for
 from helpers.mpirun import mpirun, run_command, vendor
+from helpers.night import at_night
 
 from dpnet import environment
 from dpnet.cli import main as cli
@@ -134,8 +135,17 @@ def read(path: Path) -> str:
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize("form", ["--wdir there", "-wdir there", "--wdir=there"])
-@pytest.mark.parametrize("restarts", [0, 1])
+@pytest.mark.parametrize(
+    ("form", "restarts"),
+    [
+        ("--wdir there", 0),
+        at_night("--wdir there", 1),
+        at_night("-wdir there", 0),
+        ("-wdir there", 1),
+        at_night("--wdir=there", 0),
+        ("--wdir=there", 1),
+    ],
+)
 def test_a_training_in_another_directory_is_found_there(tmp_path, form, restarts):
     if vendor() != "Open MPI" and "=" in form:
         pytest.skip("only Open MPI takes --wdir=DIR")
