@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import STEP_NAME, Checkpoint, Run
-from dpnet.errors import CheckpointError
+from dpnet.errors import CheckpointError, ConfigError
 from dpnet.files import UNFINISHED, read_file, sync_file, unfinished, write_synced, writing
 
 LATEST, BEST = "latest", "best"
@@ -70,6 +70,8 @@ class CheckpointFolder:
             self._point(LATEST, content.step)
             if best_step in self.steps():
                 self._point(BEST, best_step)
+            else:
+                (self.path / BEST).unlink(missing_ok=True)  # It may stand for one that is the best no more.
             kept = {*self.steps()[-self.keep_last :], best_step}
             for step in set(self.steps()) - kept:
                 self._delete(step)
@@ -168,6 +170,40 @@ def resolve(path: Path) -> Path:
     raise CheckpointError(
         f"{path} {state}; give a checkpoint directory (RUN/checkpoints/step-...) or the run directory itself"
     )
+
+
+def best_in(folder: Path) -> int | None:
+    """Step of the best checkpoint in a folder of checkpoints; None: none is kept as that."""
+    match = STEP_NAME.fullmatch(os.path.basename(os.path.realpath(pointed(folder / BEST))))
+    return int(match[1]) if match and int(match[1]) in steps_in(folder) else None
+
+
+def pick(path: Path, *, last: bool = False) -> tuple[Path, str]:
+    """The checkpoint directory that a path means to whoever uses a trained network.
+
+    Args:
+        path: of a checkpoint, or of a run or checkpoint folder: its best checkpoint, or its newest if none is kept as
+            the best.
+        last: the newest in any case.
+
+    Returns:
+        the directory, and which of the folder it is, in a sentence; empty for the path of a checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+        ConfigError: `last` is asked of a checkpoint.
+    """
+    newest = resolve(path)
+    if newest == pointed(path).resolve():
+        if last:
+            raise ConfigError(f"{path} is a checkpoint; --last is for a run directory, and takes its newest checkpoint")
+        return newest, ""
+    step, best = steps_in(newest.parent)[-1], best_in(newest.parent)
+    if last or best is None:
+        why = "" if last else "; none is kept as the best"
+        return newest, f"{path}: the newest checkpoint, step {step:,}{why}"
+    other = "the newest too" if best == step else f"--last takes the newest, step {step:,}"
+    return newest.parent / checkpoint.step_name(best), f"{path}: the best checkpoint, step {best:,}; {other}"
 
 
 def newest_whole(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -44,7 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_nonfinite(predict, {"skip": "leave it out of the file", "nan": "write label -1 and probabilities NaN"})
     predict.add_argument("--out", metavar="FILE", required=True, help="FILE.npy or FILE.csv")
     _add_checkpoint(commands.add_parser("inspect", help="show layers, parameters, step and scores of a checkpoint"))
-    _add_checkpoint(commands.add_parser("digest", help="print the sha256 of the parameters: the proof of equal bits"))
+    digest = commands.add_parser("digest", help="print the sha256 of the parameters: the proof of equal bits")
+    # Not the best: equal bits are those at the end of two trainings, and the digest of a summary is that of the end.
+    digest.add_argument("checkpoint", help="checkpoint directory, or a run directory for its newest one")
     _add_job(commands.add_parser("gradcheck", help="compare every layer's gradient with central differences"))
     _add_timed(commands.add_parser("time", help="measure how fast a job trains, without writing anything"))
     _add_timed(commands.add_parser("tune", help="find the best number of ranks and threads for a job on this machine"))
@@ -110,7 +112,11 @@ def _add_timed(command: argparse.ArgumentParser) -> None:
 
 
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:
-    command.add_argument("checkpoint", help="checkpoint directory, or a run directory for its newest one")
+    command.add_argument(
+        "checkpoint",
+        help="checkpoint directory, or a run directory for its best one (the newest, if none is kept as the best)",
+    )
+    command.add_argument("--last", action="store_true", help="of a run directory, take the newest checkpoint")
 
 
 def _add_samples(command: argparse.ArgumentParser) -> None:

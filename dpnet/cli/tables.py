@@ -11,6 +11,7 @@ from dpnet.checkpoint.resume import job_of
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.text import counted, table
 from dpnet.training.progress import Progress
+from dpnet.training.summary import scores_text
 
 
 def checkpoint_table(path: Path, found: Checkpoint) -> str:
@@ -37,9 +38,13 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     ]
     if progress.eval_step >= 0:
         facts.append(
-            f"test scores  accuracy {progress.eval_accuracy:.2%}, loss {progress.eval_loss:.4f}, "
+            f"test scores  {scores_text(progress.eval_loss, progress.eval_accuracy)}, "
             f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
         )
+    if progress.best_step >= 0:
+        progress.complete_best(job.evaluate.metric)
+        best = scores_text(progress.best_loss, progress.best_accuracy)
+        facts.append(f"best so far  {best}, at step {progress.best_step}")
     # The content of a checkpoint must not control the terminal.
     facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
     tensors = table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")])

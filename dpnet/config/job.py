@@ -166,7 +166,7 @@ class EvaluateConfig(Periodic, governs=Governs.RESULT):
     patience: Annotated[
         int, Governs.LENGTH, Range(0), "Evaluations without improvement after which training stops; 0: never."
     ] = 0
-    min_delta: Annotated[float, Range(0), "Only a metric that is better by more than this is an improvement."] = 0.0
+    min_delta: Annotated[float, Range(0), "An improvement is better than the last improvement by more than this."] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

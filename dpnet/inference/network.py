@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.folder import resolve
+from dpnet.checkpoint.folder import pick
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.checkpoint.tensors import parameters
@@ -61,15 +61,30 @@ def check_call(group: Group, call: str, source: str, split: str, batch_size: int
     check_alike(group, {"the call": f"dpnet.{call}", **{f"the {name}": value for name, value in more.items()}, **given})
 
 
-def load_network(path: str, group: Group) -> Network:
-    """Read the network of a checkpoint, or of the newest in a run directory; collective.
+def load_network(
+    path: str, group: Group, *, last: bool = False, tell: Callable[[str], object] | None = None
+) -> Network:
+    """Read the network of a checkpoint; collective.
+
+    Args:
+        path: of a checkpoint, or of a run directory: its best checkpoint, or its newest if none is kept as the best.
+        group: all ranks.
+        last: the newest of the run directory in any case.
+        tell: is called on rank 0 with a sentence that says which checkpoint of a run directory it is.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or a parameter is not finite.
-        ConfigError: ranks were given different paths.
+        ConfigError: ranks were given different paths, or `last` is asked of a checkpoint.
     """
-    check_alike(group, {"the call": "dpnet.load_network", "the path": str(path)})
-    found = on_root(group, lambda: checkpoint.read(resolve(Path(path))))
+    check_alike(group, {"the call": "dpnet.load_network", "the path": str(path), "last": str(last)})
+
+    def work() -> Checkpoint:
+        directory, which = pick(Path(path), last=last)
+        if which and tell is not None:
+            tell(which)
+        return checkpoint.read(directory)
+
+    found = on_root(group, work)
     return everywhere(group, lambda: make_network(found))
 
 

@@ -24,8 +24,16 @@ _JSON_TYPES = {
     "float | None": ("float", "int", "NoneType"),
 }
 
-_LEAST = {"eval_step": -1, "best_step": -1, "bad_step": -1, "best_value": -sys.float_info.max}
+_LEAST = {
+    "eval_step": -1,
+    "best_step": -1,
+    "bad_step": -1,
+    "best_value": -sys.float_info.max,
+    "reference_value": -sys.float_info.max,
+}
 """Least values of the numbers that may be below 0."""
+_LATER = ("best_loss", "best_accuracy", "reference_value")
+"""Numbers that checkpoints of earlier versions of dpnet lack."""
 
 
 @dataclass
@@ -39,8 +47,11 @@ class Progress:
         eval_step: step of the last evaluation; -1 before the first.
         eval_loss, eval_accuracy, eval_samples: its scores.
         best_step: step of the best evaluation; -1 before the first.
-        best_value: its score, in the metric of `evaluate.metric`.
-        evaluations_waited: evaluations since one that was better than the best before it by `evaluate.min_delta`.
+        best_value: its score in the metric of `evaluate.metric`, made such that larger is better.
+        best_loss, best_accuracy: its scores; None for one that an earlier dpnet did not record.
+        reference_value: the last score that counted as an improvement: one above the reference before it by more than
+            `evaluate.min_delta`. So progress in small steps counts as soon as it adds up to that.
+        evaluations_waited: evaluations since then.
         skipped: steps that were left out, or taken back, because a number was not finite.
         skipped_in_a_row: how many of these since the last good step beyond `bad_step`. Good steps up to `bad_step`,
             taken again after a rollback, do not reset it.
@@ -60,6 +71,9 @@ class Progress:
     eval_samples: int | None = None
     best_step: int = -1
     best_value: float | None = None
+    best_loss: float | None = None
+    best_accuracy: float | None = None
+    reference_value: float | None = None
     evaluations_waited: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
@@ -100,23 +114,27 @@ class Progress:
         self.eval_accuracy, self.eval_samples = scores.accuracy, scores.samples
         # Larger is better.
         value = scores.accuracy if how.metric == "accuracy" else -scores.loss
-        if self.best_value is not None and not value > self.best_value + how.min_delta:
-            self.evaluations_waited += 1
+        if self.reference_value is None or value > self.reference_value + how.min_delta:
+            self.reference_value, self.evaluations_waited = value, 0
         else:
-            self.evaluations_waited = 0
+            self.evaluations_waited += 1
         is_best = self.best_value is None or value > self.best_value
         if is_best:
             self.best_step, self.best_value = self.step, value
+            self.best_loss, self.best_accuracy = scores.loss, scores.accuracy
         return is_best
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Progress:
-        """The progress in the manifest of a checkpoint.
+        """The progress in the manifest of a checkpoint, of this dpnet or an earlier one.
 
         Raises:
             CheckpointError: a number is missing, unknown, or of another type.
         """
         names = {field.name: str(field.type) for field in fields(cls)}
+        is_earlier = not any(name in kept for name in _LATER)
+        if is_earlier:
+            kept = {**kept, **dict.fromkeys(_LATER), "reference_value": kept.get("best_value")}
         wrong = [name for name, kind in names.items() if type(kept.get(name, "")).__name__ not in _JSON_TYPES[kind]]
         wrong += [name for name in kept if name not in names]
         if wrong:
@@ -134,11 +152,21 @@ class Progress:
         progress = cls(**kept)
         if progress.eval_step >= 0 and None in (progress.eval_loss, progress.eval_accuracy, progress.eval_samples):
             raise CheckpointError(f"the checkpoint lacks the scores of its evaluation at step {progress.eval_step}")
+        if is_earlier and 0 <= progress.best_step == progress.eval_step:
+            progress.best_loss, progress.best_accuracy = progress.eval_loss, progress.eval_accuracy
         return progress
 
     def forget_best(self) -> None:
         """Forget the best evaluation so far: it was chosen by another metric."""
-        self.best_step, self.best_value, self.evaluations_waited = -1, None, 0
+        self.best_step, self.evaluations_waited = -1, 0
+        self.best_value = self.best_loss = self.best_accuracy = self.reference_value = None
+
+    def complete_best(self, metric: str) -> None:
+        """Fill in the best score that follows from `best_value`, where an earlier dpnet has not recorded it."""
+        if self.best_value is not None and metric == "accuracy" and self.best_accuracy is None:
+            self.best_accuracy = self.best_value
+        if self.best_value is not None and metric == "loss" and self.best_loss is None:
+            self.best_loss = -self.best_value
 
     def take_over_skips(self, other: Progress, factor: float) -> None:
         """Roll back to this progress from a later one; multiplies the learning rate by `factor`."""

@@ -26,7 +26,7 @@ from dpnet.training.loop import Loop
 from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
-from dpnet.training.summary import Summary
+from dpnet.training.summary import Summary, summary_text
 
 
 def train(
@@ -109,10 +109,7 @@ class _Run:
         except Preempted:
             self._group.conclude()  # A rank that has lost another goes on: it must not be left alone.
             raise
-        say(
-            self._group,
-            f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {summary['run_dir']}",
-        )
+        say(self._group, summary_text(summary))
         return summary
 
     def _drop(self) -> None:

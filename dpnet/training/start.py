@@ -187,4 +187,5 @@ def _progress(found: Checkpoint, job: Job) -> Progress:
         raise CheckpointError(f"the checkpoint is of step {found.step}, but its progress of step {progress.step}")
     if found.manifest["config"].get("evaluate", {}).get("metric") != job.evaluate.metric:
         progress.forget_best()
+    progress.complete_best(job.evaluate.metric)
     return progress

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from dpnet.checkpoint.format import digest
+from dpnet.checkpoint.format import digest, step_name
 from dpnet.checkpoint.waiting import Waiting
-from dpnet.comm.agree import on_root_asleep
-from dpnet.output.run_directory import RunDirectory
+from dpnet.comm.agree import on_root, on_root_asleep
+from dpnet.output.run_directory import CHECKPOINTS, RunDirectory
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
 from dpnet.training.setup import Setup
@@ -66,23 +66,49 @@ def finish(
     group = setup.group
     stopwatch.count(progress)
     speed = stopwatch.samples_per_s(parts, progress.step)
-    summary = summarize(parts, progress, world_size=group.world_size, samples_per_s=speed)
+    steps = on_root(group, run_dir.checkpoints.steps)
+    summary = summarize(parts, progress, world_size=group.world_size, samples_per_s=speed, saved=steps)
     waiting = Waiting(run_dir.path, tell)
     on_root_asleep(group, lambda: run_dir.write_summary(summary), lambda: waiting.tell("the summary"))
     group.conclude()
     return summary
 
 
-def summarize(parts: Parts, progress: Progress, *, world_size: int, samples_per_s: float) -> Summary:
-    """The summary of a training that is complete."""
+def summarize(
+    parts: Parts, progress: Progress, *, world_size: int, samples_per_s: float, saved: Sequence[int]
+) -> Summary:
+    """The summary of a training that is complete; `saved` are the steps that have a checkpoint."""
     return {
         "status": "finished" if progress.step >= parts.total_steps else "stopped_early",
         "steps": progress.step,
         "world_size": world_size,
         "eval_accuracy": progress.eval_accuracy,
         "eval_loss": progress.eval_loss,
+        "best_step": progress.best_step if progress.best_step >= 0 else None,
+        "best_accuracy": progress.best_accuracy,
+        "best_loss": progress.best_loss,
+        "best_checkpoint": f"{CHECKPOINTS}/{step_name(progress.best_step)}" if progress.best_step in saved else None,
         "samples_per_s": round(samples_per_s, 1),
         "seconds": round(progress.seconds, 3),
         "digest": digest(parts.layout.named(parts.state.params)),
         "ranks_lost": progress.ranks_lost,
     }
+
+
+def summary_text(summary: Summary) -> str:
+    """What is said of a training that is complete: its best and its last scores, then how it ended."""
+    ended = f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {summary['run_dir']}"
+    if summary["best_step"] is None:
+        return ended
+    best = scores_text(summary["best_loss"], summary["best_accuracy"])
+    if summary["best_step"] == summary["steps"]:
+        return f"best test scores  {best}, at the end\n{ended}"
+    lost = "" if summary["best_checkpoint"] else "; its checkpoint is not kept"
+    last = scores_text(summary["eval_loss"], summary["eval_accuracy"])
+    return f"best test scores  {best}, at step {summary['best_step']:,}{lost}\nlast test scores  {last}\n{ended}"
+
+
+def scores_text(loss: float | None, accuracy: float | None) -> str:
+    """Scores in words; one that an earlier dpnet has not recorded is unknown."""
+    accuracy_text = "unknown" if accuracy is None else f"{accuracy:.2%}"
+    return f"accuracy {accuracy_text}, loss {'unknown' if loss is None else f'{loss:.4f}'}"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.folder import CheckpointFolder, newest_whole, resolve, steps_in
+from dpnet.checkpoint.folder import CheckpointFolder, newest_whole, pick, resolve, steps_in
 from dpnet.checkpoint.format import Checkpoint, step_name
-from dpnet.errors import CheckpointError, OutputError
+from dpnet.errors import CheckpointError, ConfigError, OutputError
 
 
 def content(step):
@@ -231,3 +231,38 @@ def test_a_path_without_a_checkpoint_is_an_error(tmp_path, name, message):
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=message):
         resolve(tmp_path / name)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_run_means_its_best_checkpoint_and_last_its_newest(tmp_path, monkeypatch, has_links):
+    if not has_links:
+        monkeypatch.setattr(os, "symlink", refuse_links)
+        monkeypatch.setattr("pathlib.Path.symlink_to", refuse_links)
+    folder = tmp_path / "checkpoints"
+    saved(folder, [1000, 2000, 3000], best_step=1000)
+    for path in (tmp_path, folder):
+        assert pick(path) == (
+            folder / step_name(1000),
+            f"{path}: the best checkpoint, step 1,000; --last takes the newest, step 3,000",
+        )
+        assert pick(path, last=True) == (folder / step_name(3000), f"{path}: the newest checkpoint, step 3,000")
+    for name, step in [(step_name(2000), 2000), ("latest", 3000), ("best", 1000)]:
+        assert pick(folder / name) == ((folder / step_name(step)).resolve(), "")
+        with pytest.raises(ConfigError, match="is a checkpoint; --last is for a run directory"):
+            pick(folder / name, last=True)
+
+
+def refuse_links(*_, **__):
+    raise OSError(errno.ENOTSUP, "no links here")
+
+
+def test_a_run_without_a_best_checkpoint_means_its_newest(tmp_path):
+    saved(tmp_path, [1, 2])
+    assert pick(tmp_path) == (
+        tmp_path / step_name(2),
+        f"{tmp_path}: the newest checkpoint, step 2; none is kept as the best",
+    )
+    saved(tmp_path, [3], best_step=3)
+    assert pick(tmp_path)[1] == f"{tmp_path}: the best checkpoint, step 3; the newest too"
+    saved(tmp_path, [4])  # What was the best is that no more.
+    assert not os.path.lexists(tmp_path / "best")

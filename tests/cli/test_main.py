@@ -45,11 +45,11 @@ def summary(path):
 
 
 def say(capsys, *arguments):
-    """Run a command that succeeds and prints nothing on stderr; returns what it prints on stdout."""
+    """Run a command that succeeds and prints on stderr at most which checkpoint it takes; returns its stdout."""
     capsys.readouterr()
     assert cli.run([*map(str, arguments)]) == 0
     seen = capsys.readouterr()
-    assert seen.err == ""
+    assert re.fullmatch(r"(.*: the best checkpoint, step \d+; the newest too\n)?", seen.err)
     return seen.out
 
 
@@ -336,7 +336,7 @@ def test_predictions_are_the_same_in_both_formats(run, capsys):
 def test_what_cannot_be_read_or_written_is_named(run, tmp_path, capsys, arguments, code, kind, part):
     if arguments[0] == "plot":
         pytest.importorskip("matplotlib")
-    arguments = [str(run) if argument == "RUN" else argument for argument in arguments]
+    arguments = [str(run / "checkpoints/latest") if argument == "RUN" else argument for argument in arguments]
     refused(capsys, *arguments, code=code, kind=kind, parts=[part])
     assert not list(tmp_path.iterdir())
 
@@ -420,7 +420,7 @@ def test_a_reader_that_leaves_early_is_no_fault(run):
     # As in `dpnet inspect RUN | head`.
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "dpnet", "inspect", str(run)]
+    command = [sys.executable, "-m", "dpnet", "inspect", str(run / "checkpoints/latest")]
     result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
     os.close(writer)
     assert result.returncode == 1

@@ -29,6 +29,8 @@ def test_a_checkpoint_is_described(tmp_path):
         f"written by   1 rank, dpnet {found.manifest['dpnet']}, numpy {np.__version__}",
         f"test scores  accuracy {summary['eval_accuracy']:.2%}, loss {summary['eval_loss']:.4f}, "
         "360 samples, at step 36",
+        f"best so far  accuracy {summary['best_accuracy']:.2%}, loss {summary['best_loss']:.4f}, "
+        f"at step {summary['best_step']}",
     ):
         assert part in text.splitlines(), text
 

@@ -36,7 +36,7 @@ def trained(request, tmp_path_factory):
     source = save_data(folder / "data.npz", 90, NUM_TEST, features=5, classes=CLASSES)
     settings = {"data.source": source, "model.hidden_layers": [9, 6], "model.dtype": request.param}
     train(folder / "run", {**settings, "train.epochs": 40, "train.global_batch_size": 16})
-    found = checkpoint.read(folder / "run/checkpoints/latest")
+    found = checkpoint.read(folder / "run/checkpoints/best")
     with np.load(source) as data:
         x, labels = data["x_test"].astype(np.float64), data["y_test"]
     return folder, request.param, oracle(found, x), labels
@@ -84,7 +84,7 @@ def test_scores_are_those_of_the_training(trained):
     folder = trained[0]
     network = load_network(str(folder / "run"), GROUP)
     scores = dpnet.evaluate(network, str(folder / "data.npz"), GROUP)
-    progress = checkpoint.read(folder / "run/checkpoints/latest").manifest["progress"]
+    progress = checkpoint.read(folder / "run/checkpoints/best").manifest["progress"]
     assert (scores.loss, scores.accuracy) == (progress["eval_loss"], progress["eval_accuracy"])
 
 

@@ -63,10 +63,27 @@ def test_a_lower_loss_is_better():
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "loss"])
-def test_an_improvement_that_is_too_small_is_the_best_but_no_reason_to_wait_on(metric):
+def test_slow_steady_progress_counts_as_soon_as_it_adds_up_to_min_delta(metric):
     sign = 1 if metric == "accuracy" else -1
-    values = [0.5 + sign * change for change in (0, 0.0625, 0.125, 0.25)]
-    assert judged(values, metric=metric, min_delta=0.0625)[0] == [(True, 0), (True, 1), (True, 2), (True, 0)]
+    values = [0.5 + sign * change for change in (0, 0.0625, 0.125, 0.1875, 0.21875, 0.25)]
+    results, progress = judged(values, metric=metric, min_delta=0.0625)
+    assert results == [(True, 0), (True, 1), (True, 0), (True, 1), (True, 0), (True, 1)]
+    assert (progress.best_step, progress.best_value) == (30, sign * values[-1])
+    assert (progress.best_loss, progress.best_accuracy) == (values[-1], values[-1])
+
+
+def test_the_progress_of_an_earlier_dpnet_is_read_and_its_best_score_follows_from_its_metric():
+    _, progress = judged([0.5, 0.75, 0.625])
+    earlier = progress.to_dict()
+    for name in ("best_loss", "best_accuracy", "reference_value"):
+        del earlier[name]
+    found = Progress.from_dict(earlier)
+    assert (found.best_loss, found.best_accuracy, found.reference_value) == (None, None, 0.75)
+    found.complete_best("accuracy")
+    assert (found.best_loss, found.best_accuracy) == (None, 0.75)
+    _, progress = judged([0.5, 0.75])
+    earlier = {name: value for name, value in progress.to_dict().items() if name in earlier}
+    assert Progress.from_dict(earlier) == progress
 
 
 def test_it_survives_json_to_the_bit():
@@ -101,4 +118,5 @@ def test_the_best_can_be_forgotten():
     _, progress = judged([0.5, 0.4])
     progress.forget_best()
     assert (progress.best_step, progress.best_value, progress.evaluations_waited) == (-1, None, 0)
+    assert (progress.best_loss, progress.best_accuracy, progress.reference_value) == (None, None, None)
     assert progress.eval_accuracy == 0.4

@@ -13,6 +13,7 @@ from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in
 from dpnet.checkpoint.format import step_name
 from dpnet.cli.main import run as run_command
+from dpnet.comm.local import LocalGroup
 from dpnet.errors import DivergenceError
 from dpnet.output.metrics_file import MetricsFile
 from dpnet.parallel.step import Trainer
@@ -25,6 +26,10 @@ SUMMARY_KEYS = [
     "world_size",
     "eval_accuracy",
     "eval_loss",
+    "best_step",
+    "best_accuracy",
+    "best_loss",
+    "best_checkpoint",
     "samples_per_s",
     "seconds",
     "digest",
@@ -253,3 +258,28 @@ def test_an_error_closes_the_learning_curve(tmp_path, monkeypatch):
     monkeypatch.setattr(MetricsFile, "close", lambda self: closed.append(close(self)))
     train_until(tmp_path, 5)
     assert closed == [None]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_best_model_is_told_and_used_and_the_last_where_asked(tmp_path, capsys, keeps):
+    source, run = save_data(tmp_path / "data.npz", 90, 30), tmp_path / "run"
+    settings = {"data.source": source, "optimizer.learning_rate": 0.1, "checkpoint.keep_best": keeps, "train.steps": 21}
+    summary = train(run, {**settings, "train.epochs": None, "checkpoint.every_steps": 100})
+    rows = [row for row in metrics(run) if "eval_loss" in row]
+    best = max(rows, key=lambda row: row["eval_accuracy"])  # The first of several.
+    assert best["step"] < rows[-1]["step"] == summary["steps"]  # Or this would be no test.
+    assert [summary[f"best_{name}"] for name in ("step", "accuracy", "loss")] == [
+        best[name] for name in ("step", "eval_accuracy", "eval_loss")
+    ]
+    name = f"checkpoints/{step_name(best['step'])}"
+    assert summary["best_checkpoint"] == (name if keeps else None)
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    end = f"at step {best['step']}" + ("" if keeps else "; its checkpoint is not kept")
+    assert lines[0] == (f"best test scores  accuracy {best['eval_accuracy']:.2%}, loss {best['eval_loss']:.4f}, {end}")
+    assert lines[1] == f"last test scores  accuracy {summary['eval_accuracy']:.2%}, loss {summary['eval_loss']:.4f}"
+    for words, row in ([], best if keeps else rows[-1]), (["--last"], rows[-1]):
+        assert run_command(["evaluate", str(run), "--data", source, *words]) == 0
+        shown = capsys.readouterr()
+        assert f"step {row['step']}" in shown.err.splitlines()[0]
+        assert f"accuracy {row['eval_accuracy']:.4%}  loss {row['eval_loss']:.6f}" in shown.out
+        assert dpnet.load_network(str(run), LocalGroup(), last=bool(words)).step == row["step"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
 from dpnet.comm.group import World
 from dpnet.inference.evaluate import evaluate
@@ -13,7 +14,7 @@ from dpnet.training.announce import aside, say
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Print accuracy, loss and number of samples."""
-    network = load_network(arguments.checkpoint, group)
+    network = load_network(arguments.checkpoint, group, last=arguments.last, tell=functools.partial(aside, group))
     scores = evaluate(
         network,
         arguments.data,

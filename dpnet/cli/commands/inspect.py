@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dpnet.checkpoint.folder import resolve
+from dpnet.checkpoint.folder import pick
 from dpnet.checkpoint.format import read
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
-from dpnet.training.announce import say
+from dpnet.training.announce import aside, say
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Print layers, parameters, step and scores."""
 
     def table() -> str:
-        path = resolve(Path(arguments.checkpoint))
+        path, which = pick(Path(arguments.checkpoint), last=arguments.last)
+        if which:
+            aside(group, which)
         return checkpoint_table(path, read(path))
 
     say(group, on_root(group, table))

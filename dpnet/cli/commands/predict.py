@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 
 from dpnet.comm.group import World
@@ -14,7 +15,7 @@ from dpnet.training.announce import aside, say
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Write the predictions."""
-    network = load_network(arguments.checkpoint, group)
+    network = load_network(arguments.checkpoint, group, last=arguments.last, tell=functools.partial(aside, group))
     made = predict(
         network,
         arguments.data,
