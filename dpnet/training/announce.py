@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dpnet.about import __version__
 from dpnet.comm.group import Group
 from dpnet.compute.loops.choose import remark
 from dpnet.compute.shares import ceil_div
-from dpnet.config.job import EvaluateConfig
+from dpnet.config.job import EvaluateConfig, Job
+from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource
+from dpnet.data.statistics import Moments
 from dpnet.environment import loss_obstacle
 from dpnet.output.screen import current
 from dpnet.output.screen import doing as screen_doing
@@ -49,8 +52,8 @@ def aside(group: Group, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:
-    """Print what is about to be trained, where, and from which step on; collective."""
+def announce(setup: Setup, source: DataSource, moments: Mapping[str, Moments], parts: Parts, step: int) -> None:
+    """Print what is about to be trained, where, from which step on, and what is odd about it; collective."""
     group = setup.group
     num_hosts = len(set(group.allgather(group.host)))
     say(group, training_text(setup, source, parts, group.world_size, num_hosts))
@@ -59,8 +62,22 @@ def announce(setup: Setup, source: DataSource, parts: Parts, step: int) -> None:
         say(group, f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
     if group.rank == 0 and (text := remark(setup.job.train.kernels, setup.backend.kernels)):
         say(group, text)
+    if group.rank == 0:
+        for text in [*remarks(source, moments), *_without_effect(setup.job, source, parts.total_steps)]:
+            say(group, f"note: {text}")
     if step:
         say(group, f"going on from the checkpoint of step {step:,}")
+
+
+def _without_effect(job: Job, source: DataSource, total_steps: int) -> Iterator[str]:
+    """What has no effect in this training, as only its data tell."""
+    if job.schedule.warmup_steps >= total_steps:
+        yield (
+            f"schedule.warmup_steps is {job.schedule.warmup_steps:,}, and the training has "
+            f"{counted(total_steps, 'step')}: it ends before the learning rate has grown to optimizer.learning_rate"
+        )
+    if job.evaluate.patience and source.test is None:
+        yield f"evaluate.patience is {job.evaluate.patience}, which has no effect: there are no test samples"
 
 
 def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:

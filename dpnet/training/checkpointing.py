@@ -160,7 +160,10 @@ class Checkpointing:
         def find() -> Checkpoint:
             found = newest_whole(self._run_dir.checkpoints.path, self._tell)
             if found is None:
-                raise DivergenceError("numbers are not finite, and there is no checkpoint to go back to")
+                raise DivergenceError(
+                    "numbers are not finite, and there is no checkpoint yet to go back to; take a smaller learning "
+                    "rate, or checkpoints at shorter intervals (checkpoint.every_steps)"
+                )
             return found
 
         found = on_root(setup.group, find)

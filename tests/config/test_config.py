@@ -705,6 +705,17 @@ def test_nesterov_needs_momentum(complaint, loaded):
     assert loaded(text, "optimizer.momentum=0.9").optimizer.nesterov
 
 
+@pytest.mark.parametrize("every", ["every_epochs", "every_steps"])
+def test_patience_without_evaluations_and_rollback_without_checkpoints_are_refused(complaint, every):
+    assert (
+        f"evaluate.patience is 3, which has no effect without evaluations; evaluate.{every} is 0 (job.toml line 3)"
+    ) in complaint(f"[evaluate]\npatience = 3\n{every} = 0\n")
+    assert (
+        'resilience.on_nonfinite is "rollback", which has no effect without checkpoints; '
+        f"checkpoint.{every} is 0 (job.toml line 2)"
+    ) in complaint(f"[checkpoint]\n{every} = 0\n[resilience]\non_nonfinite = 'rollback'\n")
+
+
 def test_the_learning_rate_cannot_end_above_its_start(complaint, loaded):
     text = "[schedule]\nname = 'cosine'\nmin_learning_rate = 0.01\n"
     assert complaint(text) == (
@@ -783,7 +794,7 @@ evaluations = one_of(
     {"batch_size": counts, "metric": choices("evaluate.metric"), "patience": intervals, "min_delta": not_negative},
     every_epochs=intervals,
     every_steps=intervals,
-)
+).filter(lambda how: not how.patience or 0 not in (how.every_epochs, how.every_steps))
 checkpoints = one_of(
     CheckpointConfig,
     {"keep_last": counts, "keep_best": st.booleans()},

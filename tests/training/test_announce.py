@@ -1,7 +1,7 @@
 """What a training prints before it starts."""
 
 import pytest
-from helpers.jobs import make_job
+from helpers.jobs import make_job, save_data, train
 
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
@@ -27,3 +27,19 @@ def test_what_is_trained_is_told(tmp_path, world_size, share):
         "data digits: 1,437 training samples, 360 test samples",
         f"36 steps of 128 samples, {share}; {tmp_path}",
     ]
+
+
+def test_a_warm_up_that_outlasts_the_training_is_told(tmp_path, capsys):
+    train(tmp_path, {"schedule.warmup_steps": 36})
+    assert (
+        "note: schedule.warmup_steps is 36, and the training has 36 steps: it ends before the learning rate has grown "
+        "to optimizer.learning_rate\n"
+    ) in capsys.readouterr().out
+    train(tmp_path / "shorter", {"schedule.warmup_steps": 35})
+    assert "note:" not in capsys.readouterr().out
+
+
+def test_patience_without_test_samples_is_told(tmp_path, capsys):
+    source = save_data(tmp_path / "data.npz", 20, None)
+    train(tmp_path / "run", {"data.source": source, "evaluate.patience": 2})
+    assert "note: evaluate.patience is 2, which has no effect: there are no test samples\n" in capsys.readouterr().out

@@ -1,0 +1,68 @@
+"""What is odd about data is said; of ordinary data nothing is."""
+
+import numpy as np
+import pytest
+
+from dpnet.data.remarks import remarks
+from dpnet.data.sources import DataSource, open_source
+from dpnet.data.split import make_split
+from dpnet.data.statistics import chunks, combine, measure
+
+
+def said(train_labels, test_labels=None, *, train_inputs=None, test_inputs=None):
+    """The remarks on samples with these labels, and with inputs of standard normal numbers or those given."""
+    splits, generator = [], np.random.default_rng(0)
+    for labels, inputs in ((train_labels, train_inputs), (test_labels, test_inputs)):
+        if labels is None:
+            splits.append(None)
+            continue
+        values = generator.standard_normal((len(labels), 2)) if inputs is None else np.asarray(inputs)
+        splits.append(make_split(values, np.asarray(labels), "x", "y"))
+    moments = {
+        name: combine([measure(split, chunk) for chunk in chunks(len(split))])
+        for name, split in zip(("train", "test"), splits, strict=True)
+        if split is not None
+    }
+    return remarks(DataSource("data", *splits), moments)
+
+
+@pytest.mark.parametrize("test_labels", [None, [1, 0, 2, 2]])
+def test_nothing_is_said_of_ordinary_data(test_labels):
+    assert said([0, 1, 2, 2], test_labels) == []
+
+
+def test_nothing_is_said_of_the_digits():
+    assert remarks(open_source("digits"), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("train_labels", "test_labels", "expected"),
+    [
+        ([1, 2, 3], [3, 2, 1], ["labels start at 1: class 0 of the network has no sample; subtract 1 "]),
+        ([1, 2, 3], None, ["labels start at 1: class 0 of the network has no sample; subtract 1 "]),
+        (
+            [0, 1, 1000],
+            None,
+            ["the largest label is 1000, so the network has 1,001 classes; 998 of them have no sample: 2, 3"],
+        ),
+        ([0, 3, 3], [0, 3], ["the largest label is 3, so the network has 4 classes; 2 of them have no sample: 1, 2"]),
+        ([0, 0], [0, 0], ["all training samples are of class 0: there is nothing to learn"]),
+        ([2, 2], None, ["all training samples are of class 2: there is nothing to learn"]),
+        ([0, 1], [0, 1, 2, 2], ["2 test samples of classes without a training sample, which no network can know: 2"]),
+        ([0, 1, 2], [0, 2], ["the test scores say nothing of classes without a test sample: 1"]),
+    ],
+)
+def test_classes_without_samples_are_told_in_one_line(train_labels, test_labels, expected):
+    found = said(train_labels, test_labels)
+    assert len(found) == len(expected)
+    assert all(text.startswith(start) for text, start in zip(found, expected, strict=True)), found
+
+
+def test_test_inputs_of_another_scale_are_told():
+    raw, scaled = np.array([[0, 255], [3, 7]], np.uint8), np.array([[0.0, 1.0], [0.5, 0.25]])
+    text = "training inputs are 0 to 255, test inputs 0 to 1: were they scaled alike?"
+    assert said([0, 1], [0, 1], train_inputs=raw, test_inputs=scaled) == [text]
+    text = "training inputs are 0 to 1, test inputs 0 to 255: were they scaled alike?"
+    assert said([0, 1], [0, 1], train_inputs=scaled, test_inputs=raw) == [text]
+    assert said([0, 1], [0, 1], train_inputs=raw, test_inputs=raw // 5) == []
+    assert said([0, 1], [0, 1], train_inputs=scaled, test_inputs=scaled * 2) == []
