@@ -61,7 +61,7 @@ class TrainConfig(Section, governs=Governs.RESULT):
     global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
     seed: Annotated[int, Range(0, INT64_MAX), "Decides the initial parameters and the order of the samples."] = 0
     reproducible_shards: Annotated[
-        int, Range(0), "V: the same bits on any number of ranks up to V; more ranks than V are refused. 0: off."
+        int, Range(0, 65536), "V: the same bits on any number of ranks up to V; more are refused. 0: off."
     ] = 0
     threads: Annotated[
         int,

@@ -249,7 +249,7 @@ BAD_VALUES = {
     "train.steps": AT_LEAST_1,
     "train.global_batch_size": AT_LEAST_1,
     "train.seed": AT_LEAST_0,
-    "train.reproducible_shards": AT_LEAST_0,
+    "train.reproducible_shards": [*AT_LEAST_0, 65537],
     "train.threads": AT_LEAST_0,
     "train.kernels": [*BAD_CHOICES, "cython"],
     "train.blas": [*BAD_CHOICES, "openblas"],
@@ -750,7 +750,12 @@ models = st.builds(
 )
 trains = one_of(
     TrainConfig,
-    {"global_batch_size": counts, "seed": st.integers(0, 2**63 - 1), "reproducible_shards": counts, "threads": counts},
+    {
+        "global_batch_size": counts,
+        "seed": st.integers(0, 2**63 - 1),
+        "reproducible_shards": st.integers(1, 65536),
+        "threads": counts,
+    },
     epochs=counts,
     steps=counts,
 )
