@@ -133,8 +133,8 @@ def test_going_back_lowers_the_learning_rate_until_it_goes_well(tmp_path, monkey
 
 
 def test_nothing_to_go_back_to_is_an_error(tmp_path, bad_data):
-    more = {"resilience.on_nonfinite": "rollback", "checkpoint.every_steps": 0, "train.global_batch_size": 120}
-    with pytest.raises(DivergenceError, match="there is no checkpoint to go back to"):
+    more = {"resilience.on_nonfinite": "rollback", "checkpoint.every_steps": 1000, "train.global_batch_size": 120}
+    with pytest.raises(DivergenceError, match="there is no checkpoint yet to go back to"):
         train(tmp_path / "run", settings(bad_data, **more))
 
 
