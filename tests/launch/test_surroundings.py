@@ -116,12 +116,16 @@ def test_a_clone_that_is_not_installed_starts_itself(monkeypatch):
 # --- time ---
 
 
-@pytest.mark.ranks
-def test_a_choice_that_takes_too_long_is_left_out_and_ended_with_its_ranks(tmp_path, monkeypatch):
+def test_a_choice_that_takes_too_long_is_left_out_and_ended_with_what_mpirun_left_running(tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "TIMEOUT_S", 3.0)
-    path = mpirun(1)[0]
-    assert tune.measure(Choice(2, 1), ["--set", f"output.dir={tmp_path}"], 90.0, path) is None
-    assert wait_for(lambda: not any(str(tmp_path) in read(entry) for entry in Path("/proc").glob("[0-9]*/cmdline")))
+    path, left = tmp_path / "mpirun", tmp_path / "pid"
+    path.write_text(
+        "#!/bin/bash\n"
+        f'[[ $1 == --version ]] && echo "mpirun (Open MPI) 5.0.1" && exit\nsetsid sleep 100 &\necho $! > {left}\nwait\n'
+    )
+    path.chmod(0o755)
+    assert tune.measure(Choice(2, 1), [], 90.0, str(path)) is None
+    assert wait_for(lambda: read(Path(f"/proc/{left.read_text().strip()}/cmdline")) == "")
 
 
 def read(path: Path) -> str:
