@@ -69,7 +69,8 @@ def version(mpirun: str) -> str:
     """
     try:
         line, nothing = [mpirun, "--version"], subprocess.DEVNULL
-        done = subprocess.run(line, stdin=nothing, capture_output=True, text=True, check=False)
+        environ = {**os.environ, **_home()}
+        done = subprocess.run(line, stdin=nothing, capture_output=True, text=True, check=False, env=environ)
     except OSError as error:
         raise CommunicationError(f"cannot run {mpirun}: {error.strerror or error}") from error
     if done.returncode and not done.stdout.strip() and done.stderr.strip():
@@ -159,9 +160,9 @@ def environment(options: Sequence[str]) -> Mapping[str, str]:
     """Variables that mpirun and the ranks need, and that the user has not set.
 
     The threads of a rank, where all ranks run on this host; ranks on other hosts count the cores there themselves. And
-    HOME, without which Open MPI does not start: a service or a container may have none.
+    HOME.
     """
-    home = {} if os.environ.get("HOME") else {"HOME": _home()}
+    home = _home()
     # The user may also set one by an option: -x OMP_NUM_THREADS=4, -env OMP_NUM_THREADS 4.
     by_option = any(name in option for option in options for name in VARIABLES)
     if by_option or threads_from_user() or names_hosts(options):
@@ -169,8 +170,11 @@ def environment(options: Sequence[str]) -> Mapping[str, str]:
     return {**home, **dict.fromkeys(VARIABLES, str(threads_of_each(options)))}
 
 
-def _home() -> str:
+def _home() -> Mapping[str, str]:
+    """HOME, where it is missing: Open MPI does not start without it, and a service or a container may have none."""
+    if os.environ.get("HOME"):
+        return {}
     try:
-        return pwd.getpwuid(os.geteuid()).pw_dir
+        return {"HOME": pwd.getpwuid(os.geteuid()).pw_dir}
     except KeyError:
-        return tempfile.gettempdir()
+        return {"HOME": tempfile.gettempdir()}

@@ -37,7 +37,7 @@ def test_a_training_goes_on_without_a_standard_output_whose_disk_is_full(trained
     assert (folder / "run/summary.json").exists()
 
 
-@pytest.mark.parametrize("arguments", [["digest", "run"], ["inspect", "run"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["digest", "run"], ["inspect", "run/checkpoints/latest"], ["--version"]])
 def test_an_answer_that_cannot_be_written_is_an_error(trained, arguments):
     code, text = shell(trained[0], arguments, ">/dev/full")
     assert (code, text) == (1, "OutputError: cannot write to standard output: No space left on device\n")
