@@ -14,6 +14,7 @@ from dpnet.training.prepare import measure_scaling, open_data, prepare
 from dpnet.training.run import train
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -46,6 +46,7 @@ def running(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_ctrl_z_stops_the_whole_job_and_fg_continues_it_without_an_alarm(running):
     job, folder = running
     found = ranks(job)
@@ -63,6 +64,7 @@ def test_ctrl_z_stops_the_whole_job_and_fg_continues_it_without_an_alarm(running
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_job_that_is_killed_while_it_is_stopped_leaves_no_ranks(running):
     job, _ = running
     found = ranks(job)
@@ -80,6 +82,7 @@ def test_ctrl_z_is_left_alone_where_ranks_run_on_other_hosts():
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_closed_terminal_ends_the_training_with_a_checkpoint(running):
     job, folder = running
     job.process.send_signal(signal.SIGHUP)
@@ -88,6 +91,7 @@ def test_a_closed_terminal_ends_the_training_with_a_checkpoint(running):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path):
     mpirun(1)
     command = ["nohup", *LAUNCH, "-n", "2", "--", "train", "--output", str(tmp_path / "run"), *ENDLESS]

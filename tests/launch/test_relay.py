@@ -47,6 +47,7 @@ def train_on_a_terminal(folder, columns, *settings, resize=None, options=()):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "resize"), [(40, None), at_night(60, 120), (80, 50), at_night(160, None)])
 def test_a_terminal_shows_a_bar_while_ranks_train_and_whole_words_at_the_end(tmp_path, columns, resize):
     lines, text = train_on_a_terminal(tmp_path, columns, resize=resize)
@@ -71,6 +72,7 @@ def test_a_terminal_shows_a_bar_while_ranks_train_and_whole_words_at_the_end(tmp
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_without_evaluations_the_bar_moves_as_well(tmp_path):
     lines, text = train_on_a_terminal(tmp_path, 80, "evaluate.every_epochs=0", "output.log_every_steps=1000000")
     shares = sorted({int(share) for share in re.findall(r"\| +(\d+)%", text)})
@@ -81,6 +83,7 @@ def test_without_evaluations_the_bar_moves_as_well(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_ctrl_c_on_the_terminal_leaves_a_clean_line_for_the_prompt(tmp_path):
     mpirun(2)
     command = [*LAUNCH, "--", "train", "--output", "run", "--set", "train.epochs=5000"]

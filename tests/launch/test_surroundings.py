@@ -36,6 +36,7 @@ def shell(folder: Path, script: str, *arguments: str):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_loop_over_lines_runs_once_for_each_line(tmp_path):
     (tmp_path / "seeds").write_text("1\n2\n")
     script = 'while read s; do "$0" launch -n 2 -- train "$@" --set train.seed=$s --output r$s; done < seeds'
@@ -45,6 +46,7 @@ def test_a_loop_over_lines_runs_once_for_each_line(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_megabytes_on_standard_input_do_no_harm(tmp_path):
     code, text = shell(tmp_path, 'head -c 3000000 /dev/zero | "$0" launch -n 2 -- train "$@"; exit $?', *SHORT)
     assert code == 0, text
@@ -68,6 +70,7 @@ def namesakes(folder: Path) -> Path:
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_the_users_own_dpnet_py_is_not_run_by_launch(tmp_path):
     large = ["--set", "model.hidden_layers=[1024]", "--set", "checkpoint.every_steps=1"]  # So a writer is started.
     code, text = shell(namesakes(tmp_path), '"$0" launch -n 2 -- train "$@"', *SHORT, *large)
@@ -77,6 +80,7 @@ def test_the_users_own_dpnet_py_is_not_run_by_launch(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_tune_runs_no_dpnet_py_of_the_user_and_a_script_on_standard_input_goes_on_behind_it(tmp_path):
     (tmp_path / "script").write_text('"$@"\necho "the next line of the script"\n')
     code, text = shell(namesakes(tmp_path), 'bash -s -- "$0" tune "$@" < script', *TIMED)
@@ -139,6 +143,7 @@ def read(path: Path) -> str:
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "restarts"),
     [
@@ -189,6 +194,7 @@ def test_the_number_of_ranks_may_be_given_in_each_form(options):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize("by_launch", [False, True])
 def test_the_mpirun_of_another_mpi_is_told_before_its_page(by_launch):
     mpirun(1)
