@@ -154,7 +154,9 @@ def _make(kind: str) -> Screen:
         return RemoteScreen()
     from dpnet.output import terminal  # Not above: most processes have none.
 
-    if launched().world_size > 1:
+    launcher = launched()
+    # Open MPI's mpirun gives a single rank a terminal of its own, wherever mpirun itself writes to.
+    if launcher.world_size > 1 or launcher.size_name.startswith("OMPI"):
         return terminal.of_mpirun() or PlainScreen(may_fail=True)
     if kind == "bar" or terminal.is_terminal(sys.stdout):
         return terminal.Terminal(sys.stdout)

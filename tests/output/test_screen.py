@@ -7,6 +7,7 @@ import time
 import pytest
 
 from dpnet.output import screen as module
+from dpnet.output import terminal
 from dpnet.output.footer import Footer
 from dpnet.output.screen import DRAWN, MARK, PlainScreen, RemoteScreen, current, doing, obey, opened
 from dpnet.output.terminal import Terminal
@@ -70,13 +71,13 @@ def test_the_screen_is_the_one_that_was_asked_for(monkeypatch):
     for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", DRAWN):
         monkeypatch.delenv(name, raising=False)
     kinds = {}
-    for terminal in (False, True):
-        out.isatty = lambda terminal=terminal: terminal
+    for is_terminal in (False, True):
+        out.isatty = lambda answer=is_terminal: answer
         monkeypatch.setenv("TERM", "xterm")
         for kind in ("auto", "bar", "plain", "none"):
             with opened(kind) as screen:
                 assert current() is screen
-                kinds[kind, terminal] = type(screen)
+                kinds[kind, is_terminal] = type(screen)
             assert sys.stdout is out
     assert kinds == {
         ("auto", False): PlainScreen, ("bar", False): Terminal, ("plain", False): PlainScreen,
@@ -110,3 +111,13 @@ def test_a_command_that_opened_no_screen_prints_its_result_alone(capsys):
     with doing("reading the data"):
         time.sleep(0.05)
     assert capsys.readouterr().out == ""
+
+
+def test_a_single_rank_under_open_mpi_draws_no_bar_into_a_file(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    monkeypatch.delenv(DRAWN, raising=False)
+    monkeypatch.setattr(terminal, "is_terminal", lambda stream: True)  # The rank has one.
+    monkeypatch.setattr(terminal, "of_mpirun", lambda: None)  # mpirun has none.
+    with opened("auto") as screen:
+        assert isinstance(screen, PlainScreen)
