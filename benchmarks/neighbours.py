@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.contestants import DPNET, PEERS, Contestant
+from benchmarks.picture import picture
 from benchmarks.results import commit, keep, machine, summary
 from benchmarks.workloads import WORKLOADS, workload_parser
 from dpnet.compute.cores.available import available_cores
@@ -107,25 +108,16 @@ def show(workload: str, speeds: Speeds) -> None:
 
 def draw(results: dict[str, Speeds], path: str) -> None:
     """Draw the share of the quiet speed, with one panel for each workload."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(results), figsize=(4.5 * len(results), 3.6), squeeze=False, sharey=True)
-    for panel, (workload, speeds) in zip(panels[0], results.items(), strict=True):
-        loads = sorted({load for runs in speeds.values() for load in runs})
-        panel.plot(loads, [1 / (load + 1) for load in loads], color="0.7", label="fair share")
-        for name, runs in speeds.items():
-            if len(runs) > 1 and 0 in runs:
-                shares = [statistics.median(divided(values, runs[0])) for values in runs.values()]
-                panel.plot(list(runs), shares, marker="o", label=name)
-        panel.set(title=workload, xlabel="busy processes per core", xticks=loads, ylim=(0, None))
-        panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("share of the quiet speed")
-    panels[0][0].legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    labels = {"xlabel": "busy processes per core", "ylabel": "share of the quiet speed"}
+    with picture(results, path, width=4.5, **labels) as panels:
+        for workload, speeds in results.items():
+            panel, loads = panels[workload], sorted({load for runs in speeds.values() for load in runs})
+            panel.plot(loads, [1 / (load + 1) for load in loads], color="0.7", label="fair share")
+            for name, runs in speeds.items():
+                if len(runs) > 1 and 0 in runs:
+                    shares = [statistics.median(divided(values, runs[0])) for values in runs.values()]
+                    panel.plot(list(runs), shares, marker="o", label=name)
+            panel.set(xticks=loads, ylim=(0, None))
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import argparse
 import statistics
 
 from benchmarks.contestants import Contestant
+from benchmarks.picture import picture
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, workload_parser
 from dpnet.compute.cores.available import available_cores
@@ -52,28 +53,18 @@ def measure(workload: str, options: argparse.Namespace) -> tuple[dict[str, dict[
 
 def draw(results: dict[str, Speedups], path: str) -> None:
     """Draw a picture with one panel for each workload."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(results), figsize=(4 * len(results), 3.6), squeeze=False, sharey=True)
-    for panel, (workload, speedups) in zip(panels[0], results.items(), strict=True):
-        most = max(max(runs) for runs in speedups.values())
-        panel.plot([1, most], [1, most], color="0.8", label="ideal")
-        for kind, runs in speedups.items():
-            middle = [statistics.median(values) for values in runs.values()]
-            spread = [
-                [m - min(v) for m, v in zip(middle, runs.values(), strict=True)],
-                [max(v) - m for m, v in zip(middle, runs.values(), strict=True)],
-            ]
-            panel.errorbar(list(runs), middle, yerr=spread, marker="o", capsize=3, label=kind)
-        panel.set(title=workload, xlabel="cores", xticks=list(runs))
-        panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("speedup over 1 rank of 1 thread")
-    panels[0][0].legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    with picture(results, path, width=4, xlabel="cores", ylabel="speedup over 1 rank of 1 thread") as panels:
+        for workload, speedups in results.items():
+            panel, most = panels[workload], max(max(runs) for runs in speedups.values())
+            panel.plot([1, most], [1, most], color="0.8", label="ideal")
+            for kind, runs in speedups.items():
+                middle = [statistics.median(values) for values in runs.values()]
+                spread = [
+                    [m - min(v) for m, v in zip(middle, runs.values(), strict=True)],
+                    [max(v) - m for m, v in zip(middle, runs.values(), strict=True)],
+                ]
+                panel.errorbar(list(runs), middle, yerr=spread, marker="o", capsize=3, label=kind)
+                panel.set(xticks=list(runs))
 
 
 def main() -> None:
