@@ -57,7 +57,7 @@ def write_atomically(path: Path, text: str, *, synced: bool = True) -> None:
         temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
     if synced:
-        sync_directory(path.parent)
+        sync_path(path.parent)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -72,23 +72,17 @@ def write_synced(path: Path, data: bytes) -> None:
         sync(file.fileno())
 
 
-def sync_file(path: Path) -> None:
-    """Wait until the disk has the content of a file, whoever wrote it; a file that does not exist has none.
+def sync_path(path: Path) -> None:
+    """Wait until the disk has the content of a file, whoever wrote it, or the names in a directory.
 
     Raises:
-        OSError: it cannot be synced.
+        OSError: it cannot be synced, or does not exist.
     """
-    with contextlib.suppress(FileNotFoundError):
-        _sync_path(path)
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the disk has the names in a directory.
-
-    Raises:
-        OSError: it cannot be synced.
-    """
-    _sync_path(path)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        sync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync(descriptor: int) -> None:
@@ -102,14 +96,6 @@ def sync(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in NO_SYNC:
             raise
-
-
-def _sync_path(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        sync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_file(path: Path, limit: int) -> bytes:

@@ -13,6 +13,7 @@ ranks can see two different lists.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -22,7 +23,7 @@ from pathlib import Path
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import STEP_NAME, Checkpoint, Run
 from dpnet.errors import CheckpointError, ConfigError
-from dpnet.files import UNFINISHED, read_file, sync_file, unfinished, write_synced, writing
+from dpnet.files import UNFINISHED, read_file, sync_path, unfinished, write_synced, writing
 
 LATEST, BEST = "latest", "best"
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
@@ -63,8 +64,8 @@ class CheckpointFolder:
                 checkpoint in the folder is whole.
         """
         for path in after:
-            with writing(path):
-                sync_file(path)
+            with writing(path), contextlib.suppress(FileNotFoundError):
+                sync_path(path)
         checkpoint.write(self.path, content, run)
         with writing(self.path):
             self._point(LATEST, content.step)

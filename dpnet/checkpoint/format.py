@@ -30,7 +30,7 @@ from safetensors.numpy import load
 from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_manifest
 from dpnet.checkpoint.pieces import pieces
 from dpnet.errors import CheckpointError
-from dpnet.files import UNFINISHED, read_file, sync, sync_directory, unfinished, write_synced, writing
+from dpnet.files import UNFINISHED, read_file, sync, sync_path, unfinished, write_synced, writing
 
 Tensors = dict[str, npt.NDArray[Any]]
 FILES = ("model", "optimizer", "scaling")
@@ -116,13 +116,13 @@ def write(folder: Path, checkpoint: Checkpoint, run: Run = at_once) -> Path:
     temporary = unfinished(final)
     with writing(f"checkpoint {final}"):
         folder.mkdir(parents=True, exist_ok=True)
-        sync_directory(folder.parent)  # A checkpoint on the disk is no use while the disk lacks its folder.
+        sync_path(folder.parent)  # A checkpoint on the disk is no use while the disk lacks its folder.
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
             _write_files(temporary, checkpoint, run)
             _replace(temporary, final)
-            sync_directory(folder)
+            sync_path(folder)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -165,7 +165,7 @@ def _write_files(directory: Path, checkpoint: Checkpoint, run: Run) -> None:
     manifest = {"format": FORMAT, **checkpoint.manifest, "sha256": sums}
     manifest["manifest_sha256"] = manifest_sum(manifest)
     write_synced(directory / "manifest.json", json.dumps(manifest, indent=1).encode())
-    sync_directory(directory)
+    sync_path(directory)
 
 
 def _write_tensors(path: Path, tensors: Tensors, run: Run) -> str:
