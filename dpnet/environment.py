@@ -148,11 +148,12 @@ def loss_obstacle(environ: Mapping[str, str] = os.environ) -> str:
             family, "there is one rank"
         )
     wanted = {**_BY_FLAG, **FAULT_TOLERANCE}
-    by_launch = ATTEMPT in environ  # It has said why.
     missing = [name for name, value in wanted.items() if not _is_set(environ.get(f"OMPI_MCA_{name}", ""), value)]
-    if len(missing) == len(wanted):
-        return f"mpirun was started without fault tolerance{'' if by_launch else '; dpnet launch turns it on'}"
-    return f"mpirun was started without {missing[0]}{'' if by_launch else '; dpnet launch sets it'}" if missing else ""
+    if not missing:
+        return ""
+    what, advice = (missing[0], "sets it") if len(missing) < len(wanted) else ("fault tolerance", "turns it on")
+    # If launch has started this rank, it has said why.
+    return f"mpirun was started without {what}" + ("" if ATTEMPT in environ else f"; dpnet launch {advice}")
 
 
 def other_mpi(vendor: str, environ: Mapping[str, str] = os.environ) -> str:

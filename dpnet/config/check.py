@@ -204,14 +204,14 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
     if value("train.reproducible_shards") and value("train.reducer") in ("allreduce", "joint"):
         seen, place = toml_value(value("train.reducer")), given["train.reducer"].place
         yield f'train.reducer is {seen}; with train.reproducible_shards it must be "auto" or "shards" ({place})'
-    for name, is_used, what in (
-        ("evaluate.patience", bool(value("evaluate.patience")), "evaluate"),
-        ("resilience.on_nonfinite", value("resilience.on_nonfinite") == "rollback", "checkpoint"),
+    for name, is_used, section, what in (
+        ("evaluate.patience", bool(value("evaluate.patience")), "evaluate", "evaluations"),
+        ("resilience.on_nonfinite", value("resilience.on_nonfinite") == "rollback", "checkpoint", "checkpoints"),
     ):
-        off = [key for key in given if key.startswith(f"{what}.every_") and value(key) == 0]
+        off = next((key for key in given if key.startswith(f"{section}.every_") and value(key) == 0), None)
         if is_used and off:
-            seen, noun = toml_value(value(name)), {"evaluate": "evaluations", "checkpoint": "checkpoints"}[what]
-            yield f"{name} is {seen}, which has no effect without {noun}; {off[0]} is 0 ({given[off[0]].place})"
+            seen, place = toml_value(value(name)), given[off].place
+            yield f"{name} is {seen}, which has no effect without {what}; {off} is 0 ({place})"
     lowest, highest = value("schedule.min_learning_rate"), value("optimizer.learning_rate")
     if value("schedule.name") == "cosine" and lowest and highest and lowest > highest:
         place = given["schedule.min_learning_rate"].place

@@ -35,16 +35,16 @@ def _of_classes(source: DataSource) -> Iterator[str]:
     train = np.bincount(require_labels(source.train), minlength=classes)
     test = None if source.test is None else np.bincount(require_labels(source.test), minlength=classes)
     unseen = train == 0
-    used = unseen if test is None else unseen & (test == 0)
+    empty = unseen if test is None else unseen & (test == 0)
     seen = np.flatnonzero(~unseen)
     if len(seen) == 1:
         yield f"all training samples are of class {seen[0]}: there is nothing to learn"
-    elif used[0] and used.sum() == 1:
+    elif empty[0] and empty.sum() == 1:
         yield "labels start at 1: class 0 of the network has no sample; subtract 1 from the labels to be rid of it"
-    elif used.any():
+    elif empty.any():
         yield (
-            f"the largest label is {classes - 1}, so the network has {classes:,} classes; {int(used.sum()):,} of them "
-            f"have no sample: {_list(np.flatnonzero(used))}"
+            f"the largest label is {classes - 1}, so the network has {classes:,} classes; {int(empty.sum()):,} of them "
+            f"have no sample: {_list(np.flatnonzero(empty))}"
         )
     if test is not None:
         new, missing = unseen & (test > 0), ~unseen & (test == 0)
