@@ -4,10 +4,9 @@ import ast
 from pathlib import Path
 
 import pytest
+from helpers.own_files import ROOT, modules
 
-import dpnet
-
-PACKAGE = Path(dpnet.__file__).parent
+PACKAGE = ROOT / "dpnet"
 FLOOR_OF = {
     "about": 0,
     "environment": 0,
@@ -33,7 +32,7 @@ FLOOR_OF = {
     "__main__": 15,
 }
 """The floor of every folder, and of every file beside the folders. Folders on one floor do not know each other."""
-FILES = sorted(PACKAGE.rglob("*.py"))
+FILES = modules()
 
 
 def dpnet_imports(path: Path, package: Path = PACKAGE) -> set[str]:
@@ -106,7 +105,7 @@ def test_only_one_module_imports_mpi4py():
 
 
 def test_the_network_imports_nothing_but_numpy():
-    for path in (PACKAGE / "nn").rglob("*.py"):
+    for path in (path for path in FILES if place(path) == "nn"):
         assert {name.split(".")[0] for name in dpnet_imports(path)} <= {"nn", "compute", "errors"}, path
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -7,29 +7,31 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.own_files import ROOT, modules, own_files
 
-ROOT = Path(__file__).parents[1]
+WRITTEN = (".cff", ".md", ".py", ".sh", ".toml", "")
+"""The endings of what people have written, and may have misspelt."""
+
+
+def ending(*endings):
+    """The project's own files with these endings, as arguments of a command that is run in its root."""
+    found = [str(path.relative_to(ROOT)) for path in own_files() if path.suffix in endings]
+    assert found, f"no file of the project ends in {endings}"
+    return found
+
+
 TOOLS = {
-    "ruff": ["ruff", "check", "."],
-    "format": ["ruff", "format", "--check", "."],
-    "mypy": ["mypy"],
-    "codespell": [
-        "codespell",
-        "dpnet",
-        "launch",
-        "tests",
-        "benchmarks",
-        "README.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-    ],
-    "shellcheck": ["shellcheck", "launch/env.sh", "launch/local.sh", ".ci/run"],
+    "ruff": lambda: ["ruff", "check", *ending(".py")],
+    "format": lambda: ["ruff", "format", "--check", *ending(".py")],
+    "mypy": lambda: ["mypy", *(str(path.relative_to(ROOT)) for path in MODULES)],
+    "codespell": lambda: ["codespell", *ending(*WRITTEN)],
+    "shellcheck": lambda: ["shellcheck", ".ci/run", *ending(".sh")],
 }
 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_tool_finds_nothing(name):
-    tool, *arguments = TOOLS[name]
+    tool, *arguments = TOOLS[name]()
     path = shutil.which(tool, path=str(Path(sys.executable).parent)) or shutil.which(tool)
     if path is None:
         pytest.skip(f"{tool} is not installed; pip install 'dpnet[test]'")
@@ -37,7 +39,25 @@ def test_tool_finds_nothing(name):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-MODULES = sorted((ROOT / "dpnet").rglob("*.py"))
+@pytest.mark.parametrize("of", ["a clone", "an archive", "an archive in a repository", "an archive without git"])
+def test_what_a_user_keeps_beside_the_project_is_not_judged(tmp_path, monkeypatch, of):
+    root = tmp_path / "project"
+    ours = ["dpnet/__init__.py", "tests/test_it.py", "pyproject.toml"]
+    theirs = ["scratch.py", "jobs/mine.py", *(["dpnet/mine.py"] if of == "a clone" else [])]
+    for name in ours + theirs:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("import  os\n")
+    if of == "an archive without git":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    elif of != "an archive":
+        where, added = (root, ours) if of == "a clone" else (tmp_path, [])
+        subprocess.run(["git", "init", "-q", where], check=True)
+        subprocess.run(["git", "-C", where, "add", "--", *added], check=True)
+    assert {str(path.relative_to(root)) for path in own_files(root)} == {*ours}
+    assert modules(root) == [root / "dpnet/__init__.py"]
+
+
+MODULES = modules()
 MAX_LINES, MAX_FUNCTION, MAX_INIT = 250, 40, 25
 
 
@@ -69,5 +89,5 @@ def test_every_folder_says_what_it_holds_and_what_it_must_not_know(path):
 
 
 def test_few_files_stand_beside_the_folders():
-    beside = [path.name for path in (ROOT / "dpnet").iterdir() if path.is_file() and path.name != "py.typed"]
+    beside = [path.name for path in MODULES if path.parent == ROOT / "dpnet"]
     assert len(beside) <= 9, sorted(beside)
