@@ -123,6 +123,17 @@ def test_an_error_that_one_rank_alone_knows_of_is_told_by_that_rank(tmp_path):
     assert "Traceback" not in text
 
 
+def test_mpirun_is_told_the_exit_code_of_a_failing_rank_and_need_not_guess_it(tmp_path, monkeypatch):
+    if vendor() != "MPICH":
+        pytest.skip("HYDRA_DEBUG shows what MPICH's mpirun is told")
+    monkeypatch.setenv("HYDRA_DEBUG", "1")
+    code, text = run_script(
+        tmp_path, "import dpnet\ngroup = dpnet.connect()\nif group.rank == 1: group.abort(7)\ngroup.barrier()\n"
+    )
+    assert code == 7, text
+    assert "cmd=abort exitcode=7" in text
+
+
 def test_a_users_own_script_that_throws_on_one_rank_ends_all(tmp_path):
     code, text = run_script(
         tmp_path,

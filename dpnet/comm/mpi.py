@@ -188,7 +188,7 @@ class MpiGroup:
 
     def abort(self, exit_code: int) -> NoReturn:
         """See Group.abort."""
-        abort(exit_code, self._comm)
+        abort(exit_code)
 
 
 _ABANDONED: list[list[MPI.Request]] = []
@@ -203,7 +203,7 @@ FORWARDING_S = 0.5
 """Seconds for mpirun to forward what this rank wrote. MPICH's drops what it has not forwarded when a rank aborts."""
 
 
-def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
+def abort(exit_code: int) -> NoReturn:
     """End this process and all others. See Group.abort."""
     for stream in (sys.stdout, sys.stderr):
         # The reader of the stream may be gone: the ranks end all the same.
@@ -211,7 +211,7 @@ def abort(exit_code: int, comm: MPI.Comm = MPI.COMM_WORLD) -> NoReturn:
             stream.flush()
     time.sleep(FORWARDING_S)
     try:
-        comm.Abort(exit_code)
+        MPI.COMM_WORLD.Abort(exit_code)  # Of another communicator's abort MPICH's mpirun is not told the exit code.
     finally:
         os._exit(exit_code)  # After a loss MPI_Abort may return.
 
