@@ -15,6 +15,10 @@ COMMANDS = (
 """Names of all commands."""
 
 
+PICTURE = "learning-curve.png"
+"""Where `dpnet plot` draws if no other file is given."""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; the name of the command ends up in `command`."""
     parser = Parser(
@@ -54,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     init.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
-    plot.add_argument("--out", metavar="FILE", default="learning-curve.png", help=".png, .svg or .pdf")
+    plot.add_argument("--out", metavar="FILE", default=PICTURE, help=f".png, .svg or .pdf (default: {PICTURE})")
     return parser
 
 

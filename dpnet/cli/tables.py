@@ -72,4 +72,6 @@ def gradcheck_table(results: Sequence[TensorCheck], limit: float) -> str:
         else f"all gradients agree with central differences (relative error at most {limit:g})"
     )
     header = ("tensor", "shape", "compared", "at kinks", "largest error", "relative error", "verdict")
-    return f"{table(header, rows)}\n{verdict}"
+    at_kinks = sum(result.kinks for result in results)
+    note = f"{at_kinks} left out, at kinks of the activation, where it has no derivative\n" if at_kinks else ""
+    return f"{table(header, rows)}\n{note}{verdict}"

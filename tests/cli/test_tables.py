@@ -79,3 +79,8 @@ def test_a_gradient_check_ends_in_a_verdict():
     bad = gradcheck_table([results(), results(name="2.bias", ok=False)], 1e-6)
     assert bad.endswith("the gradients of 2.bias are wrong (relative error above 1e-06)")
     assert bad.splitlines()[2].endswith("WRONG")
+
+
+def test_a_gradient_check_counts_what_it_left_out():
+    assert "2 left out, at kinks" in gradcheck_table([results(kinks=2)], 1e-6)
+    assert "left out" not in gradcheck_table([results()], 1e-6)
