@@ -42,6 +42,9 @@ NAMES = (
 ATTEMPT = "DPNET_ATTEMPT"
 """Variable: the name of the attempt of `dpnet launch` that a process belongs to."""
 
+CROWDED = "DPNET_CROWDED"
+"""Variable: `dpnet launch` has told that there are more ranks than cores."""
+
 RANKS_PER_NODE = "DPNET_RANKS_PER_NODE"
 """Variable: so many consecutive ranks are taken for a node, to try out on one machine what happens on several."""
 

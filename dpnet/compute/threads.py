@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from dpnet.compute.cores.available import available_cores
+from dpnet.compute.cores.available import available_cores, cores_text
 from dpnet.environment import launched
+from dpnet.text import counted
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
@@ -55,6 +56,29 @@ def choose_threads(
     if reproducible:
         return 1
     return threads_from_user() or max(1, available_cores(core_sets) // local_world_size)
+
+
+def too_many(ranks: int, threads: int, core_sets: Sequence[frozenset[int]] = ()) -> str:
+    """That there are more ranks, of so many threads each, than cores for them; empty: there are enough.
+
+    Args:
+        ranks: on one host.
+        threads: of each rank.
+        core_sets: see `choose_threads`.
+    """
+    if ranks * threads <= available_cores(core_sets):
+        return ""
+    of_threads = f" of {threads} threads" if threads > 1 else ""
+    return f"{counted(ranks, 'rank')}{of_threads} for only {cores_text(core_sets)}"
+
+
+def what_is_faster(ranks: int, threads: int, core_sets: Sequence[frozenset[int]] = ()) -> str:
+    """What to start in place of too many ranks or threads, see `too_many`."""
+    cores = available_cores(core_sets)
+    if ranks <= cores:
+        return "fewer threads are faster"
+    fitting = max(1, cores // threads)
+    return f"{fitting} ranks are faster, and learn the same" if fitting > 1 else "1 rank is faster, and learns the same"
 
 
 @contextlib.contextmanager

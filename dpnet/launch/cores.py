@@ -1,11 +1,11 @@
-"""Ranks and cores: how many ranks there are by default, when there are too many, and when each may keep to a core."""
+"""Ranks and cores: when each rank may keep to a core."""
 
 from __future__ import annotations
 
 import os
 import threading
 
-from dpnet.compute.cores.available import available_cores, core_set, cores_text
+from dpnet.compute.cores.available import available_cores, core_set
 from dpnet.compute.cores.usage import busy_shares
 from dpnet.text import counted
 
@@ -13,17 +13,6 @@ MOMENT_S = 0.08
 """How long the cores are watched before ranks are bound to them: eight ticks of /proc/stat, a twentieth of a start."""
 IDLE = 0.6
 """A core that is less idle than this has another program on it. The system itself takes a few per cent."""
-
-
-def too_many(ranks: int, threads: int) -> str:
-    """What to tell whoever starts more ranks than there are cores for; empty: there are enough."""
-    cores = available_cores()
-    if ranks * threads <= cores:
-        return ""
-    of_threads = f" of {threads} threads" if threads > 1 else ""
-    fitting = max(1, cores // threads)
-    advice = f"-n {fitting} is faster, and learns the same" if fitting < ranks else "fewer threads are faster"
-    return f"{counted(ranks, 'rank')}{of_threads} for only {cores_text()}: {advice}"
 
 
 def binding_obstacle(ranks: int, threads: int) -> tuple[str, bool]:

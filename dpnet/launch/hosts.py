@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from dpnet.launch.options import RANKS, num_ranks
 
 LISTS = ("host", "hosts", "H")
 """Options whose value is a list of hosts, each with or without `:slots`."""
+HERE = ("localhost", "127.0.0.1")
 REACH = {"launcher": 1, "launcher-exec": 1, "iface": 1, "launch-agent": 1, "prefix": 1, "mca": 2, "prtemca": 2}
 """Options that say how a host is reached, with their number of values."""
 REACH_PARAMETERS = ("plm_", "oob_", "ras_", "prte_")
@@ -50,6 +52,13 @@ def listed(options: Sequence[str]) -> list[Host]:
         for entry in value.split(",")
         if entry
     ]
+
+
+def all_here(options: Sequence[str]) -> bool:
+    """Whether the options list hosts, all of which are this one."""
+    mine = socket.gethostname()
+    names = {host.name for host in listed(options)}
+    return bool(names) and names <= {*HERE, mine, mine.partition(".")[0]}
 
 
 def _in_list(option: str) -> bool:

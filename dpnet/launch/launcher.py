@@ -7,12 +7,14 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 
-from dpnet.environment import ATTEMPT
+from dpnet.compute.threads import too_many, what_is_faster
+from dpnet.environment import ATTEMPT, CROWDED
 from dpnet.errors import CommunicationError
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import environment, fault_tolerance, flavour_flags, forwards_signals, is_open_mpi
-from dpnet.launch.options import TRAIN, Options, num_ranks, process_of
+from dpnet.launch.hosts import all_here
+from dpnet.launch.options import TRAIN, Options, is_program, num_ranks, on_this_host, process_of
 from dpnet.launch.signals import Signals
 from dpnet.output.screen import DRAWN
 from dpnet.output.terminal import Above, Terminal
@@ -40,6 +42,7 @@ class Launcher:
         self._options, self._directory = options, os.getcwd()
         self._limits = Limits(options.grace_s, options.time_limit_s)
         self._forwards = forwards_signals(mpirun)
+        self._told = {CROWDED: "1"} if _tell_if_crowded(options) else {}
 
     def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:
         """The command line that starts dpnet with these options of mpirun."""
@@ -63,7 +66,7 @@ class Launcher:
         Raises:
             CommunicationError: mpirun cannot be run.
         """
-        line, environ = self.line(options, command), {**os.environ, **environment(options)}
+        line, environ = self.line(options, command), {**os.environ, **environment(options), **self._told}
         read_errors = self._options.max_restarts > 0
         self._attempts += 1
         told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
@@ -86,6 +89,20 @@ class Launcher:
         if ended.lingered:
             say("mpirun outlived its ranks and was killed")
         return ended
+
+
+def _tell_if_crowded(options: Options) -> bool:
+    """Tell at once, before Python starts on a core so often, that there are more ranks than cores on this host.
+
+    The ranks tell the rest, when they know their threads: what a job sets, and the cores of other hosts.
+    """
+    ranks, trains = num_ranks(options.mpirun) or 1, options.command[0] == TRAIN
+    if not (on_this_host(options.mpirun) or all_here(options.mpirun)) or not (trains or is_program(options.command)):
+        return False
+    crowded = too_many(ranks, 1)
+    if crowded:
+        say(f"{crowded}: {what_is_faster(ranks, 1) if trains else 'they take turns'}")
+    return bool(crowded)
 
 
 def say(text: str) -> None:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from dpnet.errors import INTERRUPTED_EXIT_CODE, DpnetError
 from dpnet.launch import hosts
 from dpnet.launch.attempt import Ended
-from dpnet.launch.cores import too_many
 from dpnet.launch.decide import Outcome, decide, killed
 from dpnet.launch.directory import JobOf, where_ranks_run
-from dpnet.launch.flags import find_mpirun, is_open_mpi, threads_of_each
+from dpnet.launch.flags import find_mpirun, is_open_mpi
 from dpnet.launch.launcher import Launcher, say
-from dpnet.launch.options import TRAIN, Options, command_to_go_on, is_program, num_ranks, on_this_host, parse
+from dpnet.launch.options import TRAIN, Options, command_to_go_on, is_program, on_this_host, parse
 from dpnet.launch.relay import drawn
 from dpnet.launch.signals import ASK, Signals
 
@@ -50,9 +49,6 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
 
 def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
     here = on_this_host(options.mpirun)
-    warning = here and too_many(num_ranks(options.mpirun) or 1, threads_of_each(options.mpirun))
-    if warning and options.command[0] == TRAIN:
-        say(warning)
     if not options.max_restarts:
         with Signals(job_control=here) as signals:
             begun_ns = time.time_ns()

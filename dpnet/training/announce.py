@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dpnet.about import __version__
 from dpnet.comm.group import Group
@@ -19,9 +20,11 @@ from dpnet.environment import loss_obstacle
 from dpnet.output.screen import current
 from dpnet.output.screen import doing as screen_doing
 from dpnet.text import counted
-from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
-from dpnet.training.setup import Setup
+
+if TYPE_CHECKING:
+    from dpnet.training.parts import Parts
+    from dpnet.training.setup import Setup
 
 
 def say(group: Group, text: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpnet.comm.agree import everywhere
@@ -15,9 +17,12 @@ from dpnet.config.job import Job, TrainConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split
+from dpnet.environment import CROWDED
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
 from dpnet.parallel.replica import Replica, build_dataset, build_replica
+from dpnet.text import counted
+from dpnet.training.announce import aside
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ def choose_backend(train: TrainConfig, group: Group) -> Backend:
     Raises:
         ConfigError: what the configuration asks for is not installed.
     """
+    core_sets = group.node.allgather(core_set())
     num_threads = threads.choose_threads(
         train.threads,
         reproducible=bool(train.reproducible_shards),
         local_world_size=group.node.world_size,
-        core_sets=group.node.allgather(core_set()),
+        core_sets=core_sets,
     )
+    _tell_if_crowded(group, num_threads, core_sets)
     libraries = everywhere(group, lambda: choose_libraries(train.blas, train.kernels))
     products, kernels = (set(names) for names in zip(*group.allgather(libraries), strict=True))
     agreed = Libraries(
@@ -76,6 +83,19 @@ def choose_backend(train: TrainConfig, group: Group) -> Backend:
         libraries.kernels if len(kernels) == 1 else NUMPY.kernels,
     )
     return everywhere(group, lambda: make_backend(agreed, num_threads))
+
+
+def _tell_if_crowded(group: Group, num_threads: int, core_sets: Sequence[frozenset[int]]) -> None:
+    """Tell that there are more ranks or threads than cores, unless `dpnet launch` has done so; collective."""
+    ranks, text = group.node.world_size, ""
+    if CROWDED not in os.environ and (text := threads.too_many(ranks, num_threads, core_sets)):
+        text += f": {threads.what_is_faster(ranks, num_threads, core_sets)}"
+    hosts = dict(group.allgather((group.host, text)))
+    crowded = [(host, text) for host, text in hosts.items() if text]
+    if crowded:
+        host, text = crowded[0]
+        more = f" and {counted(len(crowded) - 1, 'more host')}" if len(crowded) > 1 else ""
+        aside(group, f"note: {text}" if len(hosts) == 1 else f"note: on {host}{more}: {text}")
 
 
 def choose_available_backend(train: TrainConfig, group: Group) -> Backend:

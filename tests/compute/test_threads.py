@@ -43,6 +43,24 @@ def test_cores_that_a_launcher_has_shared_out_are_not_shared_out_again(core_sets
     assert choose_threads(0, reproducible=False, local_world_size=2, core_sets=map(frozenset, core_sets)) == expected
 
 
+@pytest.mark.parametrize(
+    ("ranks", "threads_of_each", "text"),
+    [
+        (2, 1, ""),
+        (1, 2, ""),
+        (64, 1, "64 ranks for only 2 cores: 2 ranks are faster, and learn the same"),
+        (3, 2, "3 ranks of 2 threads for only 2 cores: 1 rank is faster, and learns the same"),
+        (2, 2, "2 ranks of 2 threads for only 2 cores: fewer threads are faster"),
+        (1, 3, "1 rank of 3 threads for only 2 cores: fewer threads are faster"),
+    ],
+)
+def test_more_ranks_or_threads_than_cores_are_told_with_what_is_faster(monkeypatch, ranks, threads_of_each, text):
+    monkeypatch.setattr(threads, "cores_text", lambda core_sets: "2 cores")
+    asked = ranks, threads_of_each, [frozenset({0}), frozenset({1})]  # Each rank is bound to a core of its own.
+    told = threads.too_many(*asked)
+    assert told + (f": {threads.what_is_faster(*asked)}" if told else "") == text
+
+
 def test_a_variable_of_the_user_wins_over_the_share_but_not_over_the_job(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     assert choose_threads(0, reproducible=False, local_world_size=4) == 7

@@ -7,10 +7,11 @@ import sys
 import pytest
 from helpers.cgroups import real_quota
 
+from dpnet.compute import threads
 from dpnet.compute.cores.available import core_set
 from dpnet.errors import ConfigError
-from dpnet.launch import cores, options
-from dpnet.launch.cores import allowed_cores, binding_obstacle, too_many
+from dpnet.launch import cores, launcher, options
+from dpnet.launch.cores import allowed_cores, binding_obstacle
 
 
 @pytest.mark.parametrize(
@@ -34,19 +35,23 @@ def test_the_cores_of_this_host_say_nothing_about_a_batch_job_of_several(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("ranks", "threads", "text"),
+    ("arguments", "told"),
     [
-        (2, 1, ""),
-        (1, 2, ""),
-        (64, 1, "64 ranks for only 2 cores: -n 2 is faster, and learns the same"),
-        (3, 2, "3 ranks of 2 threads for only 2 cores: -n 1 is faster, and learns the same"),
-        (1, 3, "1 rank of 3 threads for only 2 cores: fewer threads are faster"),
+        (["-n", "2", "--", "train"], ""),
+        (["-n", "3", "--", "train"], "3 ranks for only 2 cores: 2 ranks are faster, and learn the same"),
+        (["--host", "localhost:3", "-n", "3", "--", "train"], "3 ranks for only 2 cores: 2 ranks are faster, and "),
+        (["--host", "localhost:2,elsewhere:1", "-n", "3", "--", "train"], ""),
+        (["-n", "3", "--", "python", "s.py"], "3 ranks for only 2 cores: they take turns"),
+        (["-n", "3", "--", "digest", "run"], ""),
     ],
 )
-def test_more_ranks_than_cores_are_told_with_both_numbers_and_what_is_faster(monkeypatch, ranks, threads, text):
-    monkeypatch.setattr(cores, "available_cores", lambda: 2)
-    monkeypatch.setattr(cores, "cores_text", lambda: "2 cores")
-    assert too_many(ranks, threads) == text
+def test_more_ranks_than_cores_are_told_at_once_where_they_are_known(monkeypatch, capsys, arguments, told):
+    monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
+    monkeypatch.setattr(threads, "cores_text", lambda core_sets=(): "2 cores")
+    monkeypatch.setattr(launcher, "forwards_signals", lambda mpirun: True)
+    launcher.Launcher("mpirun", options.parse(arguments), None)
+    text = capsys.readouterr().err
+    assert text.startswith(f"dpnet launch: {told}") if told else not text
 
 
 @pytest.fixture

@@ -419,6 +419,7 @@ def test_more_ranks_than_cores_train(tmp_path):
     assert code == 0, text
     assert f"{num_ranks} ranks on 1 host, 1 thread a rank" in text
     assert "finished after 3 steps" in text
+    assert text.count(f"{num_ranks} ranks for only {available_cores()} core") == 1
 
 
 @pytest.mark.ranks

@@ -4,11 +4,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from dpnet.comm.local import LocalGroup
-from dpnet.compute import backend
+from dpnet.compute import backend, threads
 from dpnet.compute.backend import Libraries
 from dpnet.compute.loops.interface import Kernels
 from dpnet.compute.products.choose import PRODUCTS
 from dpnet.config.job import TrainConfig
+from dpnet.environment import CROWDED
 from dpnet.training.setup import choose_backend
 
 
@@ -55,6 +56,45 @@ def test_ranks_that_would_choose_different_kernels_all_take_numpys(monkeypatch, 
     chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numpy")))
     assert chosen.products is products
     assert chosen.kernels.name == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("crowded", "told"),
+    [
+        ({}, ""),
+        ({"a": 3}, "note: on a: 3 ranks for only 2 cores: 2 ranks are faster, and learn the same\n"),
+        (
+            {"b": 3, "c": 4},
+            "note: on b and 1 more host: 3 ranks for only 2 cores: 2 ranks are faster, and learn the same\n",
+        ),
+    ],
+)
+def test_the_hosts_that_have_more_ranks_than_cores_are_told_once(monkeypatch, capsys, crowded, told):
+    def told_by(host):
+        ranks = crowded.get(host, 1)
+        text = threads.too_many(ranks, 1)
+        return host, text and f"{text}: {threads.what_is_faster(ranks, 1)}"
+
+    class Hosts(LocalGroup):
+        def allgather(self, value):
+            is_told = isinstance(value, tuple) and value[0] == self.host
+            return [told_by(host) for host in "aabc"] if is_told else [value]
+
+    monkeypatch.delenv(CROWDED, raising=False)
+    monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
+    monkeypatch.setattr(threads, "cores_text", lambda core_sets=(): "2 cores")
+    choose_backend(TrainConfig(threads=1), Hosts())
+    assert capsys.readouterr().err == told
+
+
+def test_what_dpnet_launch_has_told_is_not_told_again(monkeypatch, capsys):
+    monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
+    monkeypatch.delenv(CROWDED, raising=False)
+    choose_backend(TrainConfig(threads=3), LocalGroup())
+    assert "note: 1 rank of 3 threads for only 2 cores" in capsys.readouterr().err
+    monkeypatch.setenv(CROWDED, "1")
+    choose_backend(TrainConfig(threads=3), LocalGroup())
+    assert not capsys.readouterr().err
 
 
 def test_nodes_that_choose_the_same_take_that(monkeypatch, made):

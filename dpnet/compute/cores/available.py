@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from dpnet.compute.cores.quota import quota
 from dpnet.text import counted
@@ -27,11 +27,13 @@ def available_cores(core_sets: Iterable[frozenset[int]] = ()) -> int:
     return cores if granted is None else max(1, min(cores, int(granted)))
 
 
-def cores_text() -> str:
-    """The number of cores for this process, in words: "2 cores"; "1 core (of 8: a CPU quota of 1.5)"."""
-    here, free, granted = os.cpu_count() or 1, len(core_set()), quota()
-    number = available_cores()
+def cores_text(core_sets: Collection[frozenset[int]] = ()) -> str:
+    """Their number as `available_cores` counts them, in words: "2 cores"; "1 core (of 8: a CPU quota of 1.5)"."""
+    free = frozenset().union(*core_sets) or core_set()
+    here, granted, number = os.cpu_count() or 1, quota(), available_cores([free])
     if number >= here:
         return counted(number, "core")
-    why = "the affinity of this process" if granted is None or number == free else f"a CPU quota of {granted:g}"
+    whose = "these processes" if core_sets else "this process"
+    by_affinity = granted is None or number == len(free)
+    why = f"the affinity of {whose}" if by_affinity else f"a CPU quota of {granted:g}"
     return f"{counted(number, 'core')} (of {here}: {why})"
