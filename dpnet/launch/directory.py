@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from dpnet.errors import ConfigError
 from dpnet.launch.options import on_this_host, value_of
@@ -21,8 +21,11 @@ DIRECTORY = ("-wdir", "--wdir", "-wd", "--wd")
 
 
 @contextlib.contextmanager
-def where_ranks_run(options: Sequence[str]) -> Iterator[None]:
+def where_ranks_run(options: Sequence[str], job_of: JobOf) -> Iterator[JobOf]:
     """Be in the directory of the ranks that mpirun starts with these options: the paths of a job start there.
+
+    Yields what reads jobs there: `job_of`. If other hosts have that directory and this one does not, it reads none: in
+    the current directory may lie another job of the same name.
 
     Raises:
         ConfigError: there is no such directory on this host, and no other host is named.
@@ -32,10 +35,18 @@ def where_ranks_run(options: Sequence[str]) -> Iterator[None]:
         try:
             os.chdir(directory)
         except OSError as error:
+            why = error.strerror or str(error)
             if on_this_host(options):
-                text = f"the ranks cannot run in {directory} (--wdir): {error.strerror or error}"
-                raise ConfigError(text) from error
+                raise ConfigError(f"the ranks cannot run in {directory} (--wdir): {why}") from error
+            job_of = _unreadable(f"the job is read in {directory} (--wdir), which this host must have too: {why}")
     try:
-        yield
+        yield job_of
     finally:
         os.chdir(before)
+
+
+def _unreadable(why: str) -> JobOf:
+    def read(command: Sequence[str]) -> NoReturn:
+        raise ConfigError(why)
+
+    return read

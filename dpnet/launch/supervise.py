@@ -43,7 +43,7 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
     options = parse(arguments)
     with drawn(options.mpirun) as terminal:
         launcher = Launcher(find_mpirun(), options, terminal)
-        with where_ranks_run(options.mpirun):
+        with where_ranks_run(options.mpirun, job_of) as job_of:
             return _launch(launcher, options, job_of)
 
 
@@ -132,14 +132,17 @@ def _exit_code(ended: Ended, mpirun: str, command: Sequence[str], see: Callable[
 
 
 def _seen(command: Sequence[str], job_of: JobOf, name: str, begun_ns: int) -> Training | None:
-    """The training that a command has begun; None: it asked for help, or the job file is on another host."""
+    """The training that a command has begun; None: it asked for help, or the job cannot be read here, as is told."""
     from dpnet.launch.progress_on_disk import Training
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             return Training(command, job_of(command), name, begun_ns)
-    except (DpnetError, SystemExit):
-        return None
+    except DpnetError as error:
+        say(f"cannot see here whether the training is complete: {error}")
+    except SystemExit:
+        pass
+    return None
 
 
 def _outcome(ended: Ended, training: Training) -> Outcome:

@@ -173,16 +173,44 @@ def test_a_training_in_another_directory_is_found_there(tmp_path, form, restarts
 def test_a_directory_that_is_missing_is_refused_where_the_ranks_run_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
-    with where_ranks_run(["-n", "2", "--wdir", "there"]):
+    with where_ranks_run(["-n", "2", "--wdir", "there"], job_in) as job_of:
+        assert job_of([]) is None
         assert Path.cwd() == tmp_path / "there"
     assert Path.cwd() == tmp_path
     with (
         pytest.raises(ConfigError, match=r"cannot run in nowhere \(--wdir\): No such file"),
-        where_ranks_run(["--wdir=nowhere"]),
+        where_ranks_run(["--wdir=nowhere"], job_in),
     ):
         pass
-    with where_ranks_run(["--wdir", "nowhere", "--host", "a,b"]):
-        assert Path.cwd() == tmp_path
+
+
+def job_in(command):
+    """Stands for a job file that lies wherever one looks."""
+
+
+@pytest.mark.parametrize(
+    ("restarts", "code", "told"),
+    [
+        ("0", 0, "dpnet launch: cannot see here whether the training is complete: the job is read in "),
+        ("1", 2, "ConfigError: the job is read in "),
+    ],
+)
+def test_a_job_of_the_same_name_is_not_taken_for_that_in_a_directory_of_other_hosts(
+    tmp_path, monkeypatch, capsys, restarts, code, told
+):
+    monkeypatch.chdir(tmp_path)
+    Path("job.toml").write_text("")
+    path = tmp_path / "mpirun"
+    path.write_text("#!/bin/sh\necho 'mpirun (Open MPI) 4.1.6'\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    line = ["launch", "-n", "2", "--max-restarts", restarts, "--wdir", "/nowhere", "--host", "a,b"]
+    assert cli.run([*line, "--", "train", "job.toml"]) == code
+    assert (
+        f"{told}/nowhere (--wdir), which this host must have too: No such file or directory\n"
+        in capsys.readouterr().err
+    )
+    assert Path.cwd() == tmp_path
 
 
 @pytest.mark.parametrize("options", [["--np=3"], ["-n", "3"], ["-np", "3", "-x", "n"]])
