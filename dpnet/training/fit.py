@@ -51,6 +51,7 @@ class Fit:
         state: those of them on which the vectors or the position of a checkpoint depend.
         past: why the run is past the end of the job; empty: it is not.
         length: why the length may not change as it does within the run.
+        ends: sentences on a length that differs.
         notes: sentences on what differs and may differ.
         is_same: nothing differs but the operation.
     """
@@ -59,6 +60,7 @@ class Fit:
     state: Sequence[str]
     past: str
     length: Sequence[str]
+    ends: Sequence[str]
     notes: Sequence[str]
     is_same: bool
 
@@ -66,6 +68,11 @@ class Fit:
     def refusals(self) -> list[str]:
         """Why the job cannot go on with the run; empty: it can."""
         return [*self.result.values(), *([self.past] if self.past else self.length)]
+
+    @property
+    def differences(self) -> list[str]:
+        """What makes the job another one than that of the run."""
+        return self.refusals if self.past or self.length else [*self.result.values(), *self.ends]
 
 
 class _Values(NamedTuple):
@@ -88,18 +95,20 @@ def compare(before: Job, now: Job, *, step: int, num_samples: int) -> Fit:
     result = {key: values.sentence(key) for key in changed if KEYS[key].governs is Governs.RESULT}
     notes = [values.sentence(key) for key in changed if KEYS[key].governs is Governs.OPERATION]
     notes = [note for note in notes if not note.startswith(NOT_TOLD)]
+    ends = []
     steps = tuple(count_steps(job.train, num_samples) for job in (before, now))
     if steps[0] != steps[1]:
-        notes.append(_ends(before, now))
+        ends.append(_ends(before, now))
     if values.differ("evaluate.patience"):
-        notes.append(values.sentence("evaluate.patience"))
+        ends.append(values.sentence("evaluate.patience"))
     return Fit(
         result=result,
         state=_state(before, result),
         past=_past(now, step, steps[1]),
         length=[] if result or not step else [*_patience(before, now, values), *_jump(before, now, step, num_samples)],
-        notes=notes,
-        is_same=not result and steps[0] == steps[1] and not values.differ("evaluate.patience"),
+        ends=ends,
+        notes=[*notes, *ends],
+        is_same=not result and not ends,
     )
 
 

@@ -31,6 +31,7 @@ class Known:
         step: of the newest checkpoint; 0: there is none.
         data: what the checkpoint recorded of the data; None: nothing.
         changes: of the job since step 0, as the checkpoint records them.
+        is_finished: the training of the run has come to its end.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Known:
     step: int
     data: Mapping[str, Any] | None = None
     changes: Sequence[str] = ()
+    is_finished: bool = False
 
     def fit(self, job: Job, num_samples: int) -> Fit | None:
         """How a job, on so many training samples, compares with that of the run; None: that cannot be read."""
@@ -48,12 +50,13 @@ class Known:
         return ([], "") if self.data is None else compare_data(self.data, data.identity, data.source)
 
 
-def known_of(path: Path, manifest: Mapping[str, Any]) -> Known:
+def known_of(path: Path, manifest: Mapping[str, Any], *, is_finished: bool = False) -> Known:
     """What a manifest tells.
 
     Args:
         path: of the run or the checkpoint, for messages.
         manifest: of the checkpoint.
+        is_finished: see Known.
 
     Raises:
         CheckpointError: this dpnet does not know such a configuration.
@@ -61,18 +64,19 @@ def known_of(path: Path, manifest: Mapping[str, Any]) -> Known:
     recorded = manifest.get("changes")
     changes = [str(change) for change in recorded] if isinstance(recorded, list) else []
     found = Checkpoint({}, {}, {}, dict(manifest))
-    return Known(path, job_of(found), found.step, manifest["data"], changes)
+    return Known(path, job_of(found), found.step, manifest["data"], changes, is_finished)
 
 
 def known_run(path: Path) -> Known | None:
     """What is known of the run in a directory; None: there is none that has got to a checkpoint or to its end."""
-    steps = steps_in(path / CHECKPOINTS)
+    steps, is_finished = steps_in(path / CHECKPOINTS), os.path.exists(path / SUMMARY)
     for step in reversed(steps):
         with contextlib.suppress(CheckpointError):
-            return known_of(path, read_manifest(path / CHECKPOINTS / step_name(step) / "manifest.json"))
-    if not steps and not os.path.exists(path / SUMMARY):
+            manifest = read_manifest(path / CHECKPOINTS / step_name(step) / "manifest.json")
+            return known_of(path, manifest, is_finished=is_finished)
+    if not steps and not is_finished:
         return None
     try:
-        return Known(path, load(path / CONFIG), 0)
+        return Known(path, load(path / CONFIG), 0, is_finished=is_finished)
     except ConfigError:
-        return Known(path, None, 0)
+        return Known(path, None, 0, is_finished=is_finished)

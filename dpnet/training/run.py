@@ -42,7 +42,8 @@ def train(
             anew; what is in the run directory is set aside. Else the path of a checkpoint to go on from.
 
     A run directory belongs to one job. Without `output.dir` each job gets one of its own, which a later call with the
-    same job finds again, see `training.directory`; with it, another job than that of the run in it is refused.
+    same job finds again, see `training.directory`; with it, another job than that of the run in it is refused, unless
+    it is longer.
 
     Returns:
         what summary.json holds, and the run directory, `run_dir`.

@@ -93,7 +93,7 @@ def choose_start(
 
     def find() -> tuple[Path, Checkpoint | None, bool, Sequence[str]]:
         tell = current().say
-        run_dir = directory.take(data, anew=resume != "auto", tell=tell)
+        run_dir = directory.take(data, resume, tell)
         run_dir.checkpoints.restore()
         found = choose(resume, run_dir.checkpoints.path, tell)
         # A new training belongs to its run.

@@ -72,24 +72,96 @@ def test_a_sweep_gives_what_each_job_gives_alone():
     assert [one["digest"] for one in swept] == [one["digest"] for one in alone]
 
 
-def test_another_directory_is_told_in_the_first_line_with_the_reason(capsys):
+def test_another_directory_is_told_in_the_first_line_with_the_reasons(capsys):
     run()
     assert lines(capsys)[0].startswith("dpnet ")
     run(rate(0.5), "train.seed=3")
-    assert lines(capsys)[:2] == [
+    assert lines(capsys)[:3] == [
         "run directory runs/data-2, as runs/data holds another job:",
-        "  train.seed is 3, in the run it is 0 (and 1 more)",
+        "  train.seed is 3, in the run it is 0",
+        "  optimizer.learning_rate is 0.5, in the run it is 0.001",
     ]
-    run(rate(0.5), "train.seed=3", "train.epochs=3")
+    run(rate(0.5), "train.seed=3")
     assert lines(capsys)[0] == "run directory runs/data-2, which holds this job"
 
 
-def test_a_sweep_over_lengths_goes_on_upwards_and_begins_anew_downwards():
-    digests = {epochs: run(f"train.epochs={epochs}", f"output.dir=alone-{epochs}")["digest"] for epochs in (1, 3, 2)}
-    assert {n: run(f"train.epochs={n}")["digest"] for n in (1, 3, 2)} == digests
+def test_only_the_first_of_many_reasons_are_told(capsys):
+    run()
+    many = ["train.seed=3", "model.activation=tanh", "data.scale=none", "model.dtype=float64"]
+    run(rate(0.5), *many, "optimizer.weight_decay=0.5", "optimizer.eps=1e-3", "train.epochs=1")
+    told = lines(capsys)
+    start = told.index("run directory runs/data-2, as runs/data holds another job:")
+    assert all(" is " in line and line.startswith("  ") for line in told[start + 1 : start + 7])
+    assert told[start + 7] == "  and 2 more"
+
+
+# --- lengths ---
+
+
+def kept(name):
+    return {path: path.read_bytes() for path in Path("runs", name).rglob("[!.]*") if path.is_file()}
+
+
+def test_a_sweep_over_lengths_keeps_the_run_of_each_and_finds_each_again(capsys):
+    alone = {epochs: run(f"train.epochs={epochs}", f"output.dir=alone-{epochs}")["digest"] for epochs in (1, 3, 2)}
+    first = {n: run(f"train.epochs={n}") for n in (1, 3, 2)}
+    assert {n: summary["digest"] for n, summary in first.items()} == alone
+    assert {n: summary["run_dir"] for n, summary in first.items()} == {
+        1: "runs/data",
+        3: "runs/data-2",
+        2: "runs/data-3",
+    }
+    before = [kept(name) for name in directories()]
+    capsys.readouterr()
+    assert {n: run(f"train.epochs={n}") for n in (3, 1, 2)} == first
+    assert [kept(name) for name in directories()] == before
+    assert capsys.readouterr().out.count("is complete already") == 3
+
+
+def test_a_longer_job_is_told_how_to_go_on_from_the_end_of_a_shorter_one(capsys):
+    run("train.seed=1")
+    run(), run("train.epochs=3")
+    capsys.readouterr()
+    run("train.epochs=4")
+    assert lines(capsys)[:4] == [
+        "run directory runs/data-4, as runs/data holds another job:",
+        "  train.seed is 0, in the run it is 1",
+        "  train.epochs is 4, in the run it is 2",
+        "runs/data-3 holds a shorter training of this job; to go on from its end, step 12: --resume runs/data-3",
+    ]
+    run("train.epochs=1")
+    assert "--resume" not in capsys.readouterr().out.split("dpnet ")[0]
+
+
+def test_asked_to_resume_a_finished_run_a_longer_job_goes_on_in_its_directory(capsys):
+    digest = run("train.epochs=4", "output.dir=alone")["digest"]
+    run(), run("train.epochs=3")
+    shorter = kept("data")
+    capsys.readouterr()
+    summary = run("train.epochs=4", resume="runs/data-2")
+    assert (summary["run_dir"], summary["digest"]) == ("runs/data-2", digest)
+    assert lines(capsys)[0] == "run directory runs/data-2, whose run has another length"
+    scores = [row for row in curve(Path("alone")) if "eval_loss" in row]
+    assert [row for row in curve(Path("runs/data-2")) if "eval_loss" in row] == scores
+    assert kept("data") == shorter
     assert directories() == ["data", "data-2"]
-    assert len(curve(Path("runs/data"))) > len(curve(Path("runs/data-2")))
-    assert [run(f"train.epochs={n}")["run_dir"] for n in (3, 2)] == ["runs/data", "runs/data-2"]
+
+
+def test_a_longer_job_goes_on_with_a_run_that_was_cut_off():
+    cut_off("checkpoint.every_steps=1")
+    summary = run("train.epochs=3")
+    assert summary["run_dir"] == "runs/data"
+    assert summary["digest"] == run("train.epochs=3", "output.dir=alone")["digest"]
+
+
+def test_more_patience_leaves_a_run_that_stopped_early_as_it_is(capsys):
+    still = ["evaluate.min_delta=100", "train.epochs=6"]
+    first = run(*still, "evaluate.patience=1")
+    assert first["status"] == "stopped_early"
+    second = run(*still, "evaluate.patience=2")
+    assert second["run_dir"] == "runs/data-2"
+    assert "  evaluate.patience is 2, in the run it is 1" in lines(capsys)
+    assert run(*still, "evaluate.patience=1") == first
 
 
 def test_a_longer_cosine_is_another_job(capsys):
@@ -196,8 +268,11 @@ def test_anew_sets_aside_the_run_of_this_job_and_no_other():
     again = run(rate(0.5), resume="never")
     assert again["run_dir"] == second["run_dir"] == "runs/data-2"
     assert Path("runs/data-2/previous-1/summary.json").exists()
-    assert run("train.epochs=1", resume="never")["run_dir"] == first["run_dir"]  # Only the length is another.
-    assert run(rate(0.25), resume="never")["run_dir"] == "runs/data-3"
+    before = kept("data")
+    assert run("train.epochs=1", resume="never")["run_dir"] == "runs/data-3"
+    assert run(rate(0.25), resume="never")["run_dir"] == "runs/data-4"
+    assert kept("data") == before
+    assert run() == first
 
 
 def test_a_checkpoint_taken_on_with_another_job_needs_a_name():
