@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import STEP_NAME, Checkpoint, Run
@@ -179,16 +180,27 @@ def best_in(folder: Path) -> int | None:
     return int(match[1]) if match and int(match[1]) in steps_in(folder) else None
 
 
-def pick(path: Path, *, last: bool = False) -> tuple[Path, str]:
+class Picked(NamedTuple):
+    """A checkpoint for whoever uses a trained network.
+
+    Attributes:
+        path: its directory.
+        which: "best" or "newest" of its run; empty: it was asked for by its own path.
+        text: the same in a sentence; empty likewise.
+    """
+
+    path: Path
+    which: Literal["best", "newest", ""] = ""
+    text: str = ""
+
+
+def pick(path: Path, *, last: bool = False) -> Picked:
     """The checkpoint directory that a path means to whoever uses a trained network.
 
     Args:
         path: of a checkpoint, or of a run or checkpoint folder: its best checkpoint, or its newest if none is kept as
             the best.
         last: the newest in any case.
-
-    Returns:
-        the directory, and which of the folder it is, in a sentence; empty for the path of a checkpoint.
 
     Raises:
         CheckpointError: there is none.
@@ -197,14 +209,18 @@ def pick(path: Path, *, last: bool = False) -> tuple[Path, str]:
     newest = resolve(path)
     if newest == pointed(path).resolve():
         if last:
-            raise ConfigError(f"{path} is a checkpoint; --last is for a run directory, and takes its newest checkpoint")
-        return newest, ""
+            run = newest.parent.parent if newest.parent.name == "checkpoints" else newest.parent
+            raise ConfigError(
+                f"{path} is one checkpoint; the last one can be asked of a run: give {os.path.relpath(run)}"
+            )
+        return Picked(newest)
     step, best = steps_in(newest.parent)[-1], best_in(newest.parent)
     if last or best is None:
         why = "" if last else "; none is kept as the best"
-        return newest, f"{path}: the newest checkpoint, step {step:,}{why}"
+        return Picked(newest, "newest", f"{path}: the newest checkpoint, step {step:,}{why}")
     other = "the newest too" if best == step else f"--last takes the newest, step {step:,}"
-    return newest.parent / checkpoint.step_name(best), f"{path}: the best checkpoint, step {best:,}; {other}"
+    text = f"{path}: the best checkpoint, step {best:,}; {other}"
+    return Picked(newest.parent / checkpoint.step_name(best), "best", text)
 
 
 def newest_whole(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:

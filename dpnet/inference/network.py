@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.folder import pick
+from dpnet.checkpoint.folder import Picked, pick
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.checkpoint.tensors import parameters
@@ -38,6 +40,8 @@ class Network:
         layout: of its parameters.
         params: its parameters, layer by layer.
         scaling: of its inputs.
+        checkpoint: directory of the checkpoint that it was read from; None: it was not read from a directory.
+        which: "best" or "newest": this checkpoint of the run whose path was given; empty: the path was its own.
     """
 
     job: Job
@@ -45,10 +49,14 @@ class Network:
     layout: Layout
     params: Views
     scaling: Scaling
+    checkpoint: Path | None = None
+    which: Literal["best", "newest", ""] = ""
 
     def __repr__(self) -> str:
-        """Its sizes, not its numbers."""
-        return f"Network({'-'.join(map(str, self.layout.sizes))}, {self.job.model.activation}, step {self.step})"
+        """Its sizes and its origin, not its numbers."""
+        sizes, which = "-".join(map(str, self.layout.sizes)), f", the {self.which} checkpoint" * bool(self.which)
+        origin = f" from {self.checkpoint}" * bool(self.checkpoint)
+        return f"Network({sizes}, {self.job.model.activation}, step {self.step}{origin}{which})"
 
 
 def check_call(group: Group, call: str, source: str, split: str, batch_size: int, nonfinite: str, **more: str) -> None:
@@ -78,14 +86,15 @@ def load_network(
     """
     check_alike(group, {"the call": "dpnet.load_network", "the path": str(path), "last": str(last)})
 
-    def work() -> Checkpoint:
-        directory, which = pick(Path(path), last=last)
-        if which and tell is not None:
-            tell(which)
-        return checkpoint.read(directory)
+    def work() -> tuple[Checkpoint, Picked]:
+        picked = pick(Path(path), last=last)
+        if picked.text and tell is not None:
+            tell(picked.text)
+        return checkpoint.read(picked.path), picked
 
-    found = on_root(group, work)
-    return everywhere(group, lambda: make_network(found))
+    found, picked = on_root(group, work)
+    network = everywhere(group, lambda: make_network(found))
+    return dataclasses.replace(network, checkpoint=picked.path, which=picked.which)
 
 
 def make_network(found: Checkpoint) -> Network:

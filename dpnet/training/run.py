@@ -26,7 +26,7 @@ from dpnet.training.loop import Loop
 from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
-from dpnet.training.summary import Summary, summary_text
+from dpnet.training.summary import Summary, complete_again, summary_text
 
 
 def train(
@@ -155,6 +155,8 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
     setup = prepare(job, group, source, backend=backend, scaling=scaling)
     loop = Loop(setup, data, start, run_dir, signals)
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
+        saved = on_root(group, run_dir.checkpoints.steps)
+        summary = complete_again(summary, loop.progress, saved, functools.partial(say, group))
         say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
         return directory.named(summary)
     step = start.progress.step

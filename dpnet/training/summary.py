@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dpnet.checkpoint.format import digest, step_name
 from dpnet.checkpoint.waiting import Waiting
 from dpnet.comm.agree import on_root, on_root_asleep
 from dpnet.output.run_directory import CHECKPOINTS, RunDirectory
+from dpnet.text import counted
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
 from dpnet.training.setup import Setup
@@ -82,12 +83,7 @@ def summarize(
         "status": "finished" if progress.step >= parts.total_steps else "stopped_early",
         "steps": progress.step,
         "world_size": world_size,
-        "eval_accuracy": progress.eval_accuracy,
-        "eval_loss": progress.eval_loss,
-        "best_step": progress.best_step if progress.best_step >= 0 else None,
-        "best_accuracy": progress.best_accuracy,
-        "best_loss": progress.best_loss,
-        "best_checkpoint": f"{CHECKPOINTS}/{step_name(progress.best_step)}" if progress.best_step in saved else None,
+        **scores_of(progress, saved),
         "samples_per_s": round(samples_per_s, 1),
         "seconds": round(progress.seconds, 3),
         "digest": digest(parts.layout.named(parts.state.params)),
@@ -95,17 +91,50 @@ def summarize(
     }
 
 
+def scores_of(progress: Progress, saved: Sequence[int]) -> dict[str, Any]:
+    """The last and the best scores of a training, as its summary has them; `saved` as in `summarize`."""
+    return {
+        "eval_accuracy": progress.eval_accuracy,
+        "eval_loss": progress.eval_loss,
+        "best_step": progress.best_step if progress.best_step >= 0 else None,
+        "best_accuracy": progress.best_accuracy,
+        "best_loss": progress.best_loss,
+        "best_checkpoint": f"{CHECKPOINTS}/{step_name(progress.best_step)}" if progress.best_step in saved else None,
+    }
+
+
+def complete_again(found: Summary, progress: Progress, saved: Sequence[int], tell: Callable[[str], None]) -> Summary:
+    """The summary of a training that was started again after its end; tells its scores.
+
+    Args:
+        found: the summary in its run directory, to which an earlier dpnet did not write all that it has now.
+        progress: of the training.
+        saved: see `summarize`.
+        tell: is called with the scores, if there are any.
+    """
+    scores = scores_of(progress, saved)
+    if text := best_and_last(scores, progress.step):
+        tell(text)
+    return {**found, **{name: score for name, score in scores.items() if name not in found}}
+
+
 def summary_text(summary: Summary) -> str:
     """What is said of a training that is complete: its best and its last scores, then how it ended."""
-    ended = f"{summary['status']} after {summary['steps']} steps, {summary['seconds']:.1f} s; {summary['run_dir']}"
-    if summary["best_step"] is None:
-        return ended
-    best = scores_text(summary["best_loss"], summary["best_accuracy"])
-    if summary["best_step"] == summary["steps"]:
-        return f"best test scores  {best}, at the end\n{ended}"
-    lost = "" if summary["best_checkpoint"] else "; its checkpoint is not kept"
-    last = scores_text(summary["eval_loss"], summary["eval_accuracy"])
-    return f"best test scores  {best}, at step {summary['best_step']:,}{lost}\nlast test scores  {last}\n{ended}"
+    ended = f"{summary['status'].replace('_', ' ')} after {counted(summary['steps'], 'step')}"
+    ended = f"{ended}; trained for {summary['seconds']:.1f} s in all; {summary['run_dir']}"
+    return "\n".join(filter(None, [best_and_last(summary, summary["steps"]), ended]))
+
+
+def best_and_last(scores: Mapping[str, Any], steps: int) -> str:
+    """Lines on the scores that `scores_of` has; empty: there was no evaluation."""
+    if scores["best_step"] is None:
+        return ""
+    best = scores_text(scores["best_loss"], scores["best_accuracy"])
+    if scores["best_step"] == steps:
+        return f"best test scores  {best}, at the end"
+    lost = "" if scores["best_checkpoint"] else "; its checkpoint is not kept"
+    last = scores_text(scores["eval_loss"], scores["eval_accuracy"])
+    return f"best test scores  {best}, at step {scores['best_step']:,}{lost}\nlast test scores  {last}"
 
 
 def scores_text(loss: float | None, accuracy: float | None) -> str:

@@ -243,12 +243,17 @@ def test_a_run_means_its_best_checkpoint_and_last_its_newest(tmp_path, monkeypat
     for path in (tmp_path, folder):
         assert pick(path) == (
             folder / step_name(1000),
+            "best",
             f"{path}: the best checkpoint, step 1,000; --last takes the newest, step 3,000",
         )
-        assert pick(path, last=True) == (folder / step_name(3000), f"{path}: the newest checkpoint, step 3,000")
+        assert pick(path, last=True) == (
+            folder / step_name(3000),
+            "newest",
+            f"{path}: the newest checkpoint, step 3,000",
+        )
     for name, step in [(step_name(2000), 2000), ("latest", 3000), ("best", 1000)]:
-        assert pick(folder / name) == ((folder / step_name(step)).resolve(), "")
-        with pytest.raises(ConfigError, match="is a checkpoint; --last is for a run directory"):
+        assert pick(folder / name) == ((folder / step_name(step)).resolve(), "", "")
+        with pytest.raises(ConfigError, match="is one checkpoint; the last one can be asked of a run: give "):
             pick(folder / name, last=True)
 
 
@@ -260,9 +265,10 @@ def test_a_run_without_a_best_checkpoint_means_its_newest(tmp_path):
     saved(tmp_path, [1, 2])
     assert pick(tmp_path) == (
         tmp_path / step_name(2),
+        "newest",
         f"{tmp_path}: the newest checkpoint, step 2; none is kept as the best",
     )
     saved(tmp_path, [3], best_step=3)
-    assert pick(tmp_path)[1] == f"{tmp_path}: the best checkpoint, step 3; the newest too"
+    assert pick(tmp_path).text == f"{tmp_path}: the best checkpoint, step 3; the newest too"
     saved(tmp_path, [4])  # What was the best is that no more.
     assert not os.path.lexists(tmp_path / "best")

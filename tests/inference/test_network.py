@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import dpnet
 from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.format import step_name
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.products import wheels
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
@@ -57,9 +58,25 @@ def softmax(logits):
     return p / p.sum(axis=1, keepdims=True)
 
 
-def test_a_network_is_shown_by_its_sizes_and_not_by_its_numbers(trained):
-    network = load_network(str(trained[0] / "run"), GROUP)
-    assert repr(network) == f"Network(5-9-6-{CLASSES}, relu, step {network.step})"
+def test_a_network_is_shown_by_its_sizes_and_origin_and_not_by_its_numbers(trained):
+    run = trained[0] / "run"
+    for last, which in [(False, "best"), (True, "newest")]:
+        network = load_network(str(run), GROUP, last=last)
+        path = run / "checkpoints" / step_name(network.step)
+        assert (network.checkpoint, network.which) == (path, which)
+        shown = f"Network(5-9-6-{CLASSES}, relu, step {network.step} from {path}"
+        assert repr(network) == f"{shown}, the {which} checkpoint)"
+        one = load_network(str(path), GROUP)
+        assert (one.checkpoint, one.which, repr(one)) == (path.resolve(), "", f"{shown})")
+
+
+def test_the_last_of_one_checkpoint_is_refused_in_the_words_of_python_too(trained, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    with pytest.raises(ConfigError) as refusal:
+        load_network("run/checkpoints/latest", GROUP, last=True)
+    assert (
+        str(refusal.value) == "run/checkpoints/latest is one checkpoint; the last one can be asked of a run: give run"
+    )
 
 
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)

@@ -277,6 +277,13 @@ def test_the_best_model_is_told_and_used_and_the_last_where_asked(tmp_path, caps
     end = f"at step {best['step']}" + ("" if keeps else "; its checkpoint is not kept")
     assert lines[0] == (f"best test scores  accuracy {best['eval_accuracy']:.2%}, loss {best['eval_loss']:.4f}, {end}")
     assert lines[1] == f"last test scores  accuracy {summary['eval_accuracy']:.2%}, loss {summary['eval_loss']:.4f}"
+    assert lines[2] == f"finished after 21 steps; trained for {summary['seconds']:.1f} s in all; {run}"
+    settings = {**settings, "train.epochs": None, "checkpoint.every_steps": 100}
+    shorter = {key: value for key, value in json.loads((run / "summary.json").read_text()).items() if "best" not in key}
+    for kept in (json.dumps(shorter), (run / "summary.json").read_text()):  # An earlier dpnet did not record them.
+        (run / "summary.json").write_text(kept)
+        assert train(run, settings) == summary
+        assert capsys.readouterr().out.splitlines()[-3:-1] == lines[:2]
     for words, row in ([], best if keeps else rows[-1]), (["--last"], rows[-1]):
         assert run_command(["evaluate", str(run), "--data", source, *words]) == 0
         shown = capsys.readouterr()

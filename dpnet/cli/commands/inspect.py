@@ -17,10 +17,10 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     """Print layers, parameters, step and scores."""
 
     def table() -> str:
-        path, which = pick(Path(arguments.checkpoint), last=arguments.last)
-        if which:
-            aside(group, which)
-        return checkpoint_table(path, read(path))
+        picked = pick(Path(arguments.checkpoint), last=arguments.last)
+        if picked.text:
+            aside(group, picked.text)
+        return checkpoint_table(picked.path, read(picked.path))
 
     say(group, on_root(group, table))
     return 0
