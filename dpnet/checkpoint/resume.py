@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,7 @@ def numerics_notes(found: Checkpoint, numerics: Mapping[str, Any], *, reproducib
     if not reproducible and world_size != found.manifest["world_size"]:
         return []  # With another number of ranks the bits differ anyway.
     before = found.manifest["numerics"]
-    changed = [key for key in numerics if key != "blas" and numerics[key] != before.get(key)]
-    notes = [_difference(key, before, numerics) for key in changed]
+    notes = list(_others(before, numerics))
     notes += _other_blas(before.get("blas", []), numerics.get("blas", []))
     return [f"{note}: bits may differ from there on" for note in notes]
 
@@ -78,6 +77,19 @@ def _other_blas(before: object, now: list[Any]) -> list[str]:
     return [f"the library of matrix products is {listed(new)}, in the checkpoint it is {seen}"]
 
 
-def _difference(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    seen = shorten(str(before.get(key, "not set")), 1000)
-    return f"{key} is {now.get(key, 'not set')}, in the checkpoint it is {seen}"
+def _others(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences on another numpy, on other matrix products, and on another version of their library."""
+
+    def was(key: str) -> str:
+        return shorten(str(before.get(key) or "unknown"), 1000)
+
+    def differs(key: str) -> bool:
+        return key in now and now[key] != before.get(key)
+
+    if differs("numpy"):
+        yield f"numpy is {now['numpy']}, in the checkpoint it is {was('numpy')}"
+    if differs("products"):
+        yield f"matrix products are computed by {now['products']}, in the checkpoint by {was('products')}"
+    elif differs("products_version"):
+        name = now.get("products", "the library of matrix products")
+        yield f"{name} has version {now['products_version']}, in the checkpoint {was('products_version')}"

@@ -125,7 +125,7 @@ def open_split(source: str, split: str = "test") -> Split:
 
     Args:
         source: as in `open_source`, but labels may be missing; or data of one split: an .npz file with x and perhaps y,
-            an .npy file of inputs, an IDX file of inputs.
+            an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the inputs tells.
         split: "train" or "test"; data of one split serves as either.
 
     Raises:
@@ -144,14 +144,15 @@ def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
     for reader in readers:
         if reader.fits(path):
             return path, reader
-    kinds = "expected " + "; or ".join(reader.description for reader in readers)
+    kinds = "\n".join(["What is expected, one of:", *(f"  {reader.description}" for reader in readers)])
     if not os.path.exists(path):
-        raise DataError(f'The data source "{source}" was not found{_nearby(path)}; {kinds}.')
+        raise DataError(f'The data source "{source}" was not found{_nearby(path)}.\n{kinds}')
     if (way := conversion(path, for_training=readers is READERS)) is not None:
         raise DataError(way)
     if os.path.isdir(path):
-        raise DataError(f'The folder "{source}" holds {listed(os.listdir(path))}{_deeper(path, readers)}; {kinds}.')
-    raise DataError(f'The file "{source}" is of no kind that can be used here; {kinds}.')
+        seen = f"it holds {listed(os.listdir(path))}{_deeper(path, readers)}"
+        raise DataError(f'No data in the folder "{source}" can be used here; {seen}.\n{kinds}')
+    raise DataError(f'The file "{source}" is of no kind that can be used here.\n{kinds}')
 
 
 def _deeper(folder: str, readers: tuple[Reader, ...]) -> str:

@@ -30,7 +30,8 @@ class Split:
             A np.memmap where the file can be mapped: it may be larger than memory.
         labels: (n,) int64, all at least 0; None if the source has none.
         inputs_file: origin of the inputs, for messages.
-        labels_file: origin of the labels, for messages; without labels, the place where they were expected.
+        labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
+            file of labels belongs to a file with the name of the inputs.
     """
 
     inputs: Inputs
@@ -92,6 +93,11 @@ def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str
 
 def require_labels(split: Split) -> Labels:
     """The labels of `split`; raises DataError if it has none."""
+    if split.labels is None and not split.labels_file:
+        raise DataError(
+            f"{split.inputs_file} holds inputs alone, and by its name no file of labels belongs to it; give an .npz "
+            "file with x and y, or name the two files x_test.npy and y_test.npy."
+        )
     if split.labels is None:
         raise DataError(f"{split.labels_file} is missing; give the label of each sample of {split.inputs_file} there.")
     return split.labels

@@ -38,6 +38,13 @@ OF_THE_STATE = (
     "optimizer.name",
 )
 """Keys on which the vectors and the position of a checkpoint depend."""
+OF_THE_DATA = {
+    "samples": "the number of training samples",
+    "features": "the number of features",
+    "classes": "the number of classes",
+    "fingerprint": "the sha256 of training labels and some features",
+}
+"""What a checkpoint of an older dpnet recorded of its data, in words."""
 NOT_TOLD = ("output.", "checkpoint.")
 """Beginnings of keys whose change concerns no number of the training."""
 
@@ -167,7 +174,7 @@ def compare_data(before: Mapping[str, Any], identity: Mapping[str, Any], source:
         compared = "nothing of its data but the numbers of samples, features and classes"
         del now["fingerprint"]
     wrong = [
-        f"data: {key} is {now[key]}, in the run it is {shorten(str(before.get(key, 'unknown')))}"
+        f"{OF_THE_DATA[key]} is {now[key]}, in the run it is {shorten(str(before.get(key, 'unknown')))}"
         for key in now
         if before.get(key) != now[key]
     ]

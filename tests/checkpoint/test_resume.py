@@ -369,7 +369,7 @@ def test_a_run_of_before_goes_on_and_says_what_was_compared(tmp_path, capsys):
         train(tmp_path / sentence, {**settings, "train.epochs": 3})
         assert "older dpnet" not in capsys.readouterr().out  # The new checkpoints have it all.
         rewrite_data(tmp_path / sentence / "checkpoints/latest/manifest.json", {**data, "samples": 3999})
-        with pytest.raises(CheckpointError, match="data: samples is 4000, in the run it is 3999"):
+        with pytest.raises(CheckpointError, match="the number of training samples is 4000, in the run it is 3999"):
             train(tmp_path / sentence, {**settings, "train.epochs": 4})
 
 
@@ -420,6 +420,22 @@ def test_another_blas_is_told_in_words():
     assert blas_notes([OPENBLAS], [{**OPENBLAS, "architecture": "SkylakeX", "num_threads": 1}]) == [
         "the library of matrix products is openblas 0.3.31 (SkylakeX, pthreads, 1 thread), in the checkpoint "
         "it is openblas 0.3.31 (Haswell, pthreads, 2 threads): bits may differ from there on"
+    ]
+
+
+def test_another_library_of_products_or_version_is_told_in_words():
+    before = {"numpy": "2.0", "products": "onednn", "products_version": "3.1"}
+    found = Checkpoint({}, {}, {}, {"world_size": 1, "numerics": before})
+
+    def notes(**now):
+        return numerics_notes(found, {**before, **now}, reproducible=False, world_size=1)
+
+    end = ": bits may differ from there on"
+    assert notes() == []
+    assert notes(products_version="3.2") == [f"onednn has version 3.2, in the checkpoint 3.1{end}"]
+    assert notes(products="numpy", products_version=None, numpy="2.1") == [
+        f"numpy is 2.1, in the checkpoint it is 2.0{end}",
+        f"matrix products are computed by numpy, in the checkpoint by onednn{end}",
     ]
 
 

@@ -6,17 +6,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dpnet.data.sources import READERS, open_source, open_split
+from dpnet.data.sources import READERS, SPLIT_READERS, open_source, open_split
 from dpnet.errors import DataError
 
 
 def test_a_missing_path_names_what_is_near_and_what_would_do(idx_folder):
-    with pytest.raises(DataError, match=r"was not found \(did you mean .*/tiny\?\); expected \"digits\", .*\.npz file"):
+    with pytest.raises(DataError, match=r"(?s)was not found \(did you mean .*/tiny\?\)\.\n.*\"digits\".*\.npz file"):
         open_source(str(idx_folder.parent / "tniy"))
     with pytest.raises(DataError, match=r"was not found \(the folder \".*\" holds tiny\)"):
         open_source(str(idx_folder.parent / "something else"))
     with pytest.raises(DataError, match=r"nowhere/data\" was not found \(nor was its folder \".*/nowhere\"\)"):
         open_split(str(idx_folder.parent / "nowhere" / "data"))
+
+
+def test_what_is_wrong_stands_in_the_first_line_and_each_kind_of_data_in_one_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for opener, kinds in ((open_source, READERS), (open_split, SPLIT_READERS)):
+        with pytest.raises(DataError) as refusal:
+            opener("dgits")
+        lines = str(refusal.value).splitlines()
+        assert lines[:2] == [
+            'The data source "dgits" was not found (did you mean digits?).',
+            "What is expected, one of:",
+        ]
+        assert lines[2:] == [f"  {reader.description}" for reader in kinds]
+        assert max(map(len, lines)) <= 100
 
 
 def test_a_misspelt_name(tmp_path, monkeypatch):
@@ -35,17 +49,17 @@ def test_odd_names_are_not_found(source, tmp_path, monkeypatch):
 def test_a_folder_without_data_lists_what_it_holds(tmp_path):
     for name in "abcdefghij":
         (tmp_path / f"{name}.dat").touch()
-    with pytest.raises(DataError, match=r"holds a\.dat, .*h\.dat and 2 more; expected .*x_train\.npy"):
+    with pytest.raises(DataError, match=r"(?s)it holds a\.dat, .*h\.dat and 2 more\.\n.*x_train\.npy"):
         open_source(str(tmp_path))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty\" holds nothing; expected"):
+    with pytest.raises(DataError, match=r"empty\" can be used here; it holds nothing\.\n"):
         open_source(str(tmp_path / "empty"))
 
 
 def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "data.dat").write_text("1,2\n")
     for opener in (open_source, open_split):
-        with pytest.raises(DataError, match=r"data\.dat\" is of no kind that can be used here; expected"):
+        with pytest.raises(DataError, match=r"data\.dat\" is of no kind that can be used here\.\nWhat is expected, "):
             opener(str(tmp_path / "data.dat"))
 
 

@@ -73,9 +73,7 @@ class IdxFolder:
     Where a folder holds several data sets, FOLDER/NAME is the one whose files begin with NAME.
     """
 
-    description = (
-        "a folder of IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., with or without .gz)"
-    )
+    description = "a folder of IDX files: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., also with .gz"
 
     def fits(self, source: str) -> bool:
         """Whether the source is a folder that holds a file named as in MNIST, or one data set in such a folder."""
@@ -102,9 +100,9 @@ class IdxFolder:
 
 
 class IdxFile:
-    """One IDX file of inputs without labels."""
+    """One IDX file of inputs. Where it is named as in MNIST, the labels are those of its folder."""
 
-    description = "an IDX file of inputs (NAME-idx3-ubyte, may end in .gz)"
+    description = "an IDX file of inputs: NAME-idx3-ubyte, also with .gz"
 
     def fits(self, source: str) -> bool:
         """Whether the source is a file that is named like an IDX file."""
@@ -115,8 +113,17 @@ class IdxFile:
         return True
 
     def read(self, source: str, split: str) -> Split:
-        """All samples of the file."""
-        return make_split(read_idx(Path(source)), None, source, f"a label file beside {source}")
+        """All samples of the file; the labels may be missing."""
+        inputs, folder = Path(source), os.path.dirname(source) or "."
+        named = _NAME.fullmatch(inputs.name)
+        if named is None or named["what"] != "images":
+            return make_split(read_idx(inputs), None, source, "")
+        beside = [entry for entry in _entries(folder) if (entry.of, entry.word) == (named["set"] or "", named["word"])]
+        labels = min((entry for entry in beside if entry.what == "labels"), key=lambda entry: entry.rank, default=None)
+        expected = inputs.with_name(f"{inputs.name.partition('images')[0]}labels-idx1-ubyte")
+        if labels is None:
+            return make_split(read_idx(inputs), None, source, str(expected))
+        return make_split(read_idx(inputs), _labels(labels.path), source, str(labels.path))
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -33,7 +34,7 @@ MAX_HEADER_BYTES = 10_000
 class NpyFolder:
     """A folder with x_train.npy, y_train.npy and perhaps x_test.npy, y_test.npy."""
 
-    description = "a folder with x_train.npy, y_train.npy and, if there are test samples, x_test.npy, y_test.npy"
+    description = "a folder of .npy files: x_train.npy, y_train.npy and, to test with, x_test.npy, y_test.npy"
 
     def fits(self, source: str) -> bool:
         """Whether the folder holds one of these files."""
@@ -53,9 +54,9 @@ class NpyFolder:
 
 
 class NpyFile:
-    """One .npy file of inputs without labels."""
+    """One .npy file of inputs. Labels are those of the file beside it: y.npy of x.npy, y_new.npy of x_new.npy."""
 
-    description = "an .npy file of inputs"
+    description = "an .npy file of inputs; of x_NAME.npy, the labels are in y_NAME.npy beside it"
 
     def fits(self, source: str) -> bool:
         """Whether the source is a file whose name ends in .npy."""
@@ -66,8 +67,12 @@ class NpyFile:
         return True
 
     def read(self, source: str, split: str) -> Split:
-        """All samples of the file, mapped."""
-        return make_split(map_npy(Path(source)), None, source, f"a label file beside {source}")
+        """All samples of the file, mapped; the labels may be missing."""
+        inputs = Path(source)
+        if not re.fullmatch(r"x([-_.].*)?\.npy", inputs.name):
+            return make_split(map_npy(inputs), None, source, "")
+        labels = inputs.with_name(f"y{inputs.name[1:]}")
+        return make_split(map_npy(inputs), map_npy(labels) if labels.is_file() else None, source, str(labels))
 
 
 class Header(NamedTuple):

@@ -25,7 +25,7 @@ from dpnet.text import listed
 class Npz:
     """An .npz file with the arrays x_train, y_train and perhaps x_test, y_test."""
 
-    description = "an .npz file with x_train, y_train and, if there are test samples, x_test, y_test"
+    description = "an .npz file of the arrays x_train, y_train and, to test with, x_test, y_test"
 
     def fits(self, source: str) -> bool:
         """Whether the source is a file whose name ends in .npz."""
@@ -43,7 +43,7 @@ class Npz:
 class BareNpz:
     """An .npz file with one set of samples: x and perhaps y."""
 
-    description = "an .npz file with x and perhaps y"
+    description = "an .npz file of the arrays x and, if there are labels, y"
 
     def fits(self, source: str) -> bool:
         """Whether the source is an .npz file that holds x, and no array of a named split."""

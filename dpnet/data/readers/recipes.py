@@ -26,6 +26,7 @@ TABLES = {
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 HEAD_CHARACTERS = 1 << 16
 """Most that is read of a table, for the names of its columns."""
+_PANDAS = "import numpy as np, pandas as pd  # pip install pandas"
 _INPUTS = {"x", "image", "images", "imgs", "data", "input", "inputs", "features", "samples", "arr_0"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "category", "species", "arr_1"}
 
@@ -73,32 +74,49 @@ def renaming(file: str, keys: Sequence[str], wanted: Sequence[str]) -> str:
 
 def _training_table(file: Path) -> list[str]:
     columns = _columns(file)
-    label = next((name for name in columns if name.lower() in _LABELS), columns[-1]) if columns else None
-    name = "0" if label is None else _quoted(label)
-    return [
-        "import numpy as np, pandas as pd",
-        f"table = {_read(file, header=bool(columns))}.sample(frac=1, random_state=0)",
-        f"y = np.unique(table.pop({name}), return_inverse=True)[1]  # the classes",
-        'x = pd.get_dummies(table).to_numpy("float32")',
+    save = [
         "n = len(x) // 5  # a fifth to test with",
         f"np.savez({_quoted(_target(file))},",
         "    x_train=x[n:], y_train=y[n:], x_test=x[:n], y_test=y[:n],",
         ")",
     ]
-
-
-def _table(file: Path) -> list[str]:
+    if not columns:
+        return [
+            "import numpy as np",
+            "label = 0  # the column of the classes, from 0: change it if it is another",
+            f"table = {_numbers(file)}",
+            "table = np.random.default_rng(0).permutation(table)",
+            "y = np.unique(table[:, label], return_inverse=True)[1]",
+            'x = np.delete(table, label, axis=1).astype("float32")',
+            *save,
+        ]
+    label = next((name for name in columns if name.lower() in _LABELS), columns[-1])
     return [
-        "import numpy as np, pandas as pd",
-        f"table = {_read(file, header=bool(_columns(file)))}",
-        "# Keep the columns of the training, without that of the classes.",
-        f'np.savez({_quoted(_target(file))}, x=pd.get_dummies(table).to_numpy("float32"))',
+        _PANDAS,
+        f"label = {_quoted(label)}  # the column of the classes: change it if it is another",
+        f"table = {_read(file)}.sample(frac=1, random_state=0)",
+        "y = np.unique(table.pop(label), return_inverse=True)[1]",
+        'x = pd.get_dummies(table).to_numpy("float32")',
+        *save,
     ]
 
 
-def _read(file: Path, *, header: bool) -> str:
-    call = TABLES[_ending(file)].format(file=_quoted(str(file)))
-    return call if header else f"{call[:-1]}, header=None)"
+def _table(file: Path) -> list[str]:
+    comment = "# Keep the columns of the training, without that of the classes."
+    if not _columns(file):
+        return ["import numpy as np", f"x = {_numbers(file)}", comment, f"np.savez({_quoted(_target(file))}, x=x)"]
+    save = f'np.savez({_quoted(_target(file))}, x=pd.get_dummies(table).to_numpy("float32"))'
+    return [_PANDAS, f"table = {_read(file)}", comment, save]
+
+
+def _read(file: Path) -> str:
+    return TABLES[_ending(file)].format(file=_quoted(str(file)))
+
+
+def _numbers(file: Path) -> str:
+    """How numpy reads a table of numbers without names of columns."""
+    delimiter = "\\t" if _ending(file) == ".tsv" else ","
+    return f'np.loadtxt({_quoted(str(file))}, delimiter="{delimiter}", ndmin=2)'
 
 
 def _columns(file: Path) -> list[str]:

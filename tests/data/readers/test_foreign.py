@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,17 +83,37 @@ def test_the_recipe_for_a_table_to_predict_makes_a_source(tmp_path, monkeypatch,
     assert open_split(run_recipe(refusal(f"t.{ending}", open_split))).inputs.tolist() == [[1, 3], [2, 4]]
 
 
-def test_a_recipe_fits_the_columns_of_the_file(tmp_path):
-    for first, told in (
-        ("a,b,target,c", 'table.pop("target")'),
-        ("a,b,kind", 'table.pop("kind")'),
-        ("1,2.5,-3e4", "table.pop(0)"),
+def test_a_recipe_names_the_column_of_the_classes_in_its_first_lines_and_what_it_needs(tmp_path):
+    for first, label, needs in (
+        ("a,b,target,c", 'label = "target"', "import numpy as np, pandas as pd  # pip install pandas"),
+        ("a,b,kind", 'label = "kind"', "import numpy as np, pandas as pd  # pip install pandas"),
+        ("1,2.5,-3e4", "label = 0", "import numpy as np"),
     ):
         (tmp_path / "train.csv").write_text(first + "\n")
         message = refusal(tmp_path)  # A folder, as those of Kaggle's competitions.
-        assert told in message
-        assert ("header=None" in message) is first.startswith("1")
+        lines = [line.strip() for line in message.split("\n\n")[1].splitlines()]
+        assert lines[0] == needs
+        assert lines[1].startswith(f"{label}  # the column of the classes")
         assert max(len(line) for line in message.split("\n\n")[1].replace(str(tmp_path), "").splitlines()) <= 88
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_numbers_without_names_of_columns_are_converted_by_numpy_alone(tmp_path, monkeypatch, delimiter):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    name = "t.csv" if delimiter == "," else "t.tsv"
+    rows = [[number % 3 + 5, number, number / 2] for number in range(10)]
+    Path(name).write_text("".join(delimiter.join(map(str, row)) + "\n" for row in rows))
+    source = open_source(run_recipe(refusal(name)))
+    found = [
+        (label + 5, *x)
+        for part in (source.train, source.test)
+        for x, label in zip(part.inputs, part.labels, strict=True)
+    ]
+    assert sorted(map(list, found)) == sorted(rows)
+    assert (len(source.train), len(source.test)) == (8, 2)
+    Path("t.npz").unlink()
+    assert open_split(run_recipe(refusal(name, open_split))).inputs.tolist() == rows
 
 
 def test_an_archive_is_to_be_unpacked(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dpnet.data.readers.idx import read_idx
-from dpnet.data.sources import open_source, open_split
+from dpnet.data.sources import open_source, open_split, require_labels
 from dpnet.errors import DataError
 
 
@@ -65,16 +65,29 @@ def test_no_test_files_means_no_test_split(idx_folder):
         open_split(str(idx_folder))
 
 
-def test_one_file_of_inputs(idx_folder):
-    split = open_split(str(idx_folder / "t10k-images.idx3-ubyte.gz"))
-    assert split.inputs.shape == (2, 4)
-    assert split.labels is None
+def test_one_file_of_inputs_has_the_labels_beside_it(idx_folder, tmp_path, monkeypatch):
+    for name in ("t10k-images.idx3-ubyte.gz", "train-images-idx3-ubyte"):
+        split = open_split(str(idx_folder / name))
+        whole = open_split(str(idx_folder), "train" if "train" in name else "test")
+        np.testing.assert_array_equal(split.inputs, whole.inputs)
+        np.testing.assert_array_equal(split.labels, whole.labels)
+        assert split.labels_file == whole.labels_file
+    monkeypatch.chdir(idx_folder)
+    assert open_split(name).labels.tolist() == [0, 1, 2]
     with pytest.raises(DataError, match=r"labels-idx1-ubyte holds inputs of shape \(3,\); expected one row"):
         open_split(str(idx_folder / "train-labels-idx1-ubyte"))
+    (idx_folder / "train-labels-idx1-ubyte").unlink()
+    split = open_split(str(idx_folder / name))
+    assert split.labels is None
+    with pytest.raises(DataError, match="tiny/train-labels-idx1-ubyte is missing; give the label of each sample"):
+        require_labels(split)
+    (idx_folder / name).rename(tmp_path / "new-idx3-ubyte")
+    with pytest.raises(DataError, match="new-idx3-ubyte holds inputs alone, and by its name no file of labels belongs"):
+        require_labels(open_split(str(tmp_path / "new-idx3-ubyte")))
 
 
 def test_one_file_of_inputs_cannot_be_trained_on(idx_folder):
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\" is of no kind .*expected \"digits\""):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\" is of no kind .*\n.*\n *\"digits\""):
         open_source(str(idx_folder / "train-images-idx3-ubyte"))
 
 

@@ -107,5 +107,5 @@ def test_rows_in_place_of_labels_are_refused_under_other_names(tmp_path, save):
 def test_a_folder_above_the_files_names_the_folder_that_is_meant(tmp_path, save):
     save_emnist(save, "data/EMNIST/raw/emnist-digits", LABELS)
     for folder in ("data", "data/EMNIST"):
-        with pytest.raises(DataError, match=r"did you mean .*/data/EMNIST/raw\?\); expected"):
+        with pytest.raises(DataError, match=r"did you mean .*/data/EMNIST/raw\?\)\.\n"):
             open_source(str(tmp_path / folder))

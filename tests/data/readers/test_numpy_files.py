@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dpnet.data.sources import open_source, open_split
+from dpnet.data.sources import open_source, open_split, require_labels
 from dpnet.errors import DataError
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -102,6 +102,21 @@ def test_inputs_alone(npz, npy_folder, tmp_path):
         split = open_split(source)
         np.testing.assert_array_equal(split.inputs, X)
         assert split.labels is None
+
+
+def test_one_npy_file_of_inputs_has_the_labels_beside_it(tmp_path):
+    for inputs, labels in (("x.npy", "y.npy"), ("x_new.npy", "y_new.npy")):
+        np.save(tmp_path / inputs, X)
+        split = open_split(str(tmp_path / inputs))
+        assert (split.labels, split.labels_file) == (None, str(tmp_path / labels))
+        with pytest.raises(DataError, match=f"{labels} is missing; give the label of each sample of .*{inputs} there"):
+            require_labels(split)
+        np.save(tmp_path / labels, np.arange(len(X)))
+        assert open_split(str(tmp_path / inputs)).labels.tolist() == list(range(len(X)))
+    for name in ("inputs.npy", "xs.npy"):
+        np.save(tmp_path / name, X)
+        with pytest.raises(DataError, match=f"{name} holds inputs alone, and by its name no file of labels belongs"):
+            require_labels(open_split(str(tmp_path / name)))
 
 
 def test_npz_of_one_split(npz):
