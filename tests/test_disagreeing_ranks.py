@@ -45,6 +45,7 @@ def test_a_sweep_over_ranks_is_refused_with_both_commands(tmp_path, script, part
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_the_advice_works(tmp_path):
     size = "-u OMPI_COMM_WORLD_SIZE -u PMI_SIZE"
     code, text = on_ranks(tmp_path, f"env {size} $DPNET train {SHORT} --set train.seed={RANK} --output run{RANK}")
@@ -54,6 +55,7 @@ def test_the_advice_works(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_jobs_that_differ_between_ranks_are_refused_from_python_too(tmp_path):
     (tmp_path / "script.py").write_text(f"""
 import os, dpnet, numpy as np
@@ -89,6 +91,7 @@ dpnet.train(dpnet.load_job(None, ["data.source='data.npz'"]))
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_inference_on_different_data_is_refused(tmp_path):
     (tmp_path / "script.py").write_text(f"""
 import os, dpnet
@@ -122,6 +125,7 @@ for call in (
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_arguments_that_only_one_rank_cannot_read_are_told(tmp_path):
     code, text = on_ranks(tmp_path, f"$DPNET train $([ {RANK} = 1 ] && echo --no-such-option)")
     assert code == 2, text
@@ -132,6 +136,7 @@ def test_arguments_that_only_one_rank_cannot_read_are_told(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_training_started_by_a_rank_that_uses_mpi_is_told_how_to_start(tmp_path):
     (tmp_path / "sweep.py").write_text(f"""
 import os, subprocess, sys
@@ -154,6 +159,7 @@ os.write(1, f"{{result.stdout}} {{result.stderr}}\\n".encode())
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_rank_whose_others_never_come_says_so():
     code = "import dpnet.comm.lonely as l; l.NOTE_AFTER_S = 2; import dpnet; dpnet.connect()"
     script = f"if [ {RANK} = 0 ]; then sleep 300; else {sys.executable} -c '{code}'; fi"

@@ -72,11 +72,11 @@ def run_failing(folder, *, place, culprit, call=1, deed="raise RuntimeError('pla
     [
         at_night("start", 0, 1),
         ("start", 1, 1),
-        ("forward", 0, 5),
+        at_night("forward", 0, 5),
         at_night("forward", 1, 5),
         at_night("forward", 2, 5),
         at_night("evaluation", 0, 1),
-        ("evaluation", 2, 2),
+        at_night("evaluation", 2, 2),
         ("checkpoint", 0, 2),
     ],
 )
@@ -96,7 +96,7 @@ def test_an_exception_on_one_rank_ends_all_soon(tmp_path, place, culprit, call):
         at_night("os._exit(9)", 1),
         at_night("os.kill(os.getpid(), 9)", 0),
         ("os.kill(os.getpid(), 9)", 1),
-        ("os.kill(os.getpid(), 11)", 0),
+        at_night("os.kill(os.getpid(), 11)", 0),
         at_night("os.kill(os.getpid(), 11)", 1),
     ],
 )

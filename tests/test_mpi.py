@@ -13,7 +13,7 @@ PYTEST = ["-m", "pytest", "--with-mpi", "-q", "-p", "no:cacheprovider", "-p", "n
 PYTEST += ["--timeout=240", "--timeout-method=thread"]
 
 
-@pytest.mark.parametrize("num_ranks", [1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))])
+@pytest.mark.parametrize("num_ranks", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 4))])
 def test_on_ranks(num_ranks):
     result = run_ranks(num_ranks, [*PYTEST, str(FOLDER)], timeout_s=150)
     if result.code != 0 or " passed" not in result.ranks[0]:

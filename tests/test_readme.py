@@ -61,6 +61,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert 0.8 < float(accuracy) < 1
 
 
+@pytest.mark.slow
 def test_the_sweep_trains_every_rate_and_the_next_one_finds_them(tmp_path):
     loop = next(
         code

@@ -56,6 +56,7 @@ if dpnet.connect().rank == 0:
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_program_runs_on_the_ranks_with_the_python_that_has_dpnet(tmp_path):
     mpirun(2)
     (tmp_path / "script.py").write_text(SCRIPT)

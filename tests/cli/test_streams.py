@@ -52,6 +52,7 @@ def test_what_the_shell_has_closed_is_not_taken_by_another_file(trained):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_ranks_train_where_the_shell_has_closed_the_standard_output(tmp_path):
     mpirun(1)
     code, text = shell(tmp_path, ["launch", "-n", "2", "--", *TRAIN], ">&-")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -12,7 +11,6 @@ from helpers.mpirun import mpirun, run_command
 from dpnet.cli import main as cli
 from dpnet.cli.commands import tune
 from dpnet.cli.commands.tune import Choice, choices, command_line
-from dpnet.compute.cores.available import available_cores
 from dpnet.errors import CommunicationError, ConfigError
 
 SMALL = ["--set", "model.hidden_layers=[8]", "--seconds", "0.2"]
@@ -102,20 +100,6 @@ def test_a_job_that_cannot_be_trained_is_told(tmp_path):
 
 @pytest.mark.ranks
 @pytest.mark.slow
-def test_tune_measures_ranks_and_threads(tmp_path):
-    mpirun(1)
-    command = [sys.executable, "-m", "dpnet", "tune", *SMALL]
-    environ = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
-    result = subprocess.run(
-        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert re.search(rf"^ *{available_cores()} +1 +[\d,]+", result.stdout, re.MULTILINE), result.stdout
-    assert "best: dpnet" in result.stdout
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.ranks
 def test_tune_is_not_started_on_ranks():
     code, text = run_command([*mpirun(2), sys.executable, "-m", "dpnet", "tune"], timeout_s=60)
     assert code == 2

@@ -9,6 +9,7 @@ import time
 import pytest
 from helpers.faults import wait_for
 from helpers.mpirun import mpirun, start
+from helpers.night import times
 
 pytestmark = pytest.mark.ranks
 
@@ -31,7 +32,7 @@ def memory():
         yield folder
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(times("DPNET_TEST_ALLOCATIONS", day=1, night=20)))
 def test_ranks_that_are_killed_while_they_allocate_leave_nothing(tmp_path, memory, seed):
     script = tmp_path / "script.py"
     script.write_text(ALLOCATING)

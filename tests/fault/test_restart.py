@@ -324,6 +324,7 @@ def blind(supervised, monkeypatch):
     return supervised
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(blind, restarts):
     code, text, calls = blind(f"[ $n = 1 ] || exit 3; {BLIND}", *restarts)
@@ -331,12 +332,14 @@ def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(blind, restarts):
     assert (code, len(calls)) == ((3, 2) if restarts else (137, 1)), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(blind, restarts):
     code, text, calls = blind(f"(sleep 0.5; {SUMMARY}) & {BLIND}", *restarts)
     assert (code, len(calls)) == (0, 1), text
 
 
+@pytest.mark.slow
 def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong_job(blind, tmp_path):
     (tmp_path / RUN).mkdir(parents=True)
     (tmp_path / RUN / "summary.json").write_text('{"status": "finished"}')
@@ -344,6 +347,7 @@ def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong
     assert blind(BLIND, command=("train", "--set", "train.epochs=none"))[0] == 137
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_a_preempted_job_whose_mpirun_missed_it_is_known(blind, restarts):
     script = f"trap 'trap USR1; wait; exec sleep 300' USR1; (sleep 0.5; kill $PPID) & {BLIND}"
@@ -441,6 +445,7 @@ def kill_ranks_once(job, output):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_job_whose_ranks_are_killed_comes_back_to_the_directory_it_chose_and_ends_with_the_same_bits(tmp_path):
     mpirun(2)
     (tmp_path / "job.toml").write_text(JOB)
@@ -468,6 +473,7 @@ def test_a_job_whose_ranks_are_killed_comes_back_to_the_directory_it_chose_and_e
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_job_that_diverges_at_the_same_step_is_given_up(tmp_path):
     mpirun(2)
     settings = ["optimizer.name=sgd", "optimizer.learning_rate=1e30", "checkpoint.every_steps=1", "train.steps=50"]

@@ -169,6 +169,7 @@ def test_an_mpirun_of_the_users_own_wheels_and_intels_off_path_are_found(tmp_pat
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_ranks_train_without_a_home(tmp_path):
     mpirun(1)
     code, text = run_command(["env", "-u", "HOME", "-C", str(tmp_path), *LAUNCH, "-n", "2", "--", *SHORT], timeout_s=60)
@@ -413,6 +414,7 @@ def dpnet_launch(tmp_path, *arguments, env=None, prefix=()):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_more_ranks_than_cores_train(tmp_path):
     num_ranks = available_cores() + 2
     code, text = dpnet_launch(tmp_path, "-n", str(num_ranks), "--", *SHORT)
@@ -423,6 +425,7 @@ def test_more_ranks_than_cores_train(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
@@ -448,6 +451,7 @@ def test_ranks_share_the_cores(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.night
 def test_ranks_see_the_threads_that_the_user_sets(tmp_path):
     code, text = dpnet_launch(tmp_path, "-n", "2", "--", *SHORT, env={"OMP_NUM_THREADS": "3"})
     assert code == 0, text
@@ -455,6 +459,7 @@ def test_ranks_see_the_threads_that_the_user_sets(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_options_of_mpirun_are_passed_through(tmp_path):
     open_mpi = vendor() == "Open MPI"
     variable = ["-x", "OMP_NUM_THREADS=3"] if open_mpi else ["-env", "OMP_NUM_THREADS", "3"]
@@ -467,6 +472,7 @@ def test_options_of_mpirun_are_passed_through(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_signal_to_the_launcher_ends_all_ranks(tmp_path):
     mpirun(1)
     job = start([*LAUNCH, "-n", "2", "--", "train", "--output", str(tmp_path / "run"), "--set", "train.epochs=5000"])
@@ -486,6 +492,7 @@ def test_a_signal_to_the_launcher_ends_all_ranks(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; the other tests run as one already")
 def test_an_ordinary_user_trains():
     folder = Path(tempfile.mkdtemp(dir="/tmp"))  # Not tmp_path: the folders above it are closed to others.
@@ -508,6 +515,7 @@ def test_an_ordinary_user_trains():
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [None, at_night(3)])
 def test_local_sh_trains_with_a_rank_per_core(tmp_path, ranks):
     mpirun(1)
@@ -520,6 +528,7 @@ def test_local_sh_trains_with_a_rank_per_core(tmp_path, ranks):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_env_sh_lets_a_plain_mpirun_start_more_ranks_than_cores(tmp_path):
     path = mpirun(1)[0]
     num_ranks = available_cores() + 2

@@ -103,6 +103,7 @@ def test_segments_that_nobody_has_mapped_are_removed(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["nobody", "mpirun", "launch"])
 def test_open_mpi_leaves_no_folder_whoever_is_killed(above, tmp_path, who):
     if vendor() != "Open MPI":

@@ -15,6 +15,8 @@ from dpnet import environment
 from dpnet.cli import main as cli
 from dpnet.cli.commands import tune
 from dpnet.cli.commands.tune import Choice
+from dpnet.compute.cores.available import available_cores
+from dpnet.compute.threads import VARIABLES
 from dpnet.environment import SAFE_PATH, python_of_dpnet
 from dpnet.errors import ConfigError
 from dpnet.launch.directory import where_ranks_run
@@ -81,12 +83,17 @@ def test_the_users_own_dpnet_py_is_not_run_by_launch(tmp_path):
 
 @pytest.mark.ranks
 @pytest.mark.slow
-def test_tune_runs_no_dpnet_py_of_the_user_and_a_script_on_standard_input_goes_on_behind_it(tmp_path):
+def test_tune_names_the_best_and_runs_no_dpnet_py_of_the_user_and_a_script_on_standard_input_goes_on(tmp_path):
     (tmp_path / "script").write_text('"$@"\necho "the next line of the script"\n')
-    code, text = shell(namesakes(tmp_path), 'bash -s -- "$0" tune "$@" < script', *TIMED)
+    before = sorted(os.listdir(namesakes(tmp_path)))
+    line = ["env", *(word for name in VARIABLES for word in ("-u", name)), "bash", "-s", "--", '"$0"', "tune", '"$@"']
+    code, text = shell(tmp_path, f"{' '.join(line)} < script", *TIMED)
     assert code == 0, text
+    assert re.search(rf"^ *{available_cores()} +1 +[\d,]+", text, re.MULTILINE), text
+    assert "best: dpnet" in text
     assert "the next line of the script" in text
-    assert not (tmp_path / "seen").exists(), (tmp_path / "seen").read_text()
+    # No trace of a run, nor one of a namesake that was run.
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 @pytest.mark.parametrize(
@@ -120,6 +127,7 @@ def test_a_clone_that_is_not_installed_starts_itself(monkeypatch):
 # --- time ---
 
 
+@pytest.mark.slow
 def test_a_choice_that_takes_too_long_is_left_out_and_ended_with_what_mpirun_left_running(tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "TIMEOUT_S", 3.0)
     path, left = tmp_path / "mpirun", tmp_path / "pid"
@@ -150,7 +158,7 @@ def read(path: Path) -> str:
         ("--wdir there", 0),
         at_night("--wdir there", 1),
         at_night("-wdir there", 0),
-        ("-wdir there", 1),
+        at_night("-wdir there", 1),
         at_night("--wdir=there", 0),
         ("--wdir=there", 1),
     ],

@@ -12,7 +12,7 @@ from dpnet.errors import SharedMemoryError
 pytestmark = pytest.mark.mpi(min_size=2)
 
 group = connect()
-LATE_S = 0.4
+LATE_S = 0.2
 
 
 def gathered_on_rank_0(group):

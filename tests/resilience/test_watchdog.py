@@ -65,6 +65,7 @@ def test_the_culprit_is_named_within_the_timeout_and_the_job_goes_on(tmp_path, d
         assert [process.poll() for process in job.processes[:2]] == [None, None]
 
 
+@pytest.mark.slow
 def test_a_hang_that_ends_is_said_to_and_the_next_is_a_new_one(tmp_path):
     with Job(Setting(str(tmp_path), (range(1), range(1, 3)), "stop", culprit=1)) as job:
         job.verdict()
@@ -76,6 +77,7 @@ def test_a_hang_that_ends_is_said_to_and_the_next_is_a_new_one(tmp_path):
         assert job.all_stderr().count("going on") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("deed", "code"), [("stop", -signal.SIGKILL), ("loop", 1)])
 def test_the_job_ends_where_it_should(tmp_path, deed, code):
     with Job(Setting(str(tmp_path), (range(2), range(2, 4)), deed, culprit=0, end=True)) as job:
@@ -85,6 +87,7 @@ def test_the_job_ends_where_it_should(tmp_path, deed, code):
         assert "Not waiting: rank 0 on node0 in forward" in job.stderr(0 if deed == "loop" else 1)
 
 
+@pytest.mark.slow
 def test_a_stuck_rank_is_killed_once_the_others_have_ended(tmp_path):
     # The launcher returns the exit code of the rank that it sees end first.
     with Job(Setting(str(tmp_path), (range(3),), "stop", culprit=2, end=True)) as job:
@@ -116,6 +119,7 @@ def test_a_rank_is_waited_for_as_long_as_its_watchdog_runs_and_its_process_is_th
         assert view.running() == []
 
 
+@pytest.mark.slow
 def test_a_rank_alone_on_its_node_that_cannot_tell_is_missed_and_its_stacks_come_to_stderr(tmp_path):
     with Job(Setting(str(tmp_path), (range(2), range(2, 3)), "hold", culprit=2)) as job:
         text, _ = job.verdict()
@@ -130,6 +134,7 @@ def test_a_rank_that_is_all_the_job_ends_even_so(tmp_path):
         assert "in misbehave" in job.stderr(0)
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_all_the_job_may_be_stopped_for_long(tmp_path):
     with Job(Setting(str(tmp_path), (range(1),), "nothing", culprit=0, timeout_s=0.5)) as job:
         steps = mapped(tmp_path / "steps")
@@ -152,6 +157,7 @@ def test_what_cannot_be_written_is_told_nevertheless(tmp_path):
         assert text.endswith("file/run/hang-4: Not a directory")
 
 
+@pytest.mark.slow
 def test_ranks_of_longer_timeouts_report_with_the_others(tmp_path):
     setting = Setting(str(tmp_path), (range(1), range(1, 3)), "loop", 2, timeout_s=0.0, floor_s=1.0, patient=1)
     with Job(setting) as job:
@@ -168,6 +174,7 @@ def test_no_alarm_and_no_file_when_everything_takes_ten_times_as_long(tmp_path):
         assert not job.run.exists()
 
 
+@pytest.mark.slow
 def test_no_alarm_when_the_whole_job_is_stopped_for_longer_than_the_timeout(tmp_path):
     with Job(Setting(str(tmp_path), (range(2),), "stop", culprit=1, num_steps=10)) as job:
         job.deed_time()

@@ -413,6 +413,7 @@ for value in (0.1, 0.01):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_loop_in_python_under_mpirun_has_the_same_directories_on_all_ranks(tmp_path):
     (tmp_path / "loop.py").write_text(ON_RANKS)
     result = run_ranks(2, [str(tmp_path / "loop.py"), *TINY], timeout_s=90)
