@@ -11,9 +11,12 @@ from helpers.night import NIGHT
 
 
 def pytest_configure() -> None:
-    """Let tests send SIGINT. A script's background processes ignore it, and so would every process that tests start."""
+    # A script's background processes ignore SIGINT, and so would every process that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Open MPI looks for fabrics for a second at each start; ranks on one machine need none. At night it may.
+    if not NIGHT:
+        os.environ.setdefault("OMPI_MCA_btl", "^ofi")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from helpers.night import at_night
+from threadpoolctl import threadpool_limits
 
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
@@ -22,7 +23,8 @@ def _one_thread():
     """Threads of two libraries that wait for one another on the same cores spin for most of the time."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with threadpool_limits(1):
+        yield
     torch.set_num_threads(before)
 
 

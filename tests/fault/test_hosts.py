@@ -85,6 +85,7 @@ def test_a_host_whose_cable_is_cut_is_survived(tmp_path, whole, hosts, seed):
     assert_survived(hosts, whole, tmp_path / "run", chance, 2, lambda: hosts.cut(name))
 
 
+@pytest.mark.night  # By day the cable that is cut stands for it: nobody hears of the host any more, and it is left out.
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_a_host_has_died_the_job_is_restarted_on_the_others(tmp_path, whole, hosts, seed):
     chance = random.Random(seed)
