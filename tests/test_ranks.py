@@ -268,14 +268,15 @@ from dpnet.training.build import build_parts
 from dpnet.comm.connect import connect
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import UNSCALED
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
 from dpnet.training.prepare import prepare
 
 def pss_mib():
     return int(re.search(r"^Pss: *([0-9]+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024
 
 group = connect()
-source = DataSource("random", Split(np.ones((64, 2048), np.float32), np.arange(64) % 4, "x", "y"), None)
+source = DataSource("random", make_split(np.ones((64, 2048), np.float32), np.arange(64) % 4, "x", "y"), None)
 job = from_dict({"model": {"hidden_layers": [2048]}, "train": {"global_batch_size": 8, "steps": 100}}, where="test")
 setup = prepare(job, group, source, scaling=UNSCALED)  # What a compiler takes is not the training's.
 before = sum(group.allgather(pss_mib()))

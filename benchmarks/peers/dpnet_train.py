@@ -24,7 +24,8 @@ from dpnet.comm.group import World
 from dpnet.compute.backend import Backend
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import UNSCALED
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
 from dpnet.training.build import build_parts
 from dpnet.training.parts import Parts
 from dpnet.training.prepare import prepare
@@ -40,7 +41,7 @@ def build(workload: str, optimizer: str, batch: int, group: World, **train: obje
     """Build a training of a workload; `train` are settings of the section [train]."""
     sizes = WORKLOADS[workload].sizes
     inputs, labels = random_data(WORKLOADS[workload])
-    source = DataSource("random", Split(inputs, labels, "random", "random"), None)
+    source = DataSource("random", make_split(inputs, labels, "random", "random"), None)
     job = from_dict(
         {
             "model": {"hidden_layers": list(sizes[1:-1])},

@@ -40,9 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
         "for one attempt. --no-ft: do not turn on the fault tolerance of Open MPI. All other options go to "
         "mpirun.",
     )
-    evaluate = commands.add_parser("evaluate", help="compute exact scores with a trained network")
-    _add_samples(evaluate)
-    _add_nonfinite(evaluate, {"skip": "leave it out of the scores"})
+    _add_evaluate(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")
     _add_samples(predict)
     _add_nonfinite(predict, {"skip": "leave it out of the file", "nan": "write label -1 and probabilities NaN"})
@@ -128,6 +126,17 @@ def _add_samples(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
     command.add_argument("--split", choices=("test", "train"), default="test", help="which samples (default: test)")
     command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    _add_samples(command)
+    _add_nonfinite(command, {"skip": "leave it out of the scores"})
+    command.add_argument(
+        "--unknown-labels",
+        choices=("error", "ignore"),
+        help="what to do about samples of a class that the network does not know. error: end with an error; ignore: "
+        "leave them out of the scores (default: data.unknown_labels of the training)",
+    )
 
 
 def _add_nonfinite(command: argparse.ArgumentParser, others: dict[str, str]) -> None:

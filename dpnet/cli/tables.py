@@ -8,6 +8,7 @@ from pathlib import Path
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
+from dpnet.inference.network import classes_of
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.text import counted, table
 from dpnet.training.progress import Progress
@@ -32,6 +33,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         f"step         {found.step:,}, epoch {manifest['epoch']} and {manifest['samples_of_epoch']:,} samples",
         f"optimizer    {job.optimizer.name}, learning rate {job.optimizer.learning_rate:g}",
         f"data         {job.data.source}: {manifest['data']['samples']:,} training samples",
+        f"classes      {_classes(found)}",
         f"digest       {checkpoint.digest(found.model)}",
         f"written by   {counted(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
         f"numpy {manifest['numerics']['numpy']}",
@@ -49,6 +51,11 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
     tensors = table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")])
     return "\n".join([f"checkpoint {path}", "", tensors, "", *facts])
+
+
+def _classes(found: Checkpoint) -> str:
+    classes = classes_of(found)
+    return f"{len(classes):,}: {classes.text()}"
 
 
 def gradcheck_table(results: Sequence[TensorCheck], limit: float) -> str:

@@ -8,9 +8,10 @@ Objects made in Python are not checked; `dpnet.config.file` makes checked ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from dpnet.config.data import DataConfig
 from dpnet.config.section import INT64_MAX, Among, Governs, OnlyFor, Periodic, Range, Section, Text, fill, follows
 
 
@@ -25,25 +26,6 @@ class ModelConfig(Section, governs=Governs.RESULT):
         Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "Function after each hidden layer."
     ] = "relu"
     dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig(Section, governs=Governs.RESULT):
-    """What to train on."""
-
-    source: Annotated[
-        str,
-        Governs.OPERATION,  # Where the data lie. What they are is compared by their content: `data.identity`.
-        Text(),
-        "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
-        "files, an .npz file (x_train, y_train, x_test, y_test) or a folder of .npy files.",
-    ] = "digits"
-    scale: Annotated[
-        Literal["none", "unit", "standardize"],
-        "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "
-        "Measured on the training data alone.",
-    ] = "standardize"
-    check: Annotated[bool, Governs.OPERATION, "Check the inputs for NaN and infinity before training."] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +222,7 @@ class Job:
     """The configuration of a job."""
 
     model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
+    data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = TrainConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

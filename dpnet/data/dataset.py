@@ -33,6 +33,7 @@ class Dataset:
     Attributes:
         features: numbers of a sample.
         x: (max_rows, features) the buffer.
+        known: the samples whose label is one of the classes; None: all of them.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Dataset:
         # A plain array: np.memmap adds overhead to every slice.
         self._raw = np.asarray(split.inputs)
         self._all_labels = np.zeros(0, np.int64) if split.labels is None else split.labels
-        self.features = split.features
+        self.features, self.known = split.features, split.known
         for name, vector in (("offset", scaling.offset), ("factor", scaling.factor)):
             if len(vector) not in (1, self.features):
                 raise DataError(
@@ -96,17 +97,6 @@ class Dataset:
             rows = slice(first, first + count)
             self._views[first, count] = self.x[rows], self._labels[rows]
         return self._views[first, count]
-
-
-def check_labels(split: Split, classes: int) -> None:
-    """Raises DataError if a label of `split` is not in 0..classes - 1; a split without labels passes."""
-    if split.labels is None or split.labels.max() < classes:
-        return
-    row = int(np.argmax(split.labels >= classes))
-    raise DataError(
-        f"{split.labels_file}, row {row} (from 0): the label is {split.labels[row]}; the network has {classes} "
-        f"classes, so expected 0 to {classes - 1}; give data of the same classes."
-    )
 
 
 def _working_dtype(raw: np.dtype[Any], scaling: Scaling, dtype: np.dtype[Any]) -> np.dtype[Any]:

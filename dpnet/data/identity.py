@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dpnet.data.classes import label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.split import Inputs, Split
 from dpnet.data.statistics import tiles
@@ -76,8 +77,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         sums: of all chunks, in order, of the splits "train" and, if there are test samples, "test".
 
     Returns:
-        `samples`, `features` and `classes` of the training data, and `arrays`: type, shape and sha256 of each of ARRAYS
-        that there is.
+        `samples`, `features` and `classes` of the training data; `labels` of the classes, where they are not plain, see
+        `Classes.record`; and `arrays`: type, shape and sha256 of each of ARRAYS that there is, labels as numbers.
     """
     arrays = {}
     for name, split in (("train", source.train), ("test", source.test)):
@@ -85,7 +86,9 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
             of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
             arrays[f"x_{name}"] = _array(split.inputs.dtype.str, split.inputs.shape, of_inputs)
             arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
-    known = {"samples": len(source.train), "features": source.features, "classes": source.classes}
+    known: dict[str, Any] = {"samples": len(source.train), "features": source.features, "classes": source.classes}
+    if (record := source.train.classes.record()) is not None:
+        known["labels"] = record
     return {**known, "arrays": arrays}
 
 
@@ -94,7 +97,7 @@ def _array(dtype: str, shape: Sequence[int], sums: bytes) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A sentence for each array that another one was recorded for.
+    """A sentence for each array that another one was recorded for, and one if the classes are others.
 
     Args:
         before: the identity in a checkpoint, with `arrays`; its content may be anything.
@@ -102,7 +105,17 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     recorded = before["arrays"] if isinstance(before["arrays"], dict) else {}
     pairs = [(words, recorded.get(name), now["arrays"].get(name)) for name, words in ARRAYS.items()]
-    return [_difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
+    found = [_difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
+    if before.get("labels") != now.get("labels"):
+        found.insert(0, f"the classes are {_classes(now)}; in the run they were {_classes(before)}")
+    return found
+
+
+def _classes(known: Mapping[str, Any]) -> str:
+    labels = known.get("labels")
+    if isinstance(labels, list) and labels:
+        return label_list(labels)
+    return f"0 to {known['classes'] - 1}" if isinstance(known.get("classes"), int) else "unknown"
 
 
 def _difference(words: str, before: Any, now: Any) -> str:

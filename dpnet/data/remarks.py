@@ -1,4 +1,4 @@
-"""What is odd about data that can be trained on: classes without samples, and test inputs of another scale.
+"""What is odd about data that can be trained on: labels, classes without samples, and test inputs of another scale.
 
 Such data train without an error, and the scores mean something else than one expects. So it is said at the start.
 """
@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from dpnet.data.classes import UNKNOWN, label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.text import counted
 
-SHOWN = 5
-"""Classes that a remark lists at most."""
 UNIT, RAW = 1.0, 100.0
 """Inputs from 0 to 1 beside others that reach at least 100 have most likely been divided by 255, and the others not."""
 
@@ -31,28 +29,20 @@ def remarks(source: DataSource, moments: Mapping[str, Moments]) -> list[str]:
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:
-    classes = source.classes
-    train = np.bincount(require_labels(source.train), minlength=classes)
-    test = None if source.test is None else np.bincount(require_labels(source.test), minlength=classes)
-    unseen = train == 0
-    empty = unseen if test is None else unseen & (test == 0)
-    seen = np.flatnonzero(~unseen)
-    if len(seen) == 1:
-        yield f"all training samples are of class {seen[0]}: there is nothing to learn"
-    elif empty[0] and empty.sum() == 1:
-        yield "labels start at 1: class 0 of the network has no sample; subtract 1 from the labels to be rid of it"
-    elif empty.any():
-        yield (
-            f"the largest label is {classes - 1}, so the network has {classes:,} classes; {int(empty.sum()):,} of them "
-            f"have no sample: {_list(np.flatnonzero(empty))}"
-        )
-    if test is not None:
-        new, missing = unseen & (test > 0), ~unseen & (test == 0)
-        if new.any():
-            number, which = counted(int(test[new].sum()), "test sample"), _list(np.flatnonzero(new))
-            yield f"{number} of classes without a training sample, which no network can know: {which}"
-        if missing.any():
-            yield f"the test scores say nothing of classes without a test sample: {_list(np.flatnonzero(missing))}"
+    classes = source.train.classes
+    if len(classes) == 1:
+        yield f"all training samples are of class {classes.text()}: there is nothing to learn"
+    elif not classes.plain:
+        yield f"{len(classes):,} classes stand for the labels: {classes.text()}"
+    test = source.test
+    if test is None:
+        return
+    labels = require_labels(test)
+    counts = np.bincount(labels[labels != UNKNOWN], minlength=len(classes))
+    if (num_unknown := len(test) - int(counts.sum())) > 0:
+        yield f"{counted(num_unknown, 'test sample')} of classes without a training sample: left out of the scores"
+    if (missing := classes.values[counts == 0]).size:
+        yield f"the test scores say nothing of classes without a test sample: {label_list(missing)}"
 
 
 def _of_scales(moments: Mapping[str, Moments]) -> Iterator[str]:
@@ -64,7 +54,3 @@ def _of_scales(moments: Mapping[str, Moments]) -> Iterator[str]:
                 f"training inputs are {train.low:g} to {train.high:g}, test inputs {test.low:g} to {test.high:g}: "
                 "were they scaled alike?"
             )
-
-
-def _list(classes: npt.NDArray[np.intp]) -> str:
-    return ", ".join(map(str, classes[:SHOWN])) + ", ..." * (len(classes) > SHOWN)

@@ -12,15 +12,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.idx import IdxFile, IdxFolder
 from dpnet.data.readers.npy import NpyFile, NpyFolder
 from dpnet.data.readers.npz import BareNpz, Npz
 from dpnet.data.readers.recipes import conversion
-from dpnet.data.split import SPLITS, Reader, Split, require_labels
+from dpnet.data.split import SPLITS, Reader, Split, UnknownLabels, require_labels
 from dpnet.errors import DataError
 from dpnet.text import listed
 
@@ -41,8 +39,8 @@ READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
 SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
 """Readers for evaluation and prediction: of sources with a single split, and of READERS."""
 
-MAX_EMPTY_CLASSES = 10_000
-"""A label must be below this number plus twice the number of training samples."""
+FEW_CLASSES = 10_000
+"""So many classes are taken for classes, however few samples there are of each."""
 MAX_FOLDERS = 100
 """Most folders that are searched for one that the user may have meant."""
 
@@ -54,7 +52,8 @@ class DataSource:
     Attributes:
         name: the source as it was given.
         train: training samples, with labels.
-        test: test samples, with labels and as many features; None if the source has none.
+        test: test samples, with labels, numbered as those of the training data, and as many features; None if the
+            source has none.
     """
 
     name: str
@@ -68,16 +67,16 @@ class DataSource:
 
     @property
     def classes(self) -> int:
-        """Number of classes: the largest label of both splits, plus 1."""
-        splits = [self.train] if self.test is None else [self.train, self.test]
-        return 1 + max(int(require_labels(split).max()) for split in splits)
+        """Number of classes of the training data."""
+        return len(self.train.classes)
 
 
-def open_source(source: str) -> DataSource:
+def open_source(source: str, unknown_labels: UnknownLabels = "error") -> DataSource:
     """Opens data to train on.
 
     Args:
         source: "digits", a folder of IDX files, an .npz file or a folder of .npy files; ~ is the home folder.
+        unknown_labels: what follows from a test label that no training sample has, see `Split.numbered_as`.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
@@ -94,29 +93,26 @@ def open_source(source: str) -> DataSource:
                 f"{test.inputs_file} has {test.features} features, but {train.inputs_file} has {train.features}; "
                 "training and test samples must have the same."
             )
+        test = test.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown_labels)
     return DataSource(source, train, test)
 
 
 def check_classes(source: DataSource) -> DataSource:
-    """The source itself, if its largest label can be the number of a class.
+    """The source itself, if its labels can be those of classes.
 
-    The output layer has one unit for every number up to the largest label, whether it occurs or not. Identifiers in
-    place of labels would therefore make a network that fills the memory.
+    The output layer has one unit for every class. Identifiers in place of labels would make a network that fills the
+    memory.
 
     Raises:
-        DataError: most of the numbers up to the largest label do not occur, and there are many.
+        DataError: most training samples have a class of their own, and there are many.
     """
-    for split in (source.train, source.test):
-        labels = None if split is None else split.labels
-        if split is None or labels is None:
-            continue
-        row = int(np.argmax(labels))
-        if labels[row] >= MAX_EMPTY_CLASSES + 2 * len(source.train):
-            raise DataError(
-                f"{split.labels_file}, row {row} (from 0): the label is {labels[row]}, in data of "
-                f"{len(source.train)} training samples; expected the number of a class, from 0 without gaps; "
-                "number the classes: np.unique(y, return_inverse=True)[1]."
-            )
+    classes, samples = source.train.classes, len(source.train)
+    if len(classes) > FEW_CLASSES and 2 * len(classes) > samples:
+        raise DataError(
+            f"{source.train.labels_file} holds {len(classes):,} different labels, {classes.text()}, for {samples:,} "
+            "samples; expected those of classes, which several samples share. Are these identifiers, or targets that "
+            "are numbers (regression)? Neither can be trained on."
+        )
     return source
 
 

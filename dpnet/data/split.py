@@ -1,22 +1,28 @@
 """One split of a data source: the inputs and labels of its training or of its test samples.
 
-Every reader passes its arrays to `make_split`, the one place that checks their shapes and types. So the checks and
-their messages are the same for every file format.
+Every reader passes its arrays to `make_split`, the one place that checks their shapes and types, with `data.labels`. So
+the checks and their messages are the same for every file format.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels
+from dpnet.compute.arrays import Labels, SampleIds
+from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
+from dpnet.data.labels import number_labels
 from dpnet.errors import DataError
+from dpnet.text import counted
 
 Inputs = npt.NDArray[Any]
 """(n, features) of any real numeric dtype, C order; may be a np.memmap."""
+
+UnknownLabels = Literal["error", "ignore"]
 
 SPLITS = ("train", "test")
 
@@ -28,7 +34,8 @@ class Split:
     Attributes:
         inputs: (n, features), n and features at least 1, C order, bool, integer or float of any width and byte order.
             A np.memmap where the file can be mapped: it may be larger than memory.
-        labels: (n,) int64, all at least 0; None if the source has none.
+        labels: (n,) int64, numbers of classes, or UNKNOWN; None if the source has none.
+        classes: what the numbers mean; those of the labels of this split, unless it was `numbered_as` another.
         inputs_file: origin of the inputs, for messages.
         labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
             file of labels belongs to a file with the name of the inputs.
@@ -36,6 +43,7 @@ class Split:
 
     inputs: Inputs
     labels: Labels | None
+    classes: Classes
     inputs_file: str
     labels_file: str
 
@@ -46,6 +54,49 @@ class Split:
     def features(self) -> int:
         """Numbers in one sample."""
         return int(self.inputs.shape[1])
+
+    @property
+    def known(self) -> SampleIds | None:
+        """The samples whose label is one of the classes; None: all of them, or there are no labels."""
+        if self.labels is None or self.labels.min() != UNKNOWN:
+            return None
+        return np.flatnonzero(self.labels != UNKNOWN)
+
+    def numbered_as(self, classes: Classes, *, of: str, unknown: UnknownLabels) -> Split:
+        """The same samples, with their labels numbered as those of other data.
+
+        Args:
+            classes: of the other data.
+            of: the other data, for messages: "the training data".
+            unknown: what follows from a label that is none of these classes. "error": an error. "ignore": the sample
+                gets the number UNKNOWN, and enters no score.
+
+        Raises:
+            DataError: a label is none of the classes, and that is an error; or all are none of them.
+        """
+        if self.labels is None or self.classes == classes:
+            return self
+        renumbered = classes.number(self.classes.values)
+        labels = renumbered[self.labels]
+        if (renumbered == UNKNOWN).any() and (unknown == "error" or not (labels != UNKNOWN).any()):
+            raise self._unknown(labels, renumbered, classes, of)
+        return dataclasses.replace(self, labels=labels, classes=classes)
+
+    def _unknown(self, labels: Labels, renumbered: Labels, classes: Classes, of: str) -> DataError:
+        assert self.labels is not None
+        row, strange = int(np.argmin(labels)), self.classes.values[renumbered == UNKNOWN]
+        number = int((labels == UNKNOWN).sum())
+        seen = (
+            f"{self.labels_file}, row {row} (from 0): the label is {label_text(self.classes.values[self.labels[row]])}"
+        )
+        what = f"{of} has the classes {classes.text()}"
+        if number == len(self):
+            return DataError(f"{seen}, and no other is known either: {what}; give data of the same classes.")
+        return DataError(
+            f"{seen}, and {what}. {counted(number, 'sample')} of {len(self):,} have such labels: "
+            f"{label_list(strange)}. "
+            'data.unknown_labels = "ignore" leaves them out of the scores.'
+        )
 
 
 class Reader(Protocol):
@@ -70,25 +121,26 @@ def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str
 
     Args:
         inputs: (n, ...), C order; more than two dimensions are flattened to (n, features), without a copy.
-        labels: (n,) of any integer type or bool, or None.
+        labels: (n,) or (n, 1) of integers, whole numbers, booleans or text; or (n, classes) of 0 with a single 1 in
+            each row (one-hot); or None.
         inputs_file: see Split.
         labels_file: see Split.
 
     Raises:
-        DataError: a shape or a type is wrong, inputs and labels differ in number, or there is no sample.
+        DataError: a shape or a type is wrong, inputs and labels differ in number, a label is missing, or there is no
+            sample.
     """
     _check_inputs(inputs, inputs_file)
     flat = inputs.reshape(len(inputs), -1)
     if labels is None:
-        return Split(flat, None, inputs_file, labels_file)
-    _check_label_type(labels, labels_file)
-    if len(labels) != len(flat):
+        return Split(flat, None, plain_classes(0), inputs_file, labels_file)
+    if labels.ndim > 0 and len(labels) != len(flat):
         raise DataError(
             f"{labels_file} holds {len(labels)} labels, but {inputs_file} holds {len(flat)} samples; "
             "give every sample one label, in the same order."
         )
-    _check_label_values(labels, labels_file)
-    return Split(flat, labels.astype(np.int64), inputs_file, labels_file)
+    numbers, classes = number_labels(labels, labels_file)
+    return Split(flat, numbers, classes, inputs_file, labels_file)
 
 
 def require_labels(split: Split) -> Labels:
@@ -114,31 +166,3 @@ def _check_inputs(inputs: Inputs, file: str) -> None:
     if inputs.size == 0:
         raise DataError(f"{file} holds no sample: its shape is {inputs.shape}; expected at least one row and column.")
     assert inputs.flags.c_contiguous
-
-
-def _check_label_type(labels: npt.NDArray[Any], file: str) -> None:
-    if labels.ndim != 1:
-        raise DataError(
-            f"{file} holds labels of shape {labels.shape}; expected one number for each sample: (samples,). "
-            "One-hot rows: y.argmax(axis=1). One column: y.ravel()."
-        )
-    if labels.dtype.kind == "f":
-        raise DataError(
-            f"{file} holds labels of type {labels.dtype}; expected integers 0, 1, 2, ...; "
-            "if all are whole numbers, save y.astype(int)."
-        )
-    if labels.dtype.kind not in "biu":
-        raise DataError(
-            f"{file} holds labels of type {labels.dtype}; expected integers 0, 1, 2, ...; "
-            "number the classes: np.unique(y, return_inverse=True)[1]."
-        )
-
-
-def _check_label_values(labels: npt.NDArray[Any], file: str) -> None:
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0:
-        row = int(np.argmin(labels))
-        raise DataError(f"{file}, row {row} (from 0): the label is {low}; expected integers from 0; number them so.")
-    if high > np.iinfo(np.int64).max:
-        row = int(np.argmax(labels))
-        raise DataError(f"{file}, row {row} (from 0): the label is {high}; expected at most 2**63 - 1.")

@@ -10,6 +10,7 @@ from dpnet.comm.agree import everywhere
 from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.sources import require_labels
+from dpnet.data.split import UnknownLabels
 from dpnet.errors import DataError
 from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
@@ -25,10 +26,12 @@ class Evaluation(Scores):
     Attributes:
         left_out: number of samples that were left out, as an input or an output is not finite.
         left_out_rows: the first of them, by number from 0.
+        unknown: number of samples that were left out, as their label is none of the network's classes.
     """
 
     left_out: int = 0
     left_out_rows: tuple[int, ...] = ()
+    unknown: int = 0
 
 
 def evaluate(
@@ -39,6 +42,7 @@ def evaluate(
     split: str = "test",
     batch_size: int = 512,
     nonfinite: Literal["raise", "skip"] = "raise",
+    unknown_labels: UnknownLabels | None = None,
 ) -> Evaluation:
     """Compute exact scores of a network; collective.
 
@@ -50,13 +54,16 @@ def evaluate(
         batch_size: samples computed at once.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
             names it. "skip": it is left out of the scores, and counted.
+        unknown_labels: what follows from a label that is none of the network's classes. "error": an error. "ignore":
+            the sample is left out of the scores, and counted. None: what the training's job says.
 
     Raises:
         ConfigError: ranks were given different arguments.
         DataError: the samples cannot be used.
     """
-    check_call(group, "evaluate", source, split, batch_size, nonfinite)
-    samples = open_samples(network, source, split, group)
+    unknown = unknown_labels or network.job.data.unknown_labels
+    check_call(group, "evaluate", source, split, batch_size, nonfinite, unknown_labels=unknown)
+    samples = open_samples(network, source, split, group, unknown=unknown)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
     with prepared(network, group) as setup:
@@ -67,10 +74,11 @@ def evaluate(
     if left_out and nonfinite == "raise":
         # Ranks have adjacent samples, so this is the first of all.
         raise refusal(network, samples, first_rows[0], "--nonfinite=skip leaves such rows out", agreed=True)
-    if left_out == len(samples):
+    if left_out == evaluator.samples:
         raise DataError(f"{samples.inputs_file}: no row is left to compute scores of; all are not finite", agreed=True)
-    num = len(samples) - left_out
-    return Evaluation(loss / num, hits / num, num, left_out, tuple(first_rows[:SHOWN]))
+    num = evaluator.samples - left_out
+    num_unknown = len(samples) - evaluator.samples
+    return Evaluation(loss / num, hits / num, num, left_out, tuple(first_rows[:SHOWN]), num_unknown)
 
 
 class _Evaluator(Evaluator):

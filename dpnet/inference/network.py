@@ -22,9 +22,10 @@ from dpnet.comm.group import Group, World
 from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
-from dpnet.data.dataset import check_labels
+from dpnet.data.classes import Classes, recorded_classes
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
+from dpnet.data.split import UnknownLabels
 from dpnet.errors import CheckpointError, DataError
 from dpnet.nn.layout import Layout, Views
 from dpnet.training.setup import Setup, choose_available_backend
@@ -40,6 +41,7 @@ class Network:
         layout: of its parameters.
         params: its parameters, layer by layer.
         scaling: of its inputs.
+        classes: the labels that its outputs stand for, in order.
         checkpoint: directory of the checkpoint that it was read from; None: it was not read from a directory.
         which: "best" or "newest": this checkpoint of the run whose path was given; empty: the path was its own.
     """
@@ -49,6 +51,7 @@ class Network:
     layout: Layout
     params: Views
     scaling: Scaling
+    classes: Classes
     checkpoint: Path | None = None
     which: Literal["best", "newest", ""] = ""
 
@@ -111,7 +114,19 @@ def make_network(found: Checkpoint) -> Network:
         raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
     layout = Layout(sizes)
     params = parameters(found, layout, job.model.dtype)
-    return Network(job, found.step, layout, layout.views(params), scaling)
+    return Network(job, found.step, layout, layout.views(params), scaling, classes_of(found))
+
+
+def classes_of(found: Checkpoint) -> Classes:
+    """The classes that the outputs of a checkpoint's network stand for.
+
+    Raises:
+        CheckpointError: what is recorded cannot be labels of so many classes.
+    """
+    try:
+        return recorded_classes(found.manifest["data"].get("labels"), found.manifest["sizes"][-1])
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
 
 
 @contextlib.contextmanager
@@ -128,8 +143,16 @@ def prepared(network: Network, group: World) -> Iterator[Setup]:
         yield Setup(network.job, group, backend, network.layout, network.scaling)
 
 
-def open_samples(network: Network, source: str, split: str, group: Group) -> Split:
-    """Open the samples that a network is applied to; collective.
+def open_samples(network: Network, source: str, split: str, group: Group, *, unknown: UnknownLabels | None) -> Split:
+    """Open the samples that a network is applied to, with their labels numbered as the network's classes; collective.
+
+    Args:
+        network: the network.
+        source: of the samples.
+        split: "test" or "train".
+        group: all ranks.
+        unknown: what follows from a label that is none of the classes, see `Split.numbered_as`; None: labels are not
+            needed, and left out.
 
     Raises:
         DataError: they cannot be read, or have another number of features, or labels that the network cannot give.
@@ -142,7 +165,8 @@ def open_samples(network: Network, source: str, split: str, group: Group) -> Spl
             raise DataError(
                 f"{samples.inputs_file} has {samples.features} features a sample; the network takes {features}"
             )
-        check_labels(samples, network.layout.sizes[-1])
-        return samples
+        if unknown is None:
+            return dataclasses.replace(samples, labels=None)
+        return samples.numbered_as(network.classes, of="the network", unknown=unknown)
 
     return everywhere(group, work)

@@ -64,9 +64,8 @@ def predict(
         OutputError: the file cannot be written.
     """
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
-    samples = open_samples(network, source, split, group)
-    dtype = network.job.model.dtype
-    table = PredictionFile(out, len(samples), network.layout.sizes[-1], np.dtype(dtype))
+    samples = open_samples(network, source, split, group, unknown=None)
+    table = PredictionFile(out, len(samples), network.classes, np.dtype(network.job.model.dtype))
     receiver = _Receiver(network, samples, table, nonfinite)
     with prepared(network, group) as setup:
         try:

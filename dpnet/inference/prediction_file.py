@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix
+from dpnet.data.classes import Classes
 from dpnet.errors import ConfigError
 from dpnet.files import unfinished, writing
 
@@ -21,14 +25,16 @@ class PredictionFile:
     Args:
         path: of the file; its ending chooses the format.
         num_samples: samples that will be appended, at most.
-        classes: of the network.
+        classes: of the network, with the labels to write.
         dtype: of the probabilities.
     """
 
-    def __init__(self, path: Path, num_samples: int, classes: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, path: Path, num_samples: int, classes: Classes, dtype: np.dtype[Any]) -> None:
         self._path, self._temporary = path, unfinished(path)
         self._num_samples, self._classes, self._appended = num_samples, classes, 0
-        self._record = np.dtype([("label", np.int64), ("probabilities", dtype, (classes,))])
+        self._labels = _labels(classes)
+        self._names = [*map(str, classes.values.tolist()), str(self._labels[-1])]
+        self._record = np.dtype([("label", self._labels.dtype), ("probabilities", dtype, (len(classes),))])
         self._digits = {4: 9, 8: 17}[dtype.itemsize]  # Enough to read the same number back.
         self._file: BinaryIO | None = None
 
@@ -46,24 +52,24 @@ class PredictionFile:
             if self._path.suffix == ".npy":
                 self._file.write(self._header(self._num_samples))
             else:
-                names = ["label", *(f"p{index}" for index in range(self._classes))]
-                self._file.write((",".join(names) + "\n").encode())
+                between = "" if self._classes.plain else "_"
+                self._file.write(_csv([["label", *(f"p{between}{label}" for label in self._classes.values)]]))
 
     def append(self, probabilities: Matrix) -> None:
-        """Write the next samples: (rows, classes). A row of NaN gets the label -1."""
+        """Write the next samples: (rows, classes). A row of NaN gets the last of `_labels`."""
         assert self._file is not None
-        labels = np.where(np.isnan(probabilities[:, 0]), -1, probabilities.argmax(axis=1))
-        self._appended += len(labels)
+        places = np.where(np.isnan(probabilities[:, 0]), -1, probabilities.argmax(axis=1))
+        self._appended += len(places)
         with writing(self._path):
             if self._path.suffix == ".npy":
-                records = np.empty(len(labels), dtype=self._record)
-                records["label"], records["probabilities"] = labels, probabilities
+                records = np.empty(len(places), dtype=self._record)
+                records["label"], records["probabilities"] = self._labels[places], probabilities
                 self._file.write(records.tobytes())
             else:
-                for label, row in zip(labels, probabilities.tolist(), strict=True):
-                    self._file.write(
-                        (f"{label}," + ",".join(f"{value:.{self._digits}g}" for value in row) + "\n").encode()
-                    )
+                rows = zip(places.tolist(), probabilities.tolist(), strict=True)
+                self._file.write(
+                    _csv([self._names[place], *(f"{value:.{self._digits}g}" for value in row)] for place, row in rows)
+                )
 
     def close(self) -> None:
         """Complete the file and give it its name."""
@@ -89,3 +95,23 @@ class PredictionFile:
                 self._file.close()
             with contextlib.suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
+
+
+def _labels(classes: Classes) -> npt.NDArray[Any]:
+    """The labels of all classes as a file holds them, and after them what stands for no label.
+
+    That is -1, or the number below the smallest class; NaN where labels are floats; the empty text. Booleans become
+    0 and 1.
+    """
+    values = classes.values
+    if values.dtype.kind in "ib":
+        whole = values.astype(np.int64)
+        return np.append(whole, min(-1, int(whole[0]) - 1))
+    return np.append(values, np.array([np.nan if values.dtype.kind == "f" else ""], values.dtype))
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Rows of a CSV file: text with a comma, a quote or a line break is quoted."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

@@ -59,30 +59,35 @@ class Blocks:
 
 
 class Evaluator:
-    """Computes scores on a data set.
+    """Computes scores on a data set: of the samples whose label is one of the classes.
 
     Args:
         group: all ranks.
         replica: of the network, over samples with labels, for at least `batch_size` of them at a time.
         batch_size: samples in a block.
+
+    Attributes:
+        samples: number of samples that are scored.
     """
 
     def __init__(self, group: Group, replica: Replica, *, batch_size: int) -> None:
         self._group = group
         self._data, self._network, self._loss = replica.dataset, replica.network, replica.loss
-        self._blocks = Blocks(group, len(self._data), batch_size)
+        self._known = self._data.known
+        self.samples = len(self._data) if self._known is None else len(self._known)
+        self._blocks = Blocks(group, self.samples, batch_size)
         self._losses = np.zeros(self._blocks.num)
         self._hits = np.zeros(self._blocks.num)
 
     def __call__(self, params: Views) -> Scores:
         """The scores with parameters `params`, the same on every rank; collective."""
-        samples = len(self._data)
         loss, hits = self.sums(params)
-        return Scores(loss / samples, hits / samples, samples)
+        return Scores(loss / self.samples, hits / self.samples, self.samples)
 
     def sums(self, params: Views) -> tuple[float, float]:
         """Loss and hits, summed over all samples: exact sums over blocks, the same on every rank; collective."""
-        for block, ids in self._blocks:
+        for block, places in self._blocks:
+            ids = places if self._known is None else self._known[places]
             self._losses[block], self._hits[block] = self.score(ids, params)
             HERE.beat()
         for sums in (self._losses, self._hits):

@@ -19,7 +19,8 @@ from dpnet.comm.group import Group, World
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import Backend
 from dpnet.compute.shares import share
-from dpnet.config.job import DataConfig, Job, TrainConfig
+from dpnet.config.data import DataConfig
+from dpnet.config.job import Job, TrainConfig
 from dpnet.data import statistics
 from dpnet.data.finite import check_scaled, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, identity
@@ -81,14 +82,15 @@ def open_data(section: DataConfig, group: Group) -> DataSource:
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there.
     """
-    source = everywhere(group, lambda: check_classes(open_source(section.source)))
+    source = everywhere(group, lambda: check_classes(open_source(section.source, section.unknown_labels)))
     check_alike(group, _shapes(source))
     return source
 
 
 def _shapes(source: DataSource) -> dict[str, str | None]:
     """The shapes of the data, as an error shows them."""
-    shapes: dict[str, str | None] = {"the number of classes": str(source.classes)}
+    classes = source.train.classes
+    shapes: dict[str, str | None] = {"the classes": f"{len(classes):,}: {classes.text()}"}
     for name, split in (("training", source.train), ("test", source.test)):
         text = "without samples" if split is None else f"{counted(len(split), 'sample')} x {split.features}"
         shapes[f"the {name} data of {source.name}"] = text

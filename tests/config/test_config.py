@@ -70,7 +70,7 @@ def test_the_defaults_are_the_documented_ones():
     assert load(None) == Job()
     assert to_dict(Job()) == {
         "model": {"hidden_layers": [256, 128], "activation": "relu", "dtype": "float32"},
-        "data": {"source": "digits", "scale": "standardize", "check": True},
+        "data": {"source": "digits", "scale": "standardize", "check": True, "unknown_labels": "error"},
         "train": {
             "epochs": 12,
             "global_batch_size": 64,
@@ -181,11 +181,11 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
 
 
 RESULT = """
-model.hidden_layers model.activation model.dtype data.scale train.global_batch_size train.seed train.reproducible_shards
-optimizer.name optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas optimizer.eps
-optimizer.weight_decay optimizer.weight_decay_biases optimizer.clip_norm schedule.name schedule.warmup_steps
-schedule.every_epochs schedule.every_steps schedule.factor schedule.min_learning_rate evaluate.every_epochs
-evaluate.every_steps evaluate.metric evaluate.min_delta
+model.hidden_layers model.activation model.dtype data.scale data.unknown_labels train.global_batch_size train.seed
+train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas
+optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases optimizer.clip_norm schedule.name
+schedule.warmup_steps schedule.every_epochs schedule.every_steps schedule.factor schedule.min_learning_rate
+evaluate.every_epochs evaluate.every_steps evaluate.metric evaluate.min_delta
 """
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
@@ -245,6 +245,7 @@ BAD_VALUES = {
     "data.source": BAD_STRINGS,
     "data.scale": BAD_CHOICES,
     "data.check": BAD_BOOLEANS,
+    "data.unknown_labels": BAD_CHOICES,
     "train.epochs": AT_LEAST_1,
     "train.steps": AT_LEAST_1,
     "train.global_batch_size": AT_LEAST_1,
@@ -443,7 +444,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         ),
         (
             "[data]\nzzz = 3",
-            "unknown key data.zzz (job.toml line 2); the keys of data are source, scale and check",
+            "unknown key data.zzz (job.toml line 2); the keys of data are source, scale, check and unknown_labels",
         ),
         ("[trainn]\nepochs = 3", "unknown section trainn (job.toml line 1); did you mean train?"),
         ("[trainn]", "unknown section trainn (job.toml line 1); did you mean train?"),
@@ -457,7 +458,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         ("[train.epochs]\nx = 3", "train.epochs is a table; it must be an integer, at least 1 (job.toml line 1)"),
         (
             '[data]\n"a b" = 3',
-            'unknown key data."a b" (job.toml line 1); the keys of data are source, scale and check',
+            'unknown key data."a b" (job.toml line 1); the keys of data are source, scale, check and unknown_labels',
         ),
         ('"train.epochs" = 3', 'unknown key "train.epochs" (job.toml); did you mean train.epochs?'),
     ],

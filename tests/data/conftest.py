@@ -28,7 +28,7 @@ def idx_folder(tmp_path: Path) -> Path:
     """A folder like that of MNIST: 3 training and 2 test images of 2 x 2 pixels, the test files compressed."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    images, labels = np.arange(20, dtype=np.uint8).reshape(5, 2, 2), np.array([0, 1, 2, 3, 1], dtype=np.uint8)
+    images, labels = np.arange(20, dtype=np.uint8).reshape(5, 2, 2), np.array([0, 1, 2, 2, 1], dtype=np.uint8)
     (folder / "train-images-idx3-ubyte").write_bytes(idx_bytes(images[:3]))
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:3]))
     (folder / "t10k-images.idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(images[3:])))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpnet.compute.arrays import CACHE_LINE_BYTES
-from dpnet.data.dataset import Dataset, check_labels
+from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling, fit
 from dpnet.data.split import make_split
 from dpnet.data.statistics import measure
@@ -126,13 +126,3 @@ def test_another_number_of_features_than_in_training():
     scaling = Scaling(np.zeros(4), np.ones(4))
     with pytest.raises(DataError, match=r"x\.npy has 3 features, but the scaling has 4 values of offset; give data"):
         Dataset(split_of(np.ones((2, 3))), scaling, max_rows=1, dtype=np.float32)
-
-
-def test_labels_of_more_classes_than_the_network_has():
-    split = split_of(np.ones((4, 2)), np.array([0, 2, 5, 3]))
-    check_labels(split, 6)
-    check_labels(split_of(np.ones((4, 2))), 1)
-    with pytest.raises(DataError, match=r"y\.npy, row 2 \(from 0\): the label is 5; .* 4 classes, so expected 0 to 3"):
-        check_labels(split, 5 - 1)
-    with pytest.raises(DataError, match=r"row 2 .* the label is 5; .* 5 classes"):
-        check_labels(split, 5)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.comm.local import LocalGroup
-from dpnet.config.job import DataConfig
+from dpnet.config.data import DataConfig
 from dpnet.data.sources import open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data

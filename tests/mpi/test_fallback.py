@@ -13,7 +13,8 @@ from dpnet.comm.world import by_node
 from dpnet.compute.backend import plain_backend
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import UNSCALED
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import prepare
 
@@ -34,7 +35,7 @@ def test_one_node_without_room_makes_all_train_without(monkeypatch, shards, fail
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     inputs = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
-    source = DataSource("random", Split(inputs, np.arange(40) % 3, "x", "y"), None)
+    source = DataSource("random", make_split(inputs, np.arange(40) % 3, "x", "y"), None)
     settings = {"global_batch_size": 9, "steps": 3, "reproducible_shards": shards}
     job = from_dict({"model": {"hidden_layers": [6, 4]}, "train": settings}, where="test")
     parts = build_parts(prepare(job, forced, source, backend=plain_backend(), scaling=UNSCALED), source)

@@ -11,7 +11,8 @@ from dpnet.comm.world import by_node
 from dpnet.compute.backend import plain_backend
 from dpnet.config.file import from_dict
 from dpnet.data.scaling import UNSCALED
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tiles
 from dpnet.parallel.allreduce import AllReduce
@@ -114,7 +115,7 @@ def test_the_bits_are_the_same_every_time(nodes):
 
 
 SOURCE = DataSource(
-    "random", Split(np.random.default_rng(1).standard_normal((50, 30)), np.arange(50) % 3, "x", "y"), None
+    "random", make_split(np.random.default_rng(1).standard_normal((50, 30)), np.arange(50) % 3, "x", "y"), None
 )
 
 

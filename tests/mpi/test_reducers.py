@@ -8,7 +8,7 @@ from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.backend import plain_backend
 from dpnet.config.job import ModelConfig
 from dpnet.data.scaling import Scaling
-from dpnet.data.split import Split
+from dpnet.data.split import make_split
 from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
 from dpnet.parallel.plan import Plan
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.mpi
 SIZES = (30, 70, 9, 3)
 LAYOUT = Layout(SIZES)
 NUM_SAMPLES, BATCH, NUM_STEPS = 50, 21, 5  # The third step has 8 samples.
-SPLIT = Split(np.random.default_rng(1).standard_normal((NUM_SAMPLES, 30)), np.arange(NUM_SAMPLES) % 3, "x", "y")
+SPLIT = make_split(np.random.default_rng(1).standard_normal((NUM_SAMPLES, 30)), np.arange(NUM_SAMPLES) % 3, "x", "y")
 PLAIN = Scaling(np.zeros(1), np.ones(1))
 
 

@@ -40,6 +40,8 @@ def test_every_sample_is_in_one_block_of_one_rank(world_size):
 
 def test_the_scores_are_those_of_the_samples_of_all_ranks():
     class Samples:
+        known = None
+
         def __len__(self):
             return NUM_SAMPLES
 
@@ -55,3 +57,18 @@ def test_the_scores_are_those_of_the_samples_of_all_ranks():
     theirs = [np.array([100.0, 200.0, -1, -1, -1]), np.array([2.0, 4.0, -1, -1, -1])]
     scores = Evaluator(Rank(1, 2, theirs), replica, batch_size=SIZE)([])
     assert scores == Scores((100 + 200 + sum(range(10, 23))) / 23, (2 + 4 + 3) / 23, 23)
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_samples_without_a_known_class_enter_no_score(world_size):
+    known = np.array([0, 1, 5, 6, 7, 11, 12, 20, 22])
+    scored = []
+    replica = SimpleNamespace(
+        dataset=SimpleNamespace(known=known, gather=lambda ids: (ids, ids)),
+        network=SimpleNamespace(forward=lambda x, params: x),
+        loss=lambda logits, labels, scale: (scored.extend(logits.tolist()) or 0.0, 0),
+    )
+    for rank in range(world_size):
+        scores = Evaluator(Rank(rank, world_size, [np.zeros(3), np.zeros(3)]), replica, batch_size=4)([])
+        assert scores.samples == len(known)
+    assert scored == known.tolist()

@@ -8,7 +8,7 @@ import pytest
 
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
-from dpnet.data.split import Split
+from dpnet.data.split import make_split
 from dpnet.parallel import feed as feed_module
 from dpnet.parallel.feed import MEASURED_EVERY, Feed
 from dpnet.parallel.plan import Plan
@@ -37,7 +37,7 @@ gathered_by = []
 def make_feed(plan, shards, delay_s):
     global gathered_by
     gathered_by = []  # A new list: the thread of an earlier feed may still be gathering.
-    split = Split(INPUTS, np.arange(NUM_SAMPLES), "x", "y")
+    split = make_split(INPUTS, np.arange(NUM_SAMPLES), "x", "y")
     rows, plain = plan.max_rows() + FIRST, Scaling(np.zeros(1), np.ones(1))
     datasets = [Slow(split, plain, max_rows=rows, dtype=np.float32) for _ in range(2)]
     for data in datasets:

@@ -11,7 +11,8 @@ from dpnet.comm.local import LocalGroup
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.backend import plain_backend
 from dpnet.data.scaling import UNSCALED
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 from dpnet.nn.network import MLP
 from dpnet.parallel.reducer import REDUCERS
@@ -21,7 +22,7 @@ from dpnet.training.prepare import prepare
 
 NUM_SAMPLES, BATCH, CLASSES = 21, 8, 3  # The third step has 5 samples.
 INPUTS = np.random.default_rng(1).standard_normal((NUM_SAMPLES, 5))
-SOURCE = DataSource("random", Split(INPUTS, np.arange(NUM_SAMPLES) % CLASSES, "x", "y"), None)
+SOURCE = DataSource("random", make_split(INPUTS, np.arange(NUM_SAMPLES) % CLASSES, "x", "y"), None)
 RATE, WARMUP = 0.5, 10
 SETTINGS = {
     "model.hidden_layers": [6],

@@ -7,7 +7,8 @@ from helpers.jobs import make_job
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
 from dpnet.data.scaling import UNSCALED
-from dpnet.data.sources import DataSource, Split
+from dpnet.data.sources import DataSource
+from dpnet.data.split import make_split
 from dpnet.errors import DivergenceError
 from dpnet.resilience.nonfinite import error, origin, reaction
 from dpnet.training.build import build_parts
@@ -49,7 +50,7 @@ def test_the_error_says_what_where_and_what_to_do():
 def trainer(tmp_path):
     """Takes steps of 15, 15 and 10 samples, with two layers."""
     inputs = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
-    source = DataSource("random", Split(inputs, np.arange(40) % 3, "x", "y"), None)
+    source = DataSource("random", make_split(inputs, np.arange(40) % 3, "x", "y"), None)
     settings = {"model.hidden_layers": [6], "train.global_batch_size": 15, "train.epochs": 1}
     job = make_job(tmp_path, settings)
     setup = prepare(job, LocalGroup(), source, backend=plain_backend(), scaling=UNSCALED)

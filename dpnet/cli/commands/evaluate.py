@@ -9,6 +9,7 @@ from dpnet.comm.group import World
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network
 from dpnet.inference.nonfinite import rows_text
+from dpnet.text import counted
 from dpnet.training.announce import aside, say
 
 
@@ -22,8 +23,11 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         split=arguments.split,
         batch_size=arguments.batch_size,
         nonfinite=arguments.nonfinite,
+        unknown_labels=arguments.unknown_labels,
     )
     say(group, f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}")
+    if scores.unknown:
+        aside(group, f"note: {counted(scores.unknown, 'sample')} of classes that the network does not know left out")
     if scores.left_out:
         aside(group, rows_text(scores.left_out, scores.samples + scores.left_out, scores.left_out_rows, "left out"))
     return 0

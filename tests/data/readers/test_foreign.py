@@ -134,14 +134,19 @@ def test_an_archive_is_to_be_unpacked(tmp_path):
 def test_arrays_of_other_names_are_listed_with_lines_that_rename_them(tmp_path, monkeypatch, keys, found):
     monkeypatch.chdir(tmp_path)
     of_labels = [key.endswith(("labels", "target", "arr_1")) or key[0] in "yY" for key in keys]
-    arrays = [np.full(2 if labels else (2, 3), number) for number, labels in enumerate(of_labels)]
+    # Labels are two classes, the same in every array, in another order in each.
+    arrays = [
+        np.roll(np.arange(6) >= 3, number).astype(int) if labels else np.full((6, 3), number)
+        for number, labels in enumerate(of_labels)
+    ]
     np.savez("foreign.npz", **dict(zip(keys, arrays, strict=True)))
     message = refusal("foreign.npz")
     assert message.startswith(f"foreign.npz holds no array x_train; it holds {', '.join(sorted(keys))}; name them so")
     source = open_source(run_recipe(message))
     splits = [source.train] + ([source.test] if source.test else [])
-    numbers = [number for split in splits for number in (split.inputs[0, 0], split.labels[0])]
-    assert numbers == found
+    for split, (inputs, labels) in zip(splits, zip(found[::2], found[1::2], strict=True), strict=True):
+        assert (split.inputs == inputs).all()
+        assert split.labels.tolist() == arrays[labels].tolist()
 
 
 def test_what_cannot_be_guessed_is_left_open(tmp_path):

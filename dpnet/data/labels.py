@@ -1,0 +1,118 @@
+"""Labels as files hold them: checked, and turned into classes and their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.compute.arrays import Labels
+from dpnet.data.classes import Classes, find_classes, label_text, plain_classes
+from dpnet.errors import DataError
+
+BLOCK = 1 << 16
+"""Rows of one-hot labels that are looked at together."""
+MAX_TEXT = 1000
+"""Most characters of a label."""
+
+
+def number_labels(labels: npt.NDArray[Any], file: str) -> tuple[Labels, Classes]:
+    """The classes of labels, and the number of the class of each.
+
+    Args:
+        labels: as `split.make_split` takes them.
+        file: their origin, for messages.
+
+    Raises:
+        DataError: they are not the labels of classes, or one of them is missing.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype.kind in "biuf":
+        return _one_hot(labels, file), plain_classes(labels.shape[1])
+    if labels.ndim != 1:
+        raise DataError(
+            f"{file} holds labels of type {labels.dtype} and shape {labels.shape}; expected one for each sample: "
+            "(samples,)."
+        )
+    checked = _checked(labels, file)
+    classes = find_classes(checked, file=file)
+    return classes.number(checked), classes
+
+
+def _one_hot(rows: npt.NDArray[Any], file: str) -> Labels:
+    """The place of the 1 in each row."""
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        right = ((block == 0) | (block == 1)).all(axis=1) & (block.sum(axis=1) == 1)
+        if not right.all():
+            row = int(np.argmin(right))
+            raise DataError(
+                f"{file} holds labels of shape {rows.shape}; expected one label for each sample, or rows of 0 with a "
+                f"single 1 (one-hot); row {first + row} (from 0) is {label_text(block[row].tolist())}. "
+                "Probabilities: y.argmax(axis=1). Several labels or targets for a sample cannot be trained on."
+            )
+    return np.asarray(rows.argmax(axis=1), np.int64)
+
+
+def _checked(labels: npt.NDArray[Any], file: str) -> npt.NDArray[Any]:
+    """Labels as int64, float64, bool or text."""
+    kind = labels.dtype.kind
+    if kind == "b":
+        return labels
+    if kind in "iu":
+        high = int(labels.max())
+        if high > np.iinfo(np.int64).max:
+            row = int(np.argmax(labels))
+            raise DataError(f"{file}, row {row} (from 0): the label is {high}; expected at most 2**63 - 1.")
+        return labels.astype(np.int64)
+    if kind == "f":
+        return _whole(labels.astype(np.float64), file)
+    if kind in "US":
+        return _text(labels, file)
+    raise DataError(
+        f"{file} holds labels of type {labels.dtype}; expected integers, booleans, whole numbers or text, one for each "
+        "class; convert them: y.astype(str)."
+    )
+
+
+def _whole(labels: npt.NDArray[np.float64], file: str) -> npt.NDArray[np.float64]:
+    finite = np.isfinite(labels)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise DataError(f"{file}, row {row} (from 0): the label is {labels[row]}, as if it were missing; leave it out.")
+    whole = labels == np.floor(labels)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise DataError(
+            f"{file}, row {row} (from 0): the label is {labels[row]}; expected whole numbers, booleans or text, one "
+            "for each class. Targets that are numbers (regression) cannot be trained on."
+        )
+    return labels
+
+
+def _text(labels: npt.NDArray[Any], file: str) -> npt.NDArray[np.str_]:
+    if labels.dtype.itemsize > 4 * MAX_TEXT:
+        row = int(np.argmax(np.char.str_len(labels)))
+        length = len(labels[row])
+        if length > MAX_TEXT:
+            raise DataError(
+                f"{file}, row {row} (from 0): the label has {length} characters; expected at most {MAX_TEXT}: the name "
+                "of a class."
+            )
+    try:
+        text = (
+            np.char.decode(labels, "utf-8")
+            if labels.dtype.kind == "S"
+            else labels.astype(labels.dtype.newbyteorder("="))
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file} holds labels that are not UTF-8 ({error}); save them as text: y.astype(str)."
+        ) from error
+    empty = text == ""
+    if empty.any():
+        row = int(np.argmax(empty))
+        raise DataError(f"{file}, row {row} (from 0): the label is empty, as if it were missing; leave it out.")
+    return text
