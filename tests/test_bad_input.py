@@ -92,14 +92,15 @@ def test_test_data_of_another_width(tmp_path):
     refused(train(path), code=1, kind="DataError", parts=[path, "5 features", "4"])
 
 
-def test_a_negative_label(tmp_path):
-    path = save(tmp_path / "data.npz", y_train=with_value(samples(60)[1], 17, -1))
-    refused(train(path), code=1, kind="DataError", parts=[path, "row 17", "-1"])
+@pytest.mark.parametrize("label", [np.nan, 0.5])
+def test_a_label_that_is_missing_or_no_class(tmp_path, label):
+    path = save(tmp_path / "data.npz", y_train=with_value(samples(60)[1].astype(float), 17, label))
+    refused(train(path), code=1, kind="DataError", parts=[path, "row 17", str(label)])
 
 
-def test_a_label_that_is_no_class_number(tmp_path):
-    path = save(tmp_path / "data.npz", y_train=with_value(samples(60)[1], 17, 10**9))
-    refused(train(path), code=1, kind="DataError", parts=[path, "row 17", "1000000000"])
+def test_a_test_label_that_no_training_sample_has(tmp_path):
+    path = save(tmp_path / "data.npz", y_test=with_value(samples(20)[1], 7, 10**9))
+    refused(train(path), code=1, kind="DataError", parts=[path, "row 7", "1000000000", "data.unknown_labels"])
 
 
 @pytest.mark.parametrize("row", [0, 31, 59])  # In the share of the first, of a middle, of the last rank.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-SHUFFLE, INITIALISE, GRADCHECK = range(3)
+SHUFFLE, INITIALISE, GRADCHECK, HOLD_OUT = range(4)
 """Purposes of random numbers; no two share a stream."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import Governs, Section, Text
+from dpnet.config.section import Governs, PathOrShare, Section, Text, follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +17,41 @@ class DataConfig(Section, governs=Governs.RESULT):
         Governs.OPERATION,  # Where the data lie. What they are is compared by their content: `data.identity`.
         Text(),
         "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
-        "files, an .npz file (x_train, y_train, x_test, y_test) or a folder of .npy files.",
+        "files, an .npz file (x_train, y_train, x_test, y_test), a folder of .npy files, or a table (.csv, .tsv, "
+        ".parquet, .feather).",
     ] = "digits"
+    test: Annotated[
+        str | float | None,
+        Governs.OPERATION,  # As with source.
+        PathOrShare(),
+        "Of a table: the table with the test data; or the share of the rows that are held out as such, of each class "
+        "alike. Which rows these are follows from the table alone.",
+    ] = follows("no test data", example=0.2)
+    target: Annotated[
+        str | int | None,
+        Text("not empty"),
+        "Of a table: the column of the labels, by name, or by place (0 the first, -1 the last).",
+    ] = follows("an error that lists the columns", example="species")
+    features: Annotated[
+        tuple[str, ...],
+        Text("not empty"),
+        'Of a table: the columns that are inputs, names or patterns such as "pixel*". An empty list: all others.',
+    ] = ()
+    ignore: Annotated[
+        tuple[str, ...], Text("not empty"), "Of a table: the columns that are no inputs, names or patterns."
+    ] = ()
+    categorical: Annotated[
+        tuple[str, ...],
+        Text("not empty"),
+        "Of a table: the columns whose values are categories, names or patterns. Columns of text with up to 100 "
+        "different texts are in any case.",
+    ] = ()
+    missing: Annotated[
+        Literal["error", "mean", "zero", "indicator"],
+        "Of a table: what stands for a missing number. error: the training does not start. mean: the mean of the "
+        "column. zero: 0. indicator: the mean, and another input that says where it is missing. A missing text is of "
+        "no category.",
+    ] = "error"
     scale: Annotated[
         Literal["none", "unit", "standardize"],
         "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "

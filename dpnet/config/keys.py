@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import typing
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
@@ -11,7 +13,7 @@ from typing import Any, Literal
 import tomli_w
 
 from dpnet.config.job import Job
-from dpnet.config.section import Among, Governs, OnlyFor, Range, Section, Text
+from dpnet.config.section import Among, Governs, OnlyFor, PathOrShare, Range, Section, Text
 from dpnet.text import words
 
 
@@ -36,7 +38,7 @@ class Key:
     section: str
     name: str
     kind: Any
-    limits: Range | Text | Among | None
+    limits: Range | Text | Among | PathOrShare | None
     only_for: tuple[str, ...]
     doc: str
     default: Any
@@ -66,6 +68,8 @@ KINDS: dict[Any, str] = {
     tuple[int, ...]: "a list of integers, each {}",
     tuple[float, float]: "a list of two numbers, each {}",
     tuple[str, ...]: "a list of names, each {}",
+    str | int: "a name or an integer, {}",
+    str | float: "{}",
 }
 """Words for every type of a key except a choice; the limits go into the braces."""
 
@@ -89,8 +93,10 @@ def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> K
         section=section_name,
         name=entry.name,
         # A file cannot say None, so `int | None` is an int there.
-        kind=typing.get_args(kind)[0] if isinstance(kind, UnionType) else kind,
-        limits=next((note for note in notes if isinstance(note, Range | Text | Among)), None),
+        kind=functools.reduce(operator.or_, (one for one in typing.get_args(kind) if one is not type(None)))
+        if isinstance(kind, UnionType)
+        else kind,
+        limits=next((note for note in notes if isinstance(note, Range | Text | Among | PathOrShare)), None),
         only_for=next((note.names for note in notes if isinstance(note, OnlyFor)), ()),
         doc=notes[-1],
         default=getattr(section, entry.name),

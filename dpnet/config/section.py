@@ -56,20 +56,29 @@ class Range:
 
 @dataclass(frozen=True)
 class Text:
-    """Limits of a string that may be a path."""
+    """Limits of a string, or of every string of a list. A number that may stand in its place has none.
+
+    Attributes:
+        words: what it must be.
+    """
+
+    words: str = "not empty and fit for a path"
 
     def __str__(self) -> str:
         """Say it in words."""
-        return "not empty and fit for a path"
+        return self.words
 
-    def check(self, value: str) -> str:
+    def check(self, value: Any) -> Any:
         """Return `value`.
 
         Raises:
-            ValueError: it is empty, has a zero byte, or cannot be written as UTF-8.
+            ValueError: a string is empty, has a zero byte, or cannot be written as UTF-8.
         """
-        if not value or "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise ValueError(self)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and (
+                not text or "\0" in text or any("\ud800" <= char <= "\udfff" for char in text)
+            ):
+                raise ValueError(self)
         return value
 
 
@@ -92,6 +101,28 @@ class Among:
         if not set(value) <= set(self.names):
             raise ValueError(self)
         return value
+
+
+@dataclass(frozen=True)
+class PathOrShare:
+    """Limits of a string that is a path, or of a number that is a share of something."""
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return "the path of a table, or a number above 0 and below 1"
+
+    def check(self, value: str | float) -> str | float:
+        """Return `value`.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError(self)
+        try:
+            return Text().check(value)  # type: ignore[no-any-return]
+        except ValueError:
+            raise ValueError(self) from None
 
 
 @dataclass(frozen=True)
@@ -134,9 +165,8 @@ def fill(section: object, name: str, value: Any) -> None:
 _RECIPE = """\
 of type {kind}; a job holds no arrays: every rank opens the data itself. Save them, and give the path:
 
-    # x, y of a data frame: y = np.unique(table.pop("label"), return_inverse=True)[1]
-    #                       x = table.to_numpy("float32")
-    np.savez("data.npz", x_train=x, y_train=y)  # and x_test=..., y_test=..."""
+    np.savez("data.npz", x_train=x, y_train=y)  # and x_test=..., y_test=...
+    table.to_csv("data.csv", index=False)  # of a data frame; data.target is the column of the labels"""
 
 
 def _holds_arrays(value: object) -> bool:

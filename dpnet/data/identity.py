@@ -21,6 +21,7 @@ from dpnet.data.classes import label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.split import Inputs, Split
 from dpnet.data.statistics import tiles
+from dpnet.text import shorten
 
 ARRAYS = {
     "x_train": "training features",
@@ -31,6 +32,8 @@ ARRAYS = {
 """The arrays that an identity covers, with the words for them."""
 SHOWN = 12
 """Digits of a sum that messages show."""
+COLUMNS_SHOWN = 8
+"""Columns that messages list."""
 NUM_ROWS = 256
 """Rows, evenly spread, whose content enters a partial identity."""
 
@@ -78,7 +81,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
 
     Returns:
         `samples`, `features` and `classes` of the training data; `labels` of the classes, where they are not plain, see
-        `Classes.record`; and `arrays`: type, shape and sha256 of each of ARRAYS that there is, labels as numbers.
+        `Classes.record`; `schema` of a table; and `arrays`: type, shape and sha256 of each of ARRAYS that there is,
+        labels as numbers.
     """
     arrays = {}
     for name, split in (("train", source.train), ("test", source.test)):
@@ -89,6 +93,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     known: dict[str, Any] = {"samples": len(source.train), "features": source.features, "classes": source.classes}
     if (record := source.train.classes.record()) is not None:
         known["labels"] = record
+    if source.schema is not None:
+        known["schema"] = source.schema.record()
     return {**known, "arrays": arrays}
 
 
@@ -108,7 +114,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     found = [_difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
     if before.get("labels") != now.get("labels"):
         found.insert(0, f"the classes are {_classes(now)}; in the run they were {_classes(before)}")
+    if before.get("schema") != now.get("schema"):
+        found.insert(0, f"the columns are {_columns(now)}; in the run they were {_columns(before)}")
     return found
+
+
+def _columns(known: Mapping[str, Any]) -> str:
+    schema = known.get("schema")
+    features = schema.get("features") if isinstance(schema, dict) else None
+    if not isinstance(features, list):
+        return "those of arrays"
+    shown = [shorten(str(one.get("name")), 20) if isinstance(one, dict) else "?" for one in features[:COLUMNS_SHOWN]]
+    return ", ".join(shown) + ", ..." * (len(features) > COLUMNS_SHOWN)
 
 
 def _classes(known: Mapping[str, Any]) -> str:

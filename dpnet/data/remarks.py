@@ -25,7 +25,8 @@ def remarks(source: DataSource, moments: Mapping[str, Moments]) -> list[str]:
         source: the data.
         moments: of the inputs of the splits "train" and "test", as far as they were measured.
     """
-    return [*_of_classes(source), *_of_scales(moments)]
+    of_splits = [*source.train.remarks, *(source.test.remarks if source.test else ())]
+    return [*of_splits, *_of_classes(source), *_of_scales(moments)]
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:

@@ -12,15 +12,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dpnet.config.data import DataConfig
 from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.idx import IdxFile, IdxFolder
 from dpnet.data.readers.npy import NpyFile, NpyFolder
 from dpnet.data.readers.npz import BareNpz, Npz
 from dpnet.data.readers.recipes import conversion
-from dpnet.data.split import SPLITS, Reader, Split, UnknownLabels, require_labels
+from dpnet.data.split import SPLITS, Reader, Split, require_labels
+from dpnet.data.tables.files import ENDINGS, is_table
+from dpnet.data.tables.schema import Schema
+from dpnet.data.tables.source import open_table, open_tables
 from dpnet.errors import DataError
-from dpnet.text import listed
+from dpnet.text import listed, words
 
 __all__ = [
     "READERS",
@@ -39,6 +43,8 @@ READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
 SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
 """Readers for evaluation and prediction: of sources with a single split, and of READERS."""
 
+TABLE_KEYS = ("test", "target", "features", "ignore", "categorical", "missing")
+"""Keys of [data] that only tables have."""
 FEW_CLASSES = 10_000
 """So many classes are taken for classes, however few samples there are of each."""
 MAX_FOLDERS = 100
@@ -54,11 +60,13 @@ class DataSource:
         train: training samples, with labels.
         test: test samples, with labels, numbered as those of the training data, and as many features; None if the
             source has none.
+        schema: of a table; None: the source is none.
     """
 
     name: str
     train: Split
     test: Split | None
+    schema: Schema | None = None
 
     @property
     def features(self) -> int:
@@ -71,20 +79,26 @@ class DataSource:
         return len(self.train.classes)
 
 
-def open_source(source: str, unknown_labels: UnknownLabels = "error") -> DataSource:
+def open_source(source: str, section: DataConfig | None = None) -> DataSource:
     """Opens data to train on.
 
     Args:
-        source: "digits", a folder of IDX files, an .npz file or a folder of .npy files; ~ is the home folder.
-        unknown_labels: what follows from a test label that no training sample has, see `Split.numbered_as`.
+        source: "digits", a folder of IDX files, an .npz file, a folder of .npy files or a table; ~ is the home folder.
+        section: what a job says of the data; None: the defaults.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
             files is damaged or holds what cannot be trained on.
     """
-    path, reader = _choose(source, READERS)
-    train = reader.read(path, "train")
-    test = reader.read(path, "test") if reader.has(path, "test") else None
+    section = section or DataConfig()
+    path, schema = os.path.expanduser(source), None
+    if is_table(path):
+        train, test, schema = open_tables(section, path)
+    else:
+        path, reader = _choose(source, READERS)
+        _refuse_table_keys(section, source)
+        train = reader.read(path, "train")
+        test = reader.read(path, "test") if reader.has(path, "test") else None
     require_labels(train)
     if test is not None:
         require_labels(test)
@@ -93,8 +107,18 @@ def open_source(source: str, unknown_labels: UnknownLabels = "error") -> DataSou
                 f"{test.inputs_file} has {test.features} features, but {train.inputs_file} has {train.features}; "
                 "training and test samples must have the same."
             )
-        test = test.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown_labels)
-    return DataSource(source, train, test)
+        of = f"the training data, {train.labels_file},"
+        test = test.numbered_as(train.classes, of=of, unknown=section.unknown_labels)
+    return DataSource(source, train, test, schema)
+
+
+def _refuse_table_keys(section: DataConfig, source: str) -> None:
+    """Raises DataError if a key asks for what only tables have."""
+    defaults = DataConfig()
+    given = [key for key in TABLE_KEYS if getattr(section, key) != getattr(defaults, key)]
+    if given:
+        names, kinds = words([f"data.{key}" for key in given], "and"), ", ".join(ENDINGS)
+        raise DataError(f"{names} can be set only for a table ({kinds}), and {source} is none; leave it out.")
 
 
 def check_classes(source: DataSource) -> DataSource:
@@ -116,18 +140,23 @@ def check_classes(source: DataSource) -> DataSource:
     return source
 
 
-def open_split(source: str, split: str = "test") -> Split:
+def open_split(source: str, split: str = "test", schema: Schema | None = None) -> Split:
     """Opens data to evaluate or predict.
 
     Args:
         source: as in `open_source`, but labels may be missing; or data of one split: an .npz file with x and perhaps y,
             an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the inputs tells.
         split: "train" or "test"; data of one split serves as either.
+        schema: of the table that the network was trained on; None: it was trained on arrays.
 
     Raises:
-        DataError: as in `open_source`, or the source does not have the split.
+        DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
     """
     assert split in SPLITS
+    if is_table(os.path.expanduser(source)):
+        if schema is None:
+            raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
+        return open_table(os.path.expanduser(source), schema)
     path, reader = _choose(source, SPLIT_READERS)
     other = SPLITS[1 - SPLITS.index(split)]
     if not reader.has(path, split) and reader.has(path, other):
@@ -140,10 +169,11 @@ def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
     for reader in readers:
         if reader.fits(path):
             return path, reader
-    kinds = "\n".join(["What is expected, one of:", *(f"  {reader.description}" for reader in readers)])
+    descriptions = [*(reader.description for reader in readers), f"a table: {', '.join(ENDINGS)}"]
+    kinds = "\n".join(["What is expected, one of:", *(f"  {kind}" for kind in descriptions)])
     if not os.path.exists(path):
         raise DataError(f'The data source "{source}" was not found{_nearby(path)}.\n{kinds}')
-    if (way := conversion(path, for_training=readers is READERS)) is not None:
+    if (way := conversion(path)) is not None:
         raise DataError(way)
     if os.path.isdir(path):
         seen = f"it holds {listed(os.listdir(path))}{_deeper(path, readers)}"

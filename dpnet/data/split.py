@@ -39,6 +39,7 @@ class Split:
         inputs_file: origin of the inputs, for messages.
         labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
             file of labels belongs to a file with the name of the inputs.
+        remarks: sentences on what is odd about the samples.
     """
 
     inputs: Inputs
@@ -46,6 +47,7 @@ class Split:
     classes: Classes
     inputs_file: str
     labels_file: str
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,10 @@ from dpnet.data.classes import Classes, recorded_classes
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
 from dpnet.data.split import UnknownLabels
+from dpnet.data.tables.schema import Schema, recorded_schema
 from dpnet.errors import CheckpointError, DataError
 from dpnet.nn.layout import Layout, Views
+from dpnet.training.announce import aside
 from dpnet.training.setup import Setup, choose_available_backend
 
 
@@ -42,6 +45,7 @@ class Network:
         params: its parameters, layer by layer.
         scaling: of its inputs.
         classes: the labels that its outputs stand for, in order.
+        schema: what the columns of a table become; None: it was trained on arrays.
         checkpoint: directory of the checkpoint that it was read from; None: it was not read from a directory.
         which: "best" or "newest": this checkpoint of the run whose path was given; empty: the path was its own.
     """
@@ -52,6 +56,7 @@ class Network:
     params: Views
     scaling: Scaling
     classes: Classes
+    schema: Schema | None
     checkpoint: Path | None = None
     which: Literal["best", "newest", ""] = ""
 
@@ -114,7 +119,11 @@ def make_network(found: Checkpoint) -> Network:
         raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
     layout = Layout(sizes)
     params = parameters(found, layout, job.model.dtype)
-    return Network(job, found.step, layout, layout.views(params), scaling, classes_of(found))
+    try:
+        schema = recorded_schema(found.manifest["data"].get("schema"), layout.sizes[0])
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
+    return Network(job, found.step, layout, layout.views(params), scaling, classes_of(found), schema)
 
 
 def classes_of(found: Checkpoint) -> Classes:
@@ -159,7 +168,7 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
     """
 
     def work() -> Split:
-        samples = open_split(source, split)
+        samples = open_split(source, split, network.schema)
         features = network.layout.sizes[0]
         if samples.features != features:
             raise DataError(
@@ -169,4 +178,16 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
             return dataclasses.replace(samples, labels=None)
         return samples.numbered_as(network.classes, of="the network", unknown=unknown)
 
-    return everywhere(group, work)
+    samples = everywhere(group, work)
+    for remark in (*samples.remarks, *_seen(network, source)):
+        aside(group, f"note: {remark}")
+    return samples
+
+
+def _seen(network: Network, source: str) -> list[str]:
+    """A sentence where the samples are the table that the network was trained on."""
+    data = network.job.data
+    if network.schema is None or os.path.realpath(source) != os.path.realpath(data.source):
+        return []
+    rows = f"{1 - data.test:.0%} of these rows" if isinstance(data.test, float) else "these rows"
+    return [f"{source} is the training data: the network was trained on {rows}"]

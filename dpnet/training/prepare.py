@@ -82,7 +82,7 @@ def open_data(section: DataConfig, group: Group) -> DataSource:
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there.
     """
-    source = everywhere(group, lambda: check_classes(open_source(section.source, section.unknown_labels)))
+    source = everywhere(group, lambda: check_classes(open_source(section.source, section)))
     check_alike(group, _shapes(source))
     return source
 

@@ -70,7 +70,16 @@ def test_the_defaults_are_the_documented_ones():
     assert load(None) == Job()
     assert to_dict(Job()) == {
         "model": {"hidden_layers": [256, 128], "activation": "relu", "dtype": "float32"},
-        "data": {"source": "digits", "scale": "standardize", "check": True, "unknown_labels": "error"},
+        "data": {
+            "source": "digits",
+            "features": [],
+            "ignore": [],
+            "categorical": [],
+            "missing": "error",
+            "scale": "standardize",
+            "check": True,
+            "unknown_labels": "error",
+        },
         "train": {
             "epochs": 12,
             "global_batch_size": 64,
@@ -180,20 +189,22 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
     assert next_free(nowhere) == tmp_path / "nowhere/digits-2"
 
 
+DATA_KEYS = "source, test, target, features, ignore, categorical, missing, scale, check and unknown_labels"
 RESULT = """
-model.hidden_layers model.activation model.dtype data.scale data.unknown_labels train.global_batch_size train.seed
-train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas
-optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases optimizer.clip_norm schedule.name
-schedule.warmup_steps schedule.every_epochs schedule.every_steps schedule.factor schedule.min_learning_rate
-evaluate.every_epochs evaluate.every_steps evaluate.metric evaluate.min_delta
+model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.features data.ignore
+data.categorical data.missing train.global_batch_size train.seed train.reproducible_shards optimizer.name
+optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay
+optimizer.weight_decay_biases optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs
+schedule.every_steps schedule.factor schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps
+evaluate.metric evaluate.min_delta
 """
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
-data.source data.check train.threads train.kernels train.blas train.shared_memory train.reducer evaluate.batch_size
-checkpoint.every_epochs checkpoint.every_steps checkpoint.every_seconds checkpoint.keep_last checkpoint.keep_best
-checkpoint.max_failed resilience.after_loss resilience.signals resilience.preempted_exit_code resilience.timeout_s
-resilience.on_hang resilience.on_nonfinite resilience.max_skips resilience.rollback_factor resilience.digest_every
-output.dir output.log_every_steps output.progress
+data.source data.test data.check train.threads train.kernels train.blas train.shared_memory train.reducer
+evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps checkpoint.every_seconds checkpoint.keep_last
+checkpoint.keep_best checkpoint.max_failed resilience.after_loss resilience.signals resilience.preempted_exit_code
+resilience.timeout_s resilience.on_hang resilience.on_nonfinite resilience.max_skips resilience.rollback_factor
+resilience.digest_every output.dir output.log_every_steps output.progress
 """
 
 
@@ -231,6 +242,7 @@ def test_a_job_is_frozen_and_can_be_sent_to_other_ranks():
 
 BAD_INTEGERS = [True, "64", 64.0, 6.5, [1], {}, date(2024, 1, 1), None, 2**63, -(2**63), 16**9999]
 BAD_NUMBERS = [True, "0.5", [0.5], {}, None, float("nan"), float("inf"), float("-inf"), 10**400]
+BAD_NAMES = ["x", 1, [1], [[]], {}, None, [""], ["x", True], ["\udcff"]]
 BAD_STRINGS = [1, True, ["x"], {}, date(2024, 1, 1), None, "", "a\0b", "\udcff"]
 BAD_CHOICES = [1, True, ["relu"], {}, None, "", "RELU", "sgd "]
 BAD_BOOLEANS = [0, 1, "true", 1.0, [True], {}, None]
@@ -243,6 +255,12 @@ BAD_VALUES = {
     "model.activation": BAD_CHOICES,
     "model.dtype": [*BAD_CHOICES, "float16", 32],
     "data.source": BAD_STRINGS,
+    "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
+    "data.target": [True, 1.5, {}, ["a"], "", "\udcff"],
+    "data.features": BAD_NAMES,
+    "data.ignore": BAD_NAMES,
+    "data.categorical": BAD_NAMES,
+    "data.missing": BAD_CHOICES,
     "data.scale": BAD_CHOICES,
     "data.check": BAD_BOOLEANS,
     "data.unknown_labels": BAD_CHOICES,
@@ -444,7 +462,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         ),
         (
             "[data]\nzzz = 3",
-            "unknown key data.zzz (job.toml line 2); the keys of data are source, scale, check and unknown_labels",
+            "unknown key data.zzz (job.toml line 2); the keys of data are " + DATA_KEYS,
         ),
         ("[trainn]\nepochs = 3", "unknown section trainn (job.toml line 1); did you mean train?"),
         ("[trainn]", "unknown section trainn (job.toml line 1); did you mean train?"),
@@ -458,7 +476,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         ("[train.epochs]\nx = 3", "train.epochs is a table; it must be an integer, at least 1 (job.toml line 1)"),
         (
             '[data]\n"a b" = 3',
-            'unknown key data."a b" (job.toml line 1); the keys of data are source, scale, check and unknown_labels',
+            'unknown key data."a b" (job.toml line 1); the keys of data are ' + DATA_KEYS,
         ),
         ('"train.epochs" = 3', 'unknown key "train.epochs" (job.toml); did you mean train.epochs?'),
     ],
@@ -875,7 +893,7 @@ def test_the_template_has_every_key_with_its_documentation():
 
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
-    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir"}
+    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", "test", "target"}
 
 
 @pytest.mark.parametrize(

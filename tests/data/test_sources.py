@@ -29,7 +29,8 @@ def test_what_is_wrong_stands_in_the_first_line_and_each_kind_of_data_in_one_of_
             'The data source "dgits" was not found (did you mean digits?).',
             "What is expected, one of:",
         ]
-        assert lines[2:] == [f"  {reader.description}" for reader in kinds]
+        assert lines[2:-1] == [f"  {reader.description}" for reader in kinds]
+        assert lines[-1].startswith("  a table: .csv, .tsv")
         assert max(map(len, lines)) <= 100
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import struct
 import zipfile
@@ -48,6 +49,14 @@ def check(folder, name, content):
         open_split(str(path))
     with only_dpnet_errors(DataError):
         section = DataConfig(source=str(path))
+        identify(section, open_data(section, LocalGroup()), LocalGroup(), measure=False)
+
+
+def check_table(folder, name, content):
+    path = folder / name
+    path.write_bytes(content)
+    with only_dpnet_errors(DataError):
+        section = DataConfig(source=str(path), target=-1, missing="indicator", test=0.5)
         identify(section, open_data(section, LocalGroup()), LocalGroup(), measure=False)
 
 
@@ -136,3 +145,45 @@ def test_any_header_of_npy(folder, text, version, length, data):
     check(folder, "f.npy", content)
     check(folder, "f.npz", zipped({"x.npy": content}))
     check(folder, "g.npz", zipped({"x_train.npy": npy(X), "y_train.npy": content}))
+
+
+pyarrow = pytest.importorskip("pyarrow")
+TABLE = pyarrow.table({"a": [1, 2, None, 4], "t": ["x", "y", "x", None], "kind": ["u", "v", "u", "v"]})
+
+
+def written(write):
+    stream = io.BytesIO()
+    write(TABLE, stream)
+    return stream.getvalue()
+
+
+TABLES = {
+    "t.csv": written(importlib.import_module("pyarrow.csv").write_csv),
+    "t.parquet": written(importlib.import_module("pyarrow.parquet").write_table),
+    "t.feather": written(importlib.import_module("pyarrow.feather").write_feather),
+}
+TABLES |= {"t.csv.gz": gzip.compress(TABLES["t.csv"])}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@examples(60)
+@given(st.binary(max_size=300))
+def test_any_bytes_in_place_of_a_table(folder, name, content):
+    check_table(folder, name, content)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@examples(100)
+@given(mutations)
+def test_mutated_tables(folder, name, changes):
+    check_table(folder, name, mutate(TABLES[name], changes))
+
+
+@examples(60)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["", "1", "-2.5", "x", "?", "nan", "inf", '"', "true", "2020-01-01"]), max_size=4)
+    )
+)
+def test_any_cells(folder, rows):
+    check_table(folder, "c.csv", "\n".join(",".join(row) for row in rows).encode())

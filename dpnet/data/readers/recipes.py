@@ -1,56 +1,55 @@
 """How to convert what dpnet does not read: lines of Python for messages, which work as they stand.
 
-They are made for the file at hand: with its name, the names of its arrays, and the column that seems to hold the
-classes.
+They are made for the file at hand: with its name, and the names of its arrays.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-TABLES = {
-    ".csv": "pd.read_csv({file})",
-    ".tsv": 'pd.read_csv({file}, sep="\\t")',
-    ".json": "pd.read_json({file})",
-    ".jsonl": "pd.read_json({file}, lines=True)",
-    ".parquet": "pd.read_parquet({file})",
-    ".feather": "pd.read_feather({file})",
-    ".xlsx": "pd.read_excel({file})",
-    ".pkl": "pd.read_pickle({file})",
+from dpnet.text import listed
+
+OTHER_TABLES = {
+    ".json": "read_json({file})",
+    ".jsonl": "read_json({file}, lines=True)",
+    ".xlsx": "read_excel({file})",
+    ".pkl": "read_pickle({file})",
 }
-"""How pandas reads a file, by its ending."""
+"""How pandas reads a table that dpnet does not read, by its ending."""
+READABLE = (".csv", ".tsv", ".parquet", ".feather", ".arrow")
+"""Endings of tables that dpnet reads, see `data.tables`."""
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
-HEAD_CHARACTERS = 1 << 16
-"""Most that is read of a table, for the names of its columns."""
-_PANDAS = "import numpy as np, pandas as pd  # pip install pandas"
 _INPUTS = {"x", "image", "images", "imgs", "data", "input", "inputs", "features", "samples", "arr_0"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "category", "species", "arr_1"}
 
 
-def conversion(path: str, *, for_training: bool) -> str | None:
-    """What to do with a file, or with a folder of files, that dpnet does not read; None: nothing is known of it.
-
-    Args:
-        path: of the file or folder.
-        for_training: with labels and a test set; else one set of inputs.
-    """
-    here, files = Path(path), [Path(path)]
+def conversion(path: str) -> str | None:
+    """What to do with a file, or with a folder of files, that dpnet does not read; None: nothing is known of it."""
+    here = Path(path)
     if here.is_dir():
-        # Of Kaggle's competitions, for one: train.csv and test.csv. Files of JSON may mean anything in a folder.
-        files = [file for file in here.iterdir() if _ending(file) in (".csv", ".tsv", ".parquet", ".zip")]
-        files.sort(key=lambda file: ("train" not in file.name, file.name))
+        # Of Kaggle's competitions, for one: train.csv and test.csv.
+        tables = sorted(file for file in here.iterdir() if _ending(file) in READABLE)
+        if tables:
+            first = min(tables, key=lambda file: ("train" not in file.name, file.name))
+            names = listed(file.name for file in tables)
+            return f'{path} is a folder with {names}; name the table to train on, data.source = "{first}" for example.'
+        files = sorted(file for file in here.iterdir() if _ending(file) == ".zip")
+    else:
+        files = [here]
     for file in files:
         if file.name.lower().endswith(ARCHIVES):
             return f"{file} is an archive; unpack it, and give what it holds."
-        if _ending(file) in TABLES:
-            make = _training_table if for_training else _table
+        if (call := OTHER_TABLES.get(_ending(file))) is not None:
+            target = str(file.with_name(f"{file.name.split('.')[0]}.csv"))
+            lines = [
+                "import pandas as pd",
+                f"pd.{call.format(file=_quoted(str(file)))}.to_csv({_quoted(target)}, index=False)",
+            ]
             return (
-                f"{file} is a table, which dpnet does not read yet. Convert it once, in Python:\n\n"
-                f"{_indented(make(file))}\n\nand give {_target(file)}."
+                f"{file} is a table of a kind that dpnet does not read. Make a CSV file of it, in Python, with pandas:"
+                f"\n\n{_indented(lines)}\n\nand give {target}."
             )
     return None
 
@@ -72,64 +71,6 @@ def renaming(file: str, keys: Sequence[str], wanted: Sequence[str]) -> str:
     return f"name them so, in Python:\n\n{_indented(lines)}\n\nand give {target}."
 
 
-def _training_table(file: Path) -> list[str]:
-    columns = _columns(file)
-    save = [
-        "n = len(x) // 5  # a fifth to test with",
-        f"np.savez({_quoted(_target(file))},",
-        "    x_train=x[n:], y_train=y[n:], x_test=x[:n], y_test=y[:n],",
-        ")",
-    ]
-    if not columns:
-        return [
-            "import numpy as np",
-            "label = 0  # the column of the classes, from 0: change it if it is another",
-            f"table = {_numbers(file)}",
-            "table = np.random.default_rng(0).permutation(table)",
-            "y = np.unique(table[:, label], return_inverse=True)[1]",
-            'x = np.delete(table, label, axis=1).astype("float32")',
-            *save,
-        ]
-    label = next((name for name in columns if name.lower() in _LABELS), columns[-1])
-    return [
-        _PANDAS,
-        f"label = {_quoted(label)}  # the column of the classes: change it if it is another",
-        f"table = {_read(file)}.sample(frac=1, random_state=0)",
-        "y = np.unique(table.pop(label), return_inverse=True)[1]",
-        'x = pd.get_dummies(table).to_numpy("float32")',
-        *save,
-    ]
-
-
-def _table(file: Path) -> list[str]:
-    comment = "# Keep the columns of the training, without that of the classes."
-    if not _columns(file):
-        return ["import numpy as np", f"x = {_numbers(file)}", comment, f"np.savez({_quoted(_target(file))}, x=x)"]
-    save = f'np.savez({_quoted(_target(file))}, x=pd.get_dummies(table).to_numpy("float32"))'
-    return [_PANDAS, f"table = {_read(file)}", comment, save]
-
-
-def _read(file: Path) -> str:
-    return TABLES[_ending(file)].format(file=_quoted(str(file)))
-
-
-def _numbers(file: Path) -> str:
-    """How numpy reads a table of numbers without names of columns."""
-    delimiter = "\\t" if _ending(file) == ".tsv" else ","
-    return f'np.loadtxt({_quoted(str(file))}, delimiter="{delimiter}", ndmin=2)'
-
-
-def _columns(file: Path) -> list[str]:
-    """Names in the first line of a table; none if numbers stand there. Of other kinds of files, what to replace."""
-    if _ending(file) not in (".csv", ".tsv"):
-        return ["label"]
-    with suppress(OSError, ValueError, csv.Error), file.open(encoding="utf-8-sig") as stream:
-        line = stream.readline(HEAD_CHARACTERS)
-        names = next(csv.reader([line], delimiter="\t" if _ending(file) == ".tsv" else ","), [])
-        return [] if all(re.fullmatch(r"\s*[-+.\deE]*\s*", name) for name in names) else names
-    return ["label"]
-
-
 def _key_for(name: str, keys: Sequence[str]) -> str | None:
     """The array that seems to hold what dpnet calls `name`."""
     what, _, split = name.partition("_")
@@ -144,10 +85,6 @@ def _key_for(name: str, keys: Sequence[str]) -> str | None:
 
 def _ending(file: Path) -> str:
     return Path(file.name.lower().removesuffix(".gz")).suffix
-
-
-def _target(file: Path) -> str:
-    return str(file.with_name(f"{file.name.split('.')[0]}.npz"))
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,144 @@
+"""Tables as sources of samples: training and test data with a schema, and other data that follow it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.compute.arrays import SampleIds
+from dpnet.compute.random import HOLD_OUT, random_bits
+from dpnet.config.data import DataConfig
+from dpnet.data.split import Split, make_split
+from dpnet.data.tables.files import Table, is_table, read_table
+from dpnet.data.tables.fit import fit_schema, matching, no_column
+from dpnet.data.tables.schema import Schema
+from dpnet.errors import DataError
+from dpnet.text import counted, listed
+
+USUAL_TARGETS = ("target", "label", "labels", "class", "y", "species", "diagnosis", "category")
+
+
+def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Schema]:
+    """Opens tables to train on.
+
+    Args:
+        section: of the job.
+        path: of the training data.
+
+    Returns:
+        the training samples; the test samples of data.test, if there are any; and their schema.
+
+    Raises:
+        DataError: a table cannot be read, or a column is missing or cannot be used.
+        ConfigError: pyarrow is not installed.
+    """
+    table = read_table(path)
+    if section.categorical:
+        # Codes such as 01234 are to be read as they stand.
+        table = read_table(path, as_text=matching(section.categorical, table.columns))
+    target = _target(section, table)
+    test_table = None
+    if isinstance(section.test, float):
+        rows, others = hold_out(_labels(table, target), section.test, file=path)
+        table, test_table = table.take(others, "rows to train on"), table.take(rows, "rows to test with")
+    schema = fit_schema(section, table, target)
+    train = dataclasses.replace(_split(table, schema), remarks=(schema.text(),))
+    if test_table is not None:
+        return train, _split(test_table, schema), schema
+    if section.test is None:
+        return train, None, schema
+    assert isinstance(section.test, str)
+    test_path = os.path.expanduser(section.test)
+    if not is_table(test_path):
+        raise DataError(f"data.test is {section.test}, which is no table that exists; name a table as data.source is.")
+    return train, open_table(test_path, schema), schema
+
+
+def hold_out(labels: npt.NDArray[Any], fraction: float, *, file: str) -> tuple[SampleIds, SampleIds]:
+    """Choose rows to test with: as near to the share of every class as whole rows allow, in an order without meaning.
+
+    They follow from the labels alone, so that trainings with other settings and seeds are tested on the same rows.
+
+    Args:
+        labels: (rows,) of all rows.
+        fraction: of the rows that is held out.
+        file: of the table, for messages.
+
+    Returns:
+        the rows held out, and all others, each in the order of the table.
+
+    Raises:
+        DataError: there would be no row to test with, or none to train on.
+    """
+    bits = random_bits(len(labels), seed=0, purpose=HOLD_OUT)
+    held = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        held[rows[np.argsort(bits[rows], kind="stable")][: round(fraction * len(rows))]] = True
+    if not held.any() or held.all():
+        raise DataError(f"data.test is {fraction}: of the {counted(len(labels), 'row')} of {file} that is none or all.")
+    return np.flatnonzero(held), np.flatnonzero(~held)
+
+
+def open_table(path: str, schema: Schema) -> Split:
+    """Opens a table that a network is applied to; the labels may be missing.
+
+    Args:
+        path: of the table.
+        schema: of the training data.
+
+    Raises:
+        DataError: the table cannot be read, or does not have the columns of the schema.
+        ConfigError: pyarrow is not installed.
+    """
+    return _split(read_table(path, as_text=schema.texts), schema)
+
+
+def _target(section: DataConfig, table: Table) -> str:
+    names = list(table.columns)
+    if section.target is None:
+        usual = next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
+        raise DataError(
+            f"{table.file} is a table with the columns {listed(names)}; say which of them holds the labels: "
+            f'data.target = "{usual}", for example.'
+        )
+    if isinstance(section.target, int):
+        if not -len(names) <= section.target < len(names):
+            raise DataError(f"data.target is {section.target}, but {table.file} has {counted(len(names), 'column')}.")
+        return names[section.target]
+    if section.target not in table.columns:
+        raise no_column(table, section.target, "data.target")
+    return section.target
+
+
+def _split(table: Table, schema: Schema) -> Split:
+    inputs, strange = schema.encode(table)
+    labels = _labels(table, schema.target) if schema.target in table.columns else None
+    place = _place(table, schema.target)
+    remarks = tuple(
+        f"{table.file}: {counted(rows, 'row')} with a text in column {name!r} that the training data do not have, and "
+        f"that counts as none: {listed(texts, 5)}"
+        for name, (texts, rows) in strange.items()
+    )
+    return dataclasses.replace(make_split(inputs, labels, table.name, place), remarks=remarks)
+
+
+def _place(table: Table, target: str) -> str:
+    return f"{table.name}, column {target!r}"
+
+
+def _labels(table: Table, target: str) -> npt.NDArray[Any]:
+    column, place = table.columns[target], _place(table, target)
+    if column.missing is not None:
+        row = int(np.argmax(column.missing))
+        raise DataError(
+            f"{place}: the label of row {row} (from 0) is missing, as in {counted(int(column.missing.sum()), 'row')} "
+            f"of {len(column.missing):,}; leave such rows out."
+        )
+    if column.kind == "other":
+        raise DataError(f"{place} holds {column.words}; expected labels: integers, booleans, whole numbers or text.")
+    return column.texts[column.values] if column.kind == "text" else column.values

@@ -1,0 +1,183 @@
+"""Columns become inputs: what each turns into, what is refused by row and column, and what a checkpoint keeps."""
+
+import pytest
+
+from dpnet.config.data import DataConfig
+from dpnet.data.tables.files import read_table
+from dpnet.data.tables.fit import fit_schema
+from dpnet.data.tables.schema import Feature, Schema, recorded_schema
+from dpnet.errors import DataError
+
+pytest.importorskip("pyarrow")
+NAN = float("nan")
+
+
+@pytest.fixture
+def fit(tmp_path):
+    """Fits a schema to lines of CSV, with y the target; returns it and the inputs of the same lines."""
+
+    def fitted(*lines, **section):
+        (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+        table = read_table(str(tmp_path / "t.csv"), as_text=section.get("categorical", ()))
+        schema = fit_schema(DataConfig(**section), table, "y")
+        return schema, schema.encode(table).inputs.tolist()
+
+    return fitted
+
+
+def apply(schema, tmp_path, *lines):
+    (tmp_path / "other.csv").write_text("\n".join(lines) + "\n")
+    return schema.encode(read_table(str(tmp_path / "other.csv"), as_text=schema.texts))
+
+
+def test_numbers_stay_and_texts_become_one_input_each(fit):
+    schema, inputs = fit("a,t,b,y", "1,red,true,0", "2.5,blue,false,1", "3,red,false,1")
+    assert inputs == [[1, 0, 1, 1], [2.5, 1, 0, 0], [3, 0, 1, 0]]
+    assert schema.text() == "3 columns make 4 inputs: t (2 categories)"
+
+
+def test_other_data_follow_the_schema_whatever_the_order_of_their_columns(fit, tmp_path):
+    schema, _ = fit("a,t,y", "1,red,0", "2,blue,1", "3,,1", missing="zero")
+    found = apply(schema, tmp_path, "t,more,a", "blue,9,7", "mauve,9,8", ",9,9", "grey,9,1", "mauve,9,2")
+    assert found.inputs.tolist() == [[7, 1, 0], [8, 0, 0], [9, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert found.strange == {"t": (["grey", "mauve"], 3)}
+
+
+@pytest.mark.parametrize(
+    ("section", "columns"),
+    [
+        ({}, ["p1", "p2", "q[0]", "r"]),
+        ({"ignore": ("p*",)}, ["q[0]", "r"]),
+        ({"features": ("r", "p1")}, ["p1", "r"]),
+        ({"features": ("p?",), "ignore": ("p2",)}, ["p1"]),
+        ({"ignore": ("q[0]",)}, ["p1", "p2", "r"]),
+    ],
+)
+def test_columns_are_chosen_by_name_or_pattern(fit, section, columns):
+    schema, _ = fit("p1,p2,q[0],y,r", "1,2,3,4,5", "1,2,3,4,5", **section)
+    assert [feature.name for feature in schema.features] == columns
+
+
+@pytest.mark.parametrize(
+    ("missing", "inputs"),
+    [
+        ("mean", [[1, 1], [2, 0], [3, 0]]),
+        ("zero", [[1, 1], [0, 0], [3, 0]]),
+        ("indicator", [[1, 0, 1, 0], [2, 1, 0, 1], [3, 0, 0, 1]]),
+    ],
+)
+def test_missing_values_are_filled_in(fit, missing, inputs):
+    assert fit("a,t,y", "1,x,0", ",,1", "3,,1", missing=missing)[1] == inputs
+
+
+def test_a_value_that_is_missing_only_in_other_data_gets_the_mean_of_the_training(fit, tmp_path):
+    schema, _ = fit("a,t,y", "1,x,0", "3,z,1", missing="indicator")
+    assert apply(schema, tmp_path, "a,t", ",", "5,z").inputs.tolist() == [[2, 0, 0], [5, 0, 1]]
+
+
+def test_codes_are_categories_where_they_are_named(fit, tmp_path):
+    schema, inputs = fit("zip,y", "01,0", "1,1", categorical=("zip",))
+    assert inputs == [[1, 0], [0, 1]]
+    assert apply(schema, tmp_path, "zip", "1").inputs.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "section", "message"),
+    [
+        (
+            ["a,y", "1,0", ",1"],
+            {},
+            r"row 1 \(from 0\), column 'a': the value is missing, as in 1 row of 2; .*data\.missing",
+        ),
+        (["t,y", "x,0", ",1", ",1"], {}, r"row 1 \(from 0\), column 't': the value is missing, as in 2 rows of 3"),
+        (["a,y", "1,0", "inf,1"], {}, r"row 1 \(from 0\), column 'a': the value is inf; expected a finite number"),
+        (
+            ["a,y", ",0"],
+            {"missing": "mean"},
+            r"'a': every value is missing; .*: data\.ignore = \[\"a\"\]",
+        ),
+        (
+            ["d,y", "2020-01-31,0"],
+            {},
+            r"'d' holds date32\[day\], .* the days since a date, or leave the column",
+        ),
+        (
+            ["a;b;y", "1,5;2;0"],
+            {},
+            r"'a' holds 1 different texts, .*decimal comma\? Save them with a decimal",
+        ),
+        (["a,y", "1,0"], {"ignore": ("b",)}, r"has no column 'b' \(data.ignore\); it has a, y"),
+        (
+            ["age_yrs,y", "1,0"],
+            {"features": ("age_yr",)},
+            r"'age_yr' \(data.features\); did you mean 'age_yrs'\?",
+        ),
+        (["a,y", "1,0"], {"ignore": ("*",)}, r"no column is left to learn from, of a, y"),
+    ],
+)
+def test_columns_that_cannot_be_inputs(fit, lines, section, message):
+    with pytest.raises(DataError, match=message):
+        fit(*lines, **section)
+
+
+def test_free_text_is_refused_unless_it_is_named(fit):
+    lines = ["t,y", *(f"name {number},0" for number in range(101))]
+    with pytest.raises(DataError, match=r"holds 101 different texts, such as 'name 0', .*data.categorical = \[\"t"):
+        fit(*lines)
+    assert fit(*lines, categorical=("t",))[0].width == 101
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a", "1"], r"other.csv has no column t, which the training data had; it has a"),
+        (["a,t", "1,x", "many,x"], r"row 1 .*column 'a': the value is 'many'; expected a number"),
+        (["a,t", ",x"], r"row 0 \(from 0\), column 'a': the value is missing"),
+        (["a,t", "2020-01-01,x"], r"other.csv, column 'a' holds date32\[day\]; expected numbers, as in"),
+    ],
+)
+def test_other_data_that_do_not_fit_the_schema(fit, tmp_path, lines, message):
+    schema, _ = fit("a,t,y", "1,x,0", "2,z,1")
+    with pytest.raises(DataError, match=message):
+        apply(schema, tmp_path, *lines)
+
+
+def test_a_checkpoint_gives_the_same_schema_back(fit):
+    schema, _ = fit("a,t,y", "1,x,u", ",z,v", missing="indicator")
+    assert recorded_schema(schema.record(), schema.width) == schema
+    assert recorded_schema(None, 7) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": 3},
+        {"target_is_text": 1},
+        {"features": None},
+        {"features": [{"name": "a"}]},
+        {"features": [["a", None, None, False]]},
+        *(
+            {"features": [{"name": "a", "categories": None, "fill": None, "indicator": False, **one}]}
+            for one in (
+                {"name": 1},
+                {"categories": []},
+                {"categories": ["b", "a"]},
+                {"categories": [1]},
+                {"fill": "0"},
+                {"fill": NAN},
+                {"indicator": None},
+                {"more": 1},
+                {"categories": ["a", "b"]},
+            )
+        ),
+    ],
+)
+def test_what_cannot_be_the_schema_of_a_network_is_refused(change):
+    one = {"name": "a", "categories": None, "fill": None, "indicator": False}
+    good = {"target": "y", "target_is_text": False, "features": [one]}
+    assert recorded_schema(good, 1) == Schema("y", False, (Feature("a"),))
+    with pytest.raises(ValueError, match="of the table"):
+        recorded_schema({**good, **change}, 1)
+    for other in ([], "x", {}):
+        with pytest.raises(ValueError, match="of the table"):
+            recorded_schema(other, 1)
