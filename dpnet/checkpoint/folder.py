@@ -5,7 +5,7 @@
         latest -> step-00000138
         best -> step-00000115
 
-Where a file system has no symbolic links, `latest` and `best` are small files that hold the name.
+What stands for `latest` and `best` where there are no links is told in `pointers`.
 
 Only rank 0 touches the folder, and rank 0 alone decides which checkpoint to resume from: on a network file system, two
 ranks can see two different lists.
@@ -23,14 +23,10 @@ from typing import Literal, NamedTuple
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import STEP_NAME, Checkpoint, Run
+from dpnet.checkpoint.manifest import read_manifest
+from dpnet.checkpoint.pointers import BEST, LATEST, point, pointed, replace_copy
 from dpnet.errors import CheckpointError, ConfigError
-from dpnet.files import UNFINISHED, read_file, sync_path, unfinished, write_synced, writing
-
-LATEST, BEST = "latest", "best"
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
-"""How file systems say that they have no symbolic links."""
-POINTER_BYTES = 64
-"""Most bytes of a small file that stands for a link."""
+from dpnet.files import UNFINISHED, sync_path, unfinished, writing
 
 
 class CheckpointFolder:
@@ -69,9 +65,9 @@ class CheckpointFolder:
                 sync_path(path)
         checkpoint.write(self.path, content, run)
         with writing(self.path):
-            self._point(LATEST, content.step)
-            if best_step in self.steps():
-                self._point(BEST, best_step)
+            point(self.path / LATEST, content.step)
+            if best_step is not None and best_step in self.steps():
+                point(self.path / BEST, best_step)
             else:
                 (self.path / BEST).unlink(missing_ok=True)  # It may stand for one that is the best no more.
             kept = {*self.steps()[-self.keep_last :], best_step}
@@ -86,7 +82,7 @@ class CheckpointFolder:
             link = self.path / name
             if os.path.lexists(link) and not os.path.exists(pointed(link)):
                 if name == LATEST and steps:
-                    self._point(name, steps[-1])
+                    point(link, steps[-1])
                 else:
                     link.unlink()
 
@@ -101,39 +97,20 @@ class CheckpointFolder:
                 checkpoint.restore(old)
 
     def clean(self) -> None:
-        """Delete what an earlier run left half-written or half-deleted."""
+        """Delete what an earlier run left half-written or half-deleted, and copies in the place of links."""
         for leftover in self.path.glob(UNFINISHED + "*"):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
-
-    def _point(self, name: str, step: int | None) -> None:
-        assert step is not None
-        temporary = unfinished(self.path / name)
-        temporary.unlink(missing_ok=True)
-        try:
-            temporary.symlink_to(checkpoint.step_name(step))
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            write_synced(temporary, f"{checkpoint.step_name(step)}\n".encode())
-        os.replace(temporary, self.path / name)
+        for name in (LATEST, BEST):
+            replace_copy(self.path / name)
 
     def _delete(self, step: int) -> None:
         # Rename first: a run that dies in between leaves a temporary name, not half a checkpoint.
         doomed = unfinished(self.path / ("deleted-" + checkpoint.step_name(step)))
         (self.path / checkpoint.step_name(step)).rename(doomed)
         shutil.rmtree(doomed)
-
-
-def pointed(path: Path) -> Path:
-    """The directory that `latest` or `best` stands for, if it is a small file that holds its name; else the path."""
-    try:
-        name = read_file(path, POINTER_BYTES).decode("ascii").strip()
-    except (OSError, ValueError):
-        return path
-    return path.with_name(name) if STEP_NAME.fullmatch(name) else path
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -175,9 +152,18 @@ def resolve(path: Path) -> Path:
 
 
 def best_in(folder: Path) -> int | None:
-    """Step of the best checkpoint in a folder of checkpoints; None: none is kept as that."""
-    match = STEP_NAME.fullmatch(os.path.basename(os.path.realpath(pointed(folder / BEST))))
-    return int(match[1]) if match and int(match[1]) in steps_in(folder) else None
+    """Step of the best checkpoint in a folder of checkpoints; None: none is kept as that.
+
+    Where there is no `best`, as the folder was copied by a program that leaves links out, the newest checkpoint tells.
+    """
+    steps, best = steps_in(folder), None
+    if match := STEP_NAME.fullmatch(os.path.basename(os.path.realpath(pointed(folder / BEST)))):
+        best = int(match[1])
+    elif steps:
+        with contextlib.suppress(CheckpointError):
+            manifest = read_manifest(folder / checkpoint.step_name(steps[-1]) / "manifest.json")
+            best = manifest["progress"].get("best_step")
+    return best if best in steps else None
 
 
 class Picked(NamedTuple):

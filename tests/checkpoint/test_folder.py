@@ -272,3 +272,58 @@ def test_a_run_without_a_best_checkpoint_means_its_newest(tmp_path):
     assert pick(tmp_path).text == f"{tmp_path}: the best checkpoint, step 3; the newest too"
     saved(tmp_path, [4])  # What was the best is that no more.
     assert not os.path.lexists(tmp_path / "best")
+
+
+def copied(path, copy, *, links):
+    """Copy a folder as `scp -r` does, which follows links, or as `rsync -r`, which leaves them out."""
+    ignore = None if links else shutil.ignore_patterns("latest", "best")
+    shutil.copytree(path, copy, symlinks=False, ignore=ignore)
+    return CheckpointFolder(copy, keep_last=1)
+
+
+def test_a_run_that_scp_has_copied_has_its_best_checkpoint_and_trains_on(tmp_path):
+    saved(tmp_path / "run", [1, 2], best_step=1)
+    folder = copied(tmp_path / "run", tmp_path / "copy", links=True)
+    assert (folder.path / "best").is_dir()
+    assert not (folder.path / "best").is_symlink()
+    assert pick(folder.path)[0] == folder.path / step_name(1)
+    assert resolve(folder.path / "best") == folder.path / step_name(1)
+    assert resolve(folder.path / "latest") == folder.path / step_name(2)
+    folder.clean()  # As every training begins.
+    assert os.readlink(folder.path / "latest") == step_name(2)
+    folder.save(content(3), best_step=1)
+    assert names(folder.path) == ["best", "latest", step_name(1), step_name(3)]
+    assert os.readlink(folder.path / "best") == step_name(1)
+    assert os.readlink(folder.path / "latest") == step_name(3)
+
+
+def test_a_copy_whose_checkpoint_is_gone_is_one_itself(tmp_path):
+    saved(tmp_path / "run", [1, 2], best_step=1)
+    folder = copied(tmp_path / "run", tmp_path / "copy", links=True)
+    for step in (1, 2):
+        shutil.rmtree(folder.path / step_name(step))
+    assert checkpoint.read(resolve(folder.path / "best")).step == 1
+    folder.clean()
+    assert folder.steps() == [1, 2]
+    assert [checkpoint.read(folder.path / step_name(step)).step for step in (1, 2)] == [1, 2]
+
+
+def test_a_folder_of_the_users_own_that_is_called_best_is_not_deleted(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep_last=1)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best/notes.txt").touch()
+    folder.clean()
+    with pytest.raises(OutputError, match="cannot write"):
+        folder.save(content(1), best_step=1)
+    assert names(tmp_path / "best") == ["notes.txt"]
+
+
+def test_the_best_checkpoint_is_known_where_the_links_were_left_out(tmp_path):
+    folder = CheckpointFolder(tmp_path / "run", keep_last=2)
+    for step in (1, 2):
+        of_step = content(step)
+        of_step.manifest["progress"]["best_step"] = 1
+        folder.save(of_step, best_step=1)
+    folder = copied(tmp_path / "run", tmp_path / "copy", links=False)
+    assert names(folder.path) == [step_name(1), step_name(2)]
+    assert pick(folder.path)[0] == folder.path / step_name(1)
