@@ -114,13 +114,13 @@ def clear_segments(folder: Path) -> None:
             if status.st_uid == os.geteuid() and status.st_mtime < old:
                 found.append(path)
     if found:
-        mapped = _mapped(folder)
+        mapped = in_use(folder)
         for path in found:
             if str(path) not in mapped:
                 path.unlink(missing_ok=True)
 
 
-def _mapped(folder: Path) -> set[str]:
+def in_use(folder: Path) -> set[str]:
     """The files of a folder that processes on this host have mapped, as far as /proc shows them."""
     mapped: set[str] = set()
     for entry in filter(str.isdigit, os.listdir("/proc")):

@@ -2,7 +2,7 @@
 
 Every rank writes to a file of its own, so outputs are never mixed. At the time limit mpirun gets SIGTERM, 5 s later
 SIGKILL; whatever still carries the run's id in its environment then is killed as well: Open MPI's ranks survive the
-death of their mpirun.
+death of their mpirun. What the killed leave in temporary folders and in shared memory is removed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pathlib import Path
 
 import pytest
 from helpers.patience import PATIENCE
+
+from dpnet.launch.session import SEGMENTS, SHARED_MEMORY, in_use
 
 RANK_SCRIPT = Path(__file__).with_name("rank.py")
 
@@ -97,6 +100,7 @@ class Started:
         self._tag = uuid.uuid4().hex
         # A killed mpirun leaves its folder, on which a later one with the same PID would fail.
         self._session = tempfile.mkdtemp(prefix="dpnet-test-", dir="/tmp")
+        self._segments_of_others = segments()
         self._output = tempfile.TemporaryFile(mode="w+", errors="replace")  # noqa: SIM115
         environ = {
             **os.environ,
@@ -106,7 +110,9 @@ class Started:
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": self._session,
             "PRTE_MCA_prte_local_tmpdir_base": self._session,
+            "PRTE_MCA_prte_remote_tmpdir_base": self._session,
             **env,
         }
         self.process = subprocess.Popen(
@@ -137,10 +143,22 @@ class Started:
         return self._output.read()
 
     def close(self) -> None:
-        """End whatever is left of the command."""
+        """End whatever is left of the command, and remove what it leaves."""
         self.kill_all()
         shutil.rmtree(self._session, ignore_errors=True)
+        self._remove_segments()
         self._output.close()
+
+    def _remove_segments(self) -> None:
+        """Remove the shared memory of its ranks: what has been made meanwhile, and no process has mapped."""
+        if left := segments() - self._segments_of_others:
+            deadline = time.monotonic() + PATIENCE
+            while self.pids() and time.monotonic() < deadline:  # A process that is killed takes a moment to end.
+                time.sleep(0.01)
+            mapped = in_use(SHARED_MEMORY)
+            for path in left:
+                if str(path) not in mapped:
+                    path.unlink(missing_ok=True)
 
     def pids(self) -> list[int]:
         """The command and all its descendants, as far as they are alive."""
@@ -162,3 +180,8 @@ class Started:
             except ProcessLookupError:
                 continue
         self.process.wait()
+
+
+def segments() -> set[Path]:
+    """The shared memory of all ranks on this machine, also of those that have been killed."""
+    return {path for pattern in SEGMENTS for path in SHARED_MEMORY.glob(pattern)}
