@@ -14,6 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+DRAWN = "DPNET_DRAWN"
+"""Variable: `dpnet launch` reads the output of the ranks, and draws what is marked in it on its terminal.
+
+Its value is the width of that terminal in columns, if standard error leads there as well; else it is empty.
+"""
+
 
 @dataclass(frozen=True)
 class Launched:
@@ -201,3 +207,24 @@ def _of_this_node(text: str, node: str) -> int:
     parts = [re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part) for part in text.split(",")]
     tasks = [int(part[1]) for part in parts if part for _ in range(int(part[2] or 1))]
     return tasks[int(node)] if None not in parts and node.isdecimal() and int(node) < len(tasks) else 1
+
+
+def opened_terminal_of_mpirun(stream: int) -> int | None:
+    """The terminal that a standard stream of mpirun leads to, opened to write; None: there is none on this host.
+
+    Args:
+        stream: 1 or 2.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    if not launched().size_name:
+        return None
+    parent = os.getppid()
+    with open(f"/proc/{parent}/stat") as file:
+        name, _, rest = file.read().partition("(")[2].rpartition(")")
+    # Between MPICH's mpirun and its ranks is another process, whose output is a pipe.
+    place = f"/proc/{int(rest.split()[1]) if name.startswith('hydra') else parent}/fd/{stream}"
+    if not os.readlink(place).startswith(("/dev/pts/", "/dev/tty")):
+        return None
+    return os.open(place, os.O_WRONLY | os.O_NOCTTY)

@@ -1,8 +1,24 @@
-"""Words for messages: lists, numbers of things, long values cut short, tables."""
+"""Words for messages: lists, numbers of things, long values cut short, tables, lines that fit a terminal."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Iterable, Sequence
+
+from dpnet.environment import DRAWN, opened_terminal_of_mpirun
+
+DEFAULT_COLUMNS = 80
+CODE = " " * 4
+"""Lines of messages that begin so are lines of a program, to be copied."""
+_PROGRAM = r"(?:dpnet(?= [a-z])|mpirun|mpiexec|srun|pip|git|python3?|env|ulimit)"
+_ARGUMENT = r"(?:--?[\w-]+ [^\s;,-][^\s;,]*|-[^\s;,]+|[A-Z\d][^\s;,]*|[^\s;,]*[=./\[][^\s;,]*)"
+_WHOLE = re.compile(
+    rf"""(?:"[^"]*"|(?<!\w)'[^']*'(?!\w)|(?<=\w)\([^()]*\)"""
+    rf"""|(?<!\S){_PROGRAM}(?: [a-z]+)?(?: {_ARGUMENT})*(?!\w)|(?<!\S)--?[\w-]+ [^\s-]\S*|\S)+"""
+)
+"""What is not broken: a word, what stands in quotes, a call, an option and its value, a command and its arguments."""
 
 
 def words(items: Sequence[str], conjunction: str) -> str:
@@ -39,3 +55,47 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def broken(line: str, columns: int) -> list[str]:
+    """A line of text, broken between words where it is longer than `columns`; what is to be copied stays whole."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    if len(line) <= columns or line.startswith(CODE) or (indent and re.match(rf" +{_PROGRAM} ", line)):
+        return [line]
+    lines, before, start, end = [], "", 0, 0
+    for piece in _WHOLE.finditer(line):
+        if end and len(before) + piece.end() - start > columns:
+            lines.append(before + line[start:end])
+            before, start = indent + "  ", piece.start()
+        end = piece.end()
+    return [*lines, before + line[start:end]]
+
+
+def fitted(text: str, columns: int) -> str:
+    """Lines of text, each broken as by `broken`."""
+    return "\n".join(part for line in text.split("\n") for part in broken(line, columns))
+
+
+def complain(text: str) -> None:
+    """Print an error, a warning or a note on the standard error: fitted to its terminal, and as it is elsewhere.
+
+    What a rank prints there gets to the standard error of mpirun or of `dpnet launch`, which may be a terminal.
+    """
+    columns = _columns_of_standard_error()
+    print(text if columns is None else fitted(text, columns), file=sys.stderr, flush=True)
+
+
+def _columns_of_standard_error() -> int | None:
+    try:
+        if sys.stderr.isatty():
+            return os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_COLUMNS
+        if (drawn := os.environ.get(DRAWN)) is not None:
+            return int(drawn) if drawn.isdecimal() else None
+        if (descriptor := opened_terminal_of_mpirun(2)) is None:
+            return None
+        try:
+            return os.get_terminal_size(descriptor).columns or DEFAULT_COLUMNS
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return None

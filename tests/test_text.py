@@ -1,7 +1,115 @@
-"""Lists and numbers in messages."""
+"""Lists and numbers in messages, and lines that fit the terminal."""
 
-from dpnet.text import table
+import fcntl
+import os
+import pty
+import struct
+import sys
+import termios
+
+import pytest
+
+from dpnet.cli.main import run
+from dpnet.environment import DRAWN
+from dpnet.text import broken, complain, fitted, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
     assert table(("name", "n"), [("a", 100), ("longer", "")]) == "name      n\na       100\nlonger"
+
+
+# --- lines that fit ---
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("", [""]),
+        ("in /a/very/long/path/that/fits/nowhere", ["in", "  /a/very/long/path/that/fits/nowhere"]),
+        ("one  two spaces stay, and the next lines", ["one  two spaces", "  stay, and the next", "  lines"]),
+        ("  an indented line goes on", ["  an indented line", "    goes on"]),
+        ("give it as --set train.epochs=3 then", ["give it as", "  --set train.epochs=3", "  then"]),
+        ('the source "my own data.npz" is', ["the source", '  "my own data.npz"', "  is"]),
+        (
+            "save np.unique(y, return_inverse=True)[1] as y",
+            ["save", "  np.unique(y, return_inverse=True)[1]", "  as y"],
+        ),
+        ("install it: pip install 'dpnet[onnx]'; then", ["install it:", "  pip install 'dpnet[onnx]';", "  then"]),
+        ("try dpnet launch -n 4 -- train a.toml, or so", ["try", "  dpnet launch -n 4 -- train a.toml,", "  or so"]),
+        ("the ranks' own work and the host's other work", ["the ranks' own work", "  and the host's", "  other work"]),
+        ("    x = np.load(file)  # a line of a program", ["    x = np.load(file)  # a line of a program"]),
+        ("  dpnet train job.toml --output some where", ["  dpnet train job.toml --output some where"]),
+    ],
+)
+def test_a_line_is_broken_between_words_and_what_is_to_be_copied_stays_whole(line, lines):
+    assert broken(line, 20) == lines
+    assert fitted(f"{line}\n{line}", 20).splitlines() == ([*lines, *lines] if line else [""])
+    assert broken(line, 200) == [line]
+
+
+@pytest.fixture
+def terminal():
+    """A terminal of 40 columns: the end from which is read what was written there, and the end to write to."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    os.set_blocking(leader, False)
+    with os.fdopen(follower, "w") as stream:
+        yield leader, stream
+    os.close(leader)
+
+
+def read(leader):
+    return os.read(leader, 65536).decode().splitlines()
+
+
+LONG = "ConfigError: train.epochs is 0; it must be at least 1 (--set train.epochs=0)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["train", "--set", "train.epochs=0"], "ConfigError"),
+        (["train", "--epochs", "3"], "--set"),
+        (["evaluate", "/no/such/run", "--data", "digits"], "CheckpointError"),
+        (["launch", "--max-restarts", "x", "--", "train"], "max-restarts"),
+    ],
+)
+def test_an_error_fits_the_terminal_and_is_one_line_in_a_pipe(terminal, monkeypatch, capsys, arguments, word):
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", terminal[1])
+        on_terminal = ended(arguments)
+    shown = read(terminal[0])
+    assert ended(arguments) == on_terminal != 0
+    whole = capsys.readouterr().err.splitlines()
+    assert any(word in line for line in whole)
+    told = shown[max(index for index, line in enumerate(shown) if not line.startswith(" ")) :]
+    assert len(told) > 1
+    assert max(map(len, told)) <= 40, told
+    assert " ".join(" ".join(shown).split()) == " ".join(" ".join(whole).split())
+
+
+def ended(arguments):
+    try:
+        return run(arguments)
+    except SystemExit as stop:
+        return stop.code
+
+
+def test_the_terminal_of_mpirun_counts_where_a_rank_writes_to_a_pipe(terminal, monkeypatch, capsys):
+    copied = os.dup(terminal[1].fileno())
+    monkeypatch.setattr("dpnet.text.opened_terminal_of_mpirun", lambda stream: copied if stream == 2 else None)
+    complain(LONG)
+    assert capsys.readouterr().err.splitlines() == [
+        "ConfigError: train.epochs is 0; it must",
+        "  be at least 1 (--set train.epochs=0)",
+    ]
+    monkeypatch.setattr("dpnet.text.opened_terminal_of_mpirun", lambda stream: None)
+    complain(LONG)
+    assert capsys.readouterr().err == f"{LONG}\n"
+
+
+@pytest.mark.parametrize(("drawn", "lines"), [("50", 2), ("", 1)])
+def test_the_terminal_of_dpnet_launch_counts_if_errors_get_there(monkeypatch, capsys, drawn, lines):
+    monkeypatch.setenv(DRAWN, drawn)
+    complain(LONG)
+    assert len(capsys.readouterr().err.splitlines()) == lines

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import resource
-import sys
 
 from dpnet.environment import launched
+from dpnet.text import complain
 
 LEAST_BYTES = 2 << 30
 """With less, libraries that dpnet needs may not be loaded, or may end the process: MKL takes 1 GiB of addresses."""
@@ -15,7 +15,7 @@ def warn_of_limit() -> None:
     """Rank 0 prints a note where `ulimit -v` is so low that a library may end this process without naming the cause."""
     if launched().rank == 0 and (limit := _limit()) and limit < LEAST_BYTES:
         text = f"{_allowed(limit)}; libraries may need more, and end it without naming the cause: ulimit -v unlimited"
-        sys.stderr.write(f"note: {text}\n")
+        complain(f"note: {text}")
 
 
 def memory_ran_out(error: MemoryError) -> str:

@@ -23,6 +23,7 @@ from dpnet.comm.abort import abort
 from dpnet.environment import launched
 from dpnet.errors import INTERRUPTED_EXIT_CODE, DpnetError
 from dpnet.output.screen import drop_standard_output
+from dpnet.text import complain
 
 if TYPE_CHECKING:
     from dpnet.comm.group import World  # It imports numpy, for which the threads must be set first.
@@ -112,8 +113,7 @@ def _report(error: DpnetError, world: World | None) -> int:
 
 def _leave(exit_code: int, world: World, why: str = "") -> int:
     if why and world.rank == 0:
-        sys.stderr.write(why)
-        sys.stderr.flush()
+        complain(why.rstrip("\n"))
     if exit_code or world.survives_losses:
         world.leave()  # The first rank that exits with an error ends the others: let rank 0 print first.
     if world.survives_losses:
@@ -126,8 +126,7 @@ def _leave(exit_code: int, world: World, why: str = "") -> int:
 
 def _print_error(text: str, error: DpnetError) -> None:
     sys.stdout.flush()
-    sys.stderr.write(f"{type(error).__name__}: {text}\n")
-    sys.stderr.flush()
+    complain(f"{type(error).__name__}: {text}")
 
 
 def _stop(exit_code: int, world: World | None) -> int:

@@ -7,8 +7,11 @@ import difflib
 import itertools
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
+
+from dpnet.text import complain
 
 SETTING = re.compile(r"[a-z_]+\.[a-z_]+=.*", re.DOTALL)
 
@@ -34,6 +37,12 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             message = no_command(unknown[1], re.findall(r"[a-z]+", unknown[2]))
         super().error(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """See argparse."""
+        if message:
+            complain(message.rstrip("\n"))
+        sys.exit(status)
 
 
 def no_command(word: str, known: Sequence[str]) -> str:

@@ -11,11 +11,11 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from types import TracebackType
 
 from dpnet.environment import Launched, launched, own_training, without_rank
+from dpnet.text import complain
 
 NOTE_AFTER_S = 60
 RANKS = (0, 1)
@@ -29,7 +29,7 @@ def warn(text: str) -> None:
     if launched().rank:
         time.sleep(1)  # The launcher ends all ranks as soon as one of them fails.
     else:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        complain(f"note: {text}")
 
 
 class Lonely:

@@ -17,14 +17,13 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dpnet.environment import ATTEMPT
+from dpnet.environment import ATTEMPT, DRAWN
 from dpnet.launch.errorline import ErrorLine
 from dpnet.launch.escalation import Escalation, Limits
 from dpnet.launch.linger import Linger
 from dpnet.launch.processes import carriers, end_all, kill, stopped
 from dpnet.launch.relay import Relay
 from dpnet.launch.signals import ASK, Signals
-from dpnet.output.screen import DRAWN
 from dpnet.output.terminal import Terminal, is_terminal
 
 LEFTOVERS_END_S = 10.0
@@ -87,7 +86,9 @@ class Attempt:
         self._on_interrupt = on_interrupt
         self._name, self._num_ranks = name or uuid.uuid4().hex, num_ranks
         for_errors = terminal if is_terminal(sys.stderr) else None
-        environ = {**environ, ATTEMPT: self._name, **({DRAWN: "1"} if terminal else {})}
+        environ = {**environ, ATTEMPT: self._name}
+        if terminal:
+            environ[DRAWN] = str(terminal.columns) if for_errors else ""
         read_errors |= for_errors is not None
         self._process = _start(line, environ, directory, read_output=terminal is not None, read_errors=read_errors)
         self._relay = Relay(self._process.stdout, terminal, num_ranks) if self._process.stdout and terminal else None

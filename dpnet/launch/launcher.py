@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import uuid
 from collections.abc import Callable, Sequence
 
 from dpnet.compute.threads import too_many, what_is_faster
-from dpnet.environment import ATTEMPT, CROWDED
+from dpnet.environment import ATTEMPT, CROWDED, DRAWN
 from dpnet.errors import CommunicationError
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.escalation import Limits
@@ -16,9 +15,9 @@ from dpnet.launch.flags import environment, fault_tolerance, flavour_flags, forw
 from dpnet.launch.hosts import all_here
 from dpnet.launch.options import TRAIN, Options, is_program, num_ranks, on_this_host, process_of
 from dpnet.launch.signals import Signals
-from dpnet.output.screen import DRAWN
-from dpnet.output.terminal import Above, Terminal
+from dpnet.output.terminal import Terminal
 from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
+from dpnet.text import complain
 
 
 class Launcher:
@@ -107,8 +106,4 @@ def _tell_if_crowded(options: Options) -> bool:
 
 def say(text: str) -> None:
     """Print a line of `dpnet launch` itself."""
-    line = f"dpnet launch: {text}"
-    if isinstance(sys.stderr, Above):
-        sys.stderr.say(line)
-    else:
-        print(line, file=sys.stderr, flush=True)
+    complain(f"dpnet launch: {text}")

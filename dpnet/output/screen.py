@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Protocol
 
-from dpnet.environment import launched
+from dpnet.environment import DRAWN, launched
 from dpnet.errors import OutputError
 from dpnet.output.footer import Footer
+from dpnet.text import complain
 
-DRAWN = "DPNET_DRAWN"
-"""Variable: `dpnet launch` reads the output of the ranks, and draws what is marked in it."""
 MARK = "\x1edpnet "
 """Begins a marked line. The rest is JSON: a string to print, or a footer, or null for no footer."""
 TOO_LONG_S = 1.0
@@ -68,7 +67,7 @@ class PlainScreen:
             what = f"cannot write to standard output: {error.strerror or error}"
             if not self._may_fail:
                 raise OutputError(what) from error
-            sys.stderr.write(f"note: {what}; the training goes on\n")
+            complain(f"note: {what}; the training goes on")
 
     def show(self, footer: Footer | None) -> None:
         """See Screen.show. A footer without a bar is printed: it does not change every moment."""

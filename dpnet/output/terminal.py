@@ -12,13 +12,13 @@ import locale
 import os
 import sys
 import termios
-import textwrap
 import threading
 from typing import IO, Any, TextIO
 
+from dpnet.environment import opened_terminal_of_mpirun
 from dpnet.output.footer import Footer, footer_line
+from dpnet.text import DEFAULT_COLUMNS, fitted
 
-DEFAULT_COLUMNS = 80
 _ERASE = "\r\x1b[J"
 
 
@@ -54,8 +54,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """See Screen.say. Lines are broken between words."""
-        columns = self.columns
-        self.write("".join(f"{part}\n" for line in text.split("\n") for part in broken(line, columns)), self.stream)
+        self.write(f"{fitted(text, self.columns)}\n", self.stream)
 
     def show(self, footer: Footer | None) -> None:
         """See Screen.show."""
@@ -122,19 +121,8 @@ class Above:
         self._terminal.write(text, self._stream)
         return len(text)
 
-    def say(self, text: str) -> None:
-        """Print lines of text, broken between words."""
-        self._terminal.say(text)
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def broken(line: str, columns: int) -> list[str]:
-    """A line of text, broken between words where it is longer than a line of the terminal."""
-    if len(line) <= columns:
-        return [line]
-    return textwrap.wrap(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -148,23 +136,13 @@ def of_mpirun() -> Terminal | None:
     Drawn on directly: mpirun passes whole lines only, and a footer is none.
     """
     try:
-        place = f"/proc/{_pid_of_mpirun()}/fd/1"
-        if not os.readlink(place).startswith(("/dev/pts/", "/dev/tty")):
+        if (descriptor := opened_terminal_of_mpirun(1)) is None:
             return None
-        descriptor = os.open(place, os.O_WRONLY | os.O_NOCTTY)
         stops_background = termios.tcgetattr(descriptor)[3] & termios.TOSTOP  # It would stop this rank for writing.
     except (OSError, ValueError, termios.error):
         return None
     stream = os.fdopen(descriptor, "w", encoding=locale.getpreferredencoding(False), errors="replace")
     return Terminal(stream) if is_terminal(stream) and not stops_background else None
-
-
-def _pid_of_mpirun() -> int:
-    parent = os.getppid()
-    with open(f"/proc/{parent}/stat") as file:
-        name, _, rest = file.read().partition("(")[2].rpartition(")")
-    # Between MPICH's mpirun and its ranks is another process, whose output is a pipe.
-    return int(rest.split()[1]) if name.startswith("hydra") else parent
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from dpnet.data.statistics import Moments
 from dpnet.environment import loss_obstacle
 from dpnet.output.screen import current
 from dpnet.output.screen import doing as screen_doing
-from dpnet.text import counted
+from dpnet.text import complain, counted
 from dpnet.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def complete_already(path: Path, progress: Progress, total_steps: int, evaluate:
 def aside(group: Group, text: str) -> None:
     """Print a line that is no part of a command's output, once for all ranks: on the standard error."""
     if group.rank == 0:
-        print(text, file=sys.stderr, flush=True)
+        complain(text)
 
 
 def announce(setup: Setup, source: DataSource, moments: Mapping[str, Moments], parts: Parts, step: int) -> None:

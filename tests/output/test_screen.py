@@ -6,10 +6,11 @@ import time
 
 import pytest
 
+from dpnet.environment import DRAWN
 from dpnet.output import screen as module
 from dpnet.output import terminal
 from dpnet.output.footer import Footer
-from dpnet.output.screen import DRAWN, MARK, PlainScreen, RemoteScreen, current, doing, obey, opened
+from dpnet.output.screen import MARK, PlainScreen, RemoteScreen, current, doing, obey, opened
 from dpnet.output.terminal import Terminal
 
 FOOTER = Footer("epoch 1/2", 0.5, ["3 s left"])

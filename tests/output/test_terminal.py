@@ -9,7 +9,7 @@ from helpers.terminals import seen
 
 from dpnet.output import terminal as module
 from dpnet.output.footer import Footer
-from dpnet.output.terminal import Terminal, broken
+from dpnet.output.terminal import Terminal
 
 FOOTER = Footer("epoch 1/2", 0.5, ["3 s left"])
 
@@ -69,11 +69,6 @@ def test_long_lines_are_broken_between_words(monkeypatch):
     assert seen(out.getvalue()) == [
         "dpnet 0.1.0: 2 ranks on 1 host, 1 thread", "  a rank; matrix products by numpy", "short", "",
     ]  # fmt: skip
-
-
-def test_a_word_that_is_longer_than_the_terminal_stays_whole():
-    assert broken("in /a/very/long/path/that/fits/nowhere", 20) == ["in", "  /a/very/long/path/that/fits/nowhere"]
-    assert broken("", 20) == [""]
 
 
 def test_a_terminal_that_has_gone_ends_nothing(monkeypatch):
