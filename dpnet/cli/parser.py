@@ -52,8 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_job(commands.add_parser("gradcheck", help="compare every layer's gradient with central differences"))
     _add_timed(commands.add_parser("time", help="measure how fast a job trains, without writing anything"))
     _add_timed(commands.add_parser("tune", help="find the best number of ranks and threads for a job on this machine"))
-    init = commands.add_parser("init", help="write a commented job file")
-    init.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
+    _add_init(commands.add_parser("init", help="write a commented job file"))
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default=PICTURE, help=f".png, .svg or .pdf (default: {PICTURE})")
@@ -126,6 +125,12 @@ def _add_samples(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
     command.add_argument("--split", choices=("test", "train"), default="test", help="which samples (default: test)")
     command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
+
+
+def _add_init(command: argparse.ArgumentParser) -> None:
+    command.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
+    command.add_argument("--data", metavar="SOURCE", help="data to look at, and to write the job file for")
+    command.add_argument("--target", metavar="COLUMN", help="of a table: the column of the labels, by name or place")
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
 from dpnet.text import words
@@ -14,16 +16,24 @@ HEAD = """\
 """
 
 
-def template() -> str:
-    """A job file with every key, its documentation and its default; `load` makes Job() of it."""
-    sections = [HEAD]
+def template(settings: Mapping[str, Any] | None = None, lines: Sequence[str] = ()) -> str:
+    """A job file with every key, its documentation and its default; `load` makes Job() of it.
+
+    Args:
+        settings: values other than the defaults, by the full names of their keys.
+        lines: comments to stand at the top.
+    """
+    values = settings or {}
+    sections = [HEAD + "".join(["\n", *(f"# {line}\n" for line in lines)] if lines else [])]
     for name, section in SECTIONS.items():
-        keys = [_entry(key) for key in KEYS.values() if key.section == name]
+        keys = [_entry(key, values) for key in KEYS.values() if key.section == name]
         sections.append(f"# {section.__doc__}\n[{name}]\n" + "".join(keys))
     return "\n".join(sections)
 
 
-def _entry(key: Key) -> str:
+def _entry(key: Key, values: Mapping[str, Any]) -> str:
+    if key.full_name in values:
+        return f"{_comment(_text(key))}{key.name} = {toml_value(values[key.full_name])}\n"
     inactive = bool(key.follows) or key.default is None
     value = toml_value(key.example if key.default is None else key.default)
     line = f"{'# ' if inactive else ''}{key.name} = {value}\n"

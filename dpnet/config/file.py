@@ -132,8 +132,13 @@ def to_toml(job: Job) -> str:
     return "\n".join(sections)
 
 
-def write_template(path: Path) -> None:
+def write_template(path: Path, settings: Mapping[str, Any] | None = None, lines: Sequence[str] = ()) -> None:
     """Write the template to a new file.
+
+    Args:
+        path: of the file.
+        settings: see `doc.template`.
+        lines: see `doc.template`.
 
     Raises:
         OutputError: the file exists already, or cannot be written.
@@ -144,7 +149,7 @@ def write_template(path: Path) -> None:
         except FileExistsError as error:
             raise OutputError(f"cannot write {path}: it exists already; name another file") from error
         with file:
-            file.write(template())
+            file.write(template(settings, lines))
 
 
 def _read(path: Path) -> dict[str, Given]:

@@ -1,18 +1,44 @@
-"""`dpnet init`: a commented job file."""
+"""`dpnet init`: a commented job file, for some data or for the digits."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
 from dpnet.config.file import write_template
+from dpnet.data.sources import check_classes, open_source
+from dpnet.data.tables.files import is_table
+from dpnet.data.tables.proposal import Proposal, propose_table
+from dpnet.errors import ConfigError
 from dpnet.training.announce import say
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
     """Write a commented job file."""
-    on_root(group, lambda: write_template(Path(arguments.path)))
+
+    def write() -> list[str]:
+        proposal = _propose(arguments.data, arguments.target) if arguments.data is not None else Proposal({}, [])
+        write_template(Path(arguments.path), proposal.settings, proposal.lines)
+        return proposal.lines
+
+    for line in on_root(group, write):
+        say(group, line)
     say(group, f"wrote {arguments.path}; train with: dpnet train {arguments.path}")
     return 0
+
+
+def _propose(source: str, target: str | None) -> Proposal:
+    path = os.path.expanduser(source)
+    if is_table(path):
+        is_place = target is not None and target.removeprefix("-").isdecimal()
+        return propose_table(source, path, int(target or 0) if is_place else target)
+    if target is not None:
+        raise ConfigError(f"--target is {target}, but {source} is no table, and has no columns; leave it out")
+    found = check_classes(open_source(source))
+    test = f"{len(found.test):,} test samples" if found.test else "no test samples"
+    classes = found.train.classes
+    seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
+    return Proposal({"data.source": source}, [f"{seen}{len(classes):,} classes, {classes.text()}."])

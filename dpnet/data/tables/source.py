@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dpnet.compute.arrays import SampleIds
 from dpnet.compute.random import HOLD_OUT, random_bits
 from dpnet.config.data import DataConfig
+from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.files import Table, is_table, read_table
 from dpnet.data.tables.fit import fit_schema, matching, no_column
@@ -40,10 +41,11 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     if section.categorical:
         # Codes such as 01234 are to be read as they stand.
         table = read_table(path, as_text=matching(section.categorical, table.columns))
-    target = _target(section, table)
+    target = find_target(section.target, table)
     test_table = None
     if isinstance(section.test, float):
-        rows, others = hold_out(_labels(table, target), section.test, file=path)
+        numbers, _ = number_labels(_labels(table, target), _place(table, target))
+        rows, others = hold_out(numbers, section.test, file=path)
         table, test_table = table.take(others, "rows to train on"), table.take(rows, "rows to test with")
     schema = fit_schema(section, table, target)
     train = dataclasses.replace(_split(table, schema), remarks=(schema.text(),))
@@ -80,7 +82,8 @@ def hold_out(labels: npt.NDArray[Any], fraction: float, *, file: str) -> tuple[S
         rows = np.flatnonzero(labels == label)
         held[rows[np.argsort(bits[rows], kind="stable")][: round(fraction * len(rows))]] = True
     if not held.any() or held.all():
-        raise DataError(f"data.test is {fraction}: of the {counted(len(labels), 'row')} of {file} that is none or all.")
+        number = counted(len(labels), "row")
+        raise DataError(f"data.test is {fraction}: of the {number} of {file} that is none or all of each class.")
     return np.flatnonzero(held), np.flatnonzero(~held)
 
 
@@ -98,21 +101,35 @@ def open_table(path: str, schema: Schema) -> Split:
     return _split(read_table(path, as_text=schema.texts), schema)
 
 
-def _target(section: DataConfig, table: Table) -> str:
+def guess_target(table: Table) -> str:
+    """The column that most likely holds the labels: one of a usual name, else the last."""
     names = list(table.columns)
-    if section.target is None:
-        usual = next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
+    return next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
+
+
+def find_target(target: str | int | None, table: Table) -> str:
+    """The column of the labels.
+
+    Args:
+        target: its name or its place, as data.target says.
+        table: the training data.
+
+    Raises:
+        DataError: there is no such column, or none was said.
+    """
+    names = list(table.columns)
+    if target is None:
         raise DataError(
             f"{table.file} is a table with the columns {listed(names)}; say which of them holds the labels: "
-            f'data.target = "{usual}", for example.'
+            f'data.target = "{guess_target(table)}", for example.'
         )
-    if isinstance(section.target, int):
-        if not -len(names) <= section.target < len(names):
-            raise DataError(f"data.target is {section.target}, but {table.file} has {counted(len(names), 'column')}.")
-        return names[section.target]
-    if section.target not in table.columns:
-        raise no_column(table, section.target, "data.target")
-    return section.target
+    if isinstance(target, int):
+        if not -len(names) <= target < len(names):
+            raise DataError(f"data.target is {target}, but {table.file} has {counted(len(names), 'column')}.")
+        return names[target]
+    if target not in table.columns:
+        raise no_column(table, target, "data.target")
+    return target
 
 
 def _split(table: Table, schema: Schema) -> Split:

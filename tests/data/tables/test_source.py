@@ -154,7 +154,10 @@ def test_an_error_names_the_row_of_the_file_though_rows_are_held_out(tmp_path):
         ({"target": "knd"}, r"has no column 'knd' \(data.target\); did you mean 'kind'\?"),
         ({"target": 5}, r"data.target is 5, but .*train.csv has 5 columns"),
         ({"target": "kind", "test": "none.csv"}, r"data.test is none.csv, which is no table that exists"),
-        ({"target": "kind", "test": 0.001}, r"data.test is 0.001: of the 60 rows of .*train.csv that is none or all"),
+        (
+            {"target": "kind", "test": 0.001},
+            r"data.test is 0.001: of the 60 rows of .*that is none or all of each",
+        ),
         ({"target": "x"}, r"column 'x', row 0 \(from 0\): the label is .*; expected whole numbers, .*\(regression\)"),
     ],
 )

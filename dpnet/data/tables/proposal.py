@@ -1,0 +1,119 @@
+"""What a job file should say of a table: which column is the target, and which columns had better be no inputs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dpnet.config.data import DataConfig
+from dpnet.data.classes import label_list, label_text
+from dpnet.data.split import Split
+from dpnet.data.tables.files import Column, read_table
+from dpnet.data.tables.fit import MAX_DETECTED
+from dpnet.data.tables.source import find_target, guess_target, open_tables
+from dpnet.text import counted
+
+IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
+"""Names of columns that only number the rows, if every value in them is another one."""
+SHOWN = 60
+"""Most columns that are described."""
+FEW = 5
+"""So many texts of a column are listed."""
+TEST_SHARE = 0.2
+"""Share of the rows that is held out."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a job file should say.
+
+    Attributes:
+        settings: values by the full names of their keys.
+        lines: what was found, to stand above them.
+    """
+
+    settings: dict[str, Any]
+    lines: list[str]
+
+
+def propose_table(source: str, path: str, target: str | int | None) -> Proposal:
+    """What suits a table.
+
+    Args:
+        source: as it was given.
+        path: of the file.
+        target: column of the labels, by name or place; None: a column of a usual name, else the last.
+
+    Raises:
+        DataError: the table cannot be read, or cannot be trained on in any case.
+        ConfigError: pyarrow is not installed.
+    """
+    table = read_table(path)
+    name = guess_target(table) if target is None else find_target(target, table)
+    reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
+    ignored = [other for other, reason in reasons.items() if reason]
+    used = [column for other, column in table.columns.items() if other != name and other not in ignored]
+    settings: dict[str, Any] = {"data.source": source, "data.target": name, "data.test": TEST_SHARE}
+    if ignored:
+        settings["data.ignore"] = ignored
+    if any(column.missing is not None for column in used):
+        settings["data.missing"] = "mean"
+    section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
+    train, test, schema = open_tables(section, path)
+    assert test is not None
+    guessed = "" if target is not None else " (a guess: if it is another column, change data.target)"
+    lines = [
+        f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
+        f"The target is {label_text(name)}{guessed}.",
+        f"It has {len(train.classes):,} classes: {_labels(train, test)}.",
+    ]
+    names = {other: label_text(other) for other in list(reasons)[:SHOWN]}
+    width = max(map(len, names.values()))
+    for other, text in names.items():
+        why = f"; left out, as it {reasons[other]}" if reasons[other] else ""
+        lines.append(f"  {text:{width}}  {_described(table.columns[other])}{why}")
+    if len(reasons) > SHOWN:
+        lines.append(f"  and {len(reasons) - SHOWN:,} more")
+    return Proposal(settings, lines)
+
+
+def _reason(name: str, column: Column, rows: int) -> str:
+    """Why a column should not be an input; empty: it should."""
+    if column.kind == "other":
+        return "holds neither numbers nor text"
+    if column.missing is not None and column.missing.all():
+        return "holds no value"
+    distinct = len(column.texts) if column.kind == "text" else 0
+    if column.kind == "text" and distinct == rows and IDENTIFIER.fullmatch(name):
+        return "looks like identifiers"
+    if column.kind == "text" and distinct > MAX_DETECTED:
+        return "looks like free text or names"
+    if column.values.dtype.kind in "iu" and IDENTIFIER.fullmatch(name) and len(np.unique(column.values)) == rows:
+        return "looks like identifiers"
+    return ""
+
+
+def _described(column: Column) -> str:
+    gone = "" if column.missing is None else f", {counted(int(column.missing.sum()), 'value')} missing"
+    if column.kind == "other":
+        return column.words
+    if column.kind == "text":
+        texts = sorted(map(str, column.texts))
+        shown = label_list(texts) if len(texts) <= FEW else f"such as {label_text(texts[0])}"
+        return f"text, {len(texts):,} different: {shown}{gone}"
+    known = column.values if column.missing is None else column.values[~column.missing]
+    if column.kind == "boolean" or not len(known):
+        return f"{column.kind}{gone}"
+    return f"number, {known.min():g} to {known.max():g}{gone}"
+
+
+def _labels(train: Split, test: Split) -> str:
+    """The labels, and how many rows the rarest has."""
+    numbers = [split.labels for split in (train, test) if split.labels is not None]
+    counts = np.bincount(np.concatenate(numbers), minlength=len(train.classes))
+    order = np.argsort(-counts, kind="stable")
+    rare = f"{label_text(train.classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"
+    return f"{train.classes.text()}; the rarest, {rare}"

@@ -1,0 +1,86 @@
+"""`dpnet init --data`: the job file for a table trains, and says what was found in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dpnet.cli.main import run as dpnet
+from dpnet.config.file import load
+from dpnet.data.tables.proposal import propose_table
+from dpnet.errors import DataError
+
+pytest.importorskip("pyarrow")
+ROWS = 120
+TABLE = {
+    "PassengerId": np.arange(1, ROWS + 1).astype(str),
+    "name": [f"person {row}" for row in range(ROWS)],
+    "born": ["1990-01-31"] * ROWS,
+    "age": ["" if row % 10 == 3 else str(row % 50) for row in range(ROWS)],
+    "number": [str(row % 7) for row in range(ROWS)],  # Named like an identifier, but none.
+    "deck": ["AB"[row % 2] for row in range(ROWS)],
+    "empty": [""] * ROWS,
+    "survived": ["yes" if row % 3 else "no" for row in range(ROWS)],
+}
+
+
+@pytest.fixture(autouse=True)
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [",".join(TABLE), *(",".join(row) for row in zip(*TABLE.values(), strict=True))]
+    Path("t.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_the_job_file_of_a_table_trains_as_it_stands(capsys):
+    assert dpnet(["init", "--data", "t.csv"]) == 0
+    said = capsys.readouterr().out
+    job = load(Path("job.toml"))
+    assert (job.data.source, job.data.target, job.data.test, job.data.missing) == ("t.csv", "survived", 0.2, "mean")
+    assert job.data.ignore == ("PassengerId", "name", "born", "empty")
+    for line in (
+        "t.csv has 120 rows and 8 columns; 3 columns make 4 inputs: deck (2 categories).",
+        "The target is survived (a guess: if it is another column, change data.target).",
+        "It has 2 classes: no, yes; the rarest, no, has 40 rows.",
+        "  PassengerId  number, 1 to 120; left out, as it looks like identifiers",
+        "  name         text, 120 different: such as person 0; left out, as it looks like free text or names",
+        "  born         date32[day]; left out, as it holds neither numbers nor text",
+        "  age          number, 0 to 49, 12 values missing",
+        "  number       number, 0 to 6",
+        "  deck         text, 2 different: A, B",
+        "  empty        number, 120 values missing; left out, as it holds no value",
+    ):
+        assert line in said.splitlines()
+        assert f"# {line}" in Path("job.toml").read_text().splitlines()
+    assert dpnet(["train", "job.toml", "--set", "train.epochs=1"]) == 0
+    assert "96 training samples, 24 test samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["deck", 5, -3])
+def test_the_target_can_be_said(target):
+    proposal = propose_table("t.csv", "t.csv", target)
+    assert proposal.settings["data.target"] == "deck"
+    assert proposal.lines[1] == "The target is deck."
+
+
+def test_a_column_of_a_usual_name_is_the_target_wherever_it_stands():
+    Path("u.csv").write_text("Label,a\n" + "x,1\ny,2\n" * 9)
+    assert propose_table("u.csv", "u.csv", None).settings["data.target"] == "Label"
+
+
+def test_a_target_that_cannot_be_learnt_is_refused_and_nothing_is_written(capsys):
+    Path("u.csv").write_text("a,price\n" + "".join(f"1,{row}.5\n" for row in range(9)))
+    assert dpnet(["init", "--data", "u.csv"]) == 1
+    assert "regression" in capsys.readouterr().err
+    assert not Path("job.toml").exists()
+    with pytest.raises(DataError, match="no column 'pric'"):
+        propose_table("u.csv", "u.csv", "pric")
+
+
+def test_other_data_are_looked_at_too(capsys):
+    assert dpnet(["init", "d.toml", "--data", "digits"]) == 0
+    said = capsys.readouterr().out
+    seen = "digits has 1,437 training samples of 64 numbers, 360 test samples; 10 classes, 0, 1, 2, 3, 4, ..., 9."
+    assert seen in said
+    assert load(Path("d.toml")) == load(None)
+    assert dpnet(["init", "e.toml", "--data", "digits", "--target", "x"]) == 2
+    assert "--target is x, but digits is no table" in capsys.readouterr().err
