@@ -43,7 +43,8 @@ class PlainScreen:
     """The standard output, where there is no footer.
 
     Args:
-        may_fail: it is not what the user wants of this process: where its disk is full, a training goes on without it.
+        may_fail: it is not what the user wants of this process: where its disk is full, or its reader has gone, a
+            training goes on without it.
     """
 
     def __init__(self, *, may_fail: bool = False) -> None:
@@ -53,21 +54,25 @@ class PlainScreen:
         """See Screen.say.
 
         Raises:
+            BrokenPipeError: the reader of the standard output wants no more, as `head` does, and it may not fail.
             OutputError: the standard output cannot be written, and may not fail.
         """
         if self._failed:
             return
         try:
             print(text, flush=True)
-        except BrokenPipeError:
-            raise  # Its reader wants no more, as `head` does.
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and not self._may_fail:
+                raise
             self._failed = True
             drop_standard_output()
             what = f"cannot write to standard output: {error.strerror or error}"
             if not self._may_fail:
                 raise OutputError(what) from error
-            complain(f"note: {what}; the training goes on")
+            try:
+                complain(f"note: {what}; the training goes on")
+            except OSError:
+                drop(2)  # Both went to the same reader, as in `2>&1 | tee`.
 
     def show(self, footer: Footer | None) -> None:
         """See Screen.show. A footer without a bar is printed: it does not change every moment."""
@@ -80,8 +85,13 @@ class PlainScreen:
 
 def drop_standard_output() -> None:
     """What is printed from here on, or waits to be written, goes nowhere: Python would complain of it at exit."""
+    drop(1)
+
+
+def drop(descriptor: int) -> None:
+    """What is written to a descriptor from here on goes nowhere."""
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 class RemoteScreen:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,32 @@ def test_a_training_goes_on_without_a_standard_output_whose_disk_is_full(trained
     assert code == 0, text
     assert text == ("note: cannot write to standard output: No space left on device; the training goes on\n")
     assert (folder / "run/summary.json").exists()
+
+
+@pytest.mark.parametrize("errors", ["", "2>&1"])
+def test_a_training_goes_on_when_head_or_tee_has_gone(tmp_path, errors):
+    line = f"{shlex.join([sys.executable, '-m', 'dpnet', *TRAIN])} {errors} | true; echo ${{PIPESTATUS[0]}} >&2"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=120, check=True
+    )
+    note = "" if errors else "note: cannot write to standard output: Broken pipe; the training goes on\n"
+    assert done.stderr == f"{note}0\n"
+    assert (tmp_path / "run/summary.json").exists()
+
+
+def test_ctrl_c_that_ends_tee_as_well_leaves_a_checkpoint_and_130(tmp_path):
+    long = ["--set", "train.steps=10000000", "--set", "checkpoint.every_epochs=0"]
+    command = [sys.executable, "-m", "dpnet", *TRAIN, *long]
+    job = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        next(line for line in job.stdout if "training loss" in line)
+        job.stdout.close()
+        job.send_signal(signal.SIGINT)
+        assert job.wait(120) == 130
+    finally:
+        job.kill()
+        job.wait()
+    assert list((tmp_path / "run/checkpoints").glob("step-*"))
 
 
 @pytest.mark.parametrize("arguments", [["digest", "run"], ["inspect", "run/checkpoints/latest"], ["--version"]])
