@@ -81,6 +81,8 @@ def complain(text: str) -> None:
 
     What a rank prints there gets to the standard error of mpirun or of `dpnet launch`, which may be a terminal.
     """
+    if sys.stderr is None:
+        return  # The shell has closed it.
     columns = _columns_of_standard_error()
     print(text if columns is None else fitted(text, columns), file=sys.stderr, flush=True)
 

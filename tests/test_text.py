@@ -113,3 +113,9 @@ def test_the_terminal_of_dpnet_launch_counts_if_errors_get_there(monkeypatch, ca
     monkeypatch.setenv(DRAWN, drawn)
     complain(LONG)
     assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_an_error_has_its_exit_code_where_the_shell_has_closed_the_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run(["train", "--set", "train.epochs=0"]) == 2
+    assert capsys.readouterr().out == ""
