@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dpnet.checkpoint.folder import steps_in
 from dpnet.config.directory import existing, first_choice
-from dpnet.errors import CheckpointError
+from dpnet.config.file import to_settings
+from dpnet.config.keys import KEYS
+from dpnet.config.section import Governs
+from dpnet.errors import CheckpointError, ConfigError
 from dpnet.launch.decide import Place
 from dpnet.launch.options import go_on
 from dpnet.output.lock import LOCK, owner
@@ -41,7 +44,7 @@ class Training:
     """
 
     def __init__(self, command: Sequence[str], job: Job, name: str, begun_ns: int | None = None) -> None:
-        self._command, self._name = list(command), name
+        self._command, self._name, self._job = list(command), name, job
         self._named, self._first = job.output.dir is not None, first_choice(job)
         self.preempted_exit_code = job.resilience.preempted_exit_code
         self._configs_before = self._identities(CONFIG)
@@ -58,6 +61,21 @@ class Training:
         path = self._path()
         begun = path is not None and _identity(path / CONFIG) != self._configs_before.get(path)
         return go_on(self._command) if begun and self.place().checkpoint else self._command
+
+    def check_job(self, job: Job) -> None:
+        """Compare the job with what its file says now, before the next attempt.
+
+        Raises:
+            ConfigError: it would be another training, in another directory.
+        """
+        before, now = to_settings(self._job), to_settings(job)
+        changed = [key for key in KEYS if KEYS[key].governs is Governs.RESULT and before[key] != now[key]]
+        if changed:
+            what = "; ".join(f"{key} is {now[key]}, it was {before[key]}" for key in changed)
+            ways = (
+                f"; go on with it: train --resume {path}" if (path := self._path()) and self.place().checkpoint else ""
+            )
+            raise ConfigError(f"the job has changed since the training began, which is not restarted: {what}{ways}")
 
     def finished(self, code: int) -> bool:
         """Whether an attempt that ended with this exit code has completed the training, or found it complete."""

@@ -61,11 +61,15 @@ def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
 
     training = Training(options.command, job_of(options.command), launcher.name)
     with Signals(job_control=here) as signals:
-        return supervise(launcher, training, options, signals)
+        return supervise(launcher, training, options, signals, job_of)
 
 
-def supervise(launcher: Launcher, training: Training, options: Options, signals: Signals) -> int:
-    """Start a training, again and again, until it is complete; returns the exit code."""
+def supervise(launcher: Launcher, training: Training, options: Options, signals: Signals, job_of: JobOf) -> int:
+    """Start a training, again and again, until it is complete; returns the exit code.
+
+    Raises:
+        ConfigError: the job file was changed, so that a restart would be another training.
+    """
     outcomes: list[Outcome] = []
     mpirun_options: Sequence[str] = options.mpirun
     while True:
@@ -83,6 +87,7 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
             # The job is at its checkpoint, as if the signal had come before the failure.
             _say_how_to_go_on(options, training)
             return INTERRUPTED_EXIT_CODE if number == signal.SIGINT else training.preempted_exit_code
+        training.check_job(job_of(options.command))
 
 
 def _stopped(ended: Ended, options: Options, training: Training | None) -> int:

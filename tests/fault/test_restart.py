@@ -158,6 +158,23 @@ def test_restarts_go_on_from_the_newest_checkpoint_once_the_training_has_begun(s
     assert calls[2].endswith("dpnet train --resume never --resume auto")
 
 
+def test_a_job_file_that_was_edited_meanwhile_is_not_trained_in_place_of_the_first(supervised, tmp_path):
+    job = tmp_path / "job.toml"
+    job.write_text("[train]\nepochs = 9\nseed = 1\n")
+    longer = (
+        f"{BEGUN}; echo 'train = {{epochs = 12, seed = 1}}' > {job}; [ $n = 2 ] && {{ {SUMMARY}; exit; }}; exit 137"
+    )
+    code, text, calls = supervised(longer, "--max-restarts", "5", command=("train", "job.toml"))
+    assert (code, len(calls)) == (0, 2), text
+    other = f"{BEGUN}; echo 'train = {{epochs = 12, seed = 2}}' > {job}; exit 137"
+    code, text, calls = supervised(other, "--max-restarts", "5", command=("train", "job.toml"))
+    assert (code, len(calls)) == (2, 3), text
+    assert text.endswith(
+        "ConfigError: the job has changed since the training began, which is not restarted: train.seed is 2, it was 1; "
+        f"go on with it: train --resume {RUN}\n"
+    )
+
+
 def test_without_restarts_the_exit_code_is_mpiruns(supervised):
     assert supervised("exit 75")[0] == 75
     assert supervised("kill -9 $$")[0] == 137
