@@ -40,7 +40,7 @@ def doing(group: Group, what: str) -> contextlib.AbstractContextManager[None]:
 def complete_already(path: Path, progress: Progress, total_steps: int, evaluate: EvaluateConfig) -> str:
     """What is said of a training that has no step left to take."""
     if progress.step >= total_steps:
-        return f"{path} is complete already, {progress.step:,} steps; to train anew: --resume never"
+        return f"{path} is complete already, {counted(progress.step, 'step')}; to train anew: --resume never"
     return (
         f"{path} is complete already: evaluate.patience = {evaluate.patience} stopped it after {progress.step:,} of "
         f"{total_steps:,} steps, with no improvement in {progress.evaluations_waited} evaluations; a larger "

@@ -163,7 +163,8 @@ def _ways(known: Known, *, can_change: bool, is_checkpoint: bool) -> list[str]:
         ways.append(("--resume never", "train it anew in this one; the run in it is set aside"))
     if can_change:
         ways.append((f"--resume {known.path} --output DIR", f"go on with it from step {known.step:,}, in another one"))
-    return ["What you can do:", *(f"  {option:20}  {meaning}" for option, meaning in ways)]
+    width = max(20, *(len(option) for option, _ in ways))
+    return ["What you can do:", *(f"  {option:{width}}  {meaning}" for option, meaning in ways)]
 
 
 def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_own: bool) -> StartingPoint:
