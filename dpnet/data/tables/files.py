@@ -8,18 +8,13 @@ import importlib
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from dpnet.compute.arrays import SampleIds
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
-from dpnet.data.readers.guards import guarded
+from dpnet.data.tables.columns import Columns, Table, guarded_arrow
 from dpnet.errors import ConfigError, DataError
-from dpnet.text import listed, shorten
+from dpnet.text import listed
 
 TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 ENDINGS = (*TEXT_ENDINGS, ".parquet", ".feather", ".arrow")
@@ -33,72 +28,6 @@ HEAD_CHARACTERS = 1 << 16
 """Most that is read of a file of text for its delimiter and header."""
 BLOCK_BYTES = 1 << 24
 """Bytes of a file of text that are parsed together; no line may be longer."""
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """One column of a table.
-
-    Attributes:
-        kind: "number", "boolean", "text", or "other": what cannot be an input.
-        values: (rows,) the numbers, int64 or float64, NaN where they are missing; the booleans; or of text the place in
-            `texts`, -1 where it is missing.
-        texts: the distinct texts, in no order.
-        missing: (rows,) bool; None: nothing is missing.
-        words: what the file says it holds.
-    """
-
-    kind: Literal["number", "boolean", "text", "other"]
-    values: npt.NDArray[Any]
-    texts: npt.NDArray[np.str_]
-    missing: npt.NDArray[np.bool_] | None
-    words: str
-
-    def take(self, rows: SampleIds) -> Column:
-        """Some of its rows; of the texts those that they have."""
-        if self.kind == "other":
-            return self
-        missing = None if self.missing is None or not self.missing[rows].any() else self.missing[rows]
-        values = self.values[rows]
-        if self.kind == "text":
-            used = np.unique(values[values >= 0])
-            places = np.full(len(self.texts) + 1, -1)
-            places[used] = np.arange(len(used))
-            return Column("text", places[values], self.texts[used], missing, self.words)
-        return Column(self.kind, values, self.texts, missing, self.words)
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table.
-
-    Attributes:
-        file: it was read from.
-        rows: number of rows.
-        columns: by name, in order.
-        numbers: of the rows in the file, from 0; None: these are all rows.
-        part: which rows these are, in words.
-    """
-
-    file: str
-    rows: int
-    columns: dict[str, Column]
-    numbers: SampleIds | None = None
-    part: str = ""
-
-    @property
-    def name(self) -> str:
-        """The file, and which of its rows these are, for messages that count them."""
-        return f"{self.file} ({self.part})" if self.part else self.file
-
-    def number(self, row: int | np.integer[Any]) -> int:
-        """The number of a row in the file."""
-        return int(row if self.numbers is None else self.numbers[row])
-
-    def take(self, rows: SampleIds, part: str) -> Table:
-        """Some of its rows."""
-        columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(self.file, len(rows), columns, rows, part)
 
 
 def is_table(path: str) -> bool:
@@ -117,23 +46,19 @@ def read_table(path: str, *, as_text: Collection[str] = ()) -> Table:
         DataError: the file cannot be read, or has no row, or two columns of one name.
         ConfigError: pyarrow is not installed.
     """
-    arrow = _pyarrow(path)
-    with guarded(path):
-        try:
-            read = _read_text if path.lower().endswith(TEXT_ENDINGS) else _read_columns
-            table = read(path, as_text)
-            table.validate(full=True)  # Arrow trusts offsets that a damaged file made.
-            columns = {name: _column(table.column(name), name in as_text) for name in _names(path, table)}
-        except arrow.ArrowException as error:
-            raise DataError(f"{path} cannot be read: {shorten(str(error).splitlines()[0], 200)}.") from error
+    _check_pyarrow(path)
+    with guarded_arrow(path):
+        read = _read_text if path.lower().endswith(TEXT_ENDINGS) else _read_columns
+        table = read(path, as_text)
+        columns = Columns(path, table, _names(path, table), as_text)
     if table.num_rows == 0 or not columns:
         raise DataError(f"{path} has {table.num_rows} rows and {len(columns)} columns; expected at least one of each.")
     return Table(path, table.num_rows, columns)
 
 
-def _pyarrow(path: str) -> Any:
+def _check_pyarrow(path: str) -> None:
     try:
-        return importlib.import_module("pyarrow")
+        importlib.import_module("pyarrow")
     except ImportError as error:
         raise ConfigError(f"{path} is a table, which pyarrow reads; install it: pip install 'dpnet[tables]'") from error
 
@@ -159,8 +84,11 @@ def _read_columns(path: str, as_text: Collection[str]) -> Any:
         parquet = importlib.import_module("pyarrow.parquet")
         metadata = parquet.read_metadata(path)
         _check_memory(path, metadata.num_rows, metadata.num_columns)
-        return parquet.read_table(path, use_threads=False)
-    return importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
+        table = parquet.read_table(path, use_threads=False)
+    else:
+        table = importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
+    table.validate(full=True)  # Arrow trusts offsets that a damaged file made.
+    return table
 
 
 def _check_memory(path: str, rows: int, columns: int) -> None:
@@ -216,32 +144,3 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return cell.strip() in MISSING
     return True
-
-
-def _column(array: Any, as_text: bool) -> Column:
-    arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
-    kinds, words = arrow.types, str(array.type)
-    if kinds.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    if as_text and not _is_text(kinds, array.type):
-        array = compute.cast(array, arrow.string())
-    missing = array.is_null(nan_is_null=kinds.is_floating(array.type)).to_numpy()
-    some_missing = missing if missing.any() else None
-    no_texts = np.zeros(0, "<U1")
-    if _is_text(kinds, array.type):
-        codes = array.combine_chunks().dictionary_encode()
-        places = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return Column("text", places, np.array(codes.dictionary.to_pylist(), np.str_), some_missing, words)
-    if kinds.is_boolean(array.type):
-        return Column("boolean", array.fill_null(False).to_numpy(), no_texts, some_missing, words)
-    if kinds.is_integer(array.type) and some_missing is None:
-        return Column("number", array.to_numpy(), no_texts, None, words)
-    is_number = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_null)
-    if any(one(array.type) for one in is_number):
-        numbers = array.cast(arrow.float64()).to_numpy()
-        return Column("number", numbers.astype(np.float64), no_texts, some_missing, words)
-    return Column("other", np.zeros(0), no_texts, some_missing, words)
-
-
-def _is_text(kinds: Any, kind: Any) -> bool:
-    return any(one(kind) for one in (kinds.is_string, kinds.is_large_string, kinds.is_string_view))

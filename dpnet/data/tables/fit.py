@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dpnet.config.data import DataConfig
-from dpnet.data.tables.files import Table
+from dpnet.data.tables.columns import Table
 from dpnet.data.tables.schema import Feature, Schema, missing_value
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten

@@ -11,7 +11,8 @@ import numpy as np
 from dpnet.config.data import DataConfig
 from dpnet.data.classes import label_list, label_text
 from dpnet.data.split import Split
-from dpnet.data.tables.files import Column, read_table
+from dpnet.data.tables.columns import Column
+from dpnet.data.tables.files import read_table
 from dpnet.data.tables.fit import MAX_DETECTED
 from dpnet.data.tables.source import find_target, guess_target, open_tables
 from dpnet.text import counted
@@ -55,11 +56,10 @@ def propose_table(source: str, path: str, target: str | int | None) -> Proposal:
     name = guess_target(table) if target is None else find_target(target, table)
     reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
     ignored = [other for other, reason in reasons.items() if reason]
-    used = [column for other, column in table.columns.items() if other != name and other not in ignored]
     settings: dict[str, Any] = {"data.source": source, "data.target": name, "data.test": TEST_SHARE}
     if ignored:
         settings["data.ignore"] = ignored
-    if any(column.missing is not None for column in used):
+    if any(table.columns[other].missing is not None for other in reasons if other not in ignored):
         settings["data.missing"] = "mean"
     section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
     train, test, schema = open_tables(section, path)

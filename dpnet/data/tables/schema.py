@@ -15,15 +15,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.tables.files import Table, is_number
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.files import is_number
 from dpnet.errors import DataError
 from dpnet.text import counted, listed, shorten
+
+SIDE_BY_SIDE = 32
+"""Inputs that are written together."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +106,34 @@ class Schema:
                 f"{table.file} has no column {listed(absent)}, which the training data had; "
                 f"it has {listed(table.columns)}."
             )
-        inputs = np.zeros((table.rows, self.width))
+        inputs = np.empty((table.rows, self.width))
         strange: dict[str, tuple[list[str], int]] = {}
         first = 0
-        for feature in self.features:
-            block = inputs[:, first : first + feature.width]
-            if feature.categories is None:
-                _put_numbers(block, feature, table)
-            else:
-                found = _put_categories(block, feature, table)
-                strange |= {feature.name: found} if found[1] else {}
-            first += feature.width
+        for features in self._side_by_side():
+            width = sum(feature.width for feature in features)
+            turned = np.zeros((width, table.rows))
+            start = 0
+            for feature in features:
+                block = turned[start : start + feature.width].T
+                start += feature.width
+                if feature.categories is None:
+                    _put_numbers(block, feature, table)
+                elif (found := _put_categories(block, feature, table))[1]:
+                    strange[feature.name] = found
+            inputs[:, first : first + width] = turned.T
+            first += width
         return Encoded(inputs, strange)
+
+    def _side_by_side(self) -> Iterator[list[Feature]]:
+        """The features in groups of some inputs: a column that is written alone touches a cache line for each row."""
+        group: list[Feature] = []
+        for feature in self.features:
+            group.append(feature)
+            if sum(one.width for one in group) >= SIDE_BY_SIDE:
+                yield group
+                group = []
+        if group:
+            yield group
 
     def text(self) -> str:
         """What it makes of the columns, for a line at the start."""

@@ -14,7 +14,8 @@ from dpnet.compute.random import HOLD_OUT, random_bits
 from dpnet.config.data import DataConfig
 from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
-from dpnet.data.tables.files import Table, is_table, read_table
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.files import is_table, read_table
 from dpnet.data.tables.fit import fit_schema, matching, no_column
 from dpnet.data.tables.schema import Schema
 from dpnet.errors import DataError
