@@ -114,28 +114,38 @@ def make_network(found: Checkpoint) -> Network:
     job, sizes = job_of(found), found.manifest["sizes"]
     scaling = Scaling.from_tensors(found.scaling)
     fits = tuple(sizes[1:-1]) == job.model.hidden_layers and {len(scaling.offset), len(scaling.factor)} <= {1, sizes[0]}
-    # Compare the number of parameters too, before memory is taken for as many as the sizes claim.
-    if not fits or checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
-        raise CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
+    classes = classes_of(found)
+    if not fits:
+        raise _other_sizes(found)
     layout = Layout(sizes)
     params = parameters(found, layout, job.model.dtype)
     try:
         schema = recorded_schema(found.manifest["data"].get("schema"), layout.sizes[0])
     except ValueError as error:
         raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
-    return Network(job, found.step, layout, layout.views(params), scaling, classes_of(found), schema)
+    return Network(job, found.step, layout, layout.views(params), scaling, classes, schema)
 
 
 def classes_of(found: Checkpoint) -> Classes:
     """The classes that the outputs of a checkpoint's network stand for.
 
     Raises:
-        CheckpointError: what is recorded cannot be labels of so many classes.
+        CheckpointError: the parameters are not those of the sizes, or what is recorded are not labels of so many
+            classes.
     """
+    sizes = found.manifest["sizes"]
+    # Before memory is taken for as many classes and parameters as the sizes claim.
+    if checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
+        raise _other_sizes(found)
     try:
-        return recorded_classes(found.manifest["data"].get("labels"), found.manifest["sizes"][-1])
+        return recorded_classes(found.manifest["data"].get("labels"), sizes[-1])
     except ValueError as error:
         raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
+
+
+def _other_sizes(found: Checkpoint) -> CheckpointError:
+    sizes = found.manifest["sizes"]
+    return CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
 
 
 @contextlib.contextmanager

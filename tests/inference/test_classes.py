@@ -8,6 +8,7 @@ from helpers.jobs import save_data, train
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.cli.main import run as dpnet
+from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
 from dpnet.errors import CheckpointError, DataError
 from dpnet.inference.evaluate import evaluate
@@ -127,6 +128,15 @@ def test_a_run_is_not_continued_with_classes_of_other_names(named, plain, tmp_pa
     settings = {"data.source": save(tmp_path / "d.npz", arrays, **labels), **SETTINGS, "train.epochs": 4}
     with pytest.raises(CheckpointError, match=r"the classes are A, B, C; in the run they were 'a, b', c, ö"):
         train(named / "run", settings)
+
+
+def test_no_memory_is_taken_for_classes_that_a_checkpoint_merely_claims(named):
+    found = checkpoint.read(named / "run/checkpoints/latest")
+    del found.manifest["data"]["labels"]
+    found.manifest["sizes"][-1] = 2**62
+    for use in (make_network, lambda found: checkpoint_table(named, found)):
+        with pytest.raises(CheckpointError, match="are not those of a network of sizes"):
+            use(found)
 
 
 def test_a_checkpoint_with_labels_of_other_classes_is_refused(named):
