@@ -32,6 +32,11 @@ class DataConfig(Section, governs=Governs.RESULT):
         Text("not empty"),
         "Of a table: the column of the labels, by name, or by place (0 the first, -1 the last).",
     ] = follows("an error that lists the columns", example="species")
+    id: Annotated[
+        str | None,
+        Text("not empty"),
+        "Of a table: the column that names the rows. It is no input, and stands in the predictions.",
+    ] = follows("no such column", example="id")
     features: Annotated[
         tuple[str, ...],
         Text("not empty"),

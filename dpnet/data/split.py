@@ -40,6 +40,7 @@ class Split:
         labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
             file of labels belongs to a file with the name of the inputs.
         remarks: sentences on what is odd about the samples.
+        names: (n,) text, what the samples are called; None: they have no names.
     """
 
     inputs: Inputs
@@ -48,6 +49,7 @@ class Split:
     inputs_file: str
     labels_file: str
     remarks: tuple[str, ...] = ()
+    names: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -51,7 +51,8 @@ def predict(
         network: the network; it is not changed.
         source: of the samples, see `dpnet.data.sources`; labels are not needed.
         out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
-            .csv: the columns label, p0, p1, ... It appears when it is complete.
+            .csv: the columns label, p0, p1, ... Before them stands the column data.id of a table. The file appears when
+            it is complete.
         group: all ranks share the samples.
         split: "test" or "train".
         batch_size: samples computed at once.
@@ -65,7 +66,8 @@ def predict(
     """
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
     samples = open_samples(network, source, split, group, unknown=None)
-    table = PredictionFile(out, len(samples), network.classes, np.dtype(network.job.model.dtype))
+    name = None if network.schema is None or samples.names is None else network.schema.id
+    table = PredictionFile(out, len(samples), network.classes, np.dtype(network.job.model.dtype), name, samples.names)
     receiver = _Receiver(network, samples, table, nonfinite)
     with prepared(network, group) as setup:
         try:
@@ -109,8 +111,10 @@ class _Receiver:
                 raise refusal(self._network, self._samples, rows[0], ways)
             self._num_bad += len(rows)
             self._bad_rows = [*self._bad_rows, *rows][:SHOWN]
+        ids = np.arange(self._received, self._received + len(probabilities))
         self._received += len(probabilities)
-        self._table.append(probabilities[~bad] if self._nonfinite == "skip" else probabilities)
+        kept = ~bad if self._nonfinite == "skip" else np.ones(len(ids), np.bool_)
+        self._table.append(probabilities[kept], ids[kept])
 
     def result(self) -> Predictions:
         """What was predicted, after the last sample."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Matrix
+from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.classes import Classes
 from dpnet.errors import ConfigError
 from dpnet.files import unfinished, writing
@@ -27,14 +27,26 @@ class PredictionFile:
         num_samples: samples that will be appended, at most.
         classes: of the network, with the labels to write.
         dtype: of the probabilities.
+        name: column of the names of samples; None: they have none.
+        names: (samples,) of all samples.
     """
 
-    def __init__(self, path: Path, num_samples: int, classes: Classes, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        num_samples: int,
+        classes: Classes,
+        dtype: np.dtype[Any],
+        name: str | None = None,
+        names: npt.NDArray[np.str_] | None = None,
+    ) -> None:
         self._path, self._temporary = path, unfinished(path)
         self._num_samples, self._classes, self._appended = num_samples, classes, 0
         self._labels = _labels(classes)
-        self._names = [*map(str, classes.values.tolist()), str(self._labels[-1])]
-        self._record = np.dtype([("label", self._labels.dtype), ("probabilities", dtype, (len(classes),))])
+        self._texts = [*map(str, classes.values.tolist()), str(self._labels[-1])]
+        self._name, self._names = name, names
+        of_names = [] if names is None else [("id", names.dtype)]
+        self._record = np.dtype([*of_names, ("label", self._labels.dtype), ("probabilities", dtype, (len(classes),))])
         self._digits = {4: 9, 8: 17}[dtype.itemsize]  # Enough to read the same number back.
         self._file: BinaryIO | None = None
 
@@ -52,11 +64,16 @@ class PredictionFile:
             if self._path.suffix == ".npy":
                 self._file.write(self._header(self._num_samples))
             else:
-                between = "" if self._classes.plain else "_"
-                self._file.write(_csv([["label", *(f"p{between}{label}" for label in self._classes.values)]]))
+                between, first = "" if self._classes.plain else "_", [] if self._name is None else [self._name]
+                self._file.write(_csv([[*first, "label", *(f"p{between}{label}" for label in self._classes.values)]]))
 
-    def append(self, probabilities: Matrix) -> None:
-        """Write the next samples: (rows, classes). A row of NaN gets the last of `_labels`."""
+    def append(self, probabilities: Matrix, ids: SampleIds) -> None:
+        """Write the next samples.
+
+        Args:
+            probabilities: (rows, classes). A row of NaN gets the last of `_labels`.
+            ids: (rows,) of the samples.
+        """
         assert self._file is not None
         places = np.where(np.isnan(probabilities[:, 0]), -1, probabilities.argmax(axis=1))
         self._appended += len(places)
@@ -64,12 +81,15 @@ class PredictionFile:
             if self._path.suffix == ".npy":
                 records = np.empty(len(places), dtype=self._record)
                 records["label"], records["probabilities"] = self._labels[places], probabilities
+                if self._names is not None:
+                    records["id"] = self._names[ids]
                 self._file.write(records.tobytes())
             else:
-                rows = zip(places.tolist(), probabilities.tolist(), strict=True)
-                self._file.write(
-                    _csv([self._names[place], *(f"{value:.{self._digits}g}" for value in row)] for place, row in rows)
-                )
+                numbers = [[f"{value:.{self._digits}g}" for value in row] for row in probabilities.tolist()]
+                rows = [[self._texts[place], *row] for place, row in zip(places.tolist(), numbers, strict=True)]
+                if self._names is not None:
+                    rows = [[str(name), *row] for name, row in zip(self._names[ids], rows, strict=True)]
+                self._file.write(_csv(rows))
 
     def close(self) -> None:
         """Complete the file and give it its name."""

@@ -189,10 +189,10 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
     assert next_free(nowhere) == tmp_path / "nowhere/digits-2"
 
 
-DATA_KEYS = "source, test, target, features, ignore, categorical, missing, scale, check and unknown_labels"
+DATA_KEYS = "source, test, target, id, features, ignore, categorical, missing, scale, check and unknown_labels"
 RESULT = """
-model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.features data.ignore
-data.categorical data.missing train.global_batch_size train.seed train.reproducible_shards optimizer.name
+model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.features
+data.ignore data.categorical data.missing train.global_batch_size train.seed train.reproducible_shards optimizer.name
 optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay
 optimizer.weight_decay_biases optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs
 schedule.every_steps schedule.factor schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps
@@ -257,6 +257,7 @@ BAD_VALUES = {
     "data.source": BAD_STRINGS,
     "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
     "data.target": [True, 1.5, {}, ["a"], "", "\udcff"],
+    "data.id": [1, True, {}, ["a"], None, "", "\udcff"],
     "data.features": BAD_NAMES,
     "data.ignore": BAD_NAMES,
     "data.categorical": BAD_NAMES,
@@ -893,7 +894,7 @@ def test_the_template_has_every_key_with_its_documentation():
 
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
-    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", "test", "target"}
+    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", "test", "target", "id"}
 
 
 @pytest.mark.parametrize(

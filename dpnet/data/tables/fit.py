@@ -37,7 +37,9 @@ def fit_schema(section: DataConfig, table: Table, target: str) -> Schema:
     Raises:
         DataError: a column cannot be an input, or a value is missing and must not be; or no column is left.
     """
-    names = [name for name in table.columns if name != target]
+    if section.id is not None and section.id not in table.columns:
+        raise no_column(table, section.id, "data.id")
+    names = [name for name in table.columns if name not in (target, section.id)]
     wanted = set(_matching(section.features, names, table, "data.features")) if section.features else set(names)
     ignored = set(_matching(section.ignore, names, table, "data.ignore"))
     forced = set(_matching(section.categorical, names, table, "data.categorical"))
@@ -45,7 +47,7 @@ def fit_schema(section: DataConfig, table: Table, target: str) -> Schema:
     if not used:
         raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
     features = tuple(_fit(name, table, section.missing, forced=name in forced) for name in used)
-    schema = Schema(target, table.columns[target].kind == "text", features)
+    schema = Schema(target, table.columns[target].kind == "text", features, section.id)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
         raise DataError(
             f"{table.file}: the names of its columns and categories take {size >> 20} MiB; leave columns out with "

@@ -19,6 +19,7 @@ from dpnet.text import counted
 
 IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
 """Names of columns that only number the rows, if every value in them is another one."""
+IS_IDENTIFIER = "looks like identifiers"
 SHOWN = 60
 """Most columns that are described."""
 FEW = 5
@@ -57,9 +58,13 @@ def propose_table(source: str, path: str, target: str | int | None) -> Proposal:
     reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
     ignored = [other for other, reason in reasons.items() if reason]
     settings: dict[str, Any] = {"data.source": source, "data.target": name, "data.test": TEST_SHARE}
+    identifiers = [other for other in ignored if reasons[other] == IS_IDENTIFIER]
+    if len(identifiers) == 1:
+        settings["data.id"] = identifiers[0]
+        ignored.remove(identifiers[0])
     if ignored:
         settings["data.ignore"] = ignored
-    if any(table.columns[other].missing is not None for other in reasons if other not in ignored):
+    if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
         settings["data.missing"] = "mean"
     section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
     train, test, schema = open_tables(section, path)
@@ -88,11 +93,11 @@ def _reason(name: str, column: Column, rows: int) -> str:
         return "holds no value"
     distinct = len(column.texts) if column.kind == "text" else 0
     if column.kind == "text" and distinct == rows and IDENTIFIER.fullmatch(name):
-        return "looks like identifiers"
+        return IS_IDENTIFIER
     if column.kind == "text" and distinct > MAX_DETECTED:
         return "looks like free text or names"
     if column.values.dtype.kind in "iu" and IDENTIFIER.fullmatch(name) and len(np.unique(column.values)) == rows:
-        return "looks like identifiers"
+        return IS_IDENTIFIER
     return ""
 
 

@@ -73,11 +73,13 @@ class Schema:
         target: column of the labels.
         target_is_text: its labels are text, whatever they look like.
         features: the columns that are inputs, in the order of the inputs.
+        id: column that names the rows; None: there is none.
     """
 
     target: str
     target_is_text: bool
     features: tuple[Feature, ...]
+    id: str | None = None
 
     @property
     def width(self) -> int:
@@ -88,7 +90,7 @@ class Schema:
     def texts(self) -> list[str]:
         """Columns to be read as text."""
         of_features = [feature.name for feature in self.features if feature.categories is not None]
-        return of_features + [self.target] * self.target_is_text
+        return of_features + [self.target] * self.target_is_text + ([] if self.id is None else [self.id])
 
     def record(self) -> dict[str, Any]:
         """The schema as a checkpoint keeps it."""
@@ -160,8 +162,10 @@ def recorded_schema(record: Any, width: int) -> Schema | None:
         return None
     try:
         features = tuple(_feature(**entry) for entry in record["features"])
-        schema = Schema(_typed(record["target"], str), _typed(record["target_is_text"], bool), features)
-    except (TypeError, KeyError) as error:
+        name = record.get("id")
+        of_target = _typed(record["target"], str), _typed(record["target_is_text"], bool)
+        schema = Schema(*of_target, features, None if name is None else _typed(name, str))
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"the schema of the table is {shorten(repr(record))}, and not as dpnet writes it") from error
     if schema.width != width or len({feature.name for feature in features}) != len(features):
         raise ValueError(f"the columns of the table make {schema.width} inputs; the network has {width}")

@@ -39,9 +39,9 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
         ConfigError: pyarrow is not installed.
     """
     table = read_table(path)
-    if section.categorical:
-        # Codes such as 01234 are to be read as they stand.
-        table = read_table(path, as_text=matching(section.categorical, table.columns))
+    as_text = matching(section.categorical, table.columns) + [name for name in table.columns if name == section.id]
+    if as_text:
+        table = read_table(path, as_text=as_text)  # Codes such as 01234 are to be read as they stand.
     target = find_target(section.target, table)
     test_table = None
     if isinstance(section.test, float):
@@ -142,7 +142,9 @@ def _split(table: Table, schema: Schema) -> Split:
         f"that counts as none: {listed(texts, 5)}"
         for name, (texts, rows) in strange.items()
     )
-    return dataclasses.replace(make_split(inputs, labels, table.name, place), remarks=remarks)
+    column = table.columns.get(schema.id) if schema.id is not None else None
+    names = None if column is None else np.append(column.texts, "")[column.values]
+    return dataclasses.replace(make_split(inputs, labels, table.name, place), remarks=remarks, names=names)
 
 
 def _place(table: Table, target: str) -> str:

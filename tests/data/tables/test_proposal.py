@@ -36,7 +36,7 @@ def test_the_job_file_of_a_table_trains_as_it_stands(capsys):
     said = capsys.readouterr().out
     job = load(Path("job.toml"))
     assert (job.data.source, job.data.target, job.data.test, job.data.missing) == ("t.csv", "survived", 0.2, "mean")
-    assert job.data.ignore == ("PassengerId", "name", "born", "empty")
+    assert (job.data.id, job.data.ignore) == ("PassengerId", ("name", "born", "empty"))
     for line in (
         "t.csv has 120 rows and 8 columns; 3 columns make 4 inputs: deck (2 categories).",
         "The target is survived (a guess: if it is another column, change data.target).",

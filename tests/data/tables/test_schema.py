@@ -152,6 +152,7 @@ def test_a_checkpoint_gives_the_same_schema_back(fit):
     "change",
     [
         {"target": 3},
+        {"id": 3},
         {"target_is_text": 1},
         {"features": None},
         {"features": [{"name": "a"}]},

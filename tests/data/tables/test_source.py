@@ -16,6 +16,7 @@ from dpnet.data.tables.source import hold_out
 from dpnet.errors import CheckpointError, DataError
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network, make_network
+from dpnet.inference.predict import predict
 
 pa = pytest.importorskip("pyarrow")
 csv = pytest.importorskip("pyarrow.csv")
@@ -103,6 +104,26 @@ def test_texts_that_the_training_did_not_have_are_told_and_counted(runs, tmp_pat
     text = "3 rows with a text in column 'colour' that the training data do not have, and that counts as none: grey, "
     assert text in capfd.readouterr().err
     assert len(out.read_text().splitlines()) == 7
+
+
+def test_predictions_begin_with_the_column_that_names_the_rows(tmp_path):
+    lines = ["code,x,kind", *(f"{row:03},{row % 7},{'ab'[row % 2]}" for row in range(30))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    settings = {**SETTINGS, "data.source": str(tmp_path / "t.csv"), "data.id": "code"}
+    train(tmp_path / "run", settings)
+    network = load_network(str(tmp_path / "run"), GROUP)
+    assert [feature.name for feature in network.schema.features] == ["x"]
+    (tmp_path / "new.csv").write_text("x,code\n3,007\n1e300,b\n4,\n")
+    for name in ("p.csv", "p.npy"):
+        predict(network, str(tmp_path / "new.csv"), tmp_path / name, GROUP, nonfinite="skip")
+    rows = [line.split(",") for line in (tmp_path / "p.csv").read_text().splitlines()]
+    assert rows[0] == ["code", "label", "p_a", "p_b"]
+    assert [row[0] for row in rows[1:]] == np.load(tmp_path / "p.npy")["id"].tolist() == ["007", ""]
+    (tmp_path / "new.csv").write_text("x\n3\n")
+    predict(network, str(tmp_path / "new.csv"), tmp_path / "p.csv", GROUP)  # Without names there is no such column.
+    assert (tmp_path / "p.csv").read_text().startswith("label,p_a,p_b\n")
+    with pytest.raises(DataError, match=r"no column 'cod' \(data.id\); did you mean 'code'\?"):
+        open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", id="cod"))
 
 
 def test_a_share_of_the_rows_is_held_out_and_the_schema_is_that_of_the_others(runs, tmp_path, capfd):
