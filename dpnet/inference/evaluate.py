@@ -11,9 +11,11 @@ from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.sources import require_labels
 from dpnet.data.split import UnknownLabels
-from dpnet.errors import DataError
+from dpnet.errors import ConfigError, DataError
+from dpnet.inference.details import Details
 from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
+from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
 from dpnet.parallel.evaluate import Evaluator, Scores
 from dpnet.parallel.replica import Replica
@@ -27,11 +29,13 @@ class Evaluation(Scores):
         left_out: number of samples that were left out, as an input or an output is not finite.
         left_out_rows: the first of them, by number from 0.
         unknown: number of samples that were left out, as their label is none of the network's classes.
+        details: scores of every class, and more, of the same samples; None: they were not asked for.
     """
 
     left_out: int = 0
     left_out_rows: tuple[int, ...] = ()
     unknown: int = 0
+    details: Details | None = None
 
 
 def evaluate(
@@ -43,6 +47,8 @@ def evaluate(
     batch_size: int = 512,
     nonfinite: Literal["raise", "skip"] = "raise",
     unknown_labels: UnknownLabels | None = None,
+    details: bool = False,
+    top_k: int | None = None,
 ) -> Evaluation:
     """Compute exact scores of a network; collective.
 
@@ -56,18 +62,22 @@ def evaluate(
             names it. "skip": it is left out of the scores, and counted.
         unknown_labels: what follows from a label that is none of the network's classes. "error": an error. "ignore":
             the sample is left out of the scores, and counted. None: what the training's job says.
+        details: compute scores of every class, the confusion matrix and more, see Details.
+        top_k: the k of the top-k accuracy among them; None: 5, where there are more classes than that.
 
     Raises:
-        ConfigError: ranks were given different arguments.
+        ConfigError: ranks were given different arguments, or there is no top-k accuracy for this `top_k`.
         DataError: the samples cannot be used.
     """
     unknown = unknown_labels or network.job.data.unknown_labels
-    check_call(group, "evaluate", source, split, batch_size, nonfinite, unknown_labels=unknown)
+    more = {"unknown_labels": unknown, "details": str(details), "top_k": str(top_k)}
+    check_call(group, "evaluate", source, split, batch_size, nonfinite, **more)
+    tally = _tally(network, details=details, top_k=top_k)
     samples = open_samples(network, source, split, group, unknown=unknown)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
     with prepared(network, group) as setup:
-        evaluator = _Evaluator(group, setup.replica(samples, rows), rows, stops=nonfinite == "raise")
+        evaluator = _Evaluator(group, setup.replica(samples, rows), rows, tally, stops=nonfinite == "raise")
         loss, hits = evaluator.sums(network.params)
         counts, first = zip(*group.allgather((evaluator.left_out, evaluator.rows)), strict=True)
     left_out, first_rows = sum(counts), [row for rows in first for row in rows]
@@ -78,7 +88,16 @@ def evaluate(
         raise DataError(f"{samples.inputs_file}: no row is left to compute scores of; all are not finite", agreed=True)
     num = evaluator.samples - left_out
     num_unknown = len(samples) - evaluator.samples
-    return Evaluation(loss / num, hits / num, num, left_out, tuple(first_rows[:SHOWN]), num_unknown)
+    found = None if tally is None else tally.total(group, loss / num)
+    return Evaluation(loss / num, hits / num, num, left_out, tuple(first_rows[:SHOWN]), num_unknown, found)
+
+
+def _tally(network: Network, *, details: bool, top_k: int | None) -> Tally | None:
+    if details:
+        return Tally(network.classes, top_k)
+    if top_k is not None:
+        raise ConfigError(f"top-k is {top_k}, which has no effect without details; give --details as well", agreed=True)
+    return None
 
 
 class _Evaluator(Evaluator):
@@ -88,6 +107,7 @@ class _Evaluator(Evaluator):
         group: see Evaluator.
         replica: see Evaluator.
         batch_size: see Evaluator.
+        tally: counts the samples that are not left out; None: nothing but loss and hits is wanted.
         stops: nothing more is computed after the first such sample: there will be no scores.
 
     Attributes:
@@ -95,9 +115,9 @@ class _Evaluator(Evaluator):
         rows: the first of them.
     """
 
-    def __init__(self, group: World, replica: Replica, batch_size: int, *, stops: bool) -> None:
+    def __init__(self, group: World, replica: Replica, batch_size: int, tally: Tally | None, *, stops: bool) -> None:
         super().__init__(group, replica, batch_size=batch_size)
-        self._stops = stops
+        self._tally, self._stops = tally, stops
         self.left_out = 0
         self.rows: Sequence[int] = ()
 
@@ -108,8 +128,10 @@ class _Evaluator(Evaluator):
         x, labels = self._data.gather(ids)
         logits = self._network.forward(x, params)
         bad = unanswered(x, logits)
-        if bad is None:
-            return self._loss(logits, labels, 1.0)
-        self.left_out += int(bad.sum())
-        self.rows = [*self.rows, *ids[bad].tolist()][:SHOWN]
-        return self._loss(logits[~bad], labels[~bad], 1.0)
+        if bad is not None:
+            self.left_out += int(bad.sum())
+            self.rows = [*self.rows, *ids[bad].tolist()][:SHOWN]
+            logits, labels = logits[~bad], labels[~bad]
+        if self._tally is not None:
+            self._tally.add(logits, labels)  # Before the loss, which overwrites the logits.
+        return self._loss(logits, labels, 1.0)

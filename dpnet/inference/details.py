@@ -1,0 +1,130 @@
+"""How a classifier errs: scores of every class, and scores that weigh all classes alike, from exact counts.
+
+    recall of a class       hits / support                      support: its samples
+    precision of a class    hits / predicted                    predicted: the guesses that name it
+    F1 of a class           2 hits / (support + predicted)      hits: its samples with such a guess
+
+The definitions are scikit-learn's, and a ratio of nothing is 0, as there with zero_division=0. Where the counts come
+from is not known here: see `inference.tally`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.compute.arrays import Vector
+from dpnet.data.classes import Classes
+
+Counts = npt.NDArray[np.int64]
+Ratios = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Details:
+    """Scores of a classifier beyond loss and accuracy; of the same samples, at least one.
+
+    Attributes:
+        classes: of the network, in the order of all arrays below.
+        log_loss: mean negative log-likelihood, in nats, from the logits: no probability is clipped. As
+            https://scikit-learn.org/stable/modules/generated/sklearn.metrics.log_loss.html
+        support: (classes,) samples of each class.
+        predicted: (classes,) samples that each class was predicted for.
+        hits: (classes,) samples of each class that it was predicted for.
+        confusion: (classes, classes) samples of the row's class that the column's class was predicted for; None: there
+            are too many classes, see `tally.MAX_MATRIX`. As
+            https://scikit-learn.org/stable/modules/generated/sklearn.metrics.confusion_matrix.html
+        top_k: number of guesses in the top-k accuracy; None: it was not computed.
+        top_k_hits: samples whose class is among the `top_k` with the largest logits. Of equal logits the first counts
+            as larger, as in the accuracy.
+        auc: with two classes, the area under the ROC curve, see `area_under_roc`. None: there are more classes, or one
+            of the two has no sample.
+    """
+
+    classes: Classes
+    log_loss: float
+    support: Counts
+    predicted: Counts
+    hits: Counts
+    confusion: Counts | None
+    top_k: int | None
+    top_k_hits: int
+    auc: float | None
+
+    def __eq__(self, other: object) -> bool:
+        names = [field.name for field in dataclasses.fields(self)]
+        return isinstance(other, Details) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in names
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def recall(self) -> Ratios:
+        """(classes,) hits / support; 0 for a class without samples."""
+        return _ratio(self.hits, self.support)
+
+    @property
+    def precision(self) -> Ratios:
+        """(classes,) hits / predicted; 0 for a class that was never predicted."""
+        return _ratio(self.hits, self.predicted)
+
+    @property
+    def f1(self) -> Ratios:
+        """(classes,) 2 hits / (support + predicted), the harmonic mean of precision and recall; 0 without both."""
+        return _ratio(2 * self.hits, self.support + self.predicted)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that have samples.
+
+        https://scikit-learn.org/stable/modules/generated/sklearn.metrics.balanced_accuracy_score.html
+        """
+        return float(self.recall[self.support > 0].mean())
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that have samples or were predicted.
+
+        With average="macro", zero_division=0:
+        https://scikit-learn.org/stable/modules/generated/sklearn.metrics.f1_score.html
+        """
+        return float(self.f1[self.support + self.predicted > 0].mean())
+
+    @property
+    def top_k_accuracy(self) -> float | None:
+        """Fraction of samples whose class is among the `top_k` best guesses.
+
+        As scikit-learn, but for equal logits, of which the last counts as larger there:
+        https://scikit-learn.org/stable/modules/generated/sklearn.metrics.top_k_accuracy_score.html
+        """
+        return None if self.top_k is None else self.top_k_hits / int(self.support.sum())
+
+
+def area_under_roc(negatives: Vector, positives: Vector) -> float | None:
+    """The area under the ROC curve: how probably a sample of the second class has the larger score; ties count half.
+
+    It is U / (N P) for N negatives and P positives, where U is the number of pairs with negative < positive plus half
+    of those with negative = positive (H. B. Mann and D. R. Whitney, 1947). 2 U is a whole number: only the division
+    rounds. https://scikit-learn.org/stable/modules/generated/sklearn.metrics.roc_auc_score.html
+
+    Args:
+        negatives: (N,) scores of the samples of the first class.
+        positives: (P,) scores of the samples of the second class.
+
+    Returns:
+        The area; None if N or P is 0: it is not defined then.
+    """
+    if not (len(negatives) and len(positives)):
+        return None
+    low, high = np.sort(negatives), np.sort(positives)
+    twice = int(np.searchsorted(low, high, "left").sum()) + int(np.searchsorted(low, high, "right").sum())
+    return twice / (2 * len(low) * len(high))
+
+
+def _ratio(part: Counts, whole: Counts) -> Ratios:
+    """Element by element; 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
