@@ -155,6 +155,15 @@ def test_scores_do_not_depend_on_the_ranks(reproducible):
     assert f"{expected['eval_accuracy']:.4%}  loss {expected['eval_loss']:.6f}" in scores.pop()
 
 
+def test_scores_of_classes_do_not_depend_on_the_ranks(reproducible):
+    arguments = ["evaluate", reproducible[1], "--data", "digits", "--batch-size", "50", "--details", "--json"]
+    alone, together = (json.loads(dpnet(n, *arguments).splitlines()[-1]) for n in (1, 3))
+    assert together == alone
+    assert sum(sum(row) for row in alone["confusion"]) == alone["samples"] == 360
+    hits = sum(row[place] for place, row in enumerate(alone["confusion"]))
+    assert hits / 360 == alone["accuracy"] == pytest.approx(reproducible[0]["eval_accuracy"])
+
+
 @pytest.mark.parametrize("ending", ["npy", "csv"])
 def test_predictions_do_not_depend_on_the_ranks(reproducible, tmp_path, ending):
     for num_ranks in (1, 3):

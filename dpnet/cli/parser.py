@@ -142,6 +142,19 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         help="what to do about samples of a class that the network does not know. error: end with an error; ignore: "
         "leave them out of the scores (default: data.unknown_labels of the training)",
     )
+    command.add_argument(
+        "--details",
+        action="store_true",
+        help="also balanced accuracy, macro F1, top-k accuracy, AUC (of two classes), scores of every class, and the "
+        "confusion matrix",
+    )
+    command.add_argument(
+        "--top-k",
+        type=_positive,
+        metavar="K",
+        help="k of the top-k accuracy of --details (default: 5, where there are more than 5 classes)",
+    )
+    command.add_argument("--json", action="store_true", help="print the scores as one line of JSON")
 
 
 def _add_nonfinite(command: argparse.ArgumentParser, others: dict[str, str]) -> None:

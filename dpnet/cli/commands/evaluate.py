@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import functools
 
+from dpnet.cli.scores import details_text, evaluation_json
 from dpnet.comm.group import World
-from dpnet.inference.evaluate import evaluate
+from dpnet.inference.evaluate import Evaluation, evaluate
 from dpnet.inference.network import load_network
 from dpnet.inference.nonfinite import rows_text
 from dpnet.text import counted
@@ -14,7 +15,7 @@ from dpnet.training.announce import aside, say
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
-    """Print accuracy, loss and number of samples."""
+    """Print accuracy, loss and number of samples, and what else is asked for."""
     network = load_network(arguments.checkpoint, group, last=arguments.last, tell=functools.partial(aside, group))
     scores = evaluate(
         network,
@@ -24,10 +25,17 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         batch_size=arguments.batch_size,
         nonfinite=arguments.nonfinite,
         unknown_labels=arguments.unknown_labels,
+        details=arguments.details,
+        top_k=arguments.top_k,
     )
-    say(group, f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}")
+    say(group, evaluation_json(scores) if arguments.json else _text(scores))
     if scores.unknown:
         aside(group, f"note: {counted(scores.unknown, 'sample')} of classes that the network does not know left out")
     if scores.left_out:
         aside(group, rows_text(scores.left_out, scores.samples + scores.left_out, scores.left_out_rows, "left out"))
     return 0
+
+
+def _text(scores: Evaluation) -> str:
+    line = f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}"
+    return line if scores.details is None else f"{line}\n\n{details_text(scores.details)}"

@@ -1,0 +1,125 @@
+"""Scores of an evaluation in detail: for people, in 80 columns, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import string
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dpnet.data.classes import label_text
+from dpnet.inference.details import Counts, Details
+from dpnet.inference.evaluate import Evaluation
+from dpnet.text import shorten, table
+
+COLUMNS = 80
+MAX_NAME = 20
+"""Characters of a label in a table, about: longer ones are cut."""
+MAX_CLASSES = 30
+"""Classes that are shown one by one."""
+WORST, MISTAKES = 20, 10
+"""Classes and kinds of mistakes that are shown where there are too many for all."""
+
+
+def details_text(details: Details) -> str:
+    """The scores of a classifier beyond loss and accuracy."""
+    names = [shorten(label_text(label), MAX_NAME) for label in details.classes.values.tolist()]
+    return "\n\n".join([_scores(details), _classes(details, names), _confusion(details, names)])
+
+
+def evaluation_json(scores: Evaluation) -> str:
+    """The scores as one line of JSON, under the names that they have in Evaluation and Details.
+
+    Labels stand in it as they are in the data. A score that is not defined, or not finite, is null.
+    """
+    found: dict[str, Any] = {name: getattr(scores, name) for name in ("accuracy", "loss", "samples")}
+    found |= {"left_out": scores.left_out, "unknown": scores.unknown}
+    if (details := scores.details) is not None:
+        names = ("balanced_accuracy", "macro_f1", "top_k", "top_k_accuracy", "log_loss", "auc")
+        found |= {name: getattr(details, name) for name in names}
+        columns = {name: getattr(details, name) for name in ("precision", "recall", "f1", "support", "predicted")}
+        columns = {"label": details.classes.values, **columns}
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        found["classes"] = [dict(zip(columns, row, strict=True)) for row in rows]
+        found["confusion"] = None if details.confusion is None else details.confusion.tolist()
+    return json.dumps({name: _number(value) for name, value in found.items()}, allow_nan=False)
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _scores(details: Details) -> str:
+    rows = [
+        ("balanced accuracy", f"{details.balanced_accuracy:.4%}"),
+        ("macro F1", f"{details.macro_f1:.6f}"),
+        ("log loss", f"{details.log_loss:.6f}"),
+    ]
+    if details.top_k is not None:
+        rows.append((f"top-{details.top_k} accuracy", f"{details.top_k_accuracy:.4%}"))
+    if len(details.classes) == 2:
+        rows.append(("AUC", "undefined" if details.auc is None else f"{details.auc:.6f}"))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+
+
+def _classes(details: Details, names: Sequence[str]) -> str:
+    """A row for every class, or for those with the lowest F1; "-" stands for a ratio of nothing."""
+    shown, above = list(range(len(names))), ""
+    if len(names) > MAX_CLASSES:
+        occurring = np.flatnonzero(details.support + details.predicted)
+        worst = occurring[np.argsort(details.f1[occurring], kind="stable")][:WORST]
+        shown = worst.tolist()
+        above = f"classes of lowest F1: {len(shown)} of {len(names):,} (--json has all)\n"
+    header = ("class", "support", "predicted", "precision", "recall", "F1")
+    columns = (
+        (details.precision, details.predicted),
+        (details.recall, details.support),
+        (details.f1, details.support + details.predicted),
+    )
+    rows = [
+        (
+            names[place],
+            f"{details.support[place]:,}",
+            f"{details.predicted[place]:,}",
+            *(f"{ratio[place]:.4f}" if whole[place] else "-" for ratio, whole in columns),
+        )
+        for place in shown
+    ]
+    return above + table(header, rows)
+
+
+def _confusion(details: Details, names: Sequence[str]) -> str:
+    """The confusion matrix if it fits, else the most frequent mistakes."""
+    if details.confusion is None:
+        return f"no confusion matrix: there are {len(names):,} classes"
+    for header, rows in _matrices(details.confusion, names):
+        text = table(header, rows)
+        if max(map(len, text.splitlines())) <= COLUMNS:
+            return f"confusion matrix; row: label, column: prediction\n{text}"
+    return _mistakes(details.confusion, names)
+
+
+def _matrices(confusion: Counts, names: Sequence[str]) -> Iterable[tuple[list[str], list[list[Any]]]]:
+    """The matrix with the names of the classes above its columns, and with letters there."""
+    if len(names) <= MAX_CLASSES:
+        yield ["", *names], [[name, *row] for name, row in zip(names, confusion.tolist(), strict=True)]
+    if len(names) <= len(letters := string.ascii_lowercase):
+        rows = zip(letters, names, confusion.tolist(), strict=False)
+        yield ["", *letters[: len(names)]], [[f"{letter} = {name}", *row] for letter, name, row in rows]
+
+
+def _mistakes(confusion: Counts, names: Sequence[str]) -> str:
+    wrong = confusion - np.diag(np.diag(confusion))
+    kinds = int(np.count_nonzero(wrong))
+    text = f"the confusion matrix, {len(names):,}×{len(names):,}, is too wide to be shown (--json has it)"
+    if kinds == 0:
+        return f"{text}; there are no mistakes"
+    most = np.argsort(-wrong, axis=None, kind="stable")[: min(kinds, MISTAKES)]
+    places = zip(*np.unravel_index(most, wrong.shape), strict=True)
+    rows = [(names[label], names[guess], f"{wrong[label, guess]:,}") for label, guess in places]
+    header = ("label", "prediction", "samples")
+    return f"{text}\n\nmost frequent mistakes: {len(rows)} of {kinds:,} kinds\n{table(header, rows)}"
