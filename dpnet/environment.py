@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DRAWN = "DPNET_DRAWN"
-"""Variable: `dpnet launch` reads the output of the ranks, and draws what is marked in it on its terminal.
+"""Variable: `dpnet launch` reads the output of the ranks, and draws what is marked in it on its terminal."""
 
-Its value is the width of that terminal in columns, if standard error leads there as well; else it is empty.
-"""
+COLUMNS = "DPNET_COLUMNS"
+"""Variable: the width of the terminal that the standard error of `dpnet launch` leads to; empty: it leads elsewhere."""
 
 
 @dataclass(frozen=True)

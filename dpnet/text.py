@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from dpnet.environment import DRAWN, opened_terminal_of_mpirun
+from dpnet.environment import COLUMNS, opened_terminal_of_mpirun
 
 DEFAULT_COLUMNS = 80
 CODE = " " * 4
@@ -90,14 +90,23 @@ def complain(text: str) -> None:
 def _columns_of_standard_error() -> int | None:
     try:
         if sys.stderr.isatty():
-            return os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_COLUMNS
-        if (drawn := os.environ.get(DRAWN)) is not None:
-            return int(drawn) if drawn.isdecimal() else None
+            return columns_of(sys.stderr.fileno())
+        if (columns := os.environ.get(COLUMNS)) is not None:
+            return int(columns) if columns.isdecimal() else None
         if (descriptor := opened_terminal_of_mpirun(2)) is None:
             return None
         try:
-            return os.get_terminal_size(descriptor).columns or DEFAULT_COLUMNS
+            return columns_of(descriptor)
         finally:
             os.close(descriptor)
     except (OSError, ValueError):
         return None
+
+
+def columns_of(descriptor: int) -> int:
+    """The width of a terminal, now.
+
+    Raises:
+        OSError: it is none.
+    """
+    return os.get_terminal_size(descriptor).columns or DEFAULT_COLUMNS

@@ -10,7 +10,7 @@ import termios
 import pytest
 
 from dpnet.cli.main import run
-from dpnet.environment import DRAWN
+from dpnet.environment import COLUMNS
 from dpnet.text import broken, complain, fitted, table
 
 
@@ -108,9 +108,9 @@ def test_the_terminal_of_mpirun_counts_where_a_rank_writes_to_a_pipe(terminal, m
     assert capsys.readouterr().err == f"{LONG}\n"
 
 
-@pytest.mark.parametrize(("drawn", "lines"), [("50", 2), ("", 1)])
-def test_the_terminal_of_dpnet_launch_counts_if_errors_get_there(monkeypatch, capsys, drawn, lines):
-    monkeypatch.setenv(DRAWN, drawn)
+@pytest.mark.parametrize(("columns", "lines"), [("50", 2), ("", 1)])
+def test_the_terminal_of_dpnet_launch_counts_if_errors_get_there(monkeypatch, capsys, columns, lines):
+    monkeypatch.setenv(COLUMNS, columns)
     complain(LONG)
     assert len(capsys.readouterr().err.splitlines()) == lines
 

@@ -11,20 +11,18 @@ import functools
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dpnet.environment import ATTEMPT, DRAWN
-from dpnet.launch.errorline import ErrorLine
+from dpnet.environment import ATTEMPT
 from dpnet.launch.escalation import Escalation, Limits
 from dpnet.launch.linger import Linger
 from dpnet.launch.processes import carriers, end_all, kill, stopped
-from dpnet.launch.relay import Relay
 from dpnet.launch.signals import ASK, Signals
-from dpnet.output.terminal import Terminal, is_terminal
+from dpnet.launch.streams import Streams
+from dpnet.output.terminal import Terminal
 
 LEFTOVERS_END_S = 10.0
 POLL_S = 1.0
@@ -37,10 +35,11 @@ class Ended:
 
     Attributes:
         code: exit code of mpirun, 128 + n where signal n ended it.
-        error: the last error that the ranks printed, if stderr was read.
+        error: the last error that the ranks printed.
         stopped_by: the first signal to this process.
         timed_out: the time limit was reached.
         lingered: mpirun outlived its ranks and was killed.
+        lost_output: why the output, which is the result of the job, could not be written; empty: it could.
     """
 
     code: int
@@ -48,6 +47,7 @@ class Ended:
     stopped_by: int | None
     timed_out: bool
     lingered: bool
+    lost_output: str = ""
 
 
 class Attempt:
@@ -58,7 +58,7 @@ class Attempt:
         environ: environment of mpirun, to which the name of the attempt is added.
         limits: how long the job may take.
         num_ranks: that mpirun starts; None: unknown.
-        read_errors: search the output on stderr, which passes through, for the last error.
+        trains: see Streams.
         forwards: mpirun forwards SIGUSR1 to its ranks.
         on_interrupt: called at the first Ctrl-C.
         terminal: what the ranks print is passed on to it; None: they print there themselves, or elsewhere.
@@ -76,7 +76,7 @@ class Attempt:
         limits: Limits,
         *,
         num_ranks: int | None,
-        read_errors: bool,
+        trains: bool,
         forwards: bool,
         on_interrupt: Callable[[], None] = lambda: None,
         terminal: Terminal | None = None,
@@ -85,14 +85,10 @@ class Attempt:
     ) -> None:
         self._on_interrupt = on_interrupt
         self._name, self._num_ranks = name or uuid.uuid4().hex, num_ranks
-        for_errors = terminal if is_terminal(sys.stderr) else None
-        environ = {**environ, ATTEMPT: self._name}
-        if terminal:
-            environ[DRAWN] = str(terminal.columns) if for_errors else ""
-        read_errors |= for_errors is not None
-        self._process = _start(line, environ, directory, read_output=terminal is not None, read_errors=read_errors)
-        self._relay = Relay(self._process.stdout, terminal, num_ranks) if self._process.stdout and terminal else None
-        self._errors = ErrorLine(self._process.stderr, for_errors) if self._process.stderr else None
+        self._streams = Streams(terminal, trains=trains)
+        environ = {**environ, ATTEMPT: self._name, **self._streams.variables}
+        self._process = _start(line, environ, directory, self._streams)
+        self._streams.open(self._process.stdout, self._process.stderr, num_ranks)
         ask = functools.partial(_ask, self._process, self._name, forwards=forwards)
         self._escalation = Escalation(self._process, ask, limits)
         self._stopped_by: int | None = None
@@ -119,10 +115,9 @@ class Attempt:
             elif number == signal.SIGTSTP:
                 self._pause()
         end_all(self._name, LEFTOVERS_END_S)
-        if self._relay:
-            self._relay.close()
-        error = self._errors.close() if self._errors else None
-        return Ended(code if code >= 0 else 128 - code, error, self._stopped_by, self._timed_out, lingered)
+        error = self._streams.close(succeeded=code == 0)
+        code = code if code >= 0 else 128 - code
+        return Ended(code, error, self._stopped_by, self._timed_out, lingered, self._streams.lost)
 
     def _pause(self) -> None:
         """Ctrl-Z: stop all processes of the job on this host, and this one with them, until the shell continues it."""
@@ -142,7 +137,7 @@ class Attempt:
 
 
 def _start(
-    line: Sequence[str], environ: Mapping[str, str], directory: str | None, *, read_output: bool, read_errors: bool
+    line: Sequence[str], environ: Mapping[str, str], directory: str | None, streams: Streams
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         line,
@@ -150,8 +145,8 @@ def _start(
         cwd=directory,
         # mpirun would read what is meant for the shell script or the loop that `dpnet launch` stands in.
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if read_output else None,
-        stderr=subprocess.PIPE if read_errors else None,
+        stdout=streams.stdout,
+        stderr=streams.stderr,
         start_new_session=True,
         preexec_fn=_end_with_parent(),
     )

@@ -1,68 +1,66 @@
-"""Copies a job's stderr to our own, or above the footer of a terminal, and keeps the last error in it."""
+"""Passes a job's stderr on, with a sentence in front of mpirun's own pages, and keeps the last error in it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import threading
+from collections.abc import Callable
 from typing import IO
 
-from dpnet.output.terminal import Terminal
+from dpnet.launch.pages import Pages
+from dpnet.launch.reading import CHUNK_BYTES, Reading
+from dpnet.launch.say import say
 
-CHUNK_BYTES = 65536
 _ERROR = re.compile(r"\b\w+Error: .*")
 _BY_RANK = re.compile(r" \(rank \d+, [^()]*\)$")
+_NOISE = re.compile(rb"^\[warn\] Epoll [A-Z]+\(\d+\) on fd \d+ failed\..*: Bad file descriptor\n", re.MULTILINE)
+"""What a library of Open MPI's mpirun may print when it closes the streams of ranks that have ended."""
 
 
 class ErrorLine:
-    """The last line `SomeError: ...` of a stream that is copied.
+    """The last line `SomeError: ...` of a stream that is passed on.
 
     Args:
         stream: the job's stderr.
-        terminal: that our own stderr leads to; None: it leads elsewhere.
+        write: passes it on.
     """
 
-    def __init__(self, stream: IO[bytes], terminal: Terminal | None = None) -> None:
-        self._stream, self._terminal = stream, terminal
+    def __init__(self, stream: IO[bytes], write: Callable[[bytes], None]) -> None:
+        self._write, self._pages = write, Pages()
         self._last: str | None = None
-        self._thread = threading.Thread(target=self._copy, daemon=True)
-        self._thread.start()
+        self._line = self._noise = b""
+        self._reading = Reading(stream, self._take)
 
-    def close(self) -> str | None:
-        """Wait for the end of the stream; returns the last error, without the rank that printed it."""
-        # With a time limit: a launcher's process on another host may keep the stream open.
-        self._thread.join(1)
+    def close(self, *, succeeded: bool) -> str | None:
+        """Wait for the end of the stream; returns the last error, without the rank that printed it.
+
+        Args:
+            succeeded: the job has; what mpirun's libraries have printed meanwhile had no effect then.
+        """
+        self._reading.close()
+        if self._noise and not succeeded:
+            self._write(self._noise)
         return self._last
 
-    def _copy(self) -> None:
-        with self._stream:
-            self._copy_all()
+    def _take(self, data: bytes) -> bool:
+        self._noise += b"".join(_NOISE.findall(data))
+        for part in self._pages.feed(_NOISE.sub(b"", data) if data else data):
+            if isinstance(part, str):
+                say(part)
+            else:
+                self._search(part)
+                self._write(part)
+        if not data:
+            self._search(b"\n")
+        return self._pages.holds
 
-    def _copy_all(self) -> None:
-        rest = b""
-        while chunk := os.read(self._stream.fileno(), CHUNK_BYTES):
-            with contextlib.suppress(OSError):  # The reader of our stderr is gone: the job must go on.
-                if self._terminal is None:
-                    _write(chunk)
-                else:
-                    self._terminal.write(chunk, self._terminal.stream)
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._search(line)
-            rest = rest[-CHUNK_BYTES:]
-        self._search(rest)
-
-    def _search(self, line: bytes) -> None:
-        self._last = find_error(line.decode(errors="replace")) or self._last
+    def _search(self, data: bytes) -> None:
+        *lines, rest = (self._line + data).split(b"\n")
+        for line in lines:
+            self._last = find_error(line.decode(errors="replace")) or self._last
+        self._line = rest[-CHUNK_BYTES:]
 
 
 def find_error(line: str) -> str | None:
     """The error in a line, without the rank; None: there is none."""
     found = _ERROR.search(line)
     return None if found is None else _BY_RANK.sub("", found[0].rstrip())
-
-
-def _write(data: bytes) -> None:
-    while data:
-        data = data[os.write(2, data) :]

@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from dpnet.compute.threads import too_many, what_is_faster
-from dpnet.environment import ATTEMPT, CROWDED, DRAWN
-from dpnet.errors import CommunicationError
+from dpnet.environment import ATTEMPT, COLUMNS, CROWDED, DRAWN
+from dpnet.errors import CommunicationError, OutputError
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import environment, fault_tolerance, flavour_flags, forwards_signals, is_open_mpi
 from dpnet.launch.hosts import all_here
 from dpnet.launch.options import TRAIN, Options, is_program, num_ranks, on_this_host, process_of
+from dpnet.launch.say import say
 from dpnet.launch.signals import Signals
 from dpnet.output.terminal import Terminal
 from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
-from dpnet.text import complain
 
 
 class Launcher:
@@ -50,7 +50,7 @@ class Launcher:
             flags += fault_tolerance(self.mpirun, options, say)
         if is_open_mpi(self.mpirun):
             # Others pass the whole environment to all hosts.
-            flags += ["-x", ATTEMPT, *(["-x", DRAWN] if self._terminal else [])]
+            flags += ["-x", ATTEMPT, "-x", COLUMNS, *(["-x", DRAWN] if self._terminal else [])]
         return [self.mpirun, *flags, *options, *process_of(command)]
 
     def start(
@@ -64,9 +64,9 @@ class Launcher:
 
         Raises:
             CommunicationError: mpirun cannot be run.
+            OutputError: what the ranks printed, and nothing else is the result of the command, could not be written.
         """
         line, environ = self.line(options, command), {**os.environ, **environment(options), **self._told}
-        read_errors = self._options.max_restarts > 0
         self._attempts += 1
         told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
         try:
@@ -75,7 +75,7 @@ class Launcher:
                 environ,
                 self._limits,
                 num_ranks=num_ranks(options),
-                read_errors=read_errors,
+                trains=command[0] == TRAIN,
                 forwards=self._forwards,
                 on_interrupt=lambda: say(told),
                 terminal=self._terminal,
@@ -87,6 +87,8 @@ class Launcher:
         ended = attempt.run(signals, is_done)
         if ended.lingered:
             say("mpirun outlived its ranks and was killed")
+        if ended.lost_output and not ended.code:
+            raise OutputError(f"cannot write to standard output: {ended.lost_output}")
         return ended
 
 
@@ -102,8 +104,3 @@ def _tell_if_crowded(options: Options) -> bool:
     if crowded:
         say(f"{crowded}: {what_is_faster(ranks, 1) if trains else 'they take turns'}")
     return bool(crowded)
-
-
-def say(text: str) -> None:
-    """Print a line of `dpnet launch` itself."""
-    complain(f"dpnet launch: {text}")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from dpnet.launch.reading import Reading
 from dpnet.output.footer import Footer
 from dpnet.output.screen import MARK, TOO_LONG_S, obey
 from dpnet.output.terminal import Terminal, is_terminal
 from dpnet.text import counted
 
-CHUNK_BYTES = 65536
 _CHANGE_LINES = ("output", "output-filename", "tag-output", "timestamp-output", "xml")
 _CHANGE_LINES_OF_MPICH = ("l", "prepend-rank", "prepend-pattern", "outfile-pattern", "outfile")
 
@@ -40,34 +39,32 @@ class Relay:
     """
 
     def __init__(self, stream: IO[bytes], terminal: Terminal, num_ranks: int | None) -> None:
-        self._stream, self._terminal, self._begun = stream, terminal, False
+        self._terminal, self._begun = terminal, False
         starting = Footer(f"starting {counted(num_ranks, 'rank')}" if num_ranks else "starting ranks")
         self._timer = threading.Timer(TOO_LONG_S, terminal.show, [starting])
         self._timer.daemon = True
         self._timer.start()
-        self._thread = threading.Thread(target=self._copy, daemon=True)
-        self._thread.start()
+        self._rest = b""
+        self._reading = Reading(stream, self._take)
 
     def close(self) -> None:
         """Wait for the end of the stream, and take the footer away."""
-        # With a time limit: a launcher's process on another host may keep the stream open.
-        self._thread.join(1)
+        self._reading.close()
         self._begin()
 
-    def _copy(self) -> None:
-        rest, mark = b"", MARK.encode()
-        with self._stream:
-            while chunk := os.read(self._stream.fileno(), CHUNK_BYTES):
-                if not self._begun:
-                    self._begin()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if not obey(line, self._terminal):
-                        self._pass_on(line + b"\n")
-                if not mark.startswith(rest[: len(mark)]):
-                    self._pass_on(rest)  # It may be a question, without a line break.
-                    rest = b""
-        self._pass_on(rest)
+    def _take(self, data: bytes) -> bool:
+        if data and not self._begun:
+            self._begin()
+        *lines, rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if not obey(line, self._terminal):
+                self._pass_on(line + b"\n")
+        mark = MARK.encode()
+        if not data or not mark.startswith(rest[: len(mark)]):
+            self._pass_on(rest)  # It may be a question, without a line break.
+            rest = b""
+        self._rest = rest
+        return False
 
     def _begin(self) -> None:
         self._begun = True

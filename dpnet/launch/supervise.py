@@ -17,9 +17,10 @@ from dpnet.launch.attempt import Ended
 from dpnet.launch.decide import Outcome, decide, killed
 from dpnet.launch.directory import JobOf, where_ranks_run
 from dpnet.launch.flags import find_mpirun, is_open_mpi
-from dpnet.launch.launcher import Launcher, say
+from dpnet.launch.launcher import Launcher
 from dpnet.launch.options import TRAIN, Options, command_to_go_on, is_program, on_this_host, parse
 from dpnet.launch.relay import drawn
+from dpnet.launch.say import say
 from dpnet.launch.signals import ASK, Signals
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def launch(arguments: Sequence[str], job_of: JobOf) -> int:
     Raises:
         ConfigError: the arguments, or those of a training that may be restarted, are wrong.
         CommunicationError: there is no mpirun, or it cannot be run.
+        OutputError: the command has succeeded, but what it printed could not be written.
     """
     options = parse(arguments)
     with drawn(options.mpirun) as terminal:

@@ -17,7 +17,7 @@ from typing import IO, Any, TextIO
 
 from dpnet.environment import opened_terminal_of_mpirun
 from dpnet.output.footer import Footer, footer_line
-from dpnet.text import DEFAULT_COLUMNS, fitted
+from dpnet.text import DEFAULT_COLUMNS, columns_of, fitted
 
 _ERASE = "\r\x1b[J"
 
@@ -48,7 +48,7 @@ class Terminal:
     def columns(self) -> int:
         """Its width, now."""
         try:
-            return os.get_terminal_size(self.stream.fileno()).columns or DEFAULT_COLUMNS
+            return columns_of(self.stream.fileno())
         except (OSError, ValueError):
             return DEFAULT_COLUMNS
 

@@ -377,7 +377,7 @@ def test_mpirun_ends_with_its_supervisor(tmp_path):
 import os, signal
 from dpnet.launch.attempt import Attempt
 from dpnet.launch.escalation import Limits
-Attempt(["sleep", "300"], os.environ, Limits(1, None), num_ranks=None, read_errors=False, forwards=True)
+Attempt(["sleep", "300"], os.environ, Limits(1, None), num_ranks=None, trains=True, forwards=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     job = start([sys.executable, "-c", code])
@@ -523,7 +523,7 @@ def test_sigterm_to_the_launcher_is_sigusr1_for_every_rank(capfd):
     line = [*mpirun(2), sys.executable, "-c", RANK, str(os.getpid())]
     environ = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     with Signals() as signals:
-        ended = Attempt(line, environ, Limits(30, 60), num_ranks=2, read_errors=True, forwards=True).run(signals)
+        ended = Attempt(line, environ, Limits(30, 60), num_ranks=2, trains=True, forwards=True).run(signals)
     assert (ended.code, ended.stopped_by) == (75, signal.SIGTERM)
     text = capfd.readouterr().out
     assert "rank 0 got SIGUSR1" in text or "rank 1 got SIGUSR1" in text
