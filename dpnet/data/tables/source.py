@@ -15,7 +15,7 @@ from dpnet.config.data import DataConfig
 from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.files import is_table, read_table
+from dpnet.data.tables.files import TEXT_ENDINGS, is_table, read_table
 from dpnet.data.tables.fit import fit_schema, matching, no_column
 from dpnet.data.tables.schema import Schema
 from dpnet.errors import DataError
@@ -49,7 +49,7 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
         rows, others = hold_out(numbers, section.test, file=path)
         table, test_table = table.take(others, "rows to train on"), table.take(rows, "rows to test with")
     schema = fit_schema(section, table, target)
-    train = dataclasses.replace(_split(table, schema), remarks=(schema.text(),))
+    train = dataclasses.replace(_split(table, schema), remarks=(schema.text(), *_without_header(table)))
     if test_table is not None:
         return train, _split(test_table, schema), schema
     if section.test is None:
@@ -59,6 +59,15 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     if not is_table(test_path):
         raise DataError(f"data.test is {section.test}, which is no table that exists; name a table as data.source is.")
     return train, open_table(test_path, schema), schema
+
+
+def _without_header(table: Table) -> list[str]:
+    """A sentence where the first line of a file of text was taken for numbers, and not for names."""
+    if not table.file.lower().endswith(TEXT_ENDINGS) or list(table.columns) != list(
+        map(str, range(len(table.columns)))
+    ):
+        return []
+    return [f"{table.file} begins with a line of numbers, so it has no header: its columns are called 0, 1, ..."]
 
 
 def hold_out(labels: npt.NDArray[Any], fraction: float, *, file: str) -> tuple[SampleIds, SampleIds]:
