@@ -94,6 +94,8 @@ class Split:
             f"{self.labels_file}, row {row} (from 0): the label is {label_text(self.classes.values[self.labels[row]])}"
         )
         what = f"{of} has the classes {classes.text()}"
+        if self.classes.kind != classes.kind:
+            what += f": they are {classes.kind}, these labels are {self.classes.kind}"
         if number == len(self):
             return DataError(f"{seen}, and no other is known either: {what}; give data of the same classes.")
         return DataError(

@@ -128,6 +128,11 @@ def test_samples_of_unknown_labels_can_be_left_out():
     assert kept.known.tolist() == [0, 2]
 
 
+def test_labels_of_another_kind_are_told_as_that():
+    with pytest.raises(DataError, match=r"has the classes 1, 2: they are integers, these labels are text; give"):
+        split(["1", "zwei"]).numbered_as(split([1, 2]).classes, of="the training data", unknown="error")
+
+
 def test_data_of_other_classes_altogether_are_refused_in_any_case():
     with pytest.raises(DataError, match=r"row 0 .* is 7, and no other is known either: the network has the classes a"):
         split([7, 8]).numbered_as(split(["a"]).classes, of="the network", unknown="ignore")

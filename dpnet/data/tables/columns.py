@@ -116,6 +116,10 @@ class Table:
         """The number of a row in the file."""
         return int(row if self.numbers is None else self.numbers[row])
 
+    def place(self, row: int | np.integer[Any], name: str) -> str:
+        """Where a value stands, for messages."""
+        return f"{self.file}, row {self.number(row)} (from 0), column {name!r}"
+
     def take(self, rows: SampleIds, part: str) -> Table:
         """Some of its rows."""
         return Table(self.file, len(rows), self.columns.take(rows), rows, part)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dpnet.config.data import DataConfig
-from dpnet.data.tables.columns import Table
+from dpnet.data.tables.columns import Column, Table
+from dpnet.data.tables.files import is_number
 from dpnet.data.tables.schema import Feature, Schema, missing_value
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten
@@ -22,7 +23,8 @@ MAX_CATEGORIES = 10_000
 """Most categories of a column."""
 MAX_RECORD = 1 << 20
 """Most bytes of a schema in a checkpoint, whose manifest is read as a whole."""
-DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+NUMBER_LIKE = re.compile(r"\s*[-+]?[$€£]?\s*\d[\d.,'\s]*(e[-+]?\d+)?\s*[%$€£]?\s*", re.IGNORECASE)
+"""A number as people and spreadsheets write it: with a comma, a unit, or separated thousands."""
 DATE = re.compile(r"date|time|duration")
 
 
@@ -88,6 +90,8 @@ def _fit(name: str, table: Table, missing: str, *, forced: bool) -> Feature:
     indicator = missing == "indicator" and column.missing is not None
     if column.kind == "text":
         texts = tuple(sorted(str(text) for text in column.texts))
+        if not forced:
+            _check_no_numbers(name, column, table)
         _check_categories(name, texts, table, forced=forced)
         return Feature(name, texts, None if refuses else 0.0, indicator)
     if refuses:
@@ -98,12 +102,26 @@ def _fit(name: str, table: Table, missing: str, *, forced: bool) -> Feature:
     return Feature(name, None, 0.0 if missing == "zero" else float(np.mean(known, dtype=np.float64)), indicator)
 
 
+def _check_no_numbers(name: str, column: Column, table: Table) -> None:
+    """Refuse a column of numbers with a text among them, or with units: as categories they would lose their order."""
+    texts = [str(text) for text in column.texts]
+    alike = [NUMBER_LIKE.fullmatch(text) is not None for text in texts]
+    if 2 * sum(alike) <= len(texts):
+        return
+    strange = np.array([not is_number(text) for text in texts])
+    row = int(np.argmax((column.values >= 0) & strange[column.values])) if strange.any() else 0
+    value = shorten(repr(texts[column.values[row]]), 40)
+    raise DataError(
+        f"{table.place(row, name)}: the value is {value}, in a column of numbers; expected plain numbers, such as "
+        "-1234.5, and nothing where one is missing. Or take them for categories: "
+        f'data.categorical = ["{name}"].'
+    )
+
+
 def _check_categories(name: str, texts: Sequence[str], table: Table, *, forced: bool) -> None:
     if not texts:
         raise DataError(f"{table.file}, column {name!r}: every value is missing; {_out(name)}.")
     seen = f"{table.file}, column {name!r} holds {len(texts):,} different texts, such as {shorten(repr(texts[0]), 40)}"
-    if all(map(DECIMAL_COMMA.fullmatch, texts)):
-        raise DataError(f"{seen}: numbers with a decimal comma? Save them with a decimal point.")
     if len(texts) > (MAX_CATEGORIES if forced else MAX_DETECTED):
         can_force = not forced and len(texts) <= MAX_CATEGORIES
         force = f', or take them for categories: data.categorical = ["{name}"]' if can_force else ""

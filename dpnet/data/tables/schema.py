@@ -27,6 +27,8 @@ from dpnet.data.tables.files import is_number
 from dpnet.errors import DataError
 from dpnet.text import counted, listed, shorten
 
+EXACT = 2**53
+"""Up to this one float64 tells integers apart."""
 SIDE_BY_SIDE = 32
 """Inputs that are written together."""
 
@@ -190,26 +192,29 @@ def _typed(value: Any, kind: type) -> Any:
 
 def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, table: Table) -> None:
     """Fills in a column of numbers or booleans."""
-    column, place = table.columns[feature.name], f"column {feature.name!r}"
+    name, column = feature.name, table.columns[feature.name]
     if column.kind == "text":
         strange = (row for row, text in enumerate(column.values) if text >= 0 and not is_number(column.texts[text]))
         row = next(strange, 0)
-        seen = f"{table.file}, row {table.number(row)} (from 0), {place}: the value is"
-        raise DataError(f"{seen} {shorten(repr(str(column.texts[column.values[row]])))}; expected a number.")
+        value = shorten(repr(str(column.texts[column.values[row]])))
+        raise DataError(f"{table.place(row, name)}: the value is {value}; expected a number.")
     if column.kind == "other":
-        raise DataError(f"{table.file}, {place} holds {column.words}; expected numbers, as in training.")
+        raise DataError(f"{table.file}, column {name!r} holds {column.words}; expected numbers, as in training.")
     numbers = block[:, 0]
     numbers[:] = column.values
+    if column.values.dtype.kind in "iu" and (wide := (column.values > EXACT) | (column.values < -EXACT)).any():
+        row = int(np.argmax(wide))
+        seen = f"{table.place(row, name)}: the value is {column.values[row]}, beyond 2**53"
+        raise DataError(f'{seen}: its neighbours would be the same input; leave it out: data.ignore = ["{name}"].')
     if column.missing is not None:
         if feature.fill is None:
-            raise missing_value(table, feature.name)
+            raise missing_value(table, name)
         numbers[column.missing] = feature.fill
         if feature.indicator:
             block[:, 1] = column.missing
     if not (finite := np.isfinite(numbers)).all():
         row = int(np.argmin(finite))
-        seen = f"{table.file}, row {table.number(row)} (from 0), {place}: the value is {numbers[row]}"
-        raise DataError(f"{seen}; expected a finite number.")
+        raise DataError(f"{table.place(row, name)}: the value is {numbers[row]}; expected a finite number.")
 
 
 def _put_categories(block: npt.NDArray[np.float64], feature: Feature, table: Table) -> tuple[list[str], int]:
@@ -233,10 +238,10 @@ def _put_categories(block: npt.NDArray[np.float64], feature: Feature, table: Tab
 
 def missing_value(table: Table, name: str) -> DataError:
     """The error for a column in which a value is missing."""
-    column = table.columns[name]
-    assert column.missing is not None
-    row, number = table.number(np.argmax(column.missing)), int(column.missing.sum())
+    missing = table.columns[name].missing
+    assert missing is not None
+    seen, number = table.place(np.argmax(missing), name), counted(int(missing.sum()), "row")
     return DataError(
-        f"{table.file}, row {row} (from 0), column {name!r}: the value is missing, as in {counted(number, 'row')} of "
-        f'{len(column.missing):,}; to train with such values: data.missing = "mean", "zero" or "indicator".'
+        f"{seen}: the value is missing, as in {number} of {len(missing):,}; to train with such values: "
+        'data.missing = "mean", "zero" or "indicator".'
     )

@@ -101,11 +101,11 @@ def test_codes_are_categories_where_they_are_named(fit, tmp_path):
             {},
             r"'d' holds date32\[day\], .* the days since a date, or leave the column",
         ),
-        (
-            ["a;b;y", "1,5;2;0"],
-            {},
-            r"'a' holds 1 different texts, .*decimal comma\? Save them with a decimal",
-        ),
+        (["a;b;y", "1,5;2;0"], {}, r"row 0 \(from 0\), column 'a': the value is '1,5', in a column of numbers"),
+        (["a,y", "1,0", "2,0", "5 %,1"], {}, r"row 2 .*column 'a': the value is '5 %', in a column of numbers"),
+        (["a,y", "1,0", "$2.50,0"], {}, r"row 1 .*column 'a': the value is '\$2.50', in a column of numbers"),
+        (["a,y", "1,0", "2,0", "-,1"], {}, r"row 2 .*column 'a': the value is '-', .*data.categorical = \[\"a\"\]"),
+        (["a,y", "9007199254740993,0"], {}, r"row 0 .*the value is 9007199254740993, beyond 2\*\*53"),
         (["a,y", "1,0"], {"ignore": ("b",)}, r"has no column 'b' \(data.ignore\); it has a, y"),
         (
             ["age_yrs,y", "1,0"],
@@ -118,6 +118,11 @@ def test_codes_are_categories_where_they_are_named(fit, tmp_path):
 def test_columns_that_cannot_be_inputs(fit, lines, section, message):
     with pytest.raises(DataError, match=message):
         fit(*lines, **section)
+
+
+def test_codes_of_letters_and_digits_are_categories(fit):
+    assert fit("a,y", "A1,0", "3rd,1", "7,1")[0].width == 3
+    assert fit("a,y", "1,0", "2,1", "-,1", categorical=("a",))[0].width == 3
 
 
 def test_free_text_is_refused_unless_it_is_named(fit):
