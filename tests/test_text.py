@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import sys
 import termios
@@ -47,6 +48,9 @@ def test_a_line_is_broken_between_words_and_what_is_to_be_copied_stays_whole(lin
     assert broken(line, 200) == [line]
 
 
+MARK = "\x02read so far\x03"
+
+
 @pytest.fixture
 def terminal():
     """A terminal of 40 columns: the end from which is read what was written there, and the end to write to."""
@@ -58,8 +62,16 @@ def terminal():
     os.close(leader)
 
 
-def read(leader):
-    return os.read(leader, 65536).decode().splitlines()
+def read(terminal):
+    """All lines that were written so far: the system hands them on a moment later, so a mark is written behind them."""
+    leader, stream = terminal
+    stream.write(MARK)
+    stream.flush()
+    text = ""
+    while not text.endswith(MARK):
+        select.select([leader], [], [])
+        text += os.read(leader, 65536).decode()
+    return text.removesuffix(MARK).splitlines()
 
 
 LONG = "ConfigError: train.epochs is 0; it must be at least 1 (--set train.epochs=0)"
@@ -78,7 +90,7 @@ def test_an_error_fits_the_terminal_and_is_one_line_in_a_pipe(terminal, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", terminal[1])
         on_terminal = ended(arguments)
-    shown = read(terminal[0])
+    shown = read(terminal)
     assert ended(arguments) == on_terminal != 0
     whole = capsys.readouterr().err.splitlines()
     assert any(word in line for line in whole)
