@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-SHUFFLE, INITIALISE, GRADCHECK, HOLD_OUT = range(4)
+SHUFFLE, INITIALISE, GRADCHECK, HOLD_OUT, VALIDATION = range(5)
 """Purposes of random numbers; no two share a stream."""
 
 

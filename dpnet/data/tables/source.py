@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import SampleIds
-from dpnet.compute.random import HOLD_OUT, random_bits
 from dpnet.config.data import DataConfig
+from dpnet.data.hold_out import hold_out
 from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
@@ -46,7 +45,7 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     test_table = None
     if isinstance(section.test, float):
         numbers, _ = number_labels(_labels(table, target), _place(table, target))
-        rows, others = hold_out(numbers, section.test, file=path)
+        rows, others = hold_out(numbers, section.test, key="data.test", file=path)
         table, test_table = table.take(others, "rows to train on"), table.take(rows, "rows to test with")
     schema = fit_schema(section, table, target)
     train = dataclasses.replace(_split(table, schema), remarks=(schema.text(), *_without_header(table)))
@@ -68,33 +67,6 @@ def _without_header(table: Table) -> list[str]:
     ):
         return []
     return [f"{table.file} begins with a line of numbers, so it has no header: its columns are called 0, 1, ..."]
-
-
-def hold_out(labels: npt.NDArray[Any], fraction: float, *, file: str) -> tuple[SampleIds, SampleIds]:
-    """Choose rows to test with: as near to the share of every class as whole rows allow, in an order without meaning.
-
-    They follow from the labels alone, so that trainings with other settings and seeds are tested on the same rows.
-
-    Args:
-        labels: (rows,) of all rows.
-        fraction: of the rows that is held out.
-        file: of the table, for messages.
-
-    Returns:
-        the rows held out, and all others, each in the order of the table.
-
-    Raises:
-        DataError: there would be no row to test with, or none to train on.
-    """
-    bits = random_bits(len(labels), seed=0, purpose=HOLD_OUT)
-    held = np.zeros(len(labels), np.bool_)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        held[rows[np.argsort(bits[rows], kind="stable")][: round(fraction * len(rows))]] = True
-    if not held.any() or held.all():
-        number = counted(len(labels), "row")
-        raise DataError(f"data.test is {fraction}: of the {number} of {file} that is none or all of each class.")
-    return np.flatnonzero(held), np.flatnonzero(~held)
 
 
 def open_table(path: str, schema: Schema) -> Split:

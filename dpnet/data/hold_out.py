@@ -1,0 +1,48 @@
+"""Holding out: which rows of some data are kept apart, to test or to validate with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.compute.arrays import SampleIds
+from dpnet.compute.random import HOLD_OUT, random_bits
+from dpnet.errors import DataError
+from dpnet.text import counted
+
+
+def hold_out(
+    labels: npt.NDArray[Any], share: float, *, key: str, file: str, seed: int = 0, purpose: int = HOLD_OUT
+) -> tuple[SampleIds, SampleIds]:
+    """Choose rows to hold out: of every class as near to the share as whole rows allow, in an order without meaning.
+
+    They follow from the labels, the share and the seed alone: so they are the same in every format of the data and on
+    any number of ranks. At least one row of each class is left, so that no class is lost to the training.
+
+    Args:
+        labels: (rows,) of all rows.
+        share: of the rows that is held out, above 0 and below 1.
+        key: of the job file, which asks for it, for messages.
+        file: with the labels, for messages.
+        seed: other seeds give other rows.
+        purpose: of the random bits, see `compute.random`.
+
+    Returns:
+        the rows held out, and all others, each in order.
+
+    Raises:
+        DataError: there would be no row to hold out.
+    """
+    _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    by_class = np.lexsort((random_bits(len(labels), seed=seed, purpose=purpose), numbers))
+    places = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    held = np.zeros(len(labels), np.bool_)
+    held[by_class] = places < np.repeat(np.minimum(np.rint(share * counts), counts - 1), counts)
+    if not held.any():
+        raise DataError(
+            f"{key} is {share}: of the {counted(len(labels), 'row')} of {file} that is not one of any class; "
+            "take a larger share, or a file of its own."
+        )
+    return np.flatnonzero(held), np.flatnonzero(~held)
