@@ -104,14 +104,15 @@ def compare(before: Job, now: Job, *, step: int, num_samples: int) -> Fit:
     notes = [note for note in notes if not note.startswith(NOT_TOLD)]
     ends = []
     steps = tuple(count_steps(job.train, num_samples) for job in (before, now))
-    if steps[0] != steps[1]:
+    if steps[0] != steps[1] and _length(before) != _length(now):
         ends.append(_ends(before, now))
     if values.differ("evaluate.patience"):
         ends.append(values.sentence("evaluate.patience"))
     return Fit(
         result=result,
         state=_state(before, result),
-        past=_past(now, step, steps[1]),
+        # Steps of another size count nothing of the run.
+        past="" if "train.global_batch_size" in result else _past(now, step, steps[1]),
         length=[] if result or not step else [*_patience(before, now, values), *_jump(before, now, step, num_samples)],
         ends=ends,
         notes=[*notes, *ends],
@@ -152,9 +153,13 @@ def _jump(before: Job, now: Job, step: int, num_samples: int) -> Iterator[str]:
 
 
 def _ends(before: Job, now: Job) -> str:
-    key_before, key_now = ("train.steps" if job.train.steps else "train.epochs" for job in (before, now))
-    end_before, end_now = (job.train.steps or job.train.epochs for job in (before, now))
+    (key_before, end_before), (key_now, end_now) = _length(before), _length(now)
     return f"{key_now} is {end_now}, in the run {'it' if key_now == key_before else key_before} is {end_before}"
+
+
+def _length(job: Job) -> tuple[str, int | None]:
+    """The key that says how long a job trains, and its value."""
+    return ("train.steps", job.train.steps) if job.train.steps else ("train.epochs", job.train.epochs)
 
 
 def compare_data(before: Mapping[str, Any], identity: Mapping[str, Any], source: DataSource) -> tuple[list[str], str]:

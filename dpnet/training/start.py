@@ -20,7 +20,7 @@ from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout
-from dpnet.output.run_directory import RunDirectory, holds
+from dpnet.output.run_directory import CONFIG, RunDirectory, holds
 from dpnet.output.screen import current
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_optimizer
@@ -140,14 +140,14 @@ def _judge(
     fit = known.fit(job, num_samples)
     if fit is None:
         seen = f"the run in {known.path} has no config.toml that this dpnet can read, so its job is unknown"
-        raise CheckpointError("\n".join([seen, *_ways(known, can_change=False, is_checkpoint=is_checkpoint)]))
+        raise CheckpointError("\n".join([seen, *_ways(known, job, can_change=False, is_checkpoint=is_checkpoint)]))
     wrong = fit.refusals if strict else [*fit.state, *([fit.past] if fit.past else [])]
     other, unknown = ([], "") if data is None else known.other_data(data)
     if wrong or other:
         what = f"the checkpoint {known.path}, of" if is_checkpoint else f"the run in {known.path}, which is at"
         lines = [f"this job does not fit {what} step {known.step:,}:", *(f"  {text}" for text in (*wrong, *other))]
         can_change = strict and not (fit.state or fit.past or other)
-        ways = _ways(known, can_change=can_change, is_checkpoint=is_checkpoint)
+        ways = _ways(known, job, can_change=can_change, is_checkpoint=is_checkpoint)
         raise CheckpointError("\n".join([*lines, *ways]))
     changes = [] if strict else [*fit.result.values(), *fit.length]
     notes = [note for note in fit.notes if not any(change.startswith(note) for change in changes)]
@@ -155,16 +155,26 @@ def _judge(
     return notes, [*known.changes, *(f"from step {known.step} on: {change}" for change in changes)]
 
 
-def _ways(known: Known, *, can_change: bool, is_checkpoint: bool) -> list[str]:
+def _ways(known: Known, job: Job, *, can_change: bool, is_checkpoint: bool) -> list[str]:
     """What the user can do about a job that does not fit."""
-    ways = [("without --resume", "train it from the start")]
     if not is_checkpoint:
-        ways = [("--output DIR", "train it in another directory")]
-        ways.append(("--resume never", "train it anew in this one; the run in it is set aside"))
+        ways = [("--output DIR", "train this job in another directory, DIR")]
+        ways.append(("--resume never", "train this job in this directory; the run in it is set aside"))
+    elif job.output.dir is None:
+        ways = [("without --resume", "train this job from the start")]
+    else:  # Without a job file this job is that of the run, which --resume alone names.
+        ways = [("dpnet train JOB.toml --output DIR", f"train this job from the start{_job_file(known.path)}")]
     if can_change:
-        ways.append((f"--resume {known.path} --output DIR", f"go on with it from step {known.step:,}, in another one"))
-    width = max(20, *(len(option) for option, _ in ways))
+        way = f"--resume {known.path} --output DIR"
+        ways.append((way, f"go on with this job from step {known.step:,}, in another directory, DIR"))
+    width = min(40, max(20, *(len(option) for option, _ in ways)))
     return ["What you can do:", *(f"  {option:{width}}  {meaning}" for option, meaning in ways)]
+
+
+def _job_file(path: Path) -> str:
+    """Where the job file of a run is, given the run or one of its checkpoints; empty: it is not there."""
+    files = [folder / CONFIG for folder in (path, path.parent.parent) if (folder / CONFIG).exists()]
+    return f"; JOB.toml is your job file, or {files[0]} with the same --set" if files else ""
 
 
 def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_own: bool) -> StartingPoint:

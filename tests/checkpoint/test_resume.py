@@ -175,7 +175,7 @@ def test_momentum_switched_on_is_refused_by_its_key(tmp_path):
     settings = {**MOMENTUM, "optimizer.learning_rate": 0.001}
     with pytest.raises(CheckpointError, match=r"optimizer\.momentum is 0\.9, in the run it is 0\.0\n") as refusal:
         train(tmp_path / "run", settings)
-    assert "go on with it" not in str(refusal.value)
+    assert "go on with this job" not in str(refusal.value)
     with pytest.raises(CheckpointError, match=r"optimizer\.momentum is 0\.9, .*lack the vectors that momentum needs"):
         train(tmp_path / "other", settings, resume=str(tmp_path / "run"))
     assert not (tmp_path / "other").exists()
@@ -233,7 +233,7 @@ def test_a_longer_cosine_is_refused_with_the_jump_of_the_rate(tmp_path, capsys):
     message = (
         r'(?s)train\.epochs is 6, in the run it is 3, and schedule\.name is "cosine", which depends on the length: the '
         r"learning rate would jump from 2\.74e-06 to 0\.000571 after step 36.*--output DIR .*--resume never .*"
-        r"--resume \S+/run --output DIR +go on with it from step 36"
+        r"--resume \S+/run --output DIR +go on with this job from step 36"
     )
     longer = {**settings, "train.epochs": 6}
     with pytest.raises(CheckpointError, match=message):

@@ -227,6 +227,15 @@ def test_fewer_epochs_than_the_run_has_are_refused(run, capsys, output):
     assert not Path("b").exists()
 
 
+def test_another_job_with_a_run_and_no_job_file_is_told_the_job_file_of_the_run(run, capsys):
+    setting = ("--set", "train.global_batch_size=32")
+    parts = ["  dpnet train JOB.toml --output DIR ", f"; JOB.toml is your job file, or {run}/config.toml with the same"]
+    for path in (run, f"{run}/checkpoints/latest"):
+        refused(capsys, "train", "--resume", path, *setting, code=1, kind=CheckpointError, parts=parts)
+    text = say(capsys, "train", f"{run}/config.toml", "--output", "new", *setting)
+    assert "steps of 32 samples" in text
+
+
 def test_a_complete_training_is_not_repeated_and_never_lost(run, capsys):
     before = summary(run)
     assert "is complete already, 46 steps; to train anew: --resume never" in say(

@@ -85,6 +85,15 @@ def test_another_directory_is_told_in_the_first_line_with_the_reasons(capsys):
     assert lines(capsys)[0] == "run directory runs/data-2, which holds this job"
 
 
+def test_what_is_told_to_differ_differs(capsys):
+    run()
+    run("train.global_batch_size=20")
+    run("train.global_batch_size=40", "train.epochs=1")
+    batch, epochs = "  train.global_batch_size is {}, in the run it is 10", "  train.epochs is 1, in the run it is 2"
+    told = [line for line in lines(capsys) if line.startswith("  ")]
+    assert told == [batch.format(20), batch.format(40), epochs]
+
+
 def test_only_the_first_of_many_reasons_are_told(capsys):
     run()
     many = ["train.seed=3", "model.activation=tanh", "data.scale=none", "model.dtype=float64"]
