@@ -42,6 +42,12 @@ class TrainConfig(Section, governs=Governs.RESULT):
     )
     global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
     seed: Annotated[int, Range(0, INT64_MAX), "Decides the initial parameters and the order of the samples."] = 0
+    label_smoothing: Annotated[
+        float,
+        Range(0, 1, below=True),
+        "Share of every label that is spread over all classes in the loss of the training. Scores of test data are "
+        "without it.",
+    ] = 0.0
     reproducible_shards: Annotated[
         int, Range(0, 65536), "V: the same bits on any number of ranks up to V; more are refused. 0: off."
     ] = 0

@@ -74,6 +74,7 @@ def check(
     h: float = 1e-6,
     products: Products = NUMPY,
     loops: Loops = reference,
+    label_smoothing: float = 0.0,
 ) -> list[TensorCheck]:
     """Compares backward with central differences of the mean loss, for every weight and bias.
 
@@ -88,13 +89,15 @@ def check(
         h: step to either side.
         products: matrix products of the network.
         loops: element-wise work of the network and its loss.
+        label_smoothing: of the loss.
 
     Returns:
         One result for each tensor of the layout, in its order.
     """
     assert params.dtype == x.dtype == np.float64, (params.dtype, x.dtype)
     assert len(x) > 0
-    probe = _Probe(layout, activation, params, x, labels, products, loops)
+    loss_of = SoftmaxNLL(len(x), layout.sizes[-1], np.float64, loops, smoothing=label_smoothing)
+    probe = _Probe(layout, activation, params, x, labels, products, loops, loss_of)
     loss, grad = probe.gradient()
     # The error that rounding alone can cause in a quotient. The gradients of a dead or saturated layer are smaller, and
     # their relative error means nothing.
@@ -140,11 +143,12 @@ class _Probe:
         labels: Labels,
         products: Products,
         loops: Loops,
+        loss: SoftmaxNLL,
     ) -> None:
         self._layout = layout
         self._model = MLP(layout, activation, max_rows=len(x), dtype=np.float64, products=products, loops=loops)
         self._has_kink = ACTIVATIONS[activation].has_kink
-        self._nll = SoftmaxNLL(len(x), layout.sizes[-1], np.float64, loops)
+        self._loss = loss
         self._flat = params.copy()
         self._params = layout.views(self._flat)
         self._x, self._labels = x, labels
@@ -153,7 +157,7 @@ class _Probe:
         """The loss, and its gradient by backward, (layout.size,)."""
         grad = aligned_zeros(self._layout.size, np.float64)
         logits = self._model.forward(self._x, self._params)
-        total, _ = self._nll(logits, self._labels, 1 / len(self._x))
+        total, _ = self._loss(logits, self._labels, 1 / len(self._x))
         self._model.backward(logits, self._layout.views(grad))
         return total / len(self._x), grad
 
@@ -173,6 +177,6 @@ class _Probe:
         """The loss with parameter `entry` set to `value`, and which hidden units are active in which rows."""
         self._flat[entry] = value
         logits = self._model.forward(self._x, self._params)
-        total, _ = self._nll(logits, self._labels, 1.0)
+        total, _ = self._loss(logits, self._labels, 1.0)
         hidden: list[npt.NDArray[np.floating]] = self._model.outputs[:-1]
         return total / len(self._x), [(y > 0).tobytes() for y in hidden if self._has_kink]

@@ -38,13 +38,15 @@ def build_replica(
     rows: int,
     backend: Backend,
     zeros: Zeros = aligned_zeros,
+    *,
+    label_smoothing: float = 0.0,
 ) -> Replica:
     """A replica for up to `rows` samples at a time; `zeros` makes all buffers in which samples have rows."""
     products, loops, dtype = backend.products, backend.kernels.loops, model.dtype
     return Replica(
         build_dataset(model, split, scaling, rows, backend, zeros),
         MLP(layout, model.activation, max_rows=rows, dtype=dtype, products=products, loops=loops, zeros=zeros),
-        SoftmaxNLL(rows, layout.sizes[-1], dtype, loops),
+        SoftmaxNLL(rows, layout.sizes[-1], dtype, loops, smoothing=label_smoothing),
     )
 
 

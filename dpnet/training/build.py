@@ -122,9 +122,9 @@ def _build_shared(
     name = choose_reducer(job.train.reducer, job.train.reproducible_shards, layout, where.nodes, plan.max_rows())
     kind = REDUCERS[name]
     if kind.shares_rows:
-        replica = setup.replica(source.train, plan.max_rows(len(where.here)), memory.zeros)
+        replica = setup.training_replica(source.train, plan.max_rows(len(where.here)), memory.zeros)
     else:
-        replica = setup.replica(source.train, plan.max_rows())
+        replica = setup.training_replica(source.train, plan.max_rows())
     factors = replica.network.factors(replica.dataset.x)
     reducer = kind(where, plan=plan, layout=layout, dtype=dtype, factors=factors, backend=setup.backend)
     ahead = setup.dataset(source.train, plan.max_rows())

@@ -47,15 +47,21 @@ class Setup:
         """Scaled samples of a split, up to `rows` at a time."""
         return build_dataset(self.job.model, split, self.scaling, rows, self.backend)
 
-    def replica(self, split: Split, rows: int, zeros: Zeros = aligned_zeros) -> Replica:
-        """What takes up to `rows` samples of a split at a time to their loss.
+    def replica(self, split: Split, rows: int) -> Replica:
+        """What takes up to `rows` samples of a split at a time to their scores."""
+        return build_replica(self.job.model, split, self.scaling, self.layout, rows, self.backend)
+
+    def training_replica(self, split: Split, rows: int, zeros: Zeros = aligned_zeros) -> Replica:
+        """What takes up to `rows` samples of a split at a time to the loss that is minimized.
 
         Args:
             split: the samples.
             rows: of all buffers.
             zeros: makes the buffers: a vector of zeros, of a given length and dtype.
         """
-        return build_replica(self.job.model, split, self.scaling, self.layout, rows, self.backend, zeros)
+        sizes = self.scaling, self.layout, rows
+        smoothing = self.job.train.label_smoothing
+        return build_replica(self.job.model, split, *sizes, self.backend, zeros, label_smoothing=smoothing)
 
 
 def choose_backend(train: TrainConfig, group: Group) -> Backend:

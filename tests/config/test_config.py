@@ -84,6 +84,7 @@ def test_the_defaults_are_the_documented_ones():
             "epochs": 12,
             "global_batch_size": 64,
             "seed": 0,
+            "label_smoothing": 0.0,
             "reproducible_shards": 0,
             "threads": 0,
             "kernels": "auto",
@@ -192,7 +193,8 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
 DATA_KEYS = "source, test, target, id, features, ignore, categorical, missing, scale, check and unknown_labels"
 RESULT = """
 model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.features
-data.ignore data.categorical data.missing train.global_batch_size train.seed train.reproducible_shards optimizer.name
+data.ignore data.categorical data.missing train.global_batch_size train.seed train.label_smoothing
+train.reproducible_shards optimizer.name
 optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay
 optimizer.weight_decay_biases optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs
 schedule.every_steps schedule.factor schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps
@@ -269,6 +271,7 @@ BAD_VALUES = {
     "train.steps": AT_LEAST_1,
     "train.global_batch_size": AT_LEAST_1,
     "train.seed": AT_LEAST_0,
+    "train.label_smoothing": [*NOT_NEGATIVE, 1, 1.0, 2],
     "train.reproducible_shards": [*AT_LEAST_0, 65537],
     "train.threads": AT_LEAST_0,
     "train.kernels": [*BAD_CHOICES, "cython"],
@@ -424,7 +427,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         "7 errors in the configuration:\n"
         "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
         "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
-        "reproducible_shards, threads, kernels, blas, shared_memory and reducer\n"
+        "label_smoothing, reproducible_shards, threads, kernels, blas, shared_memory and reducer\n"
         "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
         "  unknown section modelx (job.toml line 8); did you mean model?\n"
         "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"
@@ -773,6 +776,7 @@ trains = one_of(
     {
         "global_batch_size": counts,
         "seed": st.integers(0, 2**63 - 1),
+        "label_smoothing": fractions,
         "reproducible_shards": st.integers(1, 65536),
         "threads": counts,
     },

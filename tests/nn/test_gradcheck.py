@@ -14,6 +14,7 @@ from dpnet.nn.gradcheck import check
 from dpnet.nn.init import initialize
 from dpnet.nn.layers import Layer
 from dpnet.nn.layout import Layout
+from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 
 each = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 
@@ -42,6 +43,12 @@ def test_right_gradients_pass(activation, sizes):
         assert result.relative_error <= 1e-6
         assert result.compared + result.kinks == min(200, np.prod(result.shape))
         assert result.compared > 0
+
+
+def test_the_gradient_of_a_smoothed_loss_passes_and_a_wrong_one_is_caught(monkeypatch):
+    assert all(result.ok for result in run(label_smoothing=0.2))
+    monkeypatch.setattr(SoftmaxNLL, "_spread", lambda *_: None)
+    assert not all(result.ok for result in run(label_smoothing=0.2))
 
 
 @pytest.mark.parametrize("wrong", ["dweight", "dbias", "dx"])

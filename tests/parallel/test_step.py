@@ -1,5 +1,6 @@
 """A step on one rank: the mean gradient of its batch, taken once; whatever reduces the gradients of its shards."""
 
+import dataclasses
 import itertools
 import math
 
@@ -35,10 +36,10 @@ SETTINGS = {
 }
 
 
-def make_parts(path, **more):
+def make_parts(path, source=SOURCE, **more):
     job = make_job(path, {**SETTINGS, **more})
-    setup = prepare(job, LocalGroup(), SOURCE, backend=plain_backend(), scaling=UNSCALED)
-    return build_parts(setup, SOURCE)
+    setup = prepare(job, LocalGroup(), source, backend=plain_backend(), scaling=UNSCALED)
+    return build_parts(setup, source)
 
 
 def alone(parts, step):
@@ -63,6 +64,15 @@ def test_the_parameters_move_along_the_gradient_of_the_mean_over_all_samples(tmp
         assert sums.loss == pytest.approx(expected.loss, rel=1e-13)
         assert sums._replace(loss=0) == expected._replace(loss=0)
         assert parts.state.step == step + 1
+
+
+def test_label_smoothing_enters_the_steps_and_no_scores(tmp_path):
+    source = dataclasses.replace(SOURCE, test=SOURCE.train)
+    plain, smoothed = (make_parts(tmp_path / str(e), source, **{"train.label_smoothing": e}) for e in (0.0, 0.3))
+    scores, loss = plain.evaluator(plain.state.layers), plain.trainer.step(0).loss
+    assert smoothed.evaluator(smoothed.state.layers) == scores
+    assert smoothed.trainer.step(0).loss != loss
+    assert (smoothed.state.params != plain.state.params).any()
 
 
 @pytest.mark.parametrize("shards", [0, 4])

@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         x, labels = setup.dataset(source.train, len(ids)).gather(ids)
         products, loops = backend.products, backend.kernels.loops
         how = job.model.activation, params, x, labels
-        return check(layout, *how, seed=job.train.seed, products=products, loops=loops)
+        smoothing = job.train.label_smoothing
+        return check(layout, *how, seed=job.train.seed, products=products, loops=loops, label_smoothing=smoothing)
 
     results = on_root(group, work)
     say(group, gradcheck_table(results, MAX_RELATIVE_ERROR))

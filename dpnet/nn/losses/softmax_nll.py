@@ -27,6 +27,14 @@ the same product with that division done on paper.
 **Stability (log-sum-exp).** Because softmax sees only differences, each row's maximum is subtracted first. The
 largest exponent is then exp(0) = 1: nothing overflows, S >= 1, log S is finite, and (1) never takes the logarithm of
 0. A label whose p underflows to 0 still costs its true log S - z_c.
+
+**Label smoothing** trains towards t in place of y: of K classes each gets the share e / K of the label, and the label
+keeps the rest, so that no logit has to grow without end (C. Szegedy et al., "Rethinking the Inception Architecture for
+Computer Vision", 2016, section 7). The t_i of a row sum to 1 as the y_i do, so (1) and (2) become
+
+    t_i = (1 - e) y_i + e / K
+    L = sum_i t_i (log S - z_i) = log S - ((1 - e) z_c + e / K sum_i z_i)                      (3)
+    d L / d z_i = p_i - t_i                                                                    (4)
 """
 
 from __future__ import annotations
@@ -50,10 +58,13 @@ class SoftmaxNLL:
         classes: number of classes.
         dtype: float32 or float64, of the logits.
         loops: element-wise work.
+        smoothing: e of the module's text, at least 0 and below 1: how much of a label is spread over all classes.
     """
 
-    def __init__(self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = reference) -> None:
-        self._classes = classes
+    def __init__(
+        self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = reference, *, smoothing: float = 0.0
+    ) -> None:
+        self._classes, self._smoothing = classes, smoothing
         self._loops = loops
         self._at_label, self._total = aligned_zeros(max_rows, dtype), aligned_zeros(max_rows, np.float64)
         self._views: dict[int, tuple[Vector, Vector]] = {}
@@ -62,7 +73,8 @@ class SoftmaxNLL:
         """Negative log-likelihood summed over the batch, in nats, and the number of correct guesses.
 
         Args:
-            logits: (rows, classes), C order. Overwritten with d loss / d logits = (softmax - onehot) * scale.
+            logits: (rows, classes), C order. Overwritten with d loss / d logits = (softmax - onehot) * scale, or
+                (softmax - t) * scale with label smoothing.
             labels: (rows,) int64, in [0, classes).
             scale: factor on the gradient, 1 / global number of samples in this step. Nothing else is ever divided by a
                 number of samples: all later sums, over rows, shards and ranks, are plain sums.
@@ -82,10 +94,26 @@ class SoftmaxNLL:
         hits = loops.softmax_shift(logits, labels, at_label)
         if hits < 0:
             self._refuse(labels)
+        if self._smoothing:
+            self._mix(logits, at_label)
         np.exp(logits, logits)
         loops.softmax_gradient(logits, labels, total, scale)  # (2): p - y
+        if self._smoothing:
+            self._spread(logits, labels, scale)
         np.log(total, total)
         return loops.softmax_loss(total, at_label), hits  # (1): log S - z_c
+
+    def _mix(self, logits: Matrix, at_label: Vector) -> None:
+        """Put (1 - e) z_c + e / K sum_i z_i, as in (3), in the place of z_c."""
+        of_all = np.add.reduce(logits, axis=1)
+        of_all *= self._smoothing / self._classes
+        at_label *= 1 - self._smoothing
+        at_label += of_all
+
+    def _spread(self, gradient: Matrix, labels: Labels, scale: float) -> None:
+        """Make (4) of (2): p - t = p - y + e y - e / K."""
+        gradient -= self._smoothing / self._classes * scale
+        gradient[np.arange(len(labels)), labels] += self._smoothing * scale
 
     def _refuse(self, labels: Labels) -> NoReturn:
         wrong = labels[(labels < 0) | (labels >= self._classes)][0]

@@ -14,29 +14,34 @@ from dpnet.nn.losses.softmax_nll import SoftmaxNLL, softmax
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def run(logits, labels, scale=1.0, dtype=np.float64):
+def run(logits, labels, scale=1.0, dtype=np.float64, smoothing=0.0):
     """Loss, hits and gradient."""
     logits = np.array(logits, dtype=dtype, ndmin=2)
-    loss = SoftmaxNLL(len(logits) + 2, logits.shape[1], dtype)
+    loss = SoftmaxNLL(len(logits) + 2, logits.shape[1], dtype, smoothing=smoothing)
     nll, correct = loss(logits, np.array(labels, dtype=np.int64), scale)
     return nll, correct, logits
 
 
-def oracle(logits, labels, scale):
-    """The same by (1) and (2) of the module, one number at a time."""
+def oracle(logits, labels, scale, smoothing=0.0):
+    """The same by (1) and (2) of the module, or (3) and (4), one number at a time."""
     nll, gradient = 0.0, []
     for row, label in zip(logits, labels, strict=True):
         top = max(row)
         terms = [math.exp(z - top) for z in row]
-        nll += math.log(math.fsum(terms)) - (row[label] - top)
-        gradient.append([(t / math.fsum(terms) - (i == label)) * scale for i, t in enumerate(terms)])
+        targets = [(1 - smoothing) * (i == label) + smoothing / len(row) for i in range(len(row))]
+        nll += math.log(math.fsum(terms)) - math.fsum(t * (z - top) for t, z in zip(targets, row, strict=True))
+        gradient.append([(e / math.fsum(terms) - t) * scale for e, t in zip(terms, targets, strict=True)])
     return nll, gradient
 
 
-@given(arrays(np.float64, (3, 4), elements=st.floats(-50, 50)), st.lists(st.integers(0, 3), min_size=3, max_size=3))
-def test_loss_and_gradient_are_those_of_the_definition(logits, labels):
-    nll, _, gradient = run(logits, labels, scale=0.25)
-    expected_nll, expected_gradient = oracle(logits.tolist(), labels, 0.25)
+@given(
+    arrays(np.float64, (3, 4), elements=st.floats(-50, 50)),
+    st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    st.sampled_from([0.0, 0.1, 0.9]),
+)
+def test_loss_and_gradient_are_those_of_the_definition(logits, labels, smoothing):
+    nll, _, gradient = run(logits, labels, scale=0.25, smoothing=smoothing)
+    expected_nll, expected_gradient = oracle(logits.tolist(), labels, 0.25, smoothing)
     np.testing.assert_allclose(nll, expected_nll, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-11, atol=1e-15)
 
@@ -65,9 +70,10 @@ def test_only_differences_of_logits_count(dtype):
     assert plain[2].tobytes() == shifted[2].tobytes()
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
 @both_dtypes
-def test_one_class_has_no_loss_and_no_gradient(dtype):
-    nll, correct, gradient = run([[3.0], [-1e4]], [0, 0], dtype=dtype)
+def test_one_class_has_no_loss_and_no_gradient(dtype, smoothing):
+    nll, correct, gradient = run([[3.0], [-1e4]], [0, 0], dtype=dtype, smoothing=smoothing)
     assert (nll, correct) == (0, 2)
     assert not gradient.any()
 
@@ -115,14 +121,29 @@ def test_softmax_gives_probabilities(dtype):
     np.testing.assert_allclose(p, [[0.5, 0, 0.5], [1 / 8, 2 / 8, 5 / 8]], rtol=4 * np.finfo(dtype).eps)
 
 
-def test_against_torch():
+def test_label_smoothing_changes_no_guess():
+    logits = np.random.default_rng(3).standard_normal((9, 4))
+    labels = logits.argmax(axis=1)
+    labels[:2] = (labels[:2] + 1) % 4
+    assert run(logits, labels, smoothing=0.9)[1] == 7
+
+
+def test_a_smoothed_loss_is_least_where_the_probabilities_are_the_targets():
+    targets = np.array([[0.1 / 4, 0.1 / 4, 0.9 + 0.1 / 4, 0.1 / 4]])
+    nll, _, gradient = run(np.log(targets), [2], smoothing=0.1)
+    assert nll == pytest.approx(-np.sum(targets * np.log(targets)))
+    np.testing.assert_allclose(gradient, 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
+def test_against_torch(smoothing):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     logits, labels = rng.standard_normal((8, 5)) * 4, rng.integers(0, 5, 8)
     leaf = torch.tensor(logits, requires_grad=True)
-    expected = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels))
+    expected = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels), label_smoothing=smoothing)
     expected.backward()
-    nll, correct, gradient = run(logits, labels, scale=1 / 8)
+    nll, correct, gradient = run(logits, labels, scale=1 / 8, smoothing=smoothing)
     assert nll / 8 == pytest.approx(expected.item(), rel=1e-14)
     assert correct == int((leaf.argmax(dim=1) == torch.tensor(labels)).sum())
-    np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-12, atol=1e-17)
+    np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-11, atol=1e-16)
