@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, Matrix, SampleIds, Zeros, aligned_zeros
+from dpnet.compute.arrays import Labels, Matrix, SampleIds, Vector, Zeros, aligned_zeros
 from dpnet.compute.loops import reference
 from dpnet.compute.loops.interface import Loops, can_gather
 from dpnet.data.scaling import Scaling
-from dpnet.data.split import Split
+from dpnet.data.split import Inputs, Split
 from dpnet.errors import DataError
+
+NO_LABELS = np.zeros(0, np.int64)
 
 
 class Dataset:
@@ -48,7 +51,7 @@ class Dataset:
     ) -> None:
         # A plain array: np.memmap adds overhead to every slice.
         self._raw = np.asarray(split.inputs)
-        self._all_labels = np.zeros(0, np.int64) if split.labels is None else split.labels
+        self._all_labels = NO_LABELS if split.labels is None else split.labels
         self.features, self.known = split.features, split.known
         for name, vector in (("offset", scaling.offset), ("factor", scaling.factor)):
             if len(vector) not in (1, self.features):
@@ -63,10 +66,16 @@ class Dataset:
         self.x: Matrix = zeros(max_rows * self.features, dtype).reshape(max_rows, self.features)
         self._labels = np.zeros(max_rows, np.int64)
         self._views: dict[tuple[int, int], tuple[Matrix, Labels]] = {}
-        self._gather = loops.gather if can_gather(self._raw.dtype) else reference.gather
+        gather = loops.gather if can_gather(self._raw.dtype) else reference.gather
+        self._numbers = split.rows
+        self._gather = gather if split.rows is None else _OfRows(gather, split.rows, max_rows)
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self._raw if self._numbers is None else self._numbers)
+
+    def numbers(self, ids: SampleIds) -> SampleIds:
+        """The numbers in their file of the samples `ids`."""
+        return ids if self._numbers is None else self._numbers[ids]
 
     def gather(self, ids: SampleIds, *, first: int = 0) -> tuple[Matrix, Labels]:
         """The rows `ids`, scaled, and their labels.
@@ -97,6 +106,30 @@ class Dataset:
             rows = slice(first, first + count)
             self._views[first, count] = self.x[rows], self._labels[rows]
         return self._views[first, count]
+
+
+class _OfRows:
+    """A gathering of samples that are some of the rows of the inputs.
+
+    Args:
+        gather: of rows, see `loops.reference.gather`.
+        rows: see Split.rows.
+        max_rows: most samples at a time.
+    """
+
+    def __init__(self, gather: Callable[..., None], rows: SampleIds, max_rows: int) -> None:
+        self._gather, self._rows = gather, rows
+        self._numbers = np.zeros(max_rows, np.int64)
+
+    def __call__(
+        self, raw: Inputs, all_labels: Labels, ids: SampleIds, offset: Vector, factor: Vector, x: Matrix, labels: Labels
+    ) -> None:
+        """As `gather`; but `ids` and `all_labels` are of the samples, of which there are as many as `rows`."""
+        numbers = self._numbers[: len(ids)]
+        np.take(self._rows, ids, out=numbers, mode="clip")  # As in `reference.gather`.
+        self._gather(raw, NO_LABELS, numbers, offset, factor, x, labels)
+        if len(all_labels):
+            np.take(all_labels, ids, out=labels, mode="clip")
 
 
 def _working_dtype(raw: np.dtype[Any], scaling: Scaling, dtype: np.dtype[Any]) -> np.dtype[Any]:

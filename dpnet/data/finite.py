@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.compute.arrays import SampleIds
 from dpnet.data.split import Inputs
 from dpnet.errors import DataError
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from dpnet.data.scaling import Scaling  # It imports `statistics`, which checks inputs here.
 
 
-def check_finite(raw: Inputs, first: int, file: str) -> None:
+def check_finite(raw: Inputs, numbers: range | SampleIds, file: str) -> None:
     """Check rows as they were read.
 
     Args:
         raw: (rows, features) of any real dtype.
-        first: number of the first row in its file.
+        numbers: of the rows in their file.
         file: the file, for the message.
 
     Raises:
@@ -32,17 +33,17 @@ def check_finite(raw: Inputs, first: int, file: str) -> None:
     if bad := _first_bad(raw):
         row, column = bad
         raise DataError(
-            f"{_place(file, first + row, column)}: the value is {raw[row, column]}; "
+            f"{_place(file, numbers[row], column)}: the value is {raw[row, column]}; "
             "expected a finite number; repair or leave out that sample."
         )
 
 
-def check_scaled(raw: Inputs, first: int, file: str, scaling: Scaling, dtype: npt.DTypeLike) -> None:
+def check_scaled(raw: Inputs, numbers: range | SampleIds, file: str, scaling: Scaling, dtype: npt.DTypeLike) -> None:
     """Check rows as they reach the network: (raw - offset) * factor, rounded to `dtype`.
 
     Args:
         raw: see `check_finite`.
-        first: see `check_finite`.
+        numbers: see `check_finite`.
         file: see `check_finite`.
         scaling: of the network's input.
         dtype: of the network.
@@ -50,14 +51,14 @@ def check_scaled(raw: Inputs, first: int, file: str, scaling: Scaling, dtype: np
     Raises:
         DataError: a value is not finite, as it was read or once it is scaled; the first one is named.
     """
-    check_finite(raw, first, file)
+    check_finite(raw, numbers, file)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = ((raw.astype(np.float64) - scaling.offset) * scaling.factor).astype(dtype)
     if bad := _first_bad(scaled):
         row, column = bad
         offset, factor = (vector[column if len(vector) > 1 else 0] for vector in (scaling.offset, scaling.factor))
         raise DataError(
-            f"{_place(file, first + row, column)}: the value is {raw[row, column]}; scaled for the network, "
+            f"{_place(file, numbers[row], column)}: the value is {raw[row, column]}; scaled for the network, "
             f"(value - {offset:g}) * {factor:g}, it is too large for {np.dtype(dtype)}; repair or leave out that "
             "sample, or train with another data.scale or model.dtype."
         )
@@ -76,5 +77,5 @@ def _first_bad(values: Inputs) -> tuple[int, int] | None:
     return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
 
 
-def _place(file: str, row: int, column: int) -> str:
+def _place(file: str, row: int | np.integer[Any], column: int) -> str:
     return f"{file}, row {row}, column {column} (both from 0)"

@@ -88,7 +88,7 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     for name, split in (("train", source.train), ("test", source.test)):
         if split is not None:
             of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
-            arrays[f"x_{name}"] = _array(split.inputs.dtype.str, split.inputs.shape, of_inputs)
+            arrays[f"x_{name}"] = _array(split.inputs.dtype.str, (len(split), split.features), of_inputs)
             arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
     known: dict[str, Any] = {"samples": len(source.train), "features": source.features, "classes": source.classes}
     if (record := source.train.classes.record()) is not None:
@@ -163,10 +163,10 @@ def _sum(array: Mapping[str, Any]) -> str:
 
 def partial_identity(source: DataSource) -> dict[str, Any]:
     """What checkpoints recorded before there was `arrays`: sha256 of the training labels and of a few inputs."""
-    inputs, labels = source.train.inputs, require_labels(source.train)
-    total = hashlib.sha256(inputs.dtype.str.encode())
+    train, labels = source.train, require_labels(source.train)
+    total = hashlib.sha256(train.inputs.dtype.str.encode())
     total.update(np.ascontiguousarray(labels).tobytes())
-    for row in np.linspace(0, len(inputs) - 1, min(NUM_ROWS, len(inputs))).astype(int):
-        total.update(np.ascontiguousarray(inputs[row]).tobytes())
-    known = {"samples": len(inputs), "features": source.features, "classes": source.classes}
+    for row in np.linspace(0, len(train) - 1, min(NUM_ROWS, len(train))).astype(int):
+        total.update(train.block(row, row + 1).tobytes())
+    known = {"samples": len(train), "features": source.features, "classes": source.classes}
     return {**known, "fingerprint": total.hexdigest()[:16]}

@@ -41,6 +41,8 @@ class Split:
             file of labels belongs to a file with the name of the inputs.
         remarks: sentences on what is odd about the samples.
         names: (n,) text, what the samples are called; None: they have no names.
+        rows: (n,) int64, which rows of `inputs` are the samples, in order; None: all of them. What needs inputs takes
+            them by `block`, or through a Dataset.
     """
 
     inputs: Inputs
@@ -50,14 +52,35 @@ class Split:
     labels_file: str
     remarks: tuple[str, ...] = ()
     names: npt.NDArray[np.str_] | None = None
+    rows: SampleIds | None = None
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.inputs if self.rows is None else self.rows)
 
     @property
     def features(self) -> int:
         """Numbers in one sample."""
         return int(self.inputs.shape[1])
+
+    def block(self, start: int, stop: int) -> Inputs:
+        """The inputs of the samples from `start` to `stop` - 1, as they are stored; a copy where these are `rows`."""
+        whole = np.asarray(self.inputs)
+        return whole[start:stop] if self.rows is None else whole[self.rows[start:stop]]
+
+    def numbers(self, start: int, stop: int) -> range | SampleIds:
+        """The numbers of the same samples in their file, from 0."""
+        return range(start, stop) if self.rows is None else self.rows[start:stop]
+
+    def part(self, rows: SampleIds) -> Split:
+        """Some of the samples; of the inputs, which may be larger than memory, nothing is copied.
+
+        Args:
+            rows: their numbers, in order.
+        """
+        assert self.rows is None
+        labels = None if self.labels is None else self.labels[rows]
+        names = None if self.names is None else self.names[rows]
+        return dataclasses.replace(self, labels=labels, names=names, rows=rows)
 
     @property
     def known(self) -> SampleIds | None:

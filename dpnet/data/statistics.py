@@ -68,7 +68,7 @@ def tiles(split: Split, chunk: tuple[int, int]) -> Iterator[tuple[int, Inputs]]:
     start, stop = chunk
     rows = max(1, TILE_BYTES // (8 * split.features))
     for first in range(start, stop, rows):
-        yield first, np.asarray(split.inputs[first : min(first + rows, stop)])
+        yield first, split.block(first, min(first + rows, stop))
 
 
 def measure(
@@ -89,7 +89,7 @@ def measure(
     """
     # With differences from one row, sums of integers are exact, a constant feature has no spread at all, and the
     # rounding of a mean that is large beside the spread does not enter the spread.
-    origin = np.asarray(split.inputs[0]).astype(np.float64)
+    origin = split.block(0, 1)[0].astype(np.float64)
     whole: Moments | None = None
     for first, raw in tiles(split, chunk):
         if see is not None:
@@ -99,7 +99,7 @@ def measure(
             tile = _measure_tile(raw, origin)
         if check and not np.isfinite(tile.total).all():
             # A sum of finite values can overflow.
-            check_finite(raw, first, split.inputs_file)
+            check_finite(raw, split.numbers(first, first + len(raw)), split.inputs_file)
         whole = tile if whole is None else combine((whole, tile))
     assert whole is not None
     return whole

@@ -48,8 +48,8 @@ def refusal(network: Network, samples: Split, row: int, ways: str, *, agreed: bo
         agreed: see DpnetError.
     """
     try:
-        raw, dtype = samples.inputs[row : row + 1], network.job.model.dtype
-        check_scaled(raw, row, samples.inputs_file, network.scaling, dtype)
+        raw, dtype = samples.block(row, row + 1), network.job.model.dtype
+        check_scaled(raw, range(row, row + 1), samples.inputs_file, network.scaling, dtype)
         message = (
             f"{samples.inputs_file}, row {row} (from 0): the network's output overflows {dtype}, its inputs are so "
             f"large (from {raw.min():g} to {raw.max():g}); expected values like those it was trained on."

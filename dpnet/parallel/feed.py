@@ -70,6 +70,10 @@ class Feed:
             self._helper.ask(self._data_ahead, self._plan.shard(*self._ahead))
         return x, labels
 
+    def numbers(self, ids: SampleIds) -> SampleIds:
+        """The numbers in their file of some samples."""
+        return self._data.numbers(ids)
+
     def _measured(self, step: int, shard: int, first: int) -> Gathered:
         if self._helper is not None and self._ahead is not None:
             gathered = self._helper.take()

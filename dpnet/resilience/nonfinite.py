@@ -66,6 +66,7 @@ def _of_shard(trainer: Trainer, step: int, shard: int) -> str:
     ids = trainer.plan.shard(step, shard)
     first = reducer.first_row(num_samples, shard)
     x, labels = trainer.feed.gather(step, shard, first=first)
+    ids = trainer.feed.numbers(ids)
     if text := _rows("input", x, ids):
         return text
     logits = trainer.network.forward(x, layers, first=first)

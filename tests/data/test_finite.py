@@ -21,25 +21,25 @@ def test_the_first_of_several_is_named(bad, dtype):
         with pytest.raises(
             DataError, match=rf"x\.npy, row 102, column 1 \(both from 0\): the value is {bad}; expected"
         ):
-            check(raw, 100, "x.npy")
+            check(raw, range(100, 104), "x.npy")
 
 
 def test_a_value_that_only_float64_holds_is_named_with_its_scaling():
     raw = np.array([[0.0, 1.0], [0.0, 1e300]])
     seen = "row 1, column 1 (both from 0): the value is 1e+300; scaled for the network, (value - 2) * 0.5, it is too "
     with pytest.raises(DataError, match=re.escape(seen + "large for float32;")):
-        check_scaled(raw, 0, "x.npy", Scaling(np.array([0.0, 2.0]), np.array([1.0, 0.5])), np.float32)
-    check_scaled(raw, 0, "x.npy", UNSCALED, np.float64)
+        check_scaled(raw, range(2), "x.npy", Scaling(np.array([0.0, 2.0]), np.array([1.0, 0.5])), np.float32)
+    check_scaled(raw, range(2), "x.npy", UNSCALED, np.float64)
 
 
 def test_scaling_may_bring_a_value_back_into_range_and_out_of_it():
-    check_scaled(np.array([[1e300]]), 0, "x.npy", Scaling(np.zeros(1), np.array([1e-300])), np.float32)
+    check_scaled(np.array([[1e300]]), range(1), "x.npy", Scaling(np.zeros(1), np.array([1e-300])), np.float32)
     with pytest.raises(DataError, match="the value is 1"):
-        check_scaled(np.array([[1]], np.uint8), 0, "x.npy", Scaling(np.zeros(1), np.array([1e140])), np.float32)
+        check_scaled(np.array([[1]], np.uint8), range(1), "x.npy", Scaling(np.zeros(1), np.array([1e140])), np.float32)
 
 
 def test_whole_numbers_are_always_finite():
-    check_finite(np.array([[255, 0]], np.uint8), 0, "x.npy")
+    check_finite(np.array([[255, 0]], np.uint8), range(1), "x.npy")
 
 
 @pytest.mark.parametrize(

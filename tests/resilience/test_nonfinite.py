@@ -46,11 +46,18 @@ def test_the_error_says_what_where_and_what_to_do():
     assert str(again).startswith("a parameter of step 12 is not finite, as in 5 steps in a row. Lower ")
 
 
+@pytest.fixture(params=[False, True])
+def rows(request):
+    """The rows of 50 that are trained on, if not all of 40 are."""
+    return np.arange(40) + 10 if request.param else None
+
+
 @pytest.fixture
-def trainer(tmp_path):
+def trainer(tmp_path, rows):
     """Takes steps of 15, 15 and 10 samples, with two layers."""
-    inputs = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
-    source = DataSource("random", make_split(inputs, np.arange(40) % 3, "x", "y"), None)
+    inputs = np.random.default_rng(0).standard_normal((40 if rows is None else 50, 5)).astype(np.float32)
+    split = make_split(inputs, np.arange(len(inputs)) % 3, "x", "y")
+    source = DataSource("random", split if rows is None else split.part(rows), None)
     settings = {"model.hidden_layers": [6], "train.global_batch_size": 15, "train.epochs": 1}
     job = make_job(tmp_path, settings)
     setup = prepare(job, LocalGroup(), source, backend=plain_backend(), scaling=UNSCALED)
@@ -72,7 +79,7 @@ class TwoRanks(LocalGroup):
 
 def test_a_bad_input_is_named_with_its_rank_and_sample(trainer):
     step = 2
-    sample = int(trainer.plan.shard(step, 0)[4])
+    sample = int(trainer.feed.numbers(trainer.plan.shard(step, 0))[4])
     assert origin(trainer, TwoRanks(), step) == ""
     trainer.inputs[sample, 3] = np.nan
     assert origin(trainer, TwoRanks(), step) == f"rank 1 on {HOST}: input, sample {sample} of the training data"
@@ -85,7 +92,7 @@ def test_a_bad_parameter_is_named_with_its_layer(trainer):
 
 
 def test_numbers_that_overflow_in_a_layer_are_named_with_their_layer_and_samples(trainer):
-    sample = int(trainer.plan.shard(0, 0)[4])
+    sample = int(trainer.feed.numbers(trainer.plan.shard(0, 0))[4])
     trainer.inputs[sample] = 3e38
     trainer.state.layers[0][0][:] = 3.0
     assert (
@@ -95,13 +102,13 @@ def test_numbers_that_overflow_in_a_layer_are_named_with_their_layer_and_samples
 
 def test_no_more_than_ten_samples_are_named(trainer):
     trainer.inputs[:] = np.nan
-    named = ", ".join(str(sample) for sample in trainer.plan.shard(0, 0)[:10])
+    named = ", ".join(str(sample) for sample in trainer.feed.numbers(trainer.plan.shard(0, 0))[:10])
     expected = f"rank 1 on {HOST}: input, samples {named} and 5 more of the training data"
     assert origin(trainer, TwoRanks(), 0) == expected
 
 
 def test_a_bad_gradient_is_named_with_its_layer_and_sample(trainer, monkeypatch):
-    loss, sample = trainer.loss, int(trainer.plan.shard(2, 0)[4])
+    loss, sample = trainer.loss, int(trainer.feed.numbers(trainer.plan.shard(2, 0))[4])
 
     def spoiling(logits, labels, scale):
         result = loss(logits, labels, scale)
