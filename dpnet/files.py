@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever happens, and one message for everything that cannot be written.
+"""Files that are whole or absent, whatever happens, and one message for everything that cannot be written or found.
 
 A file is written under an unfinished name, synced to the disk, and renamed: a rename happens or does not.
 """
@@ -23,6 +23,15 @@ NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 def unfinished(path: Path) -> Path:
     """The name of a file or directory until it is whole, in the same directory."""
     return path.with_name(UNFINISHED + path.name)
+
+
+def where_from(path: str) -> str:
+    """A sentence on where a relative path begins, for the error that it leads to nothing; empty: it is not relative."""
+    with contextlib.suppress(OSError):  # The current directory may have been deleted.
+        if path and not os.path.isabs(path):
+            here = f"A relative path begins in the current directory, {os.getcwd()}"
+            return f"{here}: start dpnet in the directory that this one was meant for, or give the full path."
+    return ""
 
 
 @contextlib.contextmanager

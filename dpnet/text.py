@@ -15,10 +15,10 @@ CODE = " " * 4
 _PROGRAM = r"(?:dpnet(?= [a-z])|mpirun|mpiexec|srun|pip|git|python3?|env|ulimit)"
 _ARGUMENT = r"(?:--?[\w-]+ [^\s;,-][^\s;,]*|-[^\s;,]+|[A-Z\d][^\s;,]*|[^\s;,]*[=./\[][^\s;,]*)"
 _WHOLE = re.compile(
-    rf"""(?:"[^"]*"|(?<!\w)'[^']*'(?!\w)|(?<=\w)\([^()]*\)"""
+    rf"""(?:(?<!\S)[a-z]+\.[a-z_]+ = (?:"[^"]*"|\[[^\]]*\]|[\w.]+)|"[^"]*"|(?<!\w)'[^']*'(?!\w)|(?<=\w)\([^()]*\)"""
     rf"""|(?<!\S){_PROGRAM}(?: [a-z]+)?(?: {_ARGUMENT})*(?!\w)|(?<!\S)--?[\w-]+ [^\s-]\S*|\S)+"""
 )
-"""What is not broken: a word, what stands in quotes, a call, an option and its value, a command and its arguments."""
+"""What is not broken: a setting, what is quoted, a call, a command and its arguments, an option and its value."""
 
 
 def words(items: Sequence[str], conjunction: str) -> str:

@@ -39,6 +39,7 @@ def test_columns_are_as_wide_as_their_widest_cell():
         ("try dpnet launch -n 4 -- train a.toml, or so", ["try", "  dpnet launch -n 4 -- train a.toml,", "  or so"]),
         ("the ranks' own work and the host's other work", ["the ranks' own work", "  and the host's", "  other work"]),
         ("    x = np.load(file)  # a line of a program", ["    x = np.load(file)  # a line of a program"]),
+        ('then say data.test = "a b", or so', ["then say", '  data.test = "a b",', "  or so"]),
         ("  dpnet train job.toml --output some where", ["  dpnet train job.toml --output some where"]),
     ],
 )

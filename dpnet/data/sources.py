@@ -24,6 +24,7 @@ from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
 from dpnet.errors import DataError
+from dpnet.files import where_from
 from dpnet.text import listed, words
 
 __all__ = [
@@ -160,7 +161,7 @@ def open_split(source: str, split: str = "test", schema: Schema | None = None) -
     path, reader = _choose(source, SPLIT_READERS)
     other = SPLITS[1 - SPLITS.index(split)]
     if not reader.has(path, split) and reader.has(path, other):
-        raise DataError(f'{source} has no {split} samples, only {other} samples; ask for the split "{other}".')
+        raise DataError(f"{source} has no {split} samples, only {other} samples; --split={other} takes those.")
     return reader.read(path, split)
 
 
@@ -172,7 +173,9 @@ def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
     descriptions = [*(reader.description for reader in readers), f"a table: {', '.join(ENDINGS)}"]
     kinds = "\n".join(["What is expected, one of:", *(f"  {kind}" for kind in descriptions)])
     if not os.path.exists(path):
-        raise DataError(f'The data source "{source}" was not found{_nearby(path)}.\n{kinds}')
+        hint, start = _nearby(path), where_from(path)
+        lines = [f'The data source "{source}" was not found{hint}.', *([start] if start and "mean" not in hint else [])]
+        raise DataError("\n".join([*lines, kinds]))
     if (way := conversion(path)) is not None:
         raise DataError(way)
     if os.path.isdir(path):

@@ -89,7 +89,9 @@ class Split:
             return None
         return np.flatnonzero(self.labels != UNKNOWN)
 
-    def numbered_as(self, classes: Classes, *, of: str, unknown: UnknownLabels) -> Split:
+    def numbered_as(
+        self, classes: Classes, *, of: str, unknown: UnknownLabels, way: str = 'data.unknown_labels = "ignore"'
+    ) -> Split:
         """The same samples, with their labels numbered as those of other data.
 
         Args:
@@ -97,6 +99,7 @@ class Split:
             of: the other data, for messages: "the training data".
             unknown: what follows from a label that is none of these classes. "error": an error. "ignore": the sample
                 gets the number UNKNOWN, and enters no score.
+            way: how the user asks for that, for messages.
 
         Raises:
             DataError: a label is none of the classes, and that is an error; or all are none of them.
@@ -106,10 +109,10 @@ class Split:
         renumbered = classes.number(self.classes.values)
         labels = renumbered[self.labels]
         if (renumbered == UNKNOWN).any() and (unknown == "error" or not (labels != UNKNOWN).any()):
-            raise self._unknown(labels, renumbered, classes, of)
+            raise self._unknown(labels, renumbered, classes, of, way)
         return dataclasses.replace(self, labels=labels, classes=classes)
 
-    def _unknown(self, labels: Labels, renumbered: Labels, classes: Classes, of: str) -> DataError:
+    def _unknown(self, labels: Labels, renumbered: Labels, classes: Classes, of: str, way: str) -> DataError:
         assert self.labels is not None
         row, strange = int(np.argmin(labels)), self.classes.values[renumbered == UNKNOWN]
         number = int((labels == UNKNOWN).sum())
@@ -122,9 +125,8 @@ class Split:
         if number == len(self):
             return DataError(f"{seen}, and no other is known either: {what}; give data of the same classes.")
         return DataError(
-            f"{seen}, and {what}. {counted(number, 'sample')} of {len(self):,} have such labels: "
-            f"{label_list(strange)}. "
-            'data.unknown_labels = "ignore" leaves them out of the scores.'
+            f"{seen}, and {what}. {number:,} of {counted(len(self), 'sample')} {'has' if number == 1 else 'have'} such "
+            f"a label: {label_list(strange)}. {way} leaves such samples out of the scores."
         )
 
 

@@ -186,7 +186,8 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
             )
         if unknown is None:
             return dataclasses.replace(samples, labels=None)
-        return samples.numbered_as(network.classes, of="the network", unknown=unknown)
+        way = "--unknown-labels=ignore"
+        return samples.numbered_as(network.classes, of="the network", unknown=unknown, way=way)
 
     samples = everywhere(group, work)
     for remark in (*samples.remarks, *_seen(network, source)):

@@ -117,9 +117,11 @@ def test_a_label_that_training_never_saw_is_an_error_that_names_and_counts_it():
     with pytest.raises(DataError) as raised:
         split(["a", "x", "b", "y", "x"]).numbered_as(split(["a", "b"]).classes, of="the training data", unknown="error")
     assert str(raised.value) == (
-        "y.npy, row 1 (from 0): the label is x, and the training data has the classes a, b. 3 samples of 5 have such "
-        'labels: x, y. data.unknown_labels = "ignore" leaves them out of the scores.'
+        "y.npy, row 1 (from 0): the label is x, and the training data has the classes a, b. 3 of 5 samples have such a "
+        'label: x, y. data.unknown_labels = "ignore" leaves such samples out of the scores.'
     )
+    with pytest.raises(DataError, match=r"1 of 2 samples has such a label: x\. -u leaves such samples out"):
+        split(["a", "x"]).numbered_as(split(["a"]).classes, of="the network", unknown="error", way="-u")
 
 
 def test_samples_of_unknown_labels_can_be_left_out():

@@ -34,6 +34,19 @@ def test_what_is_wrong_stands_in_the_first_line_and_each_kind_of_data_in_one_of_
         assert max(map(len, lines)) <= 100
 
 
+def test_a_relative_path_that_leads_to_nothing_says_from_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = f"\nA relative path begins in the current directory, {tmp_path}: start dpnet "
+    for path in ("data/wine.csv", "wine.npz"):
+        for opener in (open_source, open_split):
+            with pytest.raises(DataError, match="was not found") as refusal:
+                opener(path)
+            assert line in str(refusal.value)
+    with pytest.raises(DataError) as refusal:
+        open_source(str(tmp_path / "wine.npz"))
+    assert "A relative path" not in str(refusal.value)
+
+
 def test_a_misspelt_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r'"digit" was not found \(did you mean digits\?\)'):

@@ -95,7 +95,9 @@ def test_labels_that_the_network_does_not_know_are_an_error_or_left_out(named, p
     labels[[2, 5]] = "unheard"
     source = save(tmp_path / "d.npz", {"x": arrays["x_test"], "y": labels})
     network = load_network(str(named / "run"), GROUP)
-    with pytest.raises(DataError, match=r"row 2 .* unheard, .* the classes 'a, b', c, ö. 2 samples of 20"):
+    with pytest.raises(
+        DataError, match=r"row 2 .* unheard, .* the classes 'a, b', c, ö. 2 of 20 .*--unknown-labels=ignore"
+    ):
         evaluate(network, source, GROUP)
     scores = evaluate(network, source, GROUP, unknown_labels="ignore")
     keep = labels != "unheard"

@@ -34,7 +34,7 @@ def conversion(path: str) -> str | None:
         if tables:
             first = min(tables, key=lambda file: ("train" not in file.name, file.name))
             names = listed(file.name for file in tables)
-            return f'{path} is a folder with {names}; name the table to train on, data.source = "{first}" for example.'
+            return f"{path} is a folder with {names}; name one of these tables, {first} for example."
         files = sorted(file for file in here.iterdir() if _ending(file) == ".zip")
     else:
         files = [here]

@@ -54,7 +54,7 @@ def propose_table(source: str, path: str, target: str | int | None) -> Proposal:
         ConfigError: pyarrow is not installed.
     """
     table = read_table(path)
-    name = guess_target(table) if target is None else find_target(target, table)
+    name = guess_target(table) if target is None else find_target(target, table, "--target")
     reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
     ignored = [other for other, reason in reasons.items() if reason]
     settings: dict[str, Any] = {"data.source": source, "data.target": name, "data.test": TEST_SHARE}

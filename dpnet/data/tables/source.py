@@ -14,10 +14,11 @@ from dpnet.data.hold_out import hold_out
 from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.files import TEXT_ENDINGS, is_table, read_table
+from dpnet.data.tables.files import ENDINGS, TEXT_ENDINGS, is_table, read_table
 from dpnet.data.tables.fit import fit_schema, matching, no_column
 from dpnet.data.tables.schema import Schema
 from dpnet.errors import DataError
+from dpnet.files import where_from
 from dpnet.text import counted, listed
 
 USUAL_TARGETS = ("target", "label", "labels", "class", "y", "species", "diagnosis", "category")
@@ -55,8 +56,10 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
         return train, None, schema
     assert isinstance(section.test, str)
     test_path = os.path.expanduser(section.test)
+    if not os.path.exists(test_path):
+        raise DataError(f"data.test is {section.test}: there is no such file. {where_from(test_path)}".rstrip())
     if not is_table(test_path):
-        raise DataError(f"data.test is {section.test}, which is no table that exists; name a table as data.source is.")
+        raise DataError(f"data.test is {section.test}, which is no table ({', '.join(ENDINGS)}); name one.")
     return train, open_table(test_path, schema), schema
 
 
@@ -89,12 +92,13 @@ def guess_target(table: Table) -> str:
     return next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
 
 
-def find_target(target: str | int | None, table: Table) -> str:
+def find_target(target: str | int | None, table: Table, said_by: str = "data.target") -> str:
     """The column of the labels.
 
     Args:
-        target: its name or its place, as data.target says.
+        target: its name or its place.
         table: the training data.
+        said_by: the key or the option that says it, for messages.
 
     Raises:
         DataError: there is no such column, or none was said.
@@ -107,10 +111,10 @@ def find_target(target: str | int | None, table: Table) -> str:
         )
     if isinstance(target, int):
         if not -len(names) <= target < len(names):
-            raise DataError(f"data.target is {target}, but {table.file} has {counted(len(names), 'column')}.")
+            raise DataError(f"{said_by} is {target}, but {table.file} has {counted(len(names), 'column')}.")
         return names[target]
     if target not in table.columns:
-        raise no_column(table, target, "data.target")
+        raise no_column(table, target, said_by)
     return target
 
 

@@ -76,8 +76,8 @@ def test_of_a_folder_of_tables_one_is_to_be_named(tmp_path):
     for name in ("test.csv", "sample_submission.csv", "train.csv"):
         (tmp_path / name).touch()
     assert refusal(tmp_path) == (
-        f"{tmp_path} is a folder with sample_submission.csv, test.csv, train.csv; name the table to train on, "
-        f'data.source = "{tmp_path}/train.csv" for example.'
+        f"{tmp_path} is a folder with sample_submission.csv, test.csv, train.csv; name one of these tables, "
+        f"{tmp_path}/train.csv for example."
     )
 
 

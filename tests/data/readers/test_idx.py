@@ -61,7 +61,7 @@ def test_no_test_files_means_no_test_split(idx_folder):
     for path in idx_folder.glob("t10k*"):
         path.unlink()
     assert open_source(str(idx_folder)).test is None
-    with pytest.raises(DataError, match=r'has no test samples, only train samples; ask for the split "train"'):
+    with pytest.raises(DataError, match=r"has no test samples, only train samples; --split=train takes those"):
         open_split(str(idx_folder))
 
 

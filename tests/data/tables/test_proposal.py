@@ -72,8 +72,10 @@ def test_a_target_that_cannot_be_learnt_is_refused_and_nothing_is_written(capsys
     assert dpnet(["init", "--data", "u.csv"]) == 1
     assert "regression" in capsys.readouterr().err
     assert not Path("job.toml").exists()
-    with pytest.raises(DataError, match="no column 'pric'"):
+    with pytest.raises(DataError, match=r"no column 'pric' \(--target\)"):
         propose_table("u.csv", "u.csv", "pric")
+    with pytest.raises(DataError, match=r"--target is 7, but u\.csv has 2 columns"):
+        propose_table("u.csv", "u.csv", 7)
 
 
 def test_other_data_are_looked_at_too(capsys):

@@ -172,7 +172,9 @@ def test_an_error_names_the_row_of_the_file_though_rows_are_held_out(tmp_path):
         ({}, r"with the columns colour, id, kind, x, z; say which of them holds the labels: data.target = \"z\""),
         ({"target": "knd"}, r"has no column 'knd' \(data.target\); did you mean 'kind'\?"),
         ({"target": 5}, r"data.target is 5, but .*train.csv has 5 columns"),
-        ({"target": "kind", "test": "none.csv"}, r"data.test is none.csv, which is no table that exists"),
+        ({"target": "kind", "test": "/no/none.csv"}, r"data.test is /no/none.csv: there is no such file\.$"),
+        ({"target": "kind", "test": "none.csv"}, r"none.csv: there is no such file\. A relative path begins in .*/"),
+        ({"target": "kind", "test": "/dev/null"}, r"data.test is /dev/null, which is no table \(\.csv, .*; name one"),
         (
             {"target": "kind", "test": 0.001},
             r"data.test is 0.001: of the 60 rows of .*that is not one of any class",
