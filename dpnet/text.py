@@ -40,8 +40,9 @@ def shorten(text: str, limit: int = 60) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 rank`, `2 ranks`, `1,797 samples`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """`1 rank`, `2 ranks`, `1,797 samples`, `2 categories`."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else several}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

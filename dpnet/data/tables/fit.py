@@ -12,8 +12,9 @@ import numpy as np
 
 from dpnet.config.data import DataConfig
 from dpnet.data.tables.columns import Column, Table
-from dpnet.data.tables.files import is_number
-from dpnet.data.tables.schema import Feature, Schema, missing_value
+from dpnet.data.tables.encoding import missing_value
+from dpnet.data.tables.schema import Feature, Schema
+from dpnet.data.tables.texts import date_like, first_row, is_plain, most, number_like
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten
 
@@ -23,9 +24,8 @@ MAX_CATEGORIES = 10_000
 """Most categories of a column."""
 MAX_RECORD = 1 << 20
 """Most bytes of a schema in a checkpoint, whose manifest is read as a whole."""
-NUMBER_LIKE = re.compile(r"\s*[-+]?[$€£]?\s*\d[\d.,'\s]*(e[-+]?\d+)?\s*[%$€£]?\s*", re.IGNORECASE)
-"""A number as people and spreadsheets write it: with a comma, a unit, or separated thousands."""
 DATE = re.compile(r"date|time|duration")
+"""How Arrow calls dates and times."""
 
 
 def fit_schema(section: DataConfig, table: Table, target: str) -> Schema:
@@ -48,7 +48,7 @@ def fit_schema(section: DataConfig, table: Table, target: str) -> Schema:
     used = [name for name in names if name in wanted and name not in ignored]
     if not used:
         raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
-    features = tuple(_fit(name, table, section.missing, forced=name in forced) for name in used)
+    features = tuple(_fit(name, table, used, section.missing, forced=name in forced) for name in used)
     schema = Schema(target, table.columns[target].kind == "text", features, section.id)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
         raise DataError(
@@ -78,7 +78,7 @@ def no_column(table: Table, name: str, key: str) -> DataError:
     return DataError(f"{table.file} has no column {name!r} ({key}); {hint}")
 
 
-def _fit(name: str, table: Table, missing: str, *, forced: bool) -> Feature:
+def _fit(name: str, table: Table, used: Sequence[str], missing: str, *, forced: bool) -> Feature:
     column = table.columns[name]
     if column.kind == "other":
         date = "make a number of them, such as the days since a date, or " if DATE.match(column.words) else ""
@@ -86,12 +86,12 @@ def _fit(name: str, table: Table, missing: str, *, forced: bool) -> Feature:
         raise DataError(f"{seen}; {date}{_out(name)}.")
     refuses = missing == "error"
     if column.missing is not None and refuses:
-        raise missing_value(table, name)
+        raise missing_value(table, used)
     indicator = missing == "indicator" and column.missing is not None
     if column.kind == "text":
         texts = tuple(sorted(str(text) for text in column.texts))
         if not forced:
-            _check_no_numbers(name, column, table)
+            _check_plain_text(name, column, table)
         _check_categories(name, texts, table, forced=forced)
         return Feature(name, texts, None if refuses else 0.0, indicator)
     if refuses:
@@ -102,20 +102,35 @@ def _fit(name: str, table: Table, missing: str, *, forced: bool) -> Feature:
     return Feature(name, None, 0.0 if missing == "zero" else float(np.mean(known, dtype=np.float64)), indicator)
 
 
-def _check_no_numbers(name: str, column: Column, table: Table) -> None:
-    """Refuse a column of numbers with a text among them, or with units: as categories they would lose their order."""
+def _check_plain_text(name: str, column: Column, table: Table) -> None:
+    """Refuse what is dates, or numbers with a text among them or with units: as categories they would lose their order.
+
+    Most rows or most of the different texts decide.
+    """
     texts = [str(text) for text in column.texts]
-    alike = [NUMBER_LIKE.fullmatch(text) is not None for text in texts]
-    if 2 * sum(alike) <= len(texts):
+    if not texts:
         return
-    strange = np.array([not is_number(text) for text in texts])
-    row = int(np.argmax((column.values >= 0) & strange[column.values])) if strange.any() else 0
-    value = shorten(repr(texts[column.values[row]]), 40)
+    force = f'Or take them for categories: data.categorical = ["{name}"].'
+    if most(dates := date_like(texts), column):
+        row = first_row(dates, column)
+        assert row is not None
+        raise DataError(
+            f"{table.place(row, name)}: the value is {_value(column, row)}, in a column of dates or times; make a "
+            f"number of them, such as the days since a date, or {_out(name)}. {force}"
+        )
+    if not most(number_like(texts), column):
+        return
+    row = first_row(np.array([not is_plain(text) for text in texts]), column)
+    if row is None:
+        raise DataError(f"{table.file}, column {name!r} holds numbers as text; save them as numbers. {force}")
     raise DataError(
-        f"{table.place(row, name)}: the value is {value}, in a column of numbers; expected plain numbers, such as "
-        "-1234.5, and nothing where one is missing. Or take them for categories: "
-        f'data.categorical = ["{name}"].'
+        f"{table.place(row, name)}: the value is {_value(column, row)}, in a column of numbers; expected plain "
+        f"numbers, such as -1234.5, and nothing where one is missing. {force}"
     )
+
+
+def _value(column: Column, row: int) -> str:
+    return shorten(repr(str(column.texts[column.values[row]])), 40)
 
 
 def _check_categories(name: str, texts: Sequence[str], table: Table, *, forced: bool) -> None:

@@ -15,22 +15,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from dpnet.data.tables.columns import Table
-from dpnet.data.tables.files import is_number
-from dpnet.errors import DataError
 from dpnet.text import counted, listed, shorten
-
-EXACT = 2**53
-"""Up to this one float64 tells integers apart."""
-SIDE_BY_SIDE = 32
-"""Inputs that are written together."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +41,6 @@ class Feature:
     def width(self) -> int:
         """Inputs that it becomes."""
         return (1 if self.categories is None else len(self.categories)) + self.indicator
-
-
-class Encoded(NamedTuple):
-    """The inputs that a table becomes.
-
-    Attributes:
-        inputs: (rows, inputs) float64.
-        strange: texts that are no category of their column, by its name, and in how many rows.
-    """
-
-    inputs: npt.NDArray[np.float64]
-    strange: dict[str, tuple[list[str], int]]
 
 
 @dataclass(frozen=True)
@@ -98,51 +74,10 @@ class Schema:
         """The schema as a checkpoint keeps it."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
-    def encode(self, table: Table) -> Encoded:
-        """The inputs that a table becomes. Its columns may stand in any order; others are left alone.
-
-        Raises:
-            DataError: a column is not there or of another kind, or a value is missing or infinite.
-        """
-        absent = [feature.name for feature in self.features if feature.name not in table.columns]
-        if absent:
-            raise DataError(
-                f"{table.file} has no column {listed(absent)}, which the training data had; "
-                f"it has {listed(table.columns)}."
-            )
-        inputs = np.empty((table.rows, self.width))
-        strange: dict[str, tuple[list[str], int]] = {}
-        first = 0
-        for features in self._side_by_side():
-            width = sum(feature.width for feature in features)
-            turned = np.zeros((width, table.rows))
-            start = 0
-            for feature in features:
-                block = turned[start : start + feature.width].T
-                start += feature.width
-                if feature.categories is None:
-                    _put_numbers(block, feature, table)
-                elif (found := _put_categories(block, feature, table))[1]:
-                    strange[feature.name] = found
-            inputs[:, first : first + width] = turned.T
-            first += width
-        return Encoded(inputs, strange)
-
-    def _side_by_side(self) -> Iterator[list[Feature]]:
-        """The features in groups of some inputs: a column that is written alone touches a cache line for each row."""
-        group: list[Feature] = []
-        for feature in self.features:
-            group.append(feature)
-            if sum(one.width for one in group) >= SIDE_BY_SIDE:
-                yield group
-                group = []
-        if group:
-            yield group
-
     def text(self) -> str:
         """What it makes of the columns, for a line at the start."""
         kinds = [
-            f"{shorten(feature.name, 20)} ({len(feature.categories):,} categories)"
+            f"{shorten(feature.name, 20)} ({counted(len(feature.categories), 'category')})"
             for feature in self.features
             if feature.categories is not None
         ]
@@ -188,60 +123,3 @@ def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(value)
     return value
-
-
-def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, table: Table) -> None:
-    """Fills in a column of numbers or booleans."""
-    name, column = feature.name, table.columns[feature.name]
-    if column.kind == "text":
-        strange = (row for row, text in enumerate(column.values) if text >= 0 and not is_number(column.texts[text]))
-        row = next(strange, 0)
-        value = shorten(repr(str(column.texts[column.values[row]])))
-        raise DataError(f"{table.place(row, name)}: the value is {value}; expected a number.")
-    if column.kind == "other":
-        raise DataError(f"{table.file}, column {name!r} holds {column.words}; expected numbers, as in training.")
-    numbers = block[:, 0]
-    numbers[:] = column.values
-    if column.values.dtype.kind in "iu" and (wide := (column.values > EXACT) | (column.values < -EXACT)).any():
-        row = int(np.argmax(wide))
-        seen = f"{table.place(row, name)}: the value is {column.values[row]}, beyond 2**53"
-        raise DataError(f'{seen}: its neighbours would be the same input; leave it out: data.ignore = ["{name}"].')
-    if column.missing is not None:
-        if feature.fill is None:
-            raise missing_value(table, name)
-        numbers[column.missing] = feature.fill
-        if feature.indicator:
-            block[:, 1] = column.missing
-    if not (finite := np.isfinite(numbers)).all():
-        row = int(np.argmin(finite))
-        raise DataError(f"{table.place(row, name)}: the value is {numbers[row]}; expected a finite number.")
-
-
-def _put_categories(block: npt.NDArray[np.float64], feature: Feature, table: Table) -> tuple[list[str], int]:
-    """Fills in a column of text; returns the texts that are no category, and the number of rows that have one."""
-    column = table.columns[feature.name]
-    assert feature.categories is not None
-    if column.kind != "text":
-        raise DataError(f"{table.file}, column {feature.name!r} holds {column.words}; expected text, as in training.")
-    if column.missing is not None:
-        if feature.fill is None:
-            raise missing_value(table, feature.name)
-        if feature.indicator:
-            block[:, -1] = column.missing
-    place_of = {text: place for place, text in enumerate(feature.categories)}
-    places = np.array([*(place_of.get(str(text), -1) for text in column.texts), -1])[column.values]
-    rows = np.flatnonzero(places >= 0)
-    block[rows, places[rows]] = 1
-    strange = sorted(str(text) for text in column.texts if str(text) not in place_of)
-    return strange, int(((places < 0) & (column.values >= 0)).sum())
-
-
-def missing_value(table: Table, name: str) -> DataError:
-    """The error for a column in which a value is missing."""
-    missing = table.columns[name].missing
-    assert missing is not None
-    seen, number = table.place(np.argmax(missing), name), counted(int(missing.sum()), "row")
-    return DataError(
-        f"{seen}: the value is missing, as in {number} of {len(missing):,}; to train with such values: "
-        'data.missing = "mean", "zero" or "indicator".'
-    )

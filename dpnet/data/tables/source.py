@@ -14,6 +14,7 @@ from dpnet.data.hold_out import hold_out
 from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
+from dpnet.data.tables.encoding import encode
 from dpnet.data.tables.files import ENDINGS, TEXT_ENDINGS, is_table, read_table
 from dpnet.data.tables.fit import fit_schema, matching, no_column
 from dpnet.data.tables.schema import Schema
@@ -119,13 +120,13 @@ def find_target(target: str | int | None, table: Table, said_by: str = "data.tar
 
 
 def _split(table: Table, schema: Schema) -> Split:
-    inputs, strange = schema.encode(table)
+    inputs, strange = encode(schema, table)
     labels = _labels(table, schema.target) if schema.target in table.columns else None
     place = _place(table, schema.target)
     remarks = tuple(
-        f"{table.file}: {counted(rows, 'row')} with a text in column {name!r} that the training data do not have, and "
-        f"that counts as none: {listed(texts, 5)}"
-        for name, (texts, rows) in strange.items()
+        f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} that the training data do not "
+        f"have, and that counts as none: {listed(found.texts, 5)}"
+        for name, found in strange.items()
     )
     column = table.columns.get(schema.id) if schema.id is not None else None
     names = None if column is None else np.append(column.texts, "")[column.values]

@@ -3,6 +3,7 @@
 import pytest
 
 from dpnet.config.data import DataConfig
+from dpnet.data.tables.encoding import encode
 from dpnet.data.tables.files import read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.schema import Feature, Schema, recorded_schema
@@ -20,14 +21,14 @@ def fit(tmp_path):
         (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
         table = read_table(str(tmp_path / "t.csv"), as_text=section.get("categorical", ()))
         schema = fit_schema(DataConfig(**section), table, "y")
-        return schema, schema.encode(table).inputs.tolist()
+        return schema, encode(schema, table).inputs.tolist()
 
     return fitted
 
 
 def apply(schema, tmp_path, *lines):
     (tmp_path / "other.csv").write_text("\n".join(lines) + "\n")
-    return schema.encode(read_table(str(tmp_path / "other.csv"), as_text=schema.texts))
+    return encode(schema, read_table(str(tmp_path / "other.csv"), as_text=schema.texts))
 
 
 def test_numbers_stay_and_texts_become_one_input_each(fit):
@@ -40,7 +41,7 @@ def test_other_data_follow_the_schema_whatever_the_order_of_their_columns(fit, t
     schema, _ = fit("a,t,y", "1,red,0", "2,blue,1", "3,,1", missing="zero")
     found = apply(schema, tmp_path, "t,more,a", "blue,9,7", "mauve,9,8", ",9,9", "grey,9,1", "mauve,9,2")
     assert found.inputs.tolist() == [[7, 1, 0], [8, 0, 0], [9, 0, 0], [1, 0, 0], [2, 0, 0]]
-    assert found.strange == {"t": (["grey", "mauve"], 3)}
+    assert found.strange == {"t": (["grey", "mauve"], 3, 1)}
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,10 @@ def test_codes_are_categories_where_they_are_named(fit, tmp_path):
         (
             ["a,y", "1,0", ",1"],
             {},
-            r"row 1 \(from 0\), column 'a': the value is missing, as in 1 row of 2; .*data\.missing",
+            r"row 1 \(from 0\), column 'a': the value is missing, as in 1 row of 2\. To .*data\.missing",
         ),
         (["t,y", "x,0", ",1", ",1"], {}, r"row 1 \(from 0\), column 't': the value is missing, as in 2 rows of 3"),
+        (["a,t,y", "1,x,0", ",,1"], {}, r"as in 1 row of 2\. Values are missing in 2 columns: a, t\. To train"),
         (["a,y", "1,0", "inf,1"], {}, r"row 1 \(from 0\), column 'a': the value is inf; expected a finite number"),
         (
             ["a,y", ",0"],
@@ -120,6 +122,53 @@ def test_columns_that_cannot_be_inputs(fit, lines, section, message):
         fit(*lines, **section)
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["5 kg", "7 kg"],
+        ["10k", "1.5M"],
+        ["USD 5", "¥5"],
+        ["5°C", "-3 °C"],
+        ["7", "<5", ">=90"],
+        ["(5)", "\N{MINUS SIGN}3"],
+        ["1\N{THIN SPACE}234;5", "2\N{NARROW NO-BREAK SPACE}000"],
+        ["5 / 10", "7/10"],
+        ["10+ years", "< 1 year", "3 years"],
+        ["2h 50m", "19h"],
+        ["5 ft 10 in", "6ft"],
+        ["1_000", "2_000"],
+        ["31.12.2020", "1.2.2021"],
+        ["Dec 31; 2020", "Jan-2021"],
+        ["8:15 pm", "9am"],
+        [*"0123456789" * 6, *(f"junk {'abcdefghijklmnopqrstuvwxyzABCD'[number]}" for number in range(30))],
+        [*(f"{number}" for number in range(30)), *["n.a."] * 60],
+    ],
+)
+def test_what_people_write_for_numbers_and_dates_is_no_category_unless_it_is_named(fit, texts):
+    lines = ["a,y", *(f'"{text.replace(";", ",")}",{row % 2}' for row, text in enumerate(texts))]
+    with pytest.raises(DataError, match=r"column 'a': the value is '.*', in a column of .*data.categorical = \[\"a"):
+        fit(*lines)
+    assert fit(*lines, categorical=("a",))[0].width == len(set(texts))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        "1st 2nd 3rd",
+        "Q1 Q2",
+        "A4 A5",
+        "4WD 2WD",
+        "18-24 25-34 65+ <18",
+        "C85 B12",
+        "1.2.3 10.0.1",
+        "<=50K >50K",
+        "3D 5G",
+    ],
+)
+def test_codes_ranks_and_ranges_are_categories(fit, texts):
+    assert fit("a,y", *(f"{text},0" for text in texts.split()))[0].width == len(texts.split())
+
+
 def test_codes_of_letters_and_digits_are_categories(fit):
     assert fit("a,y", "A1,0", "3rd,1", "7,1")[0].width == 3
     assert fit("a,y", "1,0", "2,1", "-,1", categorical=("a",))[0].width == 3
@@ -137,6 +186,9 @@ def test_free_text_is_refused_unless_it_is_named(fit):
     [
         (["a", "1"], r"other.csv has no column t, which the training data had; it has a"),
         (["a,t", "1,x", "many,x"], r"row 1 .*column 'a': the value is 'many'; expected a number"),
+        (["a,t", "1,x", " 2,x", " ,x"], r"row 2 .*column 'a': the value is ' '; expected a number"),
+        (["a,t", "1,x", "NA ,x"], r"row 1 .*column 'a': the value is 'NA '; expected a number"),
+        (["a,t", "1,x", "1_000,x"], r"row 1 .*column 'a': the value is '1_000'; expected a number"),
         (["a,t", ",x"], r"row 0 \(from 0\), column 'a': the value is missing"),
         (["a,t", "2020-01-01,x"], r"other.csv, column 'a' holds date32\[day\]; expected numbers, as in"),
     ],

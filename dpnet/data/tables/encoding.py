@@ -1,0 +1,144 @@
+"""Encodes a table: the inputs that its columns become, as a schema says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.tables.columns import Column, Table
+from dpnet.data.tables.schema import Feature, Schema
+from dpnet.data.tables.texts import first_row, is_plain
+from dpnet.errors import DataError
+from dpnet.text import counted, listed, shorten
+
+EXACT = 2**53
+"""Up to this one float64 tells integers apart."""
+SIDE_BY_SIDE = 32
+"""Inputs that are written together."""
+
+
+class Strange(NamedTuple):
+    """What is no category of a column.
+
+    Attributes:
+        texts: that are none, sorted.
+        rows: that have such a text.
+        known: rows that have a category.
+    """
+
+    texts: list[str]
+    rows: int
+    known: int
+
+
+class Encoded(NamedTuple):
+    """The inputs that a table becomes.
+
+    Attributes:
+        inputs: (rows, inputs) float64.
+        strange: what is no category of its column, by the name of the column.
+    """
+
+    inputs: npt.NDArray[np.float64]
+    strange: dict[str, Strange]
+
+
+def encode(schema: Schema, table: Table) -> Encoded:
+    """The inputs that a table becomes. Its columns may stand in any order; others are left alone.
+
+    Raises:
+        DataError: a column is not there or of another kind, or a value is missing or infinite.
+    """
+    absent = [feature.name for feature in schema.features if feature.name not in table.columns]
+    if absent:
+        raise DataError(
+            f"{table.file} has no column {listed(absent)}, which the training data had; it has {listed(table.columns)}."
+        )
+    inputs = np.empty((table.rows, schema.width))
+    strange: dict[str, Strange] = {}
+    first = 0
+    for features in _side_by_side(schema):
+        width = sum(feature.width for feature in features)
+        turned = np.zeros((width, table.rows))
+        start = 0
+        for feature in features:
+            block = turned[start : start + feature.width].T
+            start += feature.width
+            column = table.columns[feature.name]
+            if column.missing is not None and feature.fill is None:
+                raise missing_value(table, [one.name for one in schema.features if one.fill is None])
+            if feature.categories is None:
+                _put_numbers(block, feature, column, table)
+            elif (found := _put_categories(block, feature, column, table)).rows:
+                strange[feature.name] = found
+        inputs[:, first : first + width] = turned.T
+        first += width
+    return Encoded(inputs, strange)
+
+
+def _side_by_side(schema: Schema) -> Iterator[list[Feature]]:
+    """The features in groups of some inputs: a column that is written alone touches a cache line for each row."""
+    group: list[Feature] = []
+    for feature in schema.features:
+        group.append(feature)
+        if sum(one.width for one in group) >= SIDE_BY_SIDE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table) -> None:
+    """Fills in a column of numbers or booleans."""
+    name = feature.name
+    if column.kind == "text":
+        row = first_row(np.array([not is_plain(str(text)) for text in column.texts]), column)
+        if row is None:
+            raise DataError(f"{table.file}, column {name!r} holds numbers as text; save them as numbers.")
+        value = shorten(repr(str(column.texts[column.values[row]])), 40)
+        raise DataError(f"{table.place(row, name)}: the value is {value}; expected a number, as in training.")
+    if column.kind == "other":
+        raise DataError(f"{table.file}, column {name!r} holds {column.words}; expected numbers, as in training.")
+    numbers = block[:, 0]
+    numbers[:] = column.values
+    if column.values.dtype.kind in "iu" and (wide := (column.values > EXACT) | (column.values < -EXACT)).any():
+        row = int(np.argmax(wide))
+        seen = f"{table.place(row, name)}: the value is {column.values[row]}, beyond 2**53"
+        raise DataError(f'{seen}: its neighbours would be the same input; leave it out: data.ignore = ["{name}"].')
+    if column.missing is not None:
+        numbers[column.missing] = feature.fill
+        if feature.indicator:
+            block[:, 1] = column.missing
+    if not (finite := np.isfinite(numbers)).all():
+        row = int(np.argmin(finite))
+        raise DataError(f"{table.place(row, name)}: the value is {numbers[row]}; expected a finite number.")
+
+
+def _put_categories(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table) -> Strange:
+    """Fills in a column of text; returns what is no category of it."""
+    assert feature.categories is not None
+    if column.kind != "text":
+        raise DataError(f"{table.file}, column {feature.name!r} holds {column.words}; expected text, as in training.")
+    if column.missing is not None and feature.indicator:
+        block[:, -1] = column.missing
+    place_of = {text: place for place, text in enumerate(feature.categories)}
+    places = np.array([*(place_of.get(str(text), -1) for text in column.texts), -1])[column.values]
+    rows = np.flatnonzero(places >= 0)
+    block[rows, places[rows]] = 1
+    strange = sorted(str(text) for text in column.texts if str(text) not in place_of)
+    return Strange(strange, int(((places < 0) & (column.values >= 0)).sum()), len(rows))
+
+
+def missing_value(table: Table, names: Iterable[str]) -> DataError:
+    """The error for the columns in which a value is missing, at least one of `names`, and must not be."""
+    found = {name: gone for name in names if (gone := table.columns[name].missing) is not None}
+    name, missing = next(iter(found.items()))
+    rows = f"{counted(int(missing.sum()), 'row')} of {len(missing):,}" + (f" ({table.part})" if table.part else "")
+    columns = f" Values are missing in {len(found)} columns: {listed(found)}." if len(found) > 1 else ""
+    return DataError(
+        f"{table.place(np.argmax(missing), name)}: the value is missing, as in {rows}.{columns} To train with such "
+        'values: data.missing = "mean", "zero" or "indicator".'
+    )
