@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pwd
@@ -12,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from dpnet.compute.cores.available import available_cores
 from dpnet.compute.threads import VARIABLES, threads_from_user
 from dpnet.environment import FAULT_TOLERANCE
 from dpnet.errors import CommunicationError
 from dpnet.launch.cores import binding_obstacle
-from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks
+from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks, on_this_host
 from dpnet.text import shorten
 
 SEVERAL_HOSTS = {
@@ -144,7 +146,28 @@ def flavour_flags(
         flags += ["--bind-to", "core:overload-allowed" if _binds(options, threads, say) else "none"]
     if not given & {*HOST_OPTIONS, "oversubscribe", "map-by"}:
         flags.append("--oversubscribe")  # More ranks than cores are slow, but are what the user asked for.
-    return flags
+    return [*flags, *transports(mpirun, options)]
+
+
+def transports(mpirun: str, options: Sequence[str]) -> list[str]:
+    """Flags that spare ranks of one host the search for networks, which takes Open MPI a second at every start.
+
+    It is the transport "ofi" that searches. By default it carries only one-sided messages, to other hosts. Empty where
+    these may be other hosts, or where anyone has chosen transports: the user, by option or variable, or a site, in a
+    file of parameters. Where such a file is not found, nobody knows what is in it.
+    """
+    if not on_this_host(options) or {"btl", "tune", "am"} & names(options):
+        return []
+    if not {"OMPI_MCA_btl", "OMPI_MCA_mca_base_param_files", "OMPI_MCA_mca_param_files"}.isdisjoint(os.environ):
+        return []
+    home = os.environ.get("HOME") or _home()["HOME"]
+    try:
+        text = Path(mpirun).parent.parent.joinpath("etc/openmpi-mca-params.conf").read_text(errors="replace")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            text += "\n" + Path(home, ".openmpi/mca-params.conf").read_text(errors="replace")
+    except OSError:
+        return []
+    return [] if re.search(r"^\s*btl\s*=", text, re.MULTILINE) else ["--mca", "btl", "^ofi"]
 
 
 def _binds(options: Sequence[str], threads: int | None, say: Callable[[str], object]) -> bool:

@@ -110,6 +110,50 @@ def test_no_flag_overrides_the_users_own(tmp_path, monkeypatch, options, expecte
     assert flags(tmp_path, ["-n", "2", *options], threads=2) == expected
 
 
+@pytest.fixture
+def open_mpi(tmp_path, monkeypatch):
+    """An installation of Open MPI, with its file of parameters; HOME is beside it."""
+    for name in ("mpi/bin", "mpi/etc", "home/.openmpi"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "mpi/etc/openmpi-mca-params.conf").write_text("# btl = self\nbtl_base_warn = 0\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in [name for name in os.environ if name in options.NODE_LISTS or name.startswith("OMPI_MCA_")]:
+        monkeypatch.delenv(name)
+    return program(tmp_path / "mpi/bin/mpirun", f"echo '{OPEN_MPI}'")
+
+
+def test_ranks_of_one_host_search_for_no_networks(open_mpi):
+    assert launch_flags.flavour_flags(open_mpi, ["-n", "2"], threads=2)[-3:] == ["--mca", "btl", "^ofi"]
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "file"),
+    [
+        (["--host", "a,b"], "", ""),
+        (["--hostfile", "hosts"], "", ""),
+        ([], "SLURM_JOB_NODELIST", ""),
+        (["--mca", "btl", "self,sm"], "", ""),
+        (["-mca", "btl", "^uct"], "", ""),
+        (["--tune", "file"], "", ""),
+        ([], "OMPI_MCA_btl", ""),
+        ([], "OMPI_MCA_mca_base_param_files", ""),
+        ([], "", "mpi/etc/openmpi-mca-params.conf"),
+        ([], "", "home/.openmpi/mca-params.conf"),
+    ],
+)
+def test_transports_that_somebody_has_chosen_stay_as_they_are(tmp_path, monkeypatch, open_mpi, options, variable, file):
+    if variable:
+        monkeypatch.setenv(variable, "^uct")
+    if file:
+        (tmp_path / file).write_text("mtl = ^psm\n btl= ^uct\n")
+    assert launch_flags.transports(open_mpi, ["-n", "2", *options]) == []
+
+
+def test_where_the_parameters_of_an_open_mpi_are_unknown_its_transports_stay_as_they_are(tmp_path, open_mpi):
+    (tmp_path / "mpi/etc/openmpi-mca-params.conf").unlink()
+    assert launch_flags.transports(open_mpi, ["-n", "2"]) == []
+
+
 def test_the_users_own_permission_for_root_is_not_doubled(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert flags(tmp_path, ["--allow-run-as-root", "-n", "2"]).count("--allow-run-as-root") == 0
