@@ -48,8 +48,9 @@ class DataConfig(Section, governs=Governs.RESULT):
     categorical: Annotated[
         tuple[str, ...],
         Text("not empty"),
-        "Of a table: the columns whose values are categories, names or patterns. Columns of text with up to 100 "
-        "different texts are in any case.",
+        "Of a table: the inputs whose values are categories, names or patterns. Columns of text with up to 100 "
+        "different texts are in any case, unless most of these are dates or numbers with units. If the target is named "
+        "here (no pattern means it), its labels are text as it stands: 01 and 1 are two classes.",
     ] = ()
     missing: Annotated[
         Literal["error", "mean", "zero", "indicator"],

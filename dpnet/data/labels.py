@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,19 @@ MAX_TEXT = 1000
 """Most characters of a label."""
 
 
-def number_labels(labels: npt.NDArray[Any], file: str) -> tuple[Labels, Classes]:
+NO_REGRESSION = "Targets that are numbers (regression) cannot be trained on yet."
+
+Place = Callable[[int], str]
+"""Where the label of a row stands, for messages."""
+
+
+def number_labels(labels: npt.NDArray[Any], file: str, place: Place | None = None) -> tuple[Labels, Classes]:
     """The classes of labels, and the number of the class of each.
 
     Args:
         labels: as `split.make_split` takes them.
         file: their origin, for messages.
+        place: of each; None: the row of the file.
 
     Raises:
         DataError: they are not the labels of classes, or one of them is missing.
@@ -36,7 +44,7 @@ def number_labels(labels: npt.NDArray[Any], file: str) -> tuple[Labels, Classes]
             f"{file} holds labels of type {labels.dtype} and shape {labels.shape}; expected one for each sample: "
             "(samples,)."
         )
-    checked = _checked(labels, file)
+    checked = _checked(labels, file, place or (lambda row: f"{file}, row {row} (from 0)"))
     classes = find_classes(checked, file=file)
     return classes.number(checked), classes
 
@@ -56,7 +64,7 @@ def _one_hot(rows: npt.NDArray[Any], file: str) -> Labels:
     return np.asarray(rows.argmax(axis=1), np.int64)
 
 
-def _checked(labels: npt.NDArray[Any], file: str) -> npt.NDArray[Any]:
+def _checked(labels: npt.NDArray[Any], file: str, place: Place) -> npt.NDArray[Any]:
     """Labels as int64, float64, bool or text."""
     kind = labels.dtype.kind
     if kind == "b":
@@ -65,41 +73,47 @@ def _checked(labels: npt.NDArray[Any], file: str) -> npt.NDArray[Any]:
         high = int(labels.max())
         if high > np.iinfo(np.int64).max:
             row = int(np.argmax(labels))
-            raise DataError(f"{file}, row {row} (from 0): the label is {high}; expected at most 2**63 - 1.")
+            raise DataError(f"{place(row)}: the label is {high}; expected at most 2**63 - 1.")
         return labels.astype(np.int64)
     if kind == "f":
-        return _whole(labels.astype(np.float64), file)
+        return _whole(labels, place)
     if kind in "US":
-        return _text(labels, file)
+        return _text(labels, file, place)
     raise DataError(
         f"{file} holds labels of type {labels.dtype}; expected integers, booleans, whole numbers or text, one for each "
         "class; convert them: y.astype(str)."
     )
 
 
-def _whole(labels: npt.NDArray[np.float64], file: str) -> npt.NDArray[np.float64]:
-    finite = np.isfinite(labels)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise DataError(f"{file}, row {row} (from 0): the label is {labels[row]}, as if it were missing; leave it out.")
+def _whole(labels: npt.NDArray[np.floating[Any]], place: Place) -> npt.NDArray[np.float64]:
+    missing = np.isnan(labels)
+    if missing.any():
+        raise DataError(f"{place(int(np.argmax(missing)))}: the label is nan, as if it were missing; leave it out.")
     whole = labels == np.floor(labels)
+    whole &= np.isfinite(labels)
     if not whole.all():
         row = int(np.argmin(whole))
         raise DataError(
-            f"{file}, row {row} (from 0): the label is {labels[row]}; expected whole numbers, booleans or text, one "
-            "for each class. Targets that are numbers (regression) cannot be trained on."
+            f"{place(row)}: the label is {labels[row]}; expected whole numbers, booleans or text, one for each class. "
+            f"{NO_REGRESSION}"
         )
-    return labels
+    bits = min(np.finfo(labels.dtype).nmant, 52) + 1
+    if (wide := np.abs(labels) >= 2.0**bits).any():
+        row = int(np.argmax(wide))
+        raise DataError(
+            f"{place(row)}: the label is {labels[row]:.0f}, and {labels.dtype} does not tell whole numbers "
+            f"from 2**{bits} on apart; give such labels as integers or text."
+        )
+    return labels.astype(np.float64)
 
 
-def _text(labels: npt.NDArray[Any], file: str) -> npt.NDArray[np.str_]:
+def _text(labels: npt.NDArray[Any], file: str, place: Place) -> npt.NDArray[np.str_]:
     if labels.dtype.itemsize > 4 * MAX_TEXT:
         row = int(np.argmax(np.char.str_len(labels)))
         length = len(labels[row])
         if length > MAX_TEXT:
             raise DataError(
-                f"{file}, row {row} (from 0): the label has {length} characters; expected at most {MAX_TEXT}: the name "
-                "of a class."
+                f"{place(row)}: the label has {length} characters; expected at most {MAX_TEXT}: the name of a class."
             )
     try:
         text = (
@@ -114,5 +128,5 @@ def _text(labels: npt.NDArray[Any], file: str) -> npt.NDArray[np.str_]:
     empty = text == ""
     if empty.any():
         row = int(np.argmax(empty))
-        raise DataError(f"{file}, row {row} (from 0): the label is empty, as if it were missing; leave it out.")
+        raise DataError(f"{place(row)}: the label is empty, as if it were missing; leave it out.")
     return text

@@ -141,7 +141,7 @@ def check_classes(source: DataSource) -> DataSource:
     return source
 
 
-def open_split(source: str, split: str = "test", schema: Schema | None = None) -> Split:
+def open_split(source: str, split: str = "test", schema: Schema | None = None, *, labelled: bool = True) -> Split:
     """Opens data to evaluate or predict.
 
     Args:
@@ -149,6 +149,7 @@ def open_split(source: str, split: str = "test", schema: Schema | None = None) -
             an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the inputs tells.
         split: "train" or "test"; data of one split serves as either.
         schema: of the table that the network was trained on; None: it was trained on arrays.
+        labelled: see `tables.source.open_table`.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
@@ -157,7 +158,7 @@ def open_split(source: str, split: str = "test", schema: Schema | None = None) -
     if is_table(os.path.expanduser(source)):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
-        return open_table(os.path.expanduser(source), schema)
+        return open_table(os.path.expanduser(source), schema, labelled=labelled)
     path, reader = _choose(source, SPLIT_READERS)
     other = SPLITS[1 - SPLITS.index(split)]
     if not reader.has(path, split) and reader.has(path, other):

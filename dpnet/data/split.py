@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Labels, SampleIds
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
-from dpnet.data.labels import number_labels
+from dpnet.data.labels import Place, number_labels
 from dpnet.errors import DataError
 from dpnet.text import counted
 
@@ -43,6 +43,7 @@ class Split:
         names: (n,) text, what the samples are called; None: they have no names.
         rows: (n,) int64, which rows of `inputs` are the samples, in order; None: all of them. What needs inputs takes
             them by `block`, or through a Dataset.
+        place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
     """
 
     inputs: Inputs
@@ -53,6 +54,7 @@ class Split:
     remarks: tuple[str, ...] = ()
     names: npt.NDArray[np.str_] | None = None
     rows: SampleIds | None = None
+    place: Place | None = None
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)
@@ -116,9 +118,9 @@ class Split:
         assert self.labels is not None
         row, strange = int(np.argmin(labels)), self.classes.values[renumbered == UNKNOWN]
         number = int((labels == UNKNOWN).sum())
-        seen = (
-            f"{self.labels_file}, row {row} (from 0): the label is {label_text(self.classes.values[self.labels[row]])}"
-        )
+        in_file = int(self.numbers(row, row + 1)[0])
+        place = f"{self.labels_file}, row {in_file} (from 0)" if self.place is None else self.place(in_file)
+        seen = f"{place}: the label is {label_text(self.classes.values[self.labels[row]])}"
         what = f"{of} has the classes {classes.text()}"
         if self.classes.kind != classes.kind:
             what += f": they are {classes.kind}, these labels are {self.classes.kind}"
@@ -147,7 +149,9 @@ class Reader(Protocol):
         """The split "train" or "test" of `source`, which fits; raises DataError if it is missing or unusable."""
 
 
-def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str, labels_file: str) -> Split:
+def make_split(
+    inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str, labels_file: str, place: Place | None = None
+) -> Split:
     """A Split of arrays as a reader found them.
 
     Args:
@@ -156,6 +160,7 @@ def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str
             each row (one-hot); or None.
         inputs_file: see Split.
         labels_file: see Split.
+        place: see Split.
 
     Raises:
         DataError: a shape or a type is wrong, inputs and labels differ in number, a label is missing, or there is no
@@ -164,14 +169,14 @@ def make_split(inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str
     _check_inputs(inputs, inputs_file)
     flat = inputs.reshape(len(inputs), -1)
     if labels is None:
-        return Split(flat, None, plain_classes(0), inputs_file, labels_file)
+        return Split(flat, None, plain_classes(0), inputs_file, labels_file, place=place)
     if labels.ndim > 0 and len(labels) != len(flat):
         raise DataError(
             f"{labels_file} holds {len(labels)} labels, but {inputs_file} holds {len(flat)} samples; "
             "give every sample one label, in the same order."
         )
-    numbers, classes = number_labels(labels, labels_file)
-    return Split(flat, numbers, classes, inputs_file, labels_file)
+    numbers, classes = number_labels(labels, labels_file, place)
+    return Split(flat, numbers, classes, inputs_file, labels_file, place=place)
 
 
 def require_labels(split: Split) -> Labels:

@@ -178,7 +178,7 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
     """
 
     def work() -> Split:
-        samples = open_split(source, split, network.schema)
+        samples = open_split(source, split, network.schema, labelled=unknown is not None)
         features = network.layout.sizes[0]
         if samples.features != features:
             raise DataError(

@@ -14,8 +14,9 @@ from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.split import Split
 from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
-from dpnet.inference.prediction_file import PredictionFile
+from dpnet.inference.prediction_file import PredictionFile, column_names
 from dpnet.nn.losses.softmax_nll import softmax
+from dpnet.training.announce import aside
 from dpnet.training.setup import Setup
 
 
@@ -67,6 +68,9 @@ def predict(
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
     samples = open_samples(network, source, split, group, unknown=None)
     name = None if network.schema is None or samples.names is None else network.schema.id
+    if name in column_names(network.classes) and out.suffix == ".csv":
+        aside(group, f"note: the column {name!r} of {source} is called 'id' in {out}, which has another {name!r}")
+        name = "id"
     table = PredictionFile(out, len(samples), network.classes, np.dtype(network.job.model.dtype), name, samples.names)
     receiver = _Receiver(network, samples, table, nonfinite)
     with prepared(network, group) as setup:

@@ -64,8 +64,8 @@ class PredictionFile:
             if self._path.suffix == ".npy":
                 self._file.write(self._header(self._num_samples))
             else:
-                between, first = "" if self._classes.plain else "_", [] if self._name is None else [self._name]
-                self._file.write(_csv([[*first, "label", *(f"p{between}{label}" for label in self._classes.values)]]))
+                first = [] if self._name is None else [self._name]
+                self._file.write(_csv([[*first, *column_names(self._classes)]]))
 
     def append(self, probabilities: Matrix, ids: SampleIds) -> None:
         """Write the next samples.
@@ -115,6 +115,12 @@ class PredictionFile:
                 self._file.close()
             with contextlib.suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
+
+
+def column_names(classes: Classes) -> list[str]:
+    """The columns of a .csv file, but for that of the names of samples; "id" is none of them."""
+    between = "" if classes.plain else "_"
+    return ["label", *(f"p{between}{label}" for label in classes.values)]
 
 
 def _labels(classes: Classes) -> npt.NDArray[Any]:

@@ -34,7 +34,12 @@ def test_labels_of_every_kind(given, classes, numbers):
     ("given", "message"),
     [
         (np.array([1.0, np.nan]), r"y, row 1 \(from 0\): the label is nan, as if it were missing; leave it out"),
-        (np.array([1.0, np.inf]), r"row 1 .* the label is inf"),
+        (np.array([1.0, np.inf]), r"row 1 .* the label is inf; expected whole numbers"),
+        (
+            np.array([1.0, 2.0**53]),
+            r"row 1 .* the label is 9007199254740992, and float64 does not tell .* from 2\*\*53",
+        ),
+        (np.array([1, -(2**24)], np.float32), r"row 1 .* the label is -16777216, and float32 does not tell"),
         (np.array([1.0, 2.5]), r"row 1 .* the label is 2.5; expected whole numbers, .* \(regression\) cannot"),
         (np.array(["a", ""]), r"row 1 .* the label is empty, as if it were missing"),
         (np.array([b"a", b"\xff"]), r"y holds labels that are not UTF-8 .*y\.astype\(str\)"),

@@ -18,6 +18,8 @@ EXACT = 2**53
 """Up to this one float64 tells integers apart."""
 SIDE_BY_SIDE = 32
 """Inputs that are written together."""
+FEW_ROWS = 10
+"""So many rows may all be of categories that are new."""
 
 
 class Strange(NamedTuple):
@@ -130,6 +132,41 @@ def _put_categories(block: npt.NDArray[np.float64], feature: Feature, column: Co
     block[rows, places[rows]] = 1
     strange = sorted(str(text) for text in column.texts if str(text) not in place_of)
     return Strange(strange, int(((places < 0) & (column.values >= 0)).sum()), len(rows))
+
+
+def check_known(schema: Schema, table: Table, strange: dict[str, Strange]) -> None:
+    """Refuse a column without a single category of the training data: then it is another column, or written otherwise.
+
+    A few rows may well be of new categories, and count as none. But where a text differs from a category in case, in
+    spaces or in how a number is written alone, one row is enough.
+
+    Raises:
+        DataError: there is such a column.
+    """
+    for feature in schema.features:
+        found = strange.get(feature.name)
+        if found is None or found.known:
+            continue
+        assert feature.categories is not None
+        meant = {_plain(text) for text in feature.categories} & {_plain(text) for text in found.texts}
+        if found.rows < FEW_ROWS and not meant:
+            continue
+        texts, categories = (
+            listed([repr(text) for text in some if not meant or _plain(text) in meant], 5)
+            for some in (found.texts, feature.categories)
+        )
+        ways = "" if feature.fill is None else " Where the category is not known, leave the cell empty."
+        seen = "the text is no category" if found.rows == 1 else f"of {found.rows:,} texts none is a category"
+        raise DataError(
+            f"{table.file}, column {feature.name!r}: {seen} of the training data: here {texts}; there {categories}. "
+            f"Write the categories as they are there.{ways}"
+        )
+
+
+def _plain(text: str) -> str:
+    """A text without what people and programs write differently."""
+    text = " ".join(text.split()).casefold()
+    return f"{float(text):g}" if is_plain(text) else text
 
 
 def missing_value(table: Table, names: Iterable[str]) -> DataError:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from dpnet.config.data import DataConfig
 from dpnet.data.tables.columns import Column, Table
 from dpnet.data.tables.encoding import missing_value
+from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
 from dpnet.data.tables.texts import date_like, first_row, is_plain, most, number_like
 from dpnet.errors import DataError
-from dpnet.text import listed, shorten
+from dpnet.text import shorten
 
 MAX_DETECTED = 100
 """A column of text with more distinct texts is taken for free text, unless data.categorical names it."""
@@ -28,28 +26,19 @@ DATE = re.compile(r"date|time|duration")
 """How Arrow calls dates and times."""
 
 
-def fit_schema(section: DataConfig, table: Table, target: str) -> Schema:
+def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
     """The schema that suits the training data.
 
     Args:
-        section: of the job.
-        table: the training data; columns that data.categorical names were read as text.
-        target: column of the labels.
+        table: the training data; the columns of `roles.texts` were read as text.
+        roles: of its columns.
+        missing: what stands for a missing value, see `DataConfig`.
 
     Raises:
-        DataError: a column cannot be an input, or a value is missing and must not be; or no column is left.
+        DataError: a column cannot be an input, or a value is missing and must not be.
     """
-    if section.id is not None and section.id not in table.columns:
-        raise no_column(table, section.id, "data.id")
-    names = [name for name in table.columns if name not in (target, section.id)]
-    wanted = set(_matching(section.features, names, table, "data.features")) if section.features else set(names)
-    ignored = set(_matching(section.ignore, names, table, "data.ignore"))
-    forced = set(_matching(section.categorical, names, table, "data.categorical"))
-    used = [name for name in names if name in wanted and name not in ignored]
-    if not used:
-        raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
-    features = tuple(_fit(name, table, used, section.missing, forced=name in forced) for name in used)
-    schema = Schema(target, table.columns[target].kind == "text", features, section.id)
+    features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
+    schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
         raise DataError(
             f"{table.file}: the names of its columns and categories take {size >> 20} MiB; leave columns out with "
@@ -58,35 +47,15 @@ def fit_schema(section: DataConfig, table: Table, target: str) -> Schema:
     return schema
 
 
-def _matching(patterns: Sequence[str], names: Sequence[str], table: Table, key: str) -> list[str]:
-    """The columns that patterns name, in the order of the table."""
-    for pattern in patterns:
-        if not matching([pattern], table.columns):
-            raise no_column(table, pattern, key)
-    return matching(patterns, names)
-
-
-def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    """The names that are one of the patterns, or match one of them as a shell would."""
-    return [name for name in names if any(name == one or fnmatch.fnmatchcase(name, one) for one in patterns)]
-
-
-def no_column(table: Table, name: str, key: str) -> DataError:
-    """The error for a column that a key names and the table does not have."""
-    close = difflib.get_close_matches(name, table.columns, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {listed(table.columns)}."
-    return DataError(f"{table.file} has no column {name!r} ({key}); {hint}")
-
-
-def _fit(name: str, table: Table, used: Sequence[str], missing: str, *, forced: bool) -> Feature:
-    column = table.columns[name]
+def _fit(name: str, table: Table, roles: Roles, missing: str) -> Feature:
+    column, forced = table.columns[name], name in roles.categorical
     if column.kind == "other":
         date = "make a number of them, such as the days since a date, or " if DATE.match(column.words) else ""
         seen = f"{table.file}, column {name!r} holds {column.words}, which cannot be an input"
         raise DataError(f"{seen}; {date}{_out(name)}.")
     refuses = missing == "error"
     if column.missing is not None and refuses:
-        raise missing_value(table, used)
+        raise missing_value(table, roles.inputs)
     indicator = missing == "indicator" and column.missing is not None
     if column.kind == "text":
         texts = tuple(sorted(str(text) for text in column.texts))

@@ -14,7 +14,8 @@ from dpnet.data.split import Split
 from dpnet.data.tables.columns import Column
 from dpnet.data.tables.files import read_table
 from dpnet.data.tables.fit import MAX_DETECTED
-from dpnet.data.tables.source import find_target, guess_target, open_tables
+from dpnet.data.tables.roles import find_target, guess_target
+from dpnet.data.tables.source import open_tables
 from dpnet.text import counted
 
 IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")

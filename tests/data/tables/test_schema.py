@@ -6,6 +6,7 @@ from dpnet.config.data import DataConfig
 from dpnet.data.tables.encoding import encode
 from dpnet.data.tables.files import read_table
 from dpnet.data.tables.fit import fit_schema
+from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Feature, Schema, recorded_schema
 from dpnet.errors import DataError
 
@@ -19,8 +20,10 @@ def fit(tmp_path):
 
     def fitted(*lines, **section):
         (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-        table = read_table(str(tmp_path / "t.csv"), as_text=section.get("categorical", ()))
-        schema = fit_schema(DataConfig(**section), table, "y")
+        config = DataConfig(target="y", **section)
+        roles = find_roles(config, read_table(str(tmp_path / "t.csv")))
+        table = read_table(str(tmp_path / "t.csv"), as_text=roles.texts)
+        schema = fit_schema(table, roles, missing=config.missing)
         return schema, encode(schema, table).inputs.tolist()
 
     return fitted

@@ -16,7 +16,6 @@ from dpnet.data.sources import open_source
 from dpnet.errors import CheckpointError, DataError
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network, make_network
-from dpnet.inference.predict import predict
 
 pa = pytest.importorskip("pyarrow")
 csv = pytest.importorskip("pyarrow.csv")
@@ -101,38 +100,6 @@ def test_a_file_without_a_header_is_told(tmp_path):
     assert "begins with a line of numbers, so it has no header: its columns are called 0" in source.train.remarks[1]
 
 
-def test_texts_that_the_training_did_not_have_are_told_and_counted(runs, tmp_path, capfd):
-    table = columns(6)[0]
-    table["colour"] = np.array(["red", "pink", "blue", "red", "pink", "grey"])
-    del table["kind"]
-    data, out = str(tmp_path / "t.csv"), tmp_path / "p.csv"
-    csv.write_csv(pa.table(table), data)
-    assert dpnet(["predict", str(runs[".csv"] / "run"), "--data", data, "--out", str(out)]) == 0
-    text = "3 rows with a text in column 'colour' that the training data do not have, and that counts as none: grey, "
-    assert text in capfd.readouterr().err
-    assert len(out.read_text().splitlines()) == 7
-
-
-def test_predictions_begin_with_the_column_that_names_the_rows(tmp_path):
-    lines = ["code,x,kind", *(f"{row:03},{row % 7},{'ab'[row % 2]}" for row in range(30))]
-    (tmp_path / "t.csv").write_text("\n".join(lines))
-    settings = {**SETTINGS, "data.source": str(tmp_path / "t.csv"), "data.id": "code"}
-    train(tmp_path / "run", settings)
-    network = load_network(str(tmp_path / "run"), GROUP)
-    assert [feature.name for feature in network.schema.features] == ["x"]
-    (tmp_path / "new.csv").write_text("x,code\n3,007\n1e300,b\n4,\n")
-    for name in ("p.csv", "p.npy"):
-        predict(network, str(tmp_path / "new.csv"), tmp_path / name, GROUP, nonfinite="skip")
-    rows = [line.split(",") for line in (tmp_path / "p.csv").read_text().splitlines()]
-    assert rows[0] == ["code", "label", "p_a", "p_b"]
-    assert [row[0] for row in rows[1:]] == np.load(tmp_path / "p.npy")["id"].tolist() == ["007", ""]
-    (tmp_path / "new.csv").write_text("x\n3\n")
-    predict(network, str(tmp_path / "new.csv"), tmp_path / "p.csv", GROUP)  # Without names there is no such column.
-    assert (tmp_path / "p.csv").read_text().startswith("label,p_a,p_b\n")
-    with pytest.raises(DataError, match=r"no column 'cod' \(data.id\); did you mean 'code'\?"):
-        open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", id="cod"))
-
-
 def test_a_share_of_the_rows_is_held_out_and_the_schema_is_that_of_the_others(runs, tmp_path, capfd):
     table = columns(60)[0]
     csv.write_csv(pa.table(table), str(tmp_path / "t.csv"))
@@ -179,7 +146,7 @@ def test_an_error_names_the_row_of_the_file_though_rows_are_held_out(tmp_path):
             {"target": "kind", "test": 0.001},
             r"data.test is 0.001: of the 60 rows of .*that is not one of any class",
         ),
-        ({"target": "x"}, r"column 'x', row 0 \(from 0\): the label is .*; expected whole numbers, .*\(regression\)"),
+        ({"target": "x"}, r"column 'x': the label is .*; expected whole numbers, .*\(regression\)"),
     ],
 )
 def test_what_a_job_says_of_a_table_must_fit_it(runs, section, message):
@@ -192,12 +159,6 @@ def test_the_target_is_a_place_too(runs):
     by_name, first, last = (open_source(path, DataConfig(target=one, ignore=("id",))) for one in ("kind", 3, -2))
     assert by_name.schema == first.schema == last.schema
     assert by_name.schema.target == "kind"
-
-
-def test_a_missing_label_is_refused_by_row(tmp_path):
-    (tmp_path / "t.csv").write_text("x,y\n1,a\n2,\n")
-    with pytest.raises(DataError, match=r"column 'y': the label of row 1 \(from 0\) is missing, as in 1 row of 2"):
-        open_source(str(tmp_path / "t.csv"), DataConfig(target="y"))
 
 
 def test_keys_of_tables_are_refused_for_other_data():

@@ -1,0 +1,122 @@
+"""Which column of a table is what: the target, the name of the rows, an input, an input that is a category."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dpnet.config.data import DataConfig
+from dpnet.data.tables.columns import Table
+from dpnet.errors import DataError
+from dpnet.text import counted, listed
+
+USUAL_TARGETS = ("target", "label", "labels", "class", "y", "species", "diagnosis", "category")
+
+
+class Roles(NamedTuple):
+    """What the columns of a table are.
+
+    Attributes:
+        target: column of the labels.
+        keeps_labels: the labels are text, as they stand.
+        id: column that names the rows; None: there is none.
+        inputs: columns that are inputs, in the order of the table.
+        categorical: those of them that are categories, whatever they hold.
+    """
+
+    target: str
+    keeps_labels: bool
+    id: str | None
+    inputs: list[str]
+    categorical: set[str]
+
+    @property
+    def texts(self) -> list[str]:
+        """Columns to be read as text."""
+        return [*self.categorical, *[self.target] * self.keeps_labels, *([] if self.id is None else [self.id])]
+
+
+def find_roles(section: DataConfig, table: Table) -> Roles:
+    """What the columns of a table are, as a job says.
+
+    A pattern means inputs alone: the target is text only where data.categorical has its very name.
+
+    Raises:
+        DataError: there is no such column, one would be two things, or no input is left.
+    """
+    target, name = find_target(section.target, table), section.id
+    if name is not None and name not in table.columns:
+        raise no_column(table, name, "data.id")
+    if name == target:
+        raise DataError(
+            f"data.id and data.target are both {name!r}; the column that names the rows is not that of their labels: "
+            "leave data.id out."
+        )
+    other = {target: "the target", name: "the name of the rows (data.id)"}
+    names = [one for one in table.columns if one not in other]
+    keeps = target in section.categorical
+    chosen = {}
+    for key in ("features", "ignore", "categorical"):
+        patterns = [one for one in getattr(section, key) if key != "categorical" or one != target]
+        if twice := [one for one in patterns if one in other]:
+            raise DataError(f"data.{key} has {twice[0]!r}, which is {other[twice[0]]}, and no input; leave it out.")
+        chosen[key] = set(_matching(patterns, table, f"data.{key}"))
+    inputs = [
+        one for one in names if one not in chosen["ignore"] and (one in chosen["features"] or not section.features)
+    ]
+    if not inputs:
+        raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
+    return Roles(target, keeps, name, inputs, chosen["categorical"] & set(inputs))
+
+
+def _matching(patterns: Sequence[str], table: Table, key: str) -> Iterator[str]:
+    """The columns that patterns name: the one of this very name, or else all that match as a shell would have it."""
+    for pattern in patterns:
+        if pattern in table.columns:
+            yield pattern
+            continue
+        found = [name for name in table.columns if fnmatch.fnmatchcase(name, pattern)]
+        if not found:
+            raise no_column(table, pattern, key)
+        yield from found
+
+
+def no_column(table: Table, name: str, key: str) -> DataError:
+    """The error for a column that a key names and the table does not have."""
+    close = difflib.get_close_matches(name, table.columns, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {listed(table.columns)}."
+    return DataError(f"{table.file} has no column {name!r} ({key}); {hint}")
+
+
+def guess_target(table: Table) -> str:
+    """The column that most likely holds the labels: one of a usual name, else the last."""
+    names = list(table.columns)
+    return next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
+
+
+def find_target(target: str | int | None, table: Table, said_by: str = "data.target") -> str:
+    """The column of the labels.
+
+    Args:
+        target: its name or its place.
+        table: the training data.
+        said_by: the key or the option that says it, for messages.
+
+    Raises:
+        DataError: there is no such column, or none was said.
+    """
+    names = list(table.columns)
+    if target is None:
+        raise DataError(
+            f"{table.file} is a table with the columns {listed(names)}; say which of them holds the labels: "
+            f'data.target = "{guess_target(table)}", for example.'
+        )
+    if isinstance(target, int):
+        if not -len(names) <= target < len(names):
+            raise DataError(f"{said_by} is {target}, but {table.file} has {counted(len(names), 'column')}.")
+        return names[target]
+    if target not in table.columns:
+        raise no_column(table, target, said_by)
+    return target

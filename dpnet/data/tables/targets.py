@@ -1,0 +1,122 @@
+"""The labels of a table: what its target column holds, as it is taken or refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.classes import label_text
+from dpnet.data.labels import NO_REGRESSION
+from dpnet.data.tables.columns import Column, Table
+from dpnet.data.tables.files import TEXT_ENDINGS, read_table
+from dpnet.data.tables.texts import date_like, first_row, is_plain, most, number_like
+from dpnet.errors import DataError
+from dpnet.text import counted, words
+
+MANY = 20
+"""So many different numbers with units may be classes."""
+FRACTION = re.compile(r"[.,]\d{1,2}(?!\d)")
+CODE = re.compile(r"\s*(?:[-+]?0\d|0x|\+)", re.IGNORECASE)
+"""How codes begin that are more than numbers: 01234, 0x1F, +49."""
+
+
+def place_of(table: Table, target: str) -> Callable[[int], str]:
+    """Where the label of a row stands, for messages."""
+    return lambda row: table.place(row, target)
+
+
+def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
+    """The labels of a table, as `number_labels` takes them.
+
+    Args:
+        table: the data.
+        target: column of the labels.
+        kept: text stands for classes, whatever it looks like.
+
+    Raises:
+        DataError: a label is missing, or they are dates, times, or numbers with units.
+    """
+    column = table.columns[target]
+    if column.kind == "other":
+        what = f"{table.file}, column {target!r} holds {column.words}"
+        raise DataError(f"{what}; expected labels: integers, booleans, whole numbers or text.")
+    if column.missing is not None:
+        raise _missing(table, target, column)
+    if column.kind != "text":
+        return column.values
+    if not kept:
+        _check_text(table, target, column)
+    labels: npt.NDArray[Any] = column.texts[column.values]
+    return labels
+
+
+def _missing(table: Table, target: str, column: Column) -> DataError:
+    assert column.missing is not None
+    row, number = int(np.argmax(column.missing)), int(column.missing.sum())
+    part = f" ({table.part})" if table.part else ""
+    seen = f"the label is missing, as in {counted(number, 'row')} of {len(column.missing):,}{part}"
+    if column.kind == "number":
+        known = np.where(column.missing, 0, column.values)
+        if (broken := np.isfinite(known) & (known != np.floor(known))).any():
+            example = known[int(np.argmax(broken))]
+            return DataError(
+                f"{table.place(row, target)}: {seen}; the others are numbers such as {example}. {NO_REGRESSION}"
+            )
+    return DataError(
+        f"{table.place(row, target)}: {seen}; take such rows out of the file. If it says NA or None there, and that is "
+        f'a class: data.categorical = ["{target}"].'
+    )
+
+
+def _check_text(table: Table, target: str, column: Column) -> None:
+    """Refuse text that stands for dates or numbers, and not for classes."""
+    texts = [str(text) for text in column.texts]
+    kind, alike = "dates or times", date_like(texts)
+    if not most(alike, column):
+        kind, alike = "numbers", number_like(texts)
+        broken, plain = any(map(FRACTION.search, texts)), all(map(is_plain, texts))
+        if not most(alike, column) or not (broken or (len(texts) > MANY and not plain)):
+            return
+    row = first_row(alike, column)
+    assert row is not None
+    raise DataError(
+        f"{table.place(row, target)}: the label is {label_text(str(column.texts[column.values[row]]))}, in a column of "
+        f'{kind}. {NO_REGRESSION} If these are classes: data.categorical = ["{target}"].'
+    )
+
+
+def remarks_on_numbers(table: Table, target: str) -> list[str]:
+    """A sentence where labels in a file of text are taken as numbers, and are not written as such: 01 is 1.
+
+    Raises:
+        DataError: labels are the same number, and some are written as codes are: 01 and 1.
+    """
+    if not table.file.lower().endswith(TEXT_ENDINGS) or table.columns[target].kind not in ("number", "boolean"):
+        return []
+    texts = sorted(map(str, read_table(table.file, as_text=[target]).columns[target].texts))
+    of_value: dict[float, list[str]] = {}
+    for text in texts:
+        of_value.setdefault(_value(text), []).append(text)
+    ways = f'data.categorical = ["{target}"]'
+    where = f"{table.file}, column {target!r}"
+    for value, written in of_value.items():
+        if len(written) > 1:
+            same = f"{words([repr(text) for text in written[:3]], 'and')} are the same label, {value:g}"
+            if any(map(CODE.match, written)):
+                raise DataError(f"{where}: {same}, as numbers; write them alike, or keep them apart: {ways}.")
+            return [f"{where}: {same}; to keep them apart: {ways}"]
+    codes = [text for text in texts if CODE.match(text)]
+    if not codes:
+        return []
+    return [f"{where}: labels such as {codes[0]!r} are taken as numbers, {_value(codes[0]):g}; as they stand: {ways}"]
+
+
+def _value(text: str) -> float:
+    text = text.strip().lower()
+    if text in ("true", "false"):
+        return float(text == "true")
+    return float(int(text, 16)) if text.startswith("0x") else float(text)

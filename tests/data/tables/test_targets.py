@@ -1,0 +1,94 @@
+"""Labels of tables: what is a class, what is told, and what is refused instead of made one by mistake."""
+
+import re
+
+import pytest
+
+from dpnet.config.data import DataConfig
+from dpnet.data.sources import open_source
+from dpnet.errors import DataError
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def labels(tmp_path, *texts, **section):
+    """The classes of a table with these labels, and what is said of it beside its columns and classes."""
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "".join(f'{row},"{text}"\n' for row, text in enumerate(texts)))
+    train = open_source(str(path), DataConfig(target="y", **section)).train
+    return train.classes.values.tolist(), train.remarks[1:]
+
+
+@pytest.mark.parametrize("texts", [("01", "1"), ("0x10", "16"), ("1", "2", "+1")])
+def test_codes_that_are_the_same_number_are_refused_and_kept_apart_where_the_target_is_named(tmp_path, texts):
+    with pytest.raises(
+        DataError, match=rf"column 'y': '.*{re.escape(texts[0])}.*' are the same label, .* keep them apart: data.c"
+    ):
+        labels(tmp_path, *texts)
+    assert labels(tmp_path, *texts, categorical=("y",)) == (sorted(texts), ())
+
+
+@pytest.mark.parametrize(
+    ("texts", "classes", "told"),
+    [
+        (("1", "1.0", "2"), [1.0, 2.0], "'1' and '1.0' are the same label, 1; to keep them apart: data.categorical"),
+        (("1", "1e0", "2"), [1.0, 2.0], "'1' and '1e0' are the same label, 1"),
+        (("True", "true", "false"), [False, True], "'True' and 'true' are the same label, 1"),
+        (("01", "02"), [1, 2], "labels such as '01' are taken as numbers, 1; as they stand: data.categorical = "),
+        (("2", "11"), [2, 11], ""),
+        (("no", "01"), ["01", "no"], ""),
+    ],
+)
+def test_labels_that_are_not_taken_as_they_are_written_are_told(tmp_path, texts, classes, told):
+    found, said = labels(tmp_path, *texts)
+    assert found == classes
+    assert len(said) == bool(told)
+    assert told in "".join(said)
+
+
+@pytest.mark.parametrize(
+    "texts", [("<=50K", ">50K"), ("18-24", "65+"), ("1st", "2nd"), ("1 star", "2 stars"), ("Q1", "Q2"), ("7", "?!")]
+)
+def test_names_of_classes_may_have_digits(tmp_path, texts):
+    assert labels(tmp_path, *texts)[0] == sorted(texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (("31.12.2020", "1.1.2021"), "dates or times"),
+        (("5.2 kg", "7 kg"), "numbers"),
+        (("1,5", "2,5"), "numbers"),
+        ([f"{number} EUR" for number in range(30)], "numbers"),
+        ([*map(str, range(30)), "n.a."], "numbers"),
+    ],
+)
+def test_dates_and_numbers_with_units_are_no_classes_unless_the_target_is_named(tmp_path, texts, kind):
+    with pytest.raises(DataError, match=rf"column 'y': the label is .*, in a column of {kind}. Targets .* on yet. If "):
+        labels(tmp_path, *texts)
+    assert labels(tmp_path, *texts, categorical=("y",))[0] == sorted(texts)
+
+
+def test_digits_that_were_saved_as_text_are_classes(tmp_path):
+    columns = {"x": list(range(60)), "y": [str(row % 30) for row in range(60)]}
+    parquet.write_table(pa.table(columns), str(tmp_path / "t.parquet"))
+    source = open_source(str(tmp_path / "t.parquet"), DataConfig(target="y"))
+    assert source.train.classes.kind == "text"
+    parquet.write_table(pa.table(columns | {"y": [row % 3 for row in range(60)]}), str(tmp_path / "t.parquet"))
+    source = open_source(str(tmp_path / "t.parquet"), DataConfig(target="y", categorical=("y",)))
+    assert source.train.classes.values.tolist() == ["0", "1", "2"]
+
+
+def test_a_missing_label_is_refused_by_row(tmp_path):
+    with pytest.raises(DataError, match=r"column 'y': the label is missing, as in 1 row of 2; take such rows out"):
+        labels(tmp_path, "a", "")
+    with pytest.raises(
+        DataError, match=r"the label is missing, as in 1 row of 3; the others are numbers such as 2\.5\."
+    ):
+        labels(tmp_path, "1", "", "2.5")
+
+
+def test_labels_that_float64_does_not_tell_apart_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"column 'y': the label is 9223372036854775808, and float64 does not tell"):
+        labels(tmp_path, "9223372036854775809", "9223372036854775808")
