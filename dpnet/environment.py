@@ -48,6 +48,9 @@ NAMES = (
 ATTEMPT = "DPNET_ATTEMPT"
 """Variable: the name of the attempt of `dpnet launch` that a process belongs to."""
 
+OFFERED = "DPNET_FT_OFFERED"
+"""Variable: `dpnet launch` has started a program of the user's own, without fault tolerance: `--ft` turns it on."""
+
 CROWDED = "DPNET_CROWDED"
 """Variable: `dpnet launch` has told that there are more ranks than cores."""
 
@@ -161,8 +164,9 @@ def loss_obstacle(environ: Mapping[str, str] = os.environ) -> str:
     if not missing:
         return ""
     what, advice = (missing[0], "sets it") if len(missing) < len(wanted) else ("fault tolerance", "turns it on")
-    # If launch has started this rank, it has said why.
-    return f"mpirun was started without {what}" + ("" if ATTEMPT in environ else f"; dpnet launch {advice}")
+    # If launch has started this rank for a command of its own, it has said why.
+    is_told = ATTEMPT in environ and OFFERED not in environ
+    return f"mpirun was started without {what}" + ("" if is_told else f"; dpnet launch --ft {advice}")
 
 
 def other_mpi(vendor: str, environ: Mapping[str, str] = os.environ) -> str:

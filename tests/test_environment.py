@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpnet.environment import ATTEMPT, Launched, launched, loss_obstacle, other_mpi, right_start
+from dpnet.environment import ATTEMPT, OFFERED, Launched, launched, loss_obstacle, other_mpi, right_start
 
 OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}
 MPICH = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}
@@ -60,16 +60,19 @@ SURVIVING = {
         (OPEN_MPI | SURVIVING, ""),
         (OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_enable": "True", "OMPI_MCA_mpi_ft_propagator_with_rbcast": "1"}, ""),
         (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "^hcoll,han"}, ""),
-        (OPEN_MPI, "mpirun was started without fault tolerance; dpnet launch turns it on"),
-        (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "1"}, "mpirun was started without coll; dpnet launch sets it"),
-        (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "basic"}, "mpirun was started without coll; dpnet launch sets it"),
+        (OPEN_MPI, "mpirun was started without fault tolerance; dpnet launch --ft turns it on"),
+        (OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "1"}, "mpirun was started without coll; dpnet launch --ft sets it"),
+        (
+            OPEN_MPI | SURVIVING | {"OMPI_MCA_coll": "basic"},
+            "mpirun was started without coll; dpnet launch --ft sets it",
+        ),
         (
             OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_propagator_with_rbcast": "0"},
-            "mpirun was started without mpi_ft_propagator_with_rbcast; dpnet launch sets it",
+            "mpirun was started without mpi_ft_propagator_with_rbcast; dpnet launch --ft sets it",
         ),
         (
             OPEN_MPI | SURVIVING | {"OMPI_MCA_mpi_ft_enable": "^han"},
-            "mpirun was started without mpi_ft_enable; dpnet launch sets it",
+            "mpirun was started without mpi_ft_enable; dpnet launch --ft sets it",
         ),
         (MPICH | SURVIVING, "MPICH does not survive it"),
         (SLURM | SURVIVING, "srun ends the job step; start with dpnet launch"),
@@ -103,3 +106,8 @@ def test_dpnet_launch_is_advised_to_nobody_who_uses_it():
     assert "Start with `dpnet launch`" in right_start("MPICH", MPICH)
     assert "put that of MPICH there" in right_start("MPICH", MPICH | {ATTEMPT: "x"})
     assert loss_obstacle(OPEN_MPI | {ATTEMPT: "x"}) == "mpirun was started without fault tolerance"
+
+
+def test_a_program_that_dpnet_launch_has_started_is_told_how_it_survives_a_loss():
+    text = "mpirun was started without fault tolerance; dpnet launch --ft turns it on"
+    assert loss_obstacle(OPEN_MPI | {ATTEMPT: "x", OFFERED: "1"}) == text

@@ -37,8 +37,8 @@ def make_parser() -> argparse.ArgumentParser:
         "SIGUSR1, SIGUSR2 and SIGHUP reach the ranks as SIGUSR1, which asks them to end. Options: --max-restarts K: "
         "start a training that was cut off again, from its newest checkpoint, up to K times (default: 0). "
         "--grace S: seconds that the ranks have to end when asked to (default: 30). --time-limit S: seconds "
-        "for one attempt. --no-ft: do not turn on the fault tolerance of Open MPI. All other options go to "
-        "mpirun.",
+        "for one attempt. --ft, --no-ft: turn on the fault tolerance of Open MPI, or do not (default: for "
+        "train alone). All other options go to mpirun.",
     )
     _add_evaluate(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from dpnet.compute.threads import too_many, what_is_faster
-from dpnet.environment import ATTEMPT, COLUMNS, CROWDED, DRAWN
+from dpnet.environment import ATTEMPT, COLUMNS, CROWDED, DRAWN, OFFERED
 from dpnet.errors import CommunicationError, OutputError
 from dpnet.launch.attempt import Attempt, Ended
 from dpnet.launch.escalation import Limits
@@ -42,16 +42,23 @@ class Launcher:
         self._limits = Limits(options.grace_s, options.time_limit_s)
         self._forwards = forwards_signals(mpirun)
         self._told = {CROWDED: "1"} if _tell_if_crowded(options) else {}
+        if is_program(options.command) and options.fault_tolerance is None:
+            self._told[OFFERED] = "1"
 
     def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:
         """The command line that starts dpnet with these options of mpirun."""
         flags = flavour_flags(self.mpirun, options, say=say if command[0] == TRAIN else str)
-        if self._options.fault_tolerance and command[0] == TRAIN:
+        if self._survives(command):
             flags += fault_tolerance(self.mpirun, options, say)
         if is_open_mpi(self.mpirun):
             # Others pass the whole environment to all hosts.
             flags += ["-x", ATTEMPT, "-x", COLUMNS, *(["-x", DRAWN] if self._terminal else [])]
+            flags += ["-x", OFFERED] * (OFFERED in self._told)
         return [self.mpirun, *flags, *options, *process_of(command)]
+
+    def _survives(self, command: Sequence[str]) -> bool:
+        asked = self._options.fault_tolerance
+        return command[0] == TRAIN if asked is None else asked
 
     def start(
         self,

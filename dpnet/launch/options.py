@@ -21,7 +21,7 @@ NODE_LISTS = ("SLURM_JOB_NODELIST", "SLURM_NODELIST", "PBS_NODEFILE", "PE_HOSTFI
 """Variables of batch jobs from which mpirun takes its hosts."""
 TRAIN = "train"
 _NUMBERS = ("--max-restarts", "--grace", "--time-limit")
-_NO_FT = "--no-ft"
+_FT, _NO_FT = "--ft", "--no-ft"
 OPEN_HERE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 """Paths of what is open in a process, such as its standard input, and a shell's `<(command)`."""
 
@@ -37,7 +37,8 @@ class Options:
         max_restarts: how often a training that was cut off is restarted.
         grace_s: time for a job to end by itself after it was asked to.
         time_limit_s: of one attempt; None: no limit.
-        fault_tolerance: start Open MPI so that it survives lost ranks.
+        fault_tolerance: start Open MPI so that it survives lost ranks; None: for TRAIN alone, as other programs may
+            not expect that a rank is lost.
     """
 
     mpirun: tuple[str, ...]
@@ -46,7 +47,7 @@ class Options:
     max_restarts: int = 0
     grace_s: float = 30.0
     time_limit_s: float | None = None
-    fault_tolerance: bool = True
+    fault_tolerance: bool | None = None
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -60,6 +61,8 @@ def parse(arguments: Sequence[str]) -> Options:
     max_restarts = _restarts(own.get("--max-restarts", "0"))
     if max_restarts and command[0] != TRAIN:
         raise ConfigError(f"--max-restarts is for the command {TRAIN} alone, which goes on from its checkpoints")
+    if _FT in own and not (command[0] == TRAIN or is_program(command)):
+        raise ConfigError(f"{_FT} is for {TRAIN} and for programs of your own; {command[0]} needs all of its ranks")
     return Options(
         mpirun=tuple(mpirun),
         command=tuple(command),
@@ -67,7 +70,7 @@ def parse(arguments: Sequence[str]) -> Options:
         max_restarts=max_restarts,
         grace_s=_seconds("--grace", own["--grace"], least=0.0) if "--grace" in own else Options.grace_s,
         time_limit_s=_seconds("--time-limit", own["--time-limit"]) if "--time-limit" in own else None,
-        fault_tolerance=_NO_FT not in own,
+        fault_tolerance=False if _NO_FT in own else _FT in own or None,
     )
 
 
@@ -141,7 +144,7 @@ def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         name, equals, value = word.partition("=")
         if name in _NUMBERS:
             own[name] = value if equals else next(words, "")
-        elif word == _NO_FT:
+        elif word in (_FT, _NO_FT):
             own[word] = ""
         else:
             rest.append(word)

@@ -213,6 +213,8 @@ def test_fault_tolerance_is_for_training_alone_and_can_be_turned_off(supervised)
     assert "--with-ft ulfm" in supervised("exit 0")[2][-1]
     assert "--with-ft" not in supervised("exit 0", "--no-ft")[2][-1]
     assert "--with-ft" not in supervised("exit 0", command=("inspect", "x"))[2][-1]
+    assert "--with-ft" not in supervised("exit 0", command=("python", "x.py"))[2][-1]
+    assert "--with-ft ulfm" in supervised("exit 0", "--ft", command=("python", "x.py"))[2][-1]
 
 
 # --- signals ---

@@ -320,9 +320,17 @@ def test_own_options_are_taken_out_and_the_rest_is_mpiruns():
     assert (found.max_restarts, found.grace_s, found.time_limit_s, found.fault_tolerance) == (3, 5.0, 60.5, False)
 
 
+def test_fault_tolerance_can_be_asked_for_where_a_training_may_be():
+    for command in ("train", "python"):
+        found = options.parse(["-n", "2", "--ft", "--", command])
+        assert (found.mpirun, found.fault_tolerance) == (("-n", "2"), True)
+    with pytest.raises(ConfigError, match=r"--ft is for train and for programs of your own; inspect needs all"):
+        options.parse(["-n", "2", "--ft", "--", "inspect", "x"])
+
+
 def test_without_own_options_nothing_is_restarted_or_limited():
     found = options.parse(["-n", "2", "--", "inspect", "x"])
-    assert (found.max_restarts, found.grace_s, found.time_limit_s, found.fault_tolerance) == (0, 30.0, None, True)
+    assert (found.max_restarts, found.grace_s, found.time_limit_s, found.fault_tolerance) == (0, 30.0, None, None)
 
 
 @pytest.mark.parametrize(
