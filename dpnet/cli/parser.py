@@ -131,6 +131,8 @@ def _add_init(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
     command.add_argument("--data", metavar="SOURCE", help="data to look at, and to write the job file for")
     command.add_argument("--target", metavar="COLUMN", help="of a table: the column of the labels, by name or place")
+    words = "of a table that is text: whether its first line holds the names of the columns (default: a guess)"
+    command.add_argument("--header", choices=("true", "false"), help=words)
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:

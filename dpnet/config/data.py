@@ -27,6 +27,12 @@ class DataConfig(Section, governs=Governs.RESULT):
         "Of a table: the table with the test data; or the share of the rows that are held out as such, of each class "
         "alike. Which rows these are follows from the table alone.",
     ] = follows("no test data", example=0.2)
+    header: Annotated[
+        bool | None,
+        Governs.OPERATION,  # How the file is read. What comes of it is compared by its content.
+        "Of a table that is text (.csv, .tsv): whether its first line holds the names of the columns. false: it is a "
+        "sample, and the columns are called 0, 1, ...",
+    ] = follows("false for a line of numbers, else true, and an error where that is not clear", example=False)
     target: Annotated[
         str | int | None,
         Text("not empty"),

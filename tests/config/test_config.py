@@ -190,7 +190,7 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
     assert next_free(nowhere) == tmp_path / "nowhere/digits-2"
 
 
-DATA_KEYS = "source, test, target, id, features, ignore, categorical, missing, scale, check and unknown_labels"
+DATA_KEYS = "source, test, header, target, id, features, ignore, categorical, missing, scale, check and unknown_labels"
 RESULT = """
 model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.features
 data.ignore data.categorical data.missing train.global_batch_size train.seed train.label_smoothing
@@ -202,7 +202,7 @@ evaluate.metric evaluate.min_delta
 """
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
-data.source data.test data.check train.threads train.kernels train.blas train.shared_memory train.reducer
+data.source data.test data.header data.check train.threads train.kernels train.blas train.shared_memory train.reducer
 evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps checkpoint.every_seconds checkpoint.keep_last
 checkpoint.keep_best checkpoint.max_failed resilience.after_loss resilience.signals resilience.preempted_exit_code
 resilience.timeout_s resilience.on_hang resilience.on_nonfinite resilience.max_skips resilience.rollback_factor
@@ -258,6 +258,7 @@ BAD_VALUES = {
     "model.dtype": [*BAD_CHOICES, "float16", 32],
     "data.source": BAD_STRINGS,
     "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
+    "data.header": BAD_BOOLEANS,
     "data.target": [True, 1.5, {}, ["a"], "", "\udcff"],
     "data.id": [1, True, {}, ["a"], None, "", "\udcff"],
     "data.features": BAD_NAMES,
@@ -898,7 +899,8 @@ def test_the_template_has_every_key_with_its_documentation():
 
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
-    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", "test", "target", "id"}
+    of_data = {"test", "header", "target", "id"}
+    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", *of_data}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     """Write a commented job file."""
 
     def write() -> list[str]:
-        proposal = _propose(arguments.data, arguments.target) if arguments.data is not None else Proposal({}, [])
+        proposal = _propose(arguments) if arguments.data is not None else Proposal({}, [])
         write_template(Path(arguments.path), proposal.settings, proposal.lines)
         return proposal.lines
 
@@ -30,13 +30,16 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     return 0
 
 
-def _propose(source: str, target: str | None) -> Proposal:
+def _propose(arguments: argparse.Namespace) -> Proposal:
+    source, target, header = arguments.data, arguments.target, arguments.header
     path = os.path.expanduser(source)
     if is_table(path):
         is_place = target is not None and target.removeprefix("-").isdecimal()
-        return propose_table(source, path, int(target or 0) if is_place else target)
-    if target is not None:
-        raise ConfigError(f"--target is {target}, but {source} is no table, and has no columns; leave it out")
+        named = None if header is None else header == "true"
+        return propose_table(source, path, int(target or 0) if is_place else target, named)
+    for option, value in (("--target", target), ("--header", header)):
+        if value is not None:
+            raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")
     found = check_classes(open_source(source))
     test = f"{len(found.test):,} test samples" if found.test else "no test samples"
     classes = found.train.classes

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.tables.columns import Column, Table
+from dpnet.data.tables.column import Column
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import first_row, is_plain
+from dpnet.data.tables.texts import first_row
 from dpnet.errors import DataError
 from dpnet.text import counted, listed, shorten
 
-EXACT = 2**53
-"""Up to this one float64 tells integers apart."""
 SIDE_BY_SIDE = 32
 """Inputs that are written together."""
 FEW_ROWS = 10
@@ -106,8 +106,8 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
         raise DataError(f"{table.file}, column {name!r} holds {column.words}; expected numbers, as in training.")
     numbers = block[:, 0]
     numbers[:] = column.values
-    if column.values.dtype.kind in "iu" and (wide := (column.values > EXACT) | (column.values < -EXACT)).any():
-        row = int(np.argmax(wide))
+    if column.wide is not None:
+        row = int(np.argmax(column.wide))
         seen = f"{table.place(row, name)}: the value is {column.values[row]}, beyond 2**53"
         raise DataError(f'{seen}: its neighbours would be the same input; leave it out: data.ignore = ["{name}"].')
     if column.missing is not None:

@@ -1,9 +1,7 @@
-"""Reads table files by pyarrow: CSV and TSV, compressed by gzip or not, Parquet, and Feather."""
+"""Reads table files by pyarrow: CSV and TSV (see `textfile`), Parquet, and Feather."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib
 import os
 import re
@@ -11,23 +9,17 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
-from dpnet.data.tables.columns import Columns, Table, guarded_arrow
+from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
+from dpnet.data.tables.column import guarded_arrow
+from dpnet.data.tables.columns import Columns, Table
+from dpnet.data.tables.textfile import TEXT_ENDINGS, open_text
 from dpnet.errors import ConfigError, DataError
 from dpnet.text import listed
 
-TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 ENDINGS = (*TEXT_ENDINGS, ".parquet", ".feather", ".arrow")
 """How the names of tables end."""
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "?")
-"""What stands for a missing value in a file of text: what pandas takes for it, and the question mark of UCI's data."""
 INDEX = re.compile(r"|__index_level_\d+__")
 """How pandas names the index of a data frame in a file: not at all, or so."""
-DELIMITERS = ",;\t|"
-HEAD_CHARACTERS = 1 << 16
-"""Most that is read of a file of text for its delimiter and header."""
-BLOCK_BYTES = 1 << 24
-"""Bytes of a file of text that are parsed together; no line may be longer."""
 
 
 def is_table(path: str) -> bool:
@@ -35,25 +27,29 @@ def is_table(path: str) -> bool:
     return path.lower().endswith(ENDINGS) and os.path.isfile(path)
 
 
-def read_table(path: str, *, as_text: Collection[str] = ()) -> Table:
+def read_table(
+    path: str, *, as_text: Collection[str] = (), verbatim: Collection[str] = (), header: bool | None = None
+) -> Table:
     """Reads a table.
 
     Args:
         path: of the file.
         as_text: names of columns to take as text, whatever stands in them: codes with leading zeros, for example.
+        verbatim: names of those of them in which only an empty cell is missing, and not NA: identifiers.
+        header: whether the first line of a file of text holds the names of the columns; None: the line decides.
 
     Raises:
-        DataError: the file cannot be read, or has no row, or two columns of one name.
+        DataError: the file cannot be read, or has no row, or two columns of one name, or an unclear first line.
         ConfigError: pyarrow is not installed.
     """
     _check_pyarrow(path)
     with guarded_arrow(path):
-        read = _read_text if path.lower().endswith(TEXT_ENDINGS) else _read_columns
-        table = read(path, as_text)
-        columns = Columns(path, table, _names(path, table), as_text)
+        text = open_text(path, header=header) if path.lower().endswith(TEXT_ENDINGS) else None
+        table = _read_columns(path) if text is None else text.read(as_text)
+        columns = Columns(path, table, _names(path, table), as_text, verbatim, text)
     if table.num_rows == 0 or not columns:
         raise DataError(f"{path} has {table.num_rows} rows and {len(columns)} columns; expected at least one of each.")
-    return Table(path, table.num_rows, columns)
+    return Table(path, table.num_rows, columns, text=text)
 
 
 def _check_pyarrow(path: str) -> None:
@@ -72,7 +68,7 @@ def _names(path: str, table: Any) -> list[str]:
     return names
 
 
-def _read_columns(path: str, as_text: Collection[str]) -> Any:
+def _read_columns(path: str) -> Any:
     """A file that stores columns: Parquet, or Arrow's own format."""
     with Path(path).open("rb") as stream:
         head = stream.read(HEAD_BYTES)
@@ -99,48 +95,3 @@ def _check_memory(path: str, rows: int, columns: int) -> None:
             f"{path} promises {rows:,} rows of {columns:,} columns: {num_bytes >> 30:,} GiB as numbers, and this "
             f"machine has {memory >> 30:,} GiB of memory; save its arrays as .npy files, which dpnet maps instead."
         )
-
-
-def _read_text(path: str, as_text: Collection[str]) -> Any:
-    """A file of text with a delimiter."""
-    arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
-    with Path(path).open("rb") as raw:
-        start = raw.read(HEAD_BYTES)
-    packed = start.startswith(GZIP)
-    if not packed:
-        refuse_foreign(path, start, "a table")
-    delimiter, names = _head(path, packed)
-    with arrow.input_stream(path, compression="gzip" if packed else None) as stream:
-        return arrow_csv.read_csv(
-            stream,
-            arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names),
-            arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(as_text, arrow.string()),
-                null_values=list(MISSING),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        )
-
-
-def _head(path: str, packed: bool) -> tuple[str, list[str] | None]:
-    """The delimiter of a file of text; and names 0, 1, ... for its columns if it has no header."""
-    with gzip.open(path, "rt", encoding="utf-8-sig") if packed else open(path, encoding="utf-8-sig") as stream:
-        try:
-            text = stream.read(HEAD_CHARACTERS)
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text ({error}); save it as UTF-8.") from error
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([line], delimiter=sign), [])))
-    cells = next(csv.reader([line], delimiter=delimiter), [])
-    return delimiter, [str(place) for place in range(len(cells))] if all(map(is_number, cells)) else None
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell of a file of text is a number, or stands for a missing one."""
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip() in MISSING
-    return True

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dpnet.data.tables.columns import Column, Table
+from dpnet.data.tables.column import Column
+from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import missing_value
+from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import date_like, first_row, is_plain, most, number_like
+from dpnet.data.tables.texts import date_like, first_row, most, number_like
 from dpnet.errors import DataError
 from dpnet.text import shorten
 
@@ -38,7 +40,8 @@ def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
         DataError: a column cannot be an input, or a value is missing and must not be.
     """
     features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
-    schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id)
+    unnamed = None if table.header else len(table.columns)
+    schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id, unnamed)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
         raise DataError(
             f"{table.file}: the names of its columns and categories take {size >> 20} MiB; leave columns out with "

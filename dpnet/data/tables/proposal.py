@@ -11,11 +11,12 @@ import numpy as np
 from dpnet.config.data import DataConfig
 from dpnet.data.classes import label_list, label_text
 from dpnet.data.split import Split
-from dpnet.data.tables.columns import Column
+from dpnet.data.tables.column import Column
 from dpnet.data.tables.files import read_table
 from dpnet.data.tables.fit import MAX_DETECTED
 from dpnet.data.tables.roles import find_target, guess_target
 from dpnet.data.tables.source import open_tables
+from dpnet.data.tables.textfile import TEXT_ENDINGS, look_at
 from dpnet.text import counted
 
 IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
@@ -42,23 +43,29 @@ class Proposal:
     lines: list[str]
 
 
-def propose_table(source: str, path: str, target: str | int | None) -> Proposal:
+def propose_table(source: str, path: str, target: str | int | None, header: bool | None = None) -> Proposal:
     """What suits a table.
 
     Args:
         source: as it was given.
         path: of the file.
         target: column of the labels, by name or place; None: a column of a usual name, else the last.
+        header: whether the first line of a file of text holds names; None: a guess.
 
     Raises:
         DataError: the table cannot be read, or cannot be trained on in any case.
         ConfigError: pyarrow is not installed.
     """
-    table = read_table(path)
+    head = look_at(path).head if path.lower().endswith(TEXT_ENDINGS) else None
+    if header is None and head is not None and head.names != "yes":
+        header = False
+    table = read_table(path, header=header)
     name = guess_target(table) if target is None else find_target(target, table, "--target")
     reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
     ignored = [other for other, reason in reasons.items() if reason]
     settings: dict[str, Any] = {"data.source": source, "data.target": name, "data.test": TEST_SHARE}
+    if header is not None:
+        settings["data.header"] = header
     identifiers = [other for other in ignored if reasons[other] == IS_IDENTIFIER]
     if len(identifiers) == 1:
         settings["data.id"] = identifiers[0]
@@ -76,6 +83,9 @@ def propose_table(source: str, path: str, target: str | int | None) -> Proposal:
         f"The target is {label_text(name)}{guessed}.",
         f"It has {len(train.classes):,} classes: {_labels(train, test)}.",
     ]
+    if head is not None and not table.header:
+        doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
+        lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1, ...{doubt}.")
     names = {other: label_text(other) for other in list(reasons)[:SHOWN]}
     width = max(map(len, names.values()))
     for other, text in names.items():

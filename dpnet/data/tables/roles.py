@@ -35,7 +35,12 @@ class Roles(NamedTuple):
     @property
     def texts(self) -> list[str]:
         """Columns to be read as text."""
-        return [*self.categorical, *[self.target] * self.keeps_labels, *([] if self.id is None else [self.id])]
+        return [*self.categorical, *self.verbatim]
+
+    @property
+    def verbatim(self) -> list[str]:
+        """Columns of text in which NA is no missing value."""
+        return [*[self.target] * self.keeps_labels, *([] if self.id is None else [self.id])]
 
 
 def find_roles(section: DataConfig, table: Table) -> Roles:

@@ -52,12 +52,14 @@ class Schema:
         target_is_text: its labels are text, whatever they look like.
         features: the columns that are inputs, in the order of the inputs.
         id: column that names the rows; None: there is none.
+        unnamed: number of columns if the file had no header, and they are called 0, 1, ...; None: they have names.
     """
 
     target: str
     target_is_text: bool
     features: tuple[Feature, ...]
     id: str | None = None
+    unnamed: int | None = None
 
     @property
     def width(self) -> int:
@@ -68,11 +70,19 @@ class Schema:
     def texts(self) -> list[str]:
         """Columns to be read as text."""
         of_features = [feature.name for feature in self.features if feature.categories is not None]
-        return of_features + [self.target] * self.target_is_text + ([] if self.id is None else [self.id])
+        return of_features + self.verbatim
+
+    @property
+    def verbatim(self) -> list[str]:
+        """Columns of text in which NA is no missing value, but an identifier, or an unknown label."""
+        return [self.target] * self.target_is_text + ([] if self.id is None else [self.id])
 
     def record(self) -> dict[str, Any]:
         """The schema as a checkpoint keeps it."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        record: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.unnamed is None:
+            del record["unnamed"]  # As in checkpoints of versions that did not know it.
+        return record
 
     def text(self) -> str:
         """What it makes of the columns, for a line at the start."""
@@ -101,7 +111,10 @@ def recorded_schema(record: Any, width: int) -> Schema | None:
         features = tuple(_feature(**entry) for entry in record["features"])
         name = record.get("id")
         of_target = _typed(record["target"], str), _typed(record["target_is_text"], bool)
-        schema = Schema(*of_target, features, None if name is None else _typed(name, str))
+        unnamed = None if record.get("unnamed") is None else _typed(record["unnamed"], int)
+        schema = Schema(*of_target, features, None if name is None else _typed(name, str), unnamed)
+        if unnamed is not None and not all(feature.name.isdecimal() for feature in features):
+            raise TypeError(features)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"the schema of the table is {shorten(repr(record))}, and not as dpnet writes it") from error
     if schema.width != width or len({feature.name for feature in features}) != len(features):

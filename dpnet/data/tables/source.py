@@ -13,11 +13,13 @@ from dpnet.data.labels import number_labels
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import check_known, encode
-from dpnet.data.tables.files import ENDINGS, TEXT_ENDINGS, is_table, read_table
+from dpnet.data.tables.files import ENDINGS, is_table, read_table
 from dpnet.data.tables.fit import fit_schema
+from dpnet.data.tables.head import is_number
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers
+from dpnet.data.tables.textfile import TEXT_ENDINGS, look_at
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed
@@ -37,10 +39,13 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
         DataError: a table cannot be read, or a column is missing or cannot be used.
         ConfigError: pyarrow is not installed.
     """
-    table = read_table(path)
+    if section.header is not None and not path.lower().endswith(TEXT_ENDINGS):
+        raise DataError(f"data.header is set, but {path} is no text, and names its columns itself; leave the key out.")
+    table = read_table(path, header=section.header)
     roles = find_roles(section, table)
     if roles.texts:
-        table = read_table(path, as_text=roles.texts)  # Codes such as 01234 are to be read as they stand.
+        # Codes such as 01234 are to be read as they stand.
+        table = read_table(path, as_text=roles.texts, verbatim=roles.verbatim, header=table.header)
     target, test_table = roles.target, None
     if isinstance(section.test, float):
         labels = labels_of(table, target, kept=roles.keeps_labels)
@@ -50,7 +55,7 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels)
     of_labels = remarks_on_numbers(table, target)
-    train = dataclasses.replace(train, remarks=(schema.text(), *_without_header(table), *of_labels))
+    train = dataclasses.replace(train, remarks=(schema.text(), *_of_header(section, table), *of_labels))
     if test_table is not None:
         return train, _split(test_table, schema), schema
     if section.test is None:
@@ -64,13 +69,15 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     return train, open_table(test_path, schema), schema
 
 
-def _without_header(table: Table) -> list[str]:
-    """A sentence where the first line of a file of text was taken for numbers, and not for names."""
-    if not table.file.lower().endswith(TEXT_ENDINGS) or list(table.columns) != list(
-        map(str, range(len(table.columns)))
-    ):
+def _of_header(section: DataConfig, table: Table) -> list[str]:
+    """A sentence where the first line of a file of text was taken for numbers, or for names that are numbers."""
+    if table.text is None or section.header is not None:
         return []
-    return [f"{table.file} begins with a line of numbers, so it has no header: its columns are called 0, 1, ..."]
+    if not table.header:
+        return [f"{table.file} begins with a line of numbers, so it has no header: its columns are called 0, 1, ..."]
+    if not any(cell.strip() and is_number(cell) for cell in table.text.head.cells):
+        return []
+    return [f"{table.file}, {table.text.head.shown} is taken for names; if it is a sample: data.header = false"]
 
 
 def open_table(path: str, schema: Schema, *, labelled: bool = True) -> Split:
@@ -86,14 +93,43 @@ def open_table(path: str, schema: Schema, *, labelled: bool = True) -> Split:
             the training data have.
         ConfigError: pyarrow is not installed.
     """
-    table = read_table(path, as_text=schema.texts)
+    told = _check_head(path, schema) if path.lower().endswith(TEXT_ENDINGS) else []
+    table = read_table(path, as_text=schema.texts, verbatim=schema.verbatim, header=schema.unnamed is None)
     split = _split(table, schema, labelled=labelled, foreign=True)
-    remarks = list(split.remarks)
+    remarks = [*split.remarks, *told]
     if labelled and split.labels is not None:
         remarks += remarks_on_numbers(table, schema.target)
     if not labelled and schema.id is not None and split.names is None:
         remarks.append(f"{path} has no column {schema.id!r} (data.id): the predictions do not name the rows")
     return dataclasses.replace(split, remarks=tuple(remarks))
+
+
+def _check_head(path: str, schema: Schema) -> list[str]:
+    """Refuse a table with a header if the training data had none, and the reverse; tell it where that is not sure."""
+    head = look_at(path).head
+    names = [feature.name for feature in schema.features]
+    if schema.unnamed is None:
+        if head.names != "yes" and not set(names) <= set(head.cells):
+            raise DataError(
+                f"{path} has no header, as it seems: {head.shown} holds no names, and the training data had the "
+                f"columns {listed(names)}; put a line of names above it."
+            )
+        return []
+    width, unlabelled = len(head.cells), schema.unnamed - (schema.target == str(schema.unnamed - 1))
+    if width not in (schema.unnamed, unlabelled):
+        raise DataError(
+            f"{path} has {counted(width, 'column')}, and the training data {schema.unnamed}, without names: columns "
+            f"are found by their places. Expected {schema.unnamed}; a label in the last may be left out."
+        )
+    if head.names != "yes":
+        return []
+    numbers = [int(feature.name) for feature in schema.features if feature.categories is None]
+    if any(place < len(head.cells) and not is_number(head.cells[place]) for place in numbers):
+        raise DataError(
+            f"{path}, {head.shown} holds names, and the training data had none: their columns are called 0, 1, ... by "
+            "their places; take the line out."
+        )
+    return [f"{path}, {head.shown} is taken for a sample, as the training data had no header"]
 
 
 def _split(table: Table, schema: Schema, *, kept: bool = True, labelled: bool = True, foreign: bool = False) -> Split:

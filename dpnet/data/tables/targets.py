@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from dpnet.data.classes import label_text
 from dpnet.data.labels import NO_REGRESSION
-from dpnet.data.tables.columns import Column, Table
-from dpnet.data.tables.files import TEXT_ENDINGS, read_table
-from dpnet.data.tables.texts import date_like, first_row, is_plain, most, number_like
+from dpnet.data.tables.column import Column
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.head import is_plain
+from dpnet.data.tables.texts import date_like, first_row, most, number_like
 from dpnet.errors import DataError
 from dpnet.text import counted, words
 
@@ -95,9 +96,9 @@ def remarks_on_numbers(table: Table, target: str) -> list[str]:
     Raises:
         DataError: labels are the same number, and some are written as codes are: 01 and 1.
     """
-    if not table.file.lower().endswith(TEXT_ENDINGS) or table.columns[target].kind not in ("number", "boolean"):
+    if table.text is None or table.columns[target].kind not in ("number", "boolean"):
         return []
-    texts = sorted(map(str, read_table(table.file, as_text=[target]).columns[target].texts))
+    texts = sorted(table.columns.texts(target))
     of_value: dict[float, list[str]] = {}
     for text in texts:
         of_value.setdefault(_value(text), []).append(text)

@@ -14,12 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.tables.columns import Column
+from dpnet.data.tables.column import Column
+from dpnet.data.tables.head import is_plain
 
 MAX_LENGTH = 40
 """No longer text is a number or a date."""
-PLAIN = re.compile(r"[ \t]*[-+]?(?:\d+\.?\d*|\.\d+|inf|infinity|nan)(?:e[-+]?\d+)?[ \t]*", re.IGNORECASE | re.ASCII)
-"""A number as programs write it, and as Arrow reads it."""
 
 _MONEY = (
     r"(?:(?:US|CA?|AU?|HK|NZ|R)?[$€£¥₹₽₩₺₴฿₫₪]|Rs\.?|kr\.?|zł|"
@@ -51,11 +50,6 @@ _DAY = (
 _DATE = re.compile(
     rf"\s*(?:(?:[a-z]{{2,9}},?\s+)?{_DAY}(?:[T,\s]+{_CLOCK})?|{_CLOCK}|\d{{1,2}}\s?[ap]m)\s*", re.IGNORECASE
 )
-
-
-def is_plain(text: str) -> bool:
-    """Whether it is a number as programs write it."""
-    return PLAIN.fullmatch(text) is not None
 
 
 def number_like(texts: Sequence[str]) -> npt.NDArray[np.bool_]:

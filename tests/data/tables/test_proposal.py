@@ -86,3 +86,13 @@ def test_other_data_are_looked_at_too(capsys):
     assert load(Path("d.toml")) == load(None)
     assert dpnet(["init", "e.toml", "--data", "digits", "--target", "x"]) == 2
     assert "--target is x, but digits is no table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "header", "rows"), [([], False, 60), (["--header", "true"], True, 59)])
+def test_whether_there_is_a_header_is_guessed_told_and_can_be_said(capsys, arguments, header, rows):
+    Path("u.csv").write_text("5.1,x,a\n4.9,y,b\n" * 30)
+    assert dpnet(["init", "--data", "u.csv", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert load(Path("job.toml")).data.header is header
+    assert f"u.csv has {rows} rows and 3 columns" in said
+    assert ("The first line is taken for a sample" in said) is ("dpnet init --header true" in said) is not header

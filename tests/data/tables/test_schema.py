@@ -189,8 +189,8 @@ def test_free_text_is_refused_unless_it_is_named(fit):
     [
         (["a", "1"], r"other.csv has no column t, which the training data had; it has a"),
         (["a,t", "1,x", "many,x"], r"row 1 .*column 'a': the value is 'many'; expected a number"),
-        (["a,t", "1,x", " 2,x", " ,x"], r"row 2 .*column 'a': the value is ' '; expected a number"),
-        (["a,t", "1,x", "NA ,x"], r"row 1 .*column 'a': the value is 'NA '; expected a number"),
+        (["a,t", "1,x", " 2,x", " ,x"], r"row 2 .*column 'a': the value is missing"),
+        (["a,t", "1,x", "NA ,x"], r"row 1 .*column 'a': the value is missing"),
         (["a,t", "1,x", "1_000,x"], r"row 1 .*column 'a': the value is '1_000'; expected a number"),
         (["a,t", ",x"], r"row 0 \(from 0\), column 'a': the value is missing"),
         (["a,t", "2020-01-01,x"], r"other.csv, column 'a' holds date32\[day\]; expected numbers, as in"),

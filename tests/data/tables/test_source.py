@@ -93,13 +93,6 @@ def test_what_is_made_of_a_table_is_told(runs, tmp_path, capfd):
     assert "note: 3 classes stand for the labels: a, b, 'c, d'" in out
 
 
-def test_a_file_without_a_header_is_told(tmp_path):
-    (tmp_path / "t.csv").write_text("1,0\n2,1\n3,0\n")
-    source = open_source(str(tmp_path / "t.csv"), DataConfig(target="1"))
-    assert source.train.inputs.tolist() == [[1], [2], [3]]
-    assert "begins with a line of numbers, so it has no header: its columns are called 0" in source.train.remarks[1]
-
-
 def test_a_share_of_the_rows_is_held_out_and_the_schema_is_that_of_the_others(runs, tmp_path, capfd):
     table = columns(60)[0]
     csv.write_csv(pa.table(table), str(tmp_path / "t.csv"))

@@ -1,0 +1,154 @@
+"""One column of a table: numbers, booleans or text, made of what Arrow has read."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.compute.arrays import SampleIds
+from dpnet.data.readers.guards import guarded
+from dpnet.data.tables.head import is_number
+from dpnet.errors import DataError
+from dpnet.text import shorten
+
+EXACT = 2**53
+"""Up to this one float64 tells integers apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        kind: "number", "boolean", "text", or "other": what cannot be an input.
+        values: (rows,) the numbers, int64 or float64, NaN where they are missing; the booleans; or of text the place in
+            `texts`, -1 where it is missing.
+        texts: the distinct texts, in no order.
+        missing: (rows,) bool; None: nothing is missing.
+        words: what the file says it holds.
+        wide: (rows,) bool: numbers beyond 2**53 that are not what the file holds, or have neighbours that float64 does
+            not tell from them; None: there are none.
+    """
+
+    kind: Literal["number", "boolean", "text", "other"]
+    values: npt.NDArray[Any]
+    texts: npt.NDArray[np.str_]
+    missing: npt.NDArray[np.bool_] | None
+    words: str
+    wide: npt.NDArray[np.bool_] | None = None
+
+    def take(self, rows: SampleIds) -> Column:
+        """Some of its rows; of the texts those that they have."""
+        if self.kind == "other":
+            return self
+        missing = None if self.missing is None or not self.missing[rows].any() else self.missing[rows]
+        values = self.values[rows]
+        if self.kind == "text":
+            used = np.unique(values[values >= 0])
+            places = np.full(len(self.texts) + 1, -1)
+            places[used] = np.arange(len(used))
+            return Column("text", places[values], self.texts[used], missing, self.words)
+        wide = None if self.wide is None or not self.wide[rows].any() else self.wide[rows]
+        return Column(self.kind, values, self.texts, missing, self.words, wide)
+
+
+def make_column(array: Any, as_text: bool) -> Column:
+    """Makes a column of what Arrow has read, as text if that is asked for."""
+    arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
+    kinds, words = arrow.types, str(array.type)
+    if kinds.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if as_text and not _is_text(kinds, array.type):
+        array = _texts(array)
+    missing = array.is_null(nan_is_null=kinds.is_floating(array.type)).to_numpy()
+    some_missing = missing if missing.any() else None
+    no_texts = np.zeros(0, "<U1")
+    if _is_text(kinds, array.type):
+        codes = array.combine_chunks().dictionary_encode()
+        places = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return Column("text", places, _unicode(codes.dictionary.to_pylist()), some_missing, words)
+    if kinds.is_boolean(array.type):
+        return Column("boolean", array.fill_null(False).to_numpy(), no_texts, some_missing, words)
+    if kinds.is_integer(array.type):
+        integers = array.fill_null(0).to_numpy()
+        wide = (integers > EXACT) | (integers < -EXACT)
+        values = integers if some_missing is None else np.where(missing, np.nan, integers.astype(np.float64))
+        return Column("number", values, no_texts, some_missing, words, wide if wide.any() else None)
+    if any(one(array.type) for one in (kinds.is_floating, kinds.is_decimal, kinds.is_null)):
+        numbers = array.cast(arrow.float64()).to_numpy().astype(np.float64)
+        rows = np.flatnonzero(abs(numbers) > EXACT) if kinds.is_decimal(array.type) else np.zeros(0, np.int64)
+        wide = (
+            wide_numbers(numbers, rows, compute.cast(array.take(rows), arrow.string()).to_pylist())
+            if len(rows)
+            else None
+        )
+        return Column("number", numbers, no_texts, some_missing, words, wide)
+    return Column("other", np.zeros(0), no_texts, some_missing, words)
+
+
+def _texts(array: Any) -> Any:
+    """Any values as text: numbers as Python, and so pandas, writes them in a file."""
+    arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
+    if not arrow.types.is_floating(array.type):
+        return compute.cast(array, arrow.string())
+    numbers = array.to_numpy()
+    return arrow.chunked_array([[None if np.isnan(one) else str(one) for one in numbers]], arrow.string())
+
+
+def _unicode(texts: list[str]) -> npt.NDArray[np.str_]:
+    strange = next((text for text in texts if "\0" in text), None)
+    if strange is not None:
+        raise DataError(f"the text {shorten(repr(strange), 40)} holds a zero byte; take such bytes out.")
+    return np.array(texts, np.str_)
+
+
+def without(column: Column, gone: npt.NDArray[np.bool_]) -> Column:
+    """A column of text without some of its texts: there it is missing."""
+    if not gone.any():
+        return column
+    number = np.append(np.where(gone, -1, np.cumsum(~gone) - 1), -1)
+    values = number[column.values]
+    return dataclasses.replace(column, values=values, texts=column.texts[~gone], missing=values < 0)
+
+
+def as_numbers(column: Column) -> Column:
+    """A column of text as numbers, if it holds nothing else: Arrow knows no sign + and no spaces around NA."""
+    texts = [str(text) for text in column.texts]
+    if not texts or not all(map(is_number, texts)):
+        return column
+    values = np.array([*map(float, texts), np.nan])[column.values]
+    rows = np.flatnonzero(abs(values) > EXACT)
+    wide = wide_numbers(values, rows, [texts[column.values[row]] for row in rows])
+    return Column("number", values, column.texts[:0], column.missing, column.words, wide)
+
+
+def wide_numbers(numbers: npt.NDArray[np.float64], rows: SampleIds, texts: list[str]) -> npt.NDArray[np.bool_] | None:
+    """Which numbers are not what the file holds: neither the same, nor the shortest text for the same float64."""
+    wide = np.zeros(len(numbers), np.bool_)
+    for row, text in zip(rows, texts, strict=True):
+        number = float(numbers[row])
+        wide[row] = Decimal(text.strip()) not in (Decimal(number), Decimal(repr(number)))
+    return wide if wide.any() else None
+
+
+def _is_text(kinds: Any, kind: Any) -> bool:
+    return any(one(kind) for one in (kinds.is_string, kinds.is_large_string, kinds.is_string_view))
+
+
+@contextlib.contextmanager
+def guarded_arrow(file: str) -> Iterator[None]:
+    """Turns every error of the block, which has Arrow read or convert `file`, into a DataError that names it."""
+    arrow = importlib.import_module("pyarrow")
+    with guarded(file):
+        try:
+            yield
+        except arrow.ArrowException as error:
+            raise DataError(f"{file} cannot be read: {shorten(str(error).splitlines()[0], 200)}.") from error

@@ -1,0 +1,191 @@
+"""The first lines of a file of text: what separates its cells, and whether line 1 holds names or a sample already.
+
+    5.1,3.5,1.4,0.2,setosa     numbers above numbers: a sample, most likely
+    country,2019,2020,2021     numbers in a row above numbers: years, most likely names
+    length,width,species       words above numbers: names
+
+A first line that is taken for names by mistake is a sample lost, and nobody sees it. So a doubtful one is not guessed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Literal
+
+import numpy as np
+
+from dpnet.errors import DataError
+from dpnet.text import shorten
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "?")
+"""What stands for a missing value in a file of text: what pandas takes for it, and the question mark of UCI's data."""
+DELIMITERS = "\t|;,"
+"""What may separate cells; the rarest within text first."""
+MAX_LINE = 1 << 24
+"""Most characters of a line."""
+HEAD_CHARACTERS = 1 << 20
+HEAD_LINES = 1000
+"""So much is looked at, and at least two lines."""
+PLAIN = re.compile(r"[ \t]*[-+]?(?:\d+\.?\d*|\.\d+|inf|infinity|nan)(?:e[-+]?\d+)?[ \t]*", re.IGNORECASE | re.ASCII)
+"""A number as programs write it, and as Arrow reads it."""
+MANY = 6
+"""So many numbers do not rise by chance."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first lines of a file of text.
+
+    Attributes:
+        delimiter: between cells.
+        skip: lines before the first that counts: empty ones, and comments.
+        cells: of that line.
+        names: whether these are names: "yes", "no" (a sample), or "unclear".
+        why: names are unclear; in words.
+    """
+
+    delimiter: str
+    skip: int
+    cells: list[str]
+    names: Literal["yes", "no", "unclear"]
+    why: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The line, for a message."""
+        return f"line {self.skip + 1} ({shorten(self.delimiter.join(self.cells), 70)})"
+
+
+def is_plain(text: str) -> bool:
+    """Whether it is a number as programs write it."""
+    return PLAIN.fullmatch(text) is not None
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell of a file of text is a number, or stands for a missing one."""
+    return is_plain(cell) or cell.strip() in MISSING
+
+
+def read_head(path: str, *, packed: bool) -> Head:
+    """Reads the first lines of a file of text.
+
+    Args:
+        path: of the file.
+        packed: by gzip.
+
+    Raises:
+        DataError: a line is too long.
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    with gzip.open(path, "rt", encoding="utf-8-sig") if packed else open(path, encoding="utf-8-sig") as stream:
+        lines = list(_first_lines(stream, path))
+    delimiter, records = max((_Records(lines, sign) for sign in DELIMITERS), key=_Records.likely).taken()
+    if not records:
+        return Head(delimiter, 0, [], "yes")
+    skip, cells = records[0]
+    return Head(delimiter, skip, cells, *_judged(cells, [row for _, row in records[1:] if len(row) == len(cells)]))
+
+
+def _first_lines(stream: IO[str], path: str) -> Iterator[str]:
+    size = number = 0
+    while (size < HEAD_CHARACTERS and number < HEAD_LINES) or number < 2:
+        if not (line := stream.readline(MAX_LINE)):
+            return
+        number += 1
+        if len(line) == MAX_LINE:
+            raise DataError(
+                f"{path}, line {number} has more than {MAX_LINE >> 20} million characters; expected the cells of a "
+                "sample. Data of so many columns are better saved by numpy: np.savez."
+            )
+        size += len(line)
+        yield line
+
+
+class _Records:
+    """The first lines, taken apart at a delimiter: numbers of the lines before each record, and its cells."""
+
+    def __init__(self, lines: Sequence[str], delimiter: str) -> None:
+        self.delimiter, self.records = delimiter, list[tuple[int, list[str]]]()
+        reader, before = csv.reader(lines, delimiter=delimiter), 0
+        try:
+            for cells in reader:
+                self.records.append((before, cells))
+                before = reader.line_num
+        except csv.Error:  # A cell of 128 KiB: a quote that was never closed.
+            pass
+        filled = [len(cells) for _, cells in self.records if any(cell.strip() for cell in cells)]
+        self.width, rows = Counter(filled).most_common(1)[0] if filled else (0, 0)
+        self.share = rows / max(1, len(filled))
+
+    def likely(self) -> tuple[bool, bool, float, int, bool]:
+        """Greater for a delimiter that divides more lines alike; of lines that none divides, for the comma."""
+        records = self.taken()[1]
+        first = bool(records) and len(records[0][1]) == self.width
+        return self.width > 1, first, self.share, self.width, self.width <= 1 and self.delimiter == ","
+
+    def taken(self) -> tuple[str, list[tuple[int, list[str]]]]:
+        """The delimiter, and the records from the first that is neither empty nor a comment of another width."""
+        for place, (_, cells) in enumerate(self.records):
+            comment = cells and cells[0].startswith("#") and len(cells) != self.width
+            if any(cell.strip() for cell in cells) and not comment:
+                return self.delimiter, self.records[place:]
+        return self.delimiter, []
+
+
+def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Literal["yes", "no", "unclear"], str]:
+    """Whether the cells of the first line are names, by the rows below; and why that is unclear."""
+    columns = [[row[place] for row in rows] for place in range(len(cells))]
+    present = [place for place, cell in enumerate(cells) if cell.strip() not in MISSING]
+    numbers = [place for place in present if is_number(cells[place])]
+    again = [place for place in present if cells[place] in set(columns[place])]
+    if len(numbers) == len(present):
+        return _judged_numbers(cells, columns, len(again) == len(cells))
+    over = {place for place in present if _mostly_numbers(columns[place])}
+    above, named = [place for place in numbers if place in over], over - {*numbers, *again}
+    repeated = [place for place in again if place not in numbers]
+    twice = [cell for cell, count in Counter(cells[place] for place in present).items() if count > 1]
+    if above:
+        if not repeated and not twice and _in_a_row([float(cells[place]) for place in above]):
+            return "yes", ""
+        return "unclear", f"numbers such as {cells[above[0]].strip()} stand in it above numbers"
+    if named:
+        return "yes", ""
+    if repeated or twice:
+        where = "in the same column below" if repeated else "in it twice"
+        return "unclear", f"{shorten(repr(cells[repeated[0]] if repeated else twice[0]), 40)} stands {where}"
+    return "yes", ""
+
+
+def _judged_numbers(
+    cells: Sequence[str], columns: Sequence[Sequence[str]], all_again: bool
+) -> tuple[Literal["yes", "no", "unclear"], str]:
+    """The same of a line of numbers alone: a sample, but for names such as 0, 1, 2 or 400.5, 401.0, 401.5."""
+    if len(cells) < 3 or any(cell.strip() in MISSING for cell in cells):
+        return "no", ""
+    if list(cells) == [str(place) for place in range(len(cells))]:  # As pandas names columns without a name.
+        return ("unclear", "it counts, but all its numbers stand below too") if all_again else ("yes", "")
+    values = [float(cell) for cell in cells]
+    below = [[float(cell) for cell in column if is_plain(cell)] for column in columns]
+    usual = [min(known) <= value <= max(known) for value, known in zip(values, below, strict=True) if known]
+    if _in_a_row(values) and 2 * sum(usual) < len(values):
+        return "unclear", "its numbers stand in a row, as names do"
+    return "no", ""
+
+
+def _mostly_numbers(column: Sequence[str]) -> bool:
+    known = [cell for cell in column if cell.strip() not in MISSING]
+    return 2 * sum(map(is_number, known)) > len(known)
+
+
+def _in_a_row(values: Sequence[float]) -> bool:
+    """Whether numbers follow each other as years or wavelengths do."""
+    steps = np.diff(values)
+    if not len(steps) or not (np.isfinite(steps).all() and ((steps > 0).all() or (steps < 0).all())):
+        return False
+    alike = np.ptp(steps) <= 0.01 * abs(steps).max()
+    return bool(len(values) >= MANY or (alike and (len(values) > 2 or abs(steps[0]) == 1)))

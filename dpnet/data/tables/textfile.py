@@ -1,0 +1,209 @@
+"""Files of text with a delimiter, read by pyarrow.
+
+Nothing of such a file may be lost: the first line is taken for names only where that is clear (see `head`), and a quote
+that stands there by mistake, and swallows the lines to the next one, is noticed. What stands for a missing value is
+found by `columns`, which knows the columns where nothing does: an identifier may well be NA.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
+from dpnet.data.tables.head import MAX_LINE, MISSING, Head, read_head
+from dpnet.errors import DataError
+from dpnet.text import counted, shorten
+
+TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+"""How the names of files of text end."""
+MAX_SEARCHED = 5_000_000
+"""Most rows that are counted for the line in a message."""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of text.
+
+    Attributes:
+        path: of the file.
+        packed: by gzip.
+        head: its first lines.
+        header: the first of them holds the names of the columns; otherwise these are called 0, 1, ...
+    """
+
+    path: str
+    packed: bool
+    head: Head
+    header: bool
+
+    def read(self, as_text: Collection[str] = (), only: str | None = None) -> Any:
+        """Its columns as a table of Arrow.
+
+        Args:
+            as_text: names of columns to take as text, whatever stands in them.
+            only: name of the one column to read; None: all.
+
+        Raises:
+            DataError: a row is of another width, a byte is no UTF-8, or a quote swallows rows.
+        """
+        arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
+        names = None if self.header else [str(place) for place in range(len(self.head.cells))]
+        try:
+            with arrow.input_stream(self.path, compression="gzip" if self.packed else None) as stream:
+                table = arrow_csv.read_csv(
+                    stream,
+                    arrow_csv.ReadOptions(
+                        use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=self.head.skip
+                    ),
+                    arrow_csv.ParseOptions(delimiter=self.head.delimiter, newlines_in_values=True),
+                    arrow_csv.ConvertOptions(
+                        column_types=dict.fromkeys(as_text, arrow.string()),
+                        null_values=list(MISSING),
+                        strings_can_be_null=False,
+                        quoted_strings_can_be_null=True,
+                        include_columns=None if only is None else [only],
+                    ),
+                )
+        except arrow.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                self._refuse_bytes()
+            if "columns, got" in str(error):
+                self._refuse_width()
+            raise
+        if any(arrow.types.is_binary(kind) for kind in table.schema.types):
+            self._refuse_bytes()
+        if only is None:
+            self._check_quotes(table)
+        return table
+
+    def line(self, row: int) -> int | None:
+        """The number of the line, from 1, in which a row begins; None: it is too far down to count."""
+        if row > MAX_SEARCHED:
+            return None
+        rows = (before + 1 for before, _, cells in self._records() if cells)
+        return next((line for place, line in enumerate(rows) if place == row + self.header), None)
+
+    def _open(self) -> IO[bytes]:
+        return gzip.open(self.path) if self.packed else Path(self.path).open("rb")  # type: ignore[return-value]
+
+    def _records(self) -> Iterator[tuple[int, int, list[str]]]:
+        """Lines before each record and after it, and its cells; what lies before the head is left out."""
+        with self._open() as stream:
+            lines = (line.decode("utf-8-sig", "replace") for line in stream)
+            for _ in range(self.head.skip):
+                next(lines)
+            reader, before = csv.reader(lines, delimiter=self.head.delimiter), 0
+            while True:
+                try:
+                    cells = next(reader, None)
+                except csv.Error:  # A cell of 128 KiB.
+                    cells = ["", ""]
+                if cells is None:
+                    return
+                yield self.head.skip + before, self.head.skip + reader.line_num, cells
+                before = reader.line_num
+
+    def _refuse_bytes(self) -> None:
+        with self._open() as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as error:
+                    raise not_utf8(self.path, number, error) from error
+
+    def _refuse_width(self) -> None:
+        width = len(self.head.cells)
+        for before, after, cells in self._records():
+            if cells and len(cells) != width:
+                quote = '; a quote (") is open there to the end, or to the next one' if after > before + 1 else ""
+                raise DataError(
+                    f"{self.path}, line {before + 1} has {counted(len(cells), 'cell')}, and the first line {width}"
+                    f"{quote}: {shorten(repr(self.head.delimiter.join(cells)), 50)}. Every line must have as many."
+                )
+
+    def _check_quotes(self, table: Any) -> None:
+        """Refuse a quote that encloses whole rows: text of several lines hardly ever has their delimiters."""
+        arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
+        for place, name in enumerate(table.column_names):
+            array = table.column(place)
+            if not arrow.types.is_string(array.type):
+                continue
+            broken = compute.or_(compute.match_substring(array, "\n"), compute.match_substring(array, "\r"))
+            if not compute.any(broken).as_py():
+                continue
+            rows = compute.indices_nonzero(broken).to_pylist()
+            for row in rows:
+                text = array[row].as_py().strip("\r\n").replace("\r\n", "\n").replace("\r", "\n")
+                breaks = text.count("\n")
+                swallows = breaks and text.count(self.head.delimiter) == breaks * (table.num_columns - 1) > 0
+                if swallows or (place == table.num_columns - 1 and row == table.num_rows - 1 and self._is_open()):
+                    raise DataError(
+                        f'{self.path}, line {self.line(row)}, column {name!r}: a quote (") opens the cell, and closes '
+                        f"it {counted(breaks, 'line')} below or never; what is between looks like rows. Remove the "
+                        'quote; or if it is part of the text, double it, and quote the whole: """so"" it is".'
+                    )
+
+    def _is_open(self) -> bool:
+        """Whether the file ends within quotes, as its last cell ends with a line break or holds one."""
+        end = b""
+        with self._open() as stream:
+            while piece := stream.read(MAX_LINE):
+                end = (end + piece)[-HEAD_BYTES:]
+        return not end.rstrip(b"\r\n").endswith(b'"')
+
+
+def open_text(path: str, *, header: bool | None) -> TextFile:
+    """Opens a file of text.
+
+    Args:
+        path: of the file.
+        header: whether its first line holds the names of the columns; None: that is decided by the line.
+
+    Raises:
+        DataError: it is none of UTF-8, or whether the line holds names cannot be decided.
+    """
+    text = look_at(path)
+    if header is None and text.head.names == "unclear":
+        raise DataError(
+            f"{path}, {text.head.shown} holds the names of the columns or is a sample already, which is not clear: "
+            f"{text.head.why}. Say which: data.header = true for names, data.header = false for a sample; the columns "
+            "are then called 0, 1, ..."
+        )
+    return TextFile(path, text.packed, text.head, text.header if header is None else header)
+
+
+def look_at(path: str) -> TextFile:
+    """A file of text as its first lines tell; `header` is False where they do not.
+
+    Raises:
+        DataError: it is no file of text, or not of UTF-8.
+    """
+    with Path(path).open("rb") as raw:
+        start = raw.read(HEAD_BYTES)
+    packed = start.startswith(GZIP)
+    if not packed:
+        refuse_foreign(path, start, "a table")
+    try:
+        head = read_head(path, packed=packed)
+    except UnicodeDecodeError as error:
+        TextFile(path, packed, Head(",", 0, [], "yes"), header=True)._refuse_bytes()
+        raise DataError(f"{path} is not UTF-8 text ({error}); save it as UTF-8.") from error
+    return TextFile(path, packed, head, head.names == "yes")
+
+
+def not_utf8(path: str, line: int, error: UnicodeDecodeError) -> DataError:
+    """The error for a line that is no UTF-8."""
+    byte, around = error.object[error.start], error.object[max(0, error.start - 10) : error.start + 10]
+    if line == 1 and error.object.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return DataError(f'{path} is UTF-16, as Excel writes "Unicode Text"; save it as UTF-8: "CSV UTF-8".')
+    return DataError(
+        f"{path}, line {line}: the byte 0x{byte:02X} in {shorten(repr(around.decode('latin-1').strip()), 40)} is not "
+        'UTF-8, but Latin-1 or Windows-1252, most likely; save the file as UTF-8 (in Excel: "CSV UTF-8"), or: iconv -f '
+        f"WINDOWS-1252 -t UTF-8 {path}"
+    )

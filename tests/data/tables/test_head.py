@@ -1,0 +1,101 @@
+"""The first line of a file of text is names or a sample; where that is not clear, it is not guessed."""
+
+import pytest
+
+from dpnet.data.tables import head as heads
+from dpnet.data.tables.head import is_number, read_head
+from dpnet.errors import DataError
+
+LABELS = ["Iris-setosa", "Iris-versicolor", "Iris-virginica"]
+
+
+@pytest.fixture
+def head(tmp_path):
+    def write(*rows, delimiter=","):
+        text = "\n".join(delimiter.join(map(str, row)) if isinstance(row, list) else row for row in rows)
+        (tmp_path / "t.csv").write_text(text)
+        return read_head(str(tmp_path / "t.csv"), packed=False)
+
+    return write
+
+
+def some(*columns, rows=40):
+    """Rows of which each column holds these values in turn; a number stands for numbers around it."""
+    return [
+        [column[row % len(column)] if isinstance(column, list) else column + row * 7 % 11 / 10 for column in columns]
+        for row in range(rows)
+    ]
+
+
+IRIS, DIGITS, LETTERS = some(5, 3, 1, 0, LABELS), some([5, 0, 4], [0], [3, 200, 0]), some(["p", "e"], ["x", "y", "z"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "why"),
+    [
+        ([["length", "width", "a", "b", "species"], *IRIS], "yes", ""),
+        (IRIS, "unclear", "numbers such as 5.0 stand in it above numbers"),
+        ([[39, " State-gov", " <=50K"], *some([17, 50], [" Private", " ?"], [" <=50K"])], "unclear", "numbers such as"),
+        (LETTERS, "unclear", "'p' stands in the same column below"),
+        ([["x", "x", "won"], *some(["o"], ["o"], ["lost"])], "unclear", "'x' stands in it twice"),
+        ([["colour", "shape"], *LETTERS], "yes", ""),
+        ([["y", "x1"], *some(["y", "n"], 3)], "yes", ""),  # A target whose name is one of its values.
+        ([["", "a", "kind"], *some(list(range(40)), 1, ["u"])], "yes", ""),  # The index of a data frame.
+        (DIGITS, "no", ""),
+        ([["1.5", 2, "NA"], *some(1, 2, 3)], "no", ""),
+        ([["country", 2019, 2020, 2021], *some(["a", "b"], 30, 40, 50)], "yes", ""),
+        ([["country", 2019, 2020], *some(["a", "b"], 30, 40)], "yes", ""),
+        ([["country", 2019], *some(["a", "b"], 30)], "unclear", "numbers such as 2019"),
+        ([["a", 400, 401.5, 404, 409, 411, 420], *some(["u", "v"], *range(6))], "yes", ""),  # Wavelengths.
+        ([["a", 400, 401, 404, "v"], *some(["u", "v"], *range(3), ["v"])], "unclear", "numbers such as 400"),
+        ([[400, 402.5, 405, 407.5], *some(1, 1, 1, 1)], "unclear", "its numbers stand in a row, as names do"),
+        ([[1, 2, 3], *some([3, 0], [7, 1], [2, 5])], "no", ""),
+        ([[0, 1, 2, "target"], *some(1, 2, 3, ["a"])], "yes", ""),
+        ([[0, 1, 2], *some(1, 2, 3)], "yes", ""),  # As pandas names columns.
+        ([[0, 1, 2], *some([0, 1], [1, 2], [2, 0])], "unclear", "it counts, but all its numbers stand below too"),
+        ([[0, 1], *some([0, 1], [1, 0])], "no", ""),
+        ([["a", "b"]], "yes", ""),
+    ],
+)
+def test_names_are_told_from_samples(head, rows, names, why):
+    found = head(*rows)
+    assert (found.names, found.why[: len(why)]) == (names, why)
+    assert found.cells == [str(cell) for cell in rows[0]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "delimiter", "skip", "cells"),
+    [
+        (["a,b;c", "1,5;2", "3;4"], ";", 0, ["a,b", "c"]),
+        (["a;b", "1,5;2,5", "3,5;4,5"], ";", 0, ["a", "b"]),
+        (["a\tb", "x, y; z\tu", "x, y; z\tv"], "\t", 0, ["a", "b"]),
+        (["id,kinds", "1,a|b|c", "2,a|c|d"], ",", 0, ["id", "kinds"]),
+        (["a", "1", "2"], ",", 0, ["a"]),
+        (["# made by a, b, and c", "", "   ", "a,b", "1,2", "3,4"], ",", 3, ["a", "b"]),
+        (["#a,b", "1,2", "3,4"], ",", 0, ["#a", "b"]),
+        ([",,", "a,b,c", "1,2,3"], ",", 1, ["a", "b", "c"]),
+        (['a,"b', 'c"', "1,2"], ",", 0, ["a", "b\nc"]),
+        (["a,b", '1,"x', *["3,y"] * 40_000], ",", 0, ["a", "b"]),
+    ],
+)
+def test_the_delimiter_is_that_of_most_lines_and_the_head_begins_with_cells(head, lines, delimiter, skip, cells):
+    found = head(*lines)
+    assert (found.delimiter, found.skip, found.cells) == (delimiter, skip, cells)
+
+
+def test_a_long_first_line_is_read_to_its_end_and_one_too_long_is_refused(head, monkeypatch):
+    names = [f"column{number}" for number in range(20_000)]
+    assert head(names, [1] * 20_000).cells == names
+    monkeypatch.setattr(heads, "MAX_LINE", 1000)
+    with pytest.raises(DataError, match=r"t.csv, line 1 has more than .*; expected the cells of a sample"):
+        head(names, [1] * 20_000)
+
+
+@pytest.mark.parametrize("cell", ["1", "-1.5", ".5", "5.", "+2e-3", " 7 ", "inf", "", " ?", "NA"])
+def test_what_is_a_number(cell):
+    assert is_number(cell)
+
+
+@pytest.mark.parametrize("cell", ["1_000", "1,5", "٣", "0x10", "a", "1 2", "e5"])
+def test_what_is_no_number(cell):
+    assert not is_number(cell)
