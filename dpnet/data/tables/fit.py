@@ -14,7 +14,7 @@ from dpnet.data.tables.encoding import missing_value
 from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import date_like, first_row, most, number_like
+from dpnet.data.tables.texts import first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import shorten
 
@@ -79,20 +79,18 @@ def _check_plain_text(name: str, column: Column, table: Table) -> None:
 
     Most rows or most of the different texts decide.
     """
-    texts = [str(text) for text in column.texts]
-    if not texts:
+    kind, alike = stands_for(column)
+    if not kind:
         return
     force = f'Or take them for categories: data.categorical = ["{name}"].'
-    if most(dates := date_like(texts), column):
-        row = first_row(dates, column)
+    if kind != "numbers":
+        row = first_row(alike, column)
         assert row is not None
         raise DataError(
-            f"{table.place(row, name)}: the value is {_value(column, row)}, in a column of dates or times; make a "
-            f"number of them, such as the days since a date, or {_out(name)}. {force}"
+            f"{table.place(row, name)}: the value is {_value(column, row)}, in a column of {kind}; make a number of "
+            f"them, such as the days since a date, or {_out(name)}. {force}"
         )
-    if not most(number_like(texts), column):
-        return
-    row = first_row(np.array([not is_plain(text) for text in texts]), column)
+    row = first_row(np.array([not is_plain(str(text)) for text in column.texts]), column)
     if row is None:
         raise DataError(f"{table.file}, column {name!r} holds numbers as text; save them as numbers. {force}")
     raise DataError(

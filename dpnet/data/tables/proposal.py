@@ -17,6 +17,7 @@ from dpnet.data.tables.fit import MAX_DETECTED
 from dpnet.data.tables.roles import find_target, guess_target
 from dpnet.data.tables.source import open_tables
 from dpnet.data.tables.textfile import TEXT_ENDINGS, look_at
+from dpnet.data.tables.texts import stands_for
 from dpnet.text import counted
 
 IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
@@ -105,7 +106,9 @@ def _reason(name: str, column: Column, rows: int) -> str:
     distinct = len(column.texts) if column.kind == "text" else 0
     if column.kind == "text" and distinct == rows and IDENTIFIER.fullmatch(name):
         return IS_IDENTIFIER
-    if column.kind == "text" and distinct > MAX_DETECTED:
+    if column.kind == "text" and (kind := stands_for(column)[0]):
+        return f"holds {kind} as text"
+    if distinct > MAX_DETECTED:
         return "looks like free text or names"
     if column.values.dtype.kind in "iu" and IDENTIFIER.fullmatch(name) and len(np.unique(column.values)) == rows:
         return IS_IDENTIFIER

@@ -14,7 +14,7 @@ from dpnet.data.labels import NO_REGRESSION
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
-from dpnet.data.tables.texts import date_like, first_row, most, number_like
+from dpnet.data.tables.texts import first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import counted, words
 
@@ -75,13 +75,11 @@ def _missing(table: Table, target: str, column: Column) -> DataError:
 
 def _check_text(table: Table, target: str, column: Column) -> None:
     """Refuse text that stands for dates or numbers, and not for classes."""
+    kind, alike = stands_for(column)
     texts = [str(text) for text in column.texts]
-    kind, alike = "dates or times", date_like(texts)
-    if not most(alike, column):
-        kind, alike = "numbers", number_like(texts)
-        broken, plain = any(map(FRACTION.search, texts)), all(map(is_plain, texts))
-        if not most(alike, column) or not (broken or (len(texts) > MANY and not plain)):
-            return
+    broken, plain = any(map(FRACTION.search, texts)), all(map(is_plain, texts))
+    if not kind or (kind == "numbers" and not (broken or (len(texts) > MANY and not plain))):
+        return
     row = first_row(alike, column)
     assert row is not None
     raise DataError(

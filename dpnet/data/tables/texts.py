@@ -70,13 +70,23 @@ def date_like(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.array([len(text) <= MAX_LENGTH and _DATE.fullmatch(text) is not None for text in texts], np.bool_)
 
 
-def most(alike: npt.NDArray[np.bool_], column: Column) -> bool:
-    """Whether most of the texts of a column are alike, or those of most rows.
+def stands_for(column: Column) -> tuple[str, npt.NDArray[np.bool_]]:
+    """What most texts of a column, or those of most rows, stand for: "dates or times", "numbers", or themselves.
 
     Args:
-        alike: (texts,) of `column.texts`.
         column: of text.
+
+    Returns:
+        that, or "", and (texts,) which of them do.
     """
+    texts = [str(text) for text in column.texts]
+    for kind, alike in (("dates or times", date_like(texts)), ("numbers", number_like(texts))):
+        if _most(alike, column):
+            return kind, alike
+    return "", np.zeros(len(texts), np.bool_)
+
+
+def _most(alike: npt.NDArray[np.bool_], column: Column) -> bool:
     rows = column.values[column.values >= 0]
     return 2 * int(alike.sum()) > len(alike) or 2 * int(alike[rows].sum()) > len(rows)
 

@@ -62,6 +62,15 @@ def test_the_target_can_be_said(target):
     assert proposal.lines[1] == "The target is deck."
 
 
+def test_numbers_with_units_and_dates_as_text_are_left_out():
+    lines = [f"{row} kg,{row % 28 + 1}.2.2020,{row % 3},{row % 2}" for row in range(20)]
+    Path("u.csv").write_text("weight,day,size,y\n" + "\n".join(lines))
+    proposal = propose_table("u.csv", "u.csv", None)
+    assert proposal.settings["data.ignore"] == ["weight", "day"]
+    assert proposal.lines[3].endswith("such as 0 kg; left out, as it holds numbers as text")
+    assert proposal.lines[4].endswith("left out, as it holds dates or times as text")
+
+
 def test_a_column_of_a_usual_name_is_the_target_wherever_it_stands():
     Path("u.csv").write_text("Label,a\n" + "x,1\ny,2\n" * 9)
     assert propose_table("u.csv", "u.csv", None).settings["data.target"] == "Label"
