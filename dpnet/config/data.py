@@ -56,7 +56,7 @@ class DataConfig(Section, governs=Governs.RESULT):
         Text("not empty"),
         "Of a table: the inputs whose values are categories, names or patterns. Columns of text with up to 100 "
         "different texts are in any case, unless most of these are dates or numbers with units. If the target is named "
-        "here (no pattern means it), its labels are text as it stands: 01 and 1 are two classes.",
+        "here (no pattern means it), its labels are text as it stands: 01 and 1 are two classes, and NA is one.",
     ] = ()
     missing: Annotated[
         Literal["error", "mean", "zero", "indicator"],

@@ -67,10 +67,11 @@ def _missing(table: Table, target: str, column: Column) -> DataError:
             return DataError(
                 f"{table.place(row, target)}: {seen}; the others are numbers such as {example}. {NO_REGRESSION}"
             )
-    return DataError(
-        f"{table.place(row, target)}: {seen}; take such rows out of the file. If it says NA or None there, and that is "
-        f'a class: data.categorical = ["{target}"].'
-    )
+    ways = ""
+    if table.text is not None:
+        written = str(table.text.read([target], only=target).column(0)[table.number(row)]).strip()
+        ways = f' If {written} is a class: data.categorical = ["{target}"].' if written else ""
+    return DataError(f"{table.place(row, target)}: {seen}; take such rows out of the file.{ways}")
 
 
 def _check_text(table: Table, target: str, column: Column) -> None:

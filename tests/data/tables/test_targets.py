@@ -81,8 +81,13 @@ def test_digits_that_were_saved_as_text_are_classes(tmp_path):
 
 
 def test_a_missing_label_is_refused_by_row(tmp_path):
-    with pytest.raises(DataError, match=r"column 'y': the label is missing, as in 1 row of 2; take such rows out"):
+    with pytest.raises(
+        DataError, match=r"column 'y': the label is missing, as in 1 row of 2; take such rows out .*\.$"
+    ):
         labels(tmp_path, "a", "")
+    with pytest.raises(DataError, match=r"2 rows of 4; .* If None is a class: data.categorical = \["):
+        labels(tmp_path, "a", "None", "b", "NA")
+    assert labels(tmp_path, "a", "None", "b", "NA", categorical=("y",))[0] == ["NA", "None", "a", "b"]
     with pytest.raises(
         DataError, match=r"the label is missing, as in 1 row of 3; the others are numbers such as 2\.5\."
     ):
