@@ -54,16 +54,28 @@ class Pace:
         self._group.allgather_into(self._ages, [1] * self._group.world_size)
         if self._ages.min() < WINDOW_S:
             return ""
+        return "\n".join(self._judge(self._read()))
+
+    def contended(self) -> list[str]:
+        """Who has taken the cores of each machine since the reading before, in words; of a measurement. Collective."""
+        ranks = self._read()
+        texts = (contention(host, len(cores), self._on(host, ranks)) for host, cores in self._cores.items())
+        return [text for text in texts if text]
+
+    def _read(self) -> list[Spent]:
         now = spent_so_far(self._watched)
         self._rows[self._group.rank] = now.since(self._before)
         self._before = now
         self._group.allgather_into(self._rows.reshape(-1), [len(Spent._fields)] * self._group.world_size)
-        return "\n".join(self._judge([Spent(*row) for row in self._rows.tolist()]))
+        return [Spent(*row) for row in self._rows.tolist()]
+
+    def _on(self, host: str, ranks: list[Spent]) -> list[Spent]:
+        return [rank for rank, its_host in zip(ranks, self._hosts, strict=True) if its_host == host]
 
     def _judge(self, ranks: list[Spent]) -> list[str]:
         found, stolen, unsure = {}, {}, set()
         for host, cores in self._cores.items():
-            here = [rank for rank, its_host in zip(ranks, self._hosts, strict=True) if its_host == host]
+            here = self._on(host, ranks)
             whole = sum(rank.busy + rank.idle + rank.stolen for rank in here)
             stolen[host] = sum(rank.stolen for rank in here) / whole if whole else 0.0
             if text := contention(host, len(cores), here):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,10 +16,24 @@ from dpnet.training.parts import Parts
 from dpnet.training.prepare import check_world_size, open_data, prepare
 
 WARM_UP_STEPS = 5
+LEAST_S = 0.25
+"""Seconds that a measurement must take to tell whether the cores were free."""
 
 
-def samples_per_s(job: Job, group: World, seconds: float) -> float:
-    """Samples per second of all ranks together, measured for about `seconds` seconds; collective.
+class Speed(NamedTuple):
+    """A measurement.
+
+    Attributes:
+        samples_per_s: of all ranks together.
+        contended: sentences on who else took the cores meanwhile, one for each machine where somebody did.
+    """
+
+    samples_per_s: float
+    contended: Sequence[str]
+
+
+def measure_speed(job: Job, group: World, seconds: float) -> Speed:
+    """Measure how fast a job trains, for about `seconds` seconds; collective.
 
     Raises:
         DpnetError: see `dpnet.errors`.
@@ -31,8 +47,11 @@ def samples_per_s(job: Job, group: World, seconds: float) -> float:
         # Rank 0 decides, so that all take as many steps.
         steps = group.broadcast(max(WARM_UP_STEPS, int(seconds / per_step)))
         first = 2 * WARM_UP_STEPS
+        parts.stragglers.contended()  # From here on.
         elapsed = _take(parts, group, first, steps)
-    return (parts.plan.samples_before(first + steps) - parts.plan.samples_before(first)) / elapsed
+    samples = parts.plan.samples_before(first + steps) - parts.plan.samples_before(first)
+    # The counters of the system are too coarse for less.
+    return Speed(samples / elapsed, parts.stragglers.contended() if group.broadcast(elapsed) >= LEAST_S else [])
 
 
 def _take(parts: Parts, group: Group, first: int, steps: int) -> float:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -12,8 +13,15 @@ from dpnet.cli import main as cli
 from dpnet.cli.commands import tune
 from dpnet.cli.commands.tune import Choice, choices, command_line
 from dpnet.errors import CommunicationError, ConfigError
+from dpnet.resilience.pace import Pace
+from dpnet.training import timing
+from dpnet.training.timing import Speed
 
 SMALL = ["--set", "model.hidden_layers=[8]", "--seconds", "0.2"]
+
+
+def measured(speed, *contended):
+    return None if speed is None else Speed(speed, contended)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,7 @@ def test_the_best_is_a_command_to_type():
 def test_the_fastest_is_marked(tmp_path, monkeypatch):
     speeds = {1: [900.0, 10.0, 100.0], 2: [200.0, 210.0, 220.0]}
     monkeypatch.setattr(tune, "available_cores", lambda: 2)
-    monkeypatch.setattr(tune, "measure", lambda choice, *_: speeds[choice.ranks].pop())
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(speeds[choice.ranks].pop()))
     monkeypatch.setattr(tune, "find_mpirun", lambda: "mpirun")
     lines = []
     tune.tune(make_job(tmp_path), ["job.toml"], 1, lines.append)
@@ -53,7 +61,7 @@ def test_the_fastest_is_marked(tmp_path, monkeypatch):
 def test_a_choice_that_takes_too_long_is_left_out(tmp_path, monkeypatch):
     speeds = {1: [9.0, 9.0, 9.0], 2: [None, 99.0]}
     monkeypatch.setattr(tune, "available_cores", lambda: 2)
-    monkeypatch.setattr(tune, "measure", lambda choice, *_: speeds[choice.ranks].pop(0))
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(speeds[choice.ranks].pop(0)))
     monkeypatch.setattr(tune, "find_mpirun", lambda: "mpirun")
     lines = []
     tune.tune(make_job(tmp_path), [], 1, lines.append)
@@ -70,7 +78,7 @@ def test_without_mpirun_one_rank_is_tried(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tune, "find_mpirun", missing)
     monkeypatch.setattr(tune, "available_cores", lambda: 2)
-    monkeypatch.setattr(tune, "measure", lambda *_: 1.0)
+    monkeypatch.setattr(tune, "measure", lambda *_: measured(1.0))
     lines = []
     tune.tune(make_job(tmp_path), [], 1, lines.append)
     assert "there is no mpirun" in lines[0]
@@ -83,6 +91,30 @@ def test_time_tells_the_speed_and_writes_nothing(tmp_path, monkeypatch, capsys):
     speed = re.fullmatch(r"([\d,]+\.\d) samples/s\n", capsys.readouterr().out)
     assert float(speed[1].replace(",", "")) > 100
     assert os.listdir() == []
+
+
+BUSY = "other programs use 60% of the 2 cores of vm: ranks wait for a core 30% of the time"
+
+
+def test_cores_that_were_not_free_are_told_beside_a_speed(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    readings = iter([["before the measurement"], [BUSY]])
+    monkeypatch.setattr(Pace, "contended", lambda self: next(readings))
+    monkeypatch.setattr(timing, "LEAST_S", 0.0)
+    assert cli.run(["time", *SMALL]) == 0
+    out, err = capfd.readouterr()
+    assert re.fullmatch(r"[\d,]+\.\d samples/s\n", out)
+    assert err == f"note: meanwhile, {BUSY}\n"
+
+
+def test_cores_that_were_not_free_are_told_below_the_table(tmp_path, monkeypatch):
+    notes = f"note: meanwhile, {BUSY}\nnote: rank 1 has waited"
+    done = lambda *_: subprocess.CompletedProcess([], 0, "9.0 samples/s\n", notes)  # noqa: E731
+    monkeypatch.setattr(tune, "_run", done)
+    monkeypatch.setattr(tune, "available_cores", lambda: 1)
+    lines = []
+    tune.tune(make_job(tmp_path), [], 1, lines.append)
+    assert lines[-1] == f"note: the cores were not free in 3 of 3 measurements, in the last of them: {BUSY}"
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "x", "nan", "inf"])

@@ -92,6 +92,17 @@ def test_other_programs_are_told_of_and_no_rank(windows):
     assert set(watched) == {frozenset()}  # The first rank of a machine reads for all.
 
 
+def test_of_one_measurement_every_machine_is_told_of_at_once(monkeypatch):
+    so_far = iter([Spent(), Spent(elapsed=5), Spent(elapsed=7, lacked=1, used=1, busy=5, idle=1)])
+    monkeypatch.setattr(pace, "spent_so_far", lambda cores: next(so_far))
+    monkeypatch.setattr(pace, "core_set", lambda: frozenset({0, 1}))
+    found = Pace(Two("node6"))
+    assert found.contended() == []
+    assert found.contended() == [
+        "other programs use 67% of the 2 cores of node7: ranks wait for a core 50% of the time"
+    ]
+
+
 def test_a_rank_that_writes_a_checkpoint_is_not_judged_meanwhile(windows):
     told, _ = windows(Two(), [(WAITS, WORKS._replace(helped=1, used=1))] * 6)
     assert told == [""] * 6

