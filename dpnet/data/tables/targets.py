@@ -98,25 +98,28 @@ def remarks_on_numbers(table: Table, target: str) -> list[str]:
     if table.text is None or table.columns[target].kind not in ("number", "boolean"):
         return []
     texts = sorted(table.columns.texts(target))
-    of_value: dict[float, list[str]] = {}
+    of_value: dict[int | float, list[str]] = {}
     for text in texts:
         of_value.setdefault(_value(text), []).append(text)
     ways = f'data.categorical = ["{target}"]'
     where = f"{table.file}, column {target!r}"
     for value, written in of_value.items():
         if len(written) > 1:
-            same = f"{words([repr(text) for text in written[:3]], 'and')} are the same label, {value:g}"
+            same = f"{words([repr(text) for text in written[:3]], 'and')} are the same label, {label_text(value)}"
             if any(map(CODE.match, written)):
                 raise DataError(f"{where}: {same}, as numbers; write them alike, or keep them apart: {ways}.")
             return [f"{where}: {same}; to keep them apart: {ways}"]
     codes = [text for text in texts if CODE.match(text)]
     if not codes:
         return []
-    return [f"{where}: labels such as {codes[0]!r} are taken as numbers, {_value(codes[0]):g}; as they stand: {ways}"]
+    return [f"{where}: labels such as {codes[0]!r} are taken as numbers, {_value(codes[0])}; as they stand: {ways}"]
 
 
-def _value(text: str) -> float:
+def _value(text: str) -> int | float:
+    """The number, or the boolean, that Arrow takes a text for."""
     text = text.strip().lower()
     if text in ("true", "false"):
-        return float(text == "true")
-    return float(int(text, 16)) if text.startswith("0x") else float(text)
+        return int(text == "true")
+    if text.startswith("0x"):
+        return int(text, 16)
+    return int(text) if text.removeprefix("-").isdecimal() else float(text)

@@ -37,6 +37,7 @@ def test_codes_that_are_the_same_number_are_refused_and_kept_apart_where_the_tar
         (("True", "true", "false"), [False, True], "'True' and 'true' are the same label, 1"),
         (("01", "02"), [1, 2], "labels such as '01' are taken as numbers, 1; as they stand: data.categorical = "),
         (("2", "11"), [2, 11], ""),
+        (("9007199254740993", "9007199254740992"), [9007199254740992, 9007199254740993], ""),
         (("no", "01"), ["01", "no"], ""),
     ],
 )
