@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from dpnet.environment import COLUMNS, opened_terminal_of_mpirun
+from dpnet.environment import COLUMNS, launched, opened_terminal_of_mpirun
 
 DEFAULT_COLUMNS = 80
 CODE = " " * 4
@@ -84,17 +84,28 @@ def complain(text: str) -> None:
     """
     if sys.stderr is None:
         return  # The shell has closed it.
-    columns = _columns_of_standard_error()
-    print(text if columns is None else fitted(text, columns), file=sys.stderr, flush=True)
+    print(_fitted_to(2, text), file=sys.stderr, flush=True)
 
 
-def _columns_of_standard_error() -> int | None:
+def for_output(text: str) -> str:
+    """A text for the standard output: fitted to its terminal, and as it is elsewhere."""
+    return text if sys.stdout is None else _fitted_to(1, text)
+
+
+def _fitted_to(descriptor: int, text: str) -> str:
+    columns = _columns_of_standard(descriptor)
+    return text if columns is None else fitted(text, columns)
+
+
+def _columns_of_standard(number: int) -> int | None:
     try:
-        if sys.stderr.isatty():
-            return columns_of(sys.stderr.fileno())
-        if (columns := os.environ.get(COLUMNS)) is not None:
+        stream = (sys.stdout, sys.stderr)[number - 1]
+        is_alone = not launched().size_name  # Open MPI's mpirun gives a rank a terminal of its own for its output.
+        if stream.isatty() and (is_alone or number == 2):
+            return columns_of(stream.fileno())
+        if number == 2 and (columns := os.environ.get(COLUMNS)) is not None:
             return int(columns) if columns.isdecimal() else None
-        if (descriptor := opened_terminal_of_mpirun(2)) is None:
+        if (descriptor := opened_terminal_of_mpirun(number)) is None:
             return None
         try:
             return columns_of(descriptor)

@@ -128,6 +128,20 @@ def test_the_terminal_of_dpnet_launch_counts_if_errors_get_there(monkeypatch, ca
     assert len(capsys.readouterr().err.splitlines()) == lines
 
 
+def test_words_on_the_standard_output_fit_its_terminal(terminal, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["init", "--data", "digits"]
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", terminal[1])
+        assert run(arguments) == 0
+    shown = read(terminal)
+    assert len(shown) > 2
+    assert max(map(len, shown[:-1])) <= 40
+    assert run([*arguments, "other.toml"]) == 0
+    whole = capsys.readouterr().out.splitlines()
+    assert " ".join(" ".join(shown).split()).replace("job.toml", "other.toml") == " ".join(whole)
+
+
 def test_an_error_has_its_exit_code_where_the_shell_has_closed_the_standard_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", None)
     assert run(["train", "--set", "train.epochs=0"]) == 2

@@ -74,9 +74,9 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
             _draw(axes, _points(rows, f"eval_{what}"), "o--", color=f"C{index}", label=f"{name}, test")
     figure.suptitle(shorten(", ".join(names), 100))
     losses, accuracies = both
-    losses.set(title="loss", xlabel="epoch", ylabel="negative log-likelihood (nats)")
+    losses.set(title="loss", xlabel="epoch", ylabel="cross-entropy per sample (nats)")
     _scale(losses, all_losses)
-    accuracies.set(title="accuracy", xlabel="epoch", ylabel="share classified correctly")
+    accuracies.set(title="accuracy", xlabel="epoch", ylabel="samples classified correctly")
     accuracies.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
     for axes in both:
         axes.grid(alpha=0.3)

@@ -18,7 +18,7 @@ from typing import Protocol
 from dpnet.environment import DRAWN, launched
 from dpnet.errors import OutputError
 from dpnet.output.footer import Footer
-from dpnet.text import complain
+from dpnet.text import complain, for_output
 
 MARK = "\x1edpnet "
 """Begins a marked line. The rest is JSON: a string to print, or a footer, or null for no footer."""
@@ -43,8 +43,8 @@ class PlainScreen:
     """The standard output, where there is no footer.
 
     Args:
-        may_fail: it is not what the user wants of this process: where its disk is full, or its reader has gone, a
-            training goes on without it.
+        may_fail: it is not what the user wants of this process, but words about it. They are fitted to a terminal;
+            where the disk is full, or the reader has gone, a training goes on without it.
     """
 
     def __init__(self, *, may_fail: bool = False) -> None:
@@ -60,7 +60,7 @@ class PlainScreen:
         if self._failed:
             return
         try:
-            print(text, flush=True)
+            print(for_output(text) if self._may_fail else text, flush=True)
         except OSError as error:
             if isinstance(error, BrokenPipeError) and not self._may_fail:
                 raise

@@ -107,7 +107,7 @@ def test_labels_that_the_network_does_not_know_are_an_error_or_left_out(named, p
     assert (scores.accuracy, scores.loss) == (expected.accuracy, pytest.approx(expected.loss, rel=1e-6))
     arguments = ["evaluate", str(named / "run"), "--data", source, "--unknown-labels=ignore"]
     assert dpnet(arguments) == 0
-    assert "note: 2 samples of classes that the network does not know left out" in capsys.readouterr().err
+    assert "note: 2 samples left out, of classes that the network does not know" in capsys.readouterr().err
     predict(network, source, tmp_path / "p.npy", GROUP)  # Labels are not needed.
     assert len(np.load(tmp_path / "p.npy")) == 20
 

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     )
     say(group, evaluation_json(scores) if arguments.json else _text(scores))
     if scores.unknown:
-        aside(group, f"note: {counted(scores.unknown, 'sample')} of classes that the network does not know left out")
+        aside(group, f"note: {counted(scores.unknown, 'sample')} left out, of classes that the network does not know")
     if scores.left_out:
         aside(group, rows_text(scores.left_out, scores.samples + scores.left_out, scores.left_out_rows, "left out"))
     return 0

@@ -13,6 +13,7 @@ from dpnet.data.sources import check_classes, open_source
 from dpnet.data.tables.files import is_table
 from dpnet.data.tables.proposal import Proposal, propose_table
 from dpnet.errors import ConfigError
+from dpnet.text import for_output
 from dpnet.training.announce import say
 
 
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         return proposal.lines
 
     for line in on_root(group, write):
-        say(group, line)
+        say(group, for_output(line))
     say(group, f"wrote {arguments.path}; train with: dpnet train {arguments.path}")
     return 0
 

@@ -23,7 +23,7 @@ from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch.flags import find_mpirun, flavour_flags
 from dpnet.launch.processes import end_all
 from dpnet.launch.session import session
-from dpnet.text import counted
+from dpnet.text import counted, for_output
 from dpnet.training.timing import Speed
 
 ROUNDS = 3
@@ -104,7 +104,7 @@ def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str]
     say(f"best: {command_line(best, arguments)}")
     if contended:
         number = f"{len(contended)} of {sum(map(len, speeds.values()))} measurements"
-        say(f"note: the cores were not free in {number}, in the last of them: {contended[-1]}")
+        say(for_output(f"note: the cores were not free in {number}, in the last of them: {contended[-1]}"))
 
 
 def measure(choice: Choice, arguments: Sequence[str], seconds: float, mpirun: str | None) -> Speed | None:
