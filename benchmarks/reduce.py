@@ -52,7 +52,7 @@ def reduction(name: str, topology: Topology, layout: Layout, backend: Backend) -
     reducer = REDUCERS[name](topology, plan=plan, layout=layout, dtype=np.float32, factors=[], backend=backend)
     (grad,) = reducer.grad
     total, work = aligned_zeros((1, grad.stop), np.float32), scratch_for([grad.sum], np.float32)
-    backward, sums = NoGradient(), Sums(1, 0.0, 0)
+    backward, sums = NoGradient(), Sums(1, 1.0, 0.0, 0)
 
     def reduce() -> None:
         reducer.add(group.rank, backward, sums)

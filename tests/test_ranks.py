@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 REPRODUCIBLE = [
     "train.reproducible_shards=12",
     "train.epochs=3",
+    "train.label_smoothing=0.1",
+    "data.class_weights={ 3 = 2, 7 = 0 }",
     "optimizer.name=adamw",
     "optimizer.clip_norm=0.5",
     "checkpoint.every_steps=10",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import Governs, PathOrShare, Section, Text, follows
+from dpnet.config.section import ClassWeights, Governs, PathOrShare, Section, Text, follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,12 @@ class DataConfig(Section, governs=Governs.RESULT):
         "column. zero: 0. indicator: the mean, and another input that says where it is missing. A missing text is of "
         "no category.",
     ] = "error"
+    class_weights: Annotated[
+        str | dict[str, float] | None,
+        ClassWeights(),
+        "How much the training samples of each class count in the loss; test samples all count alike. balanced: each "
+        "class as much as any other, whatever the number of its samples. Classes that the table does not name weigh 1.",
+    ] = follows("all 1", example="balanced")  # noqa: RUF009  # The default is None.  # noqa: RUF009  # The default is None.
     scale: Annotated[
         Literal["none", "unit", "standardize"],
         "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "

@@ -13,8 +13,10 @@ from typing import Any, Literal
 import tomli_w
 
 from dpnet.config.job import Job
-from dpnet.config.section import Among, Governs, OnlyFor, PathOrShare, Range, Section, Text
+from dpnet.config.section import Among, ClassWeights, Governs, OnlyFor, PathOrShare, Range, Section, Text
 from dpnet.text import words
+
+Limits = Range | Text | Among | PathOrShare | ClassWeights
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Key:
     section: str
     name: str
     kind: Any
-    limits: Range | Text | Among | PathOrShare | None
+    limits: Limits | None
     only_for: tuple[str, ...]
     doc: str
     default: Any
@@ -70,6 +72,7 @@ KINDS: dict[Any, str] = {
     tuple[str, ...]: "a list of names, each {}",
     str | int: "a name or an integer, {}",
     str | float: "{}",
+    str | dict[str, float]: "{}",
 }
 """Words for every type of a key except a choice; the limits go into the braces."""
 
@@ -78,6 +81,8 @@ def toml_value(value: Any) -> str:
     """A value as TOML writes it, in one line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(tomli_w.dumps({key: item}).rstrip() for key, item in value.items())} }}"
     return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
 
 
@@ -96,7 +101,7 @@ def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> K
         kind=functools.reduce(operator.or_, (one for one in typing.get_args(kind) if one is not type(None)))
         if isinstance(kind, UnionType)
         else kind,
-        limits=next((note for note in notes if isinstance(note, Range | Text | Among | PathOrShare)), None),
+        limits=next((note for note in notes if isinstance(note, Limits)), None),
         only_for=next((note.names for note in notes if isinstance(note, OnlyFor)), ()),
         doc=notes[-1],
         default=getattr(section, entry.name),

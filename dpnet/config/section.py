@@ -126,6 +126,29 @@ class PathOrShare:
 
 
 @dataclass(frozen=True)
+class ClassWeights:
+    """Limits of what classes weigh: "balanced", or a number for each label."""
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return '"balanced", or a table of labels with numbers from 0 to 1e6, { cat = 2.0, dog = 1.0 }'
+
+    def check(self, value: str | dict[str, float]) -> str | dict[str, float]:
+        """Return `value`.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        if value != "balanced" and (isinstance(value, str) or not value):
+            raise ValueError(self)
+        if isinstance(value, dict):
+            for label, weight in value.items():
+                if not 0 <= weight <= 1e6:
+                    raise ValueError(f"{self}; that of {label!r} is {weight:g}")
+        return value
+
+
+@dataclass(frozen=True)
 class OnlyFor:
     """Marks a key that has an effect only with these `name`s of its section."""
 

@@ -37,6 +37,7 @@ class Dataset:
         features: numbers of a sample.
         x: (max_rows, features) the buffer.
         known: the samples whose label is one of the classes; None: all of them.
+        weights: (samples,) see Split.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Dataset:
         # A plain array: np.memmap adds overhead to every slice.
         self._raw = np.asarray(split.inputs)
         self._all_labels = NO_LABELS if split.labels is None else split.labels
-        self.features, self.known = split.features, split.known
+        self.features, self.known, self.weights = split.features, split.known, split.weights
         for name, vector in (("offset", scaling.offset), ("factor", scaling.factor)):
             if len(vector) not in (1, self.features):
                 raise DataError(

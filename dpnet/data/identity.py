@@ -5,8 +5,8 @@
                      └──────┬────────┘
                          sha256                              of the sums of all chunks, in order
 
-Every row of every split counts, inputs and labels, with the type and the shape of the array. What does not count is
-where the data lie, and in which format: the same arrays have the same identity.
+Every row of every split counts, inputs, labels and weights, with the type and the shape of the array. What does not
+count is where the data lie, and in which format: the same arrays have the same identity.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from dpnet.text import shorten
 ARRAYS = {
     "x_train": "training features",
     "y_train": "training labels",
+    "w_train": "training weights",
     "x_test": "test features",
     "y_test": "test labels",
+    "w_test": "test weights",
 }
 """The arrays that an identity covers, with the words for them."""
 SHOWN = 12
@@ -82,7 +84,7 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     Returns:
         `samples`, `features` and `classes` of the training data; `labels` of the classes, where they are not plain, see
         `Classes.record`; `schema` of a table; and `arrays`: type, shape and sha256 of each of ARRAYS that there is,
-        labels as numbers.
+        labels as numbers, and weights with those of their classes.
     """
     arrays = {}
     for name, split in (("train", source.train), ("test", source.test)):
@@ -90,6 +92,9 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
             of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
             arrays[f"x_{name}"] = _array(split.inputs.dtype.str, (len(split), split.features), of_inputs)
             arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
+            if split.weights is not None:  # They lie in memory on every rank, and are one number for each sample.
+                of_weights = np.ascontiguousarray(split.weights, "<f8").tobytes()
+                arrays[f"w_{name}"] = _array("<f8", (len(split),), of_weights)
     known: dict[str, Any] = {"samples": len(source.train), "features": source.features, "classes": source.classes}
     if (record := source.train.classes.record()) is not None:
         known["labels"] = record
@@ -98,8 +103,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     return {**known, "arrays": arrays}
 
 
-def _array(dtype: str, shape: Sequence[int], sums: bytes) -> dict[str, Any]:
-    return {"dtype": dtype, "shape": [int(size) for size in shape], "sha256": hashlib.sha256(sums).hexdigest()}
+def _array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [int(size) for size in shape], "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpnet.config.data import DataConfig
+from dpnet.data.class_weights import weigh_classes
 from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.idx import IdxFile, IdxFolder
@@ -110,7 +111,7 @@ def open_source(source: str, section: DataConfig | None = None) -> DataSource:
             )
         of = f"the training data, {train.labels_file},"
         test = test.numbered_as(train.classes, of=of, unknown=section.unknown_labels)
-    return DataSource(source, train, test, schema)
+    return DataSource(source, weigh_classes(train, section.class_weights), test, schema)
 
 
 def _refuse_table_keys(section: DataConfig, source: str) -> None:

@@ -13,9 +13,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, SampleIds
+from dpnet.compute.arrays import Labels, SampleIds, Vector
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
 from dpnet.data.labels import Place, number_labels
+from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.errors import DataError
 from dpnet.text import counted
 
@@ -41,6 +42,8 @@ class Split:
             file of labels belongs to a file with the name of the inputs.
         remarks: sentences on what is odd about the samples.
         names: (n,) text, what the samples are called; None: they have no names.
+        weights: (n,) float64, how much each sample counts in losses and means: finite, at least 0, and above 0 for one
+            or more; None: each counts as 1.
         rows: (n,) int64, which rows of `inputs` are the samples, in order; None: all of them. What needs inputs takes
             them by `block`, or through a Dataset.
         place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
@@ -53,6 +56,7 @@ class Split:
     labels_file: str
     remarks: tuple[str, ...] = ()
     names: npt.NDArray[np.str_] | None = None
+    weights: Vector | None = None
     rows: SampleIds | None = None
     place: Place | None = None
 
@@ -82,7 +86,8 @@ class Split:
         assert self.rows is None
         labels = None if self.labels is None else self.labels[rows]
         names = None if self.names is None else self.names[rows]
-        return dataclasses.replace(self, labels=labels, names=names, rows=rows)
+        weights = None if self.weights is None else self.weights[rows]
+        return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows)
 
     @property
     def known(self) -> SampleIds | None:
@@ -150,7 +155,14 @@ class Reader(Protocol):
 
 
 def make_split(
-    inputs: Inputs, labels: npt.NDArray[Any] | None, inputs_file: str, labels_file: str, place: Place | None = None
+    inputs: Inputs,
+    labels: npt.NDArray[Any] | None,
+    inputs_file: str,
+    labels_file: str,
+    place: Place | None = None,
+    *,
+    weights: npt.NDArray[Any] | None = None,
+    weights_file: str = "",
 ) -> Split:
     """A Split of arrays as a reader found them.
 
@@ -161,6 +173,8 @@ def make_split(
         inputs_file: see Split.
         labels_file: see Split.
         place: see Split.
+        weights: (n,) or (n, 1) of numbers, see Split; or None.
+        weights_file: origin of the weights, for messages.
 
     Raises:
         DataError: a shape or a type is wrong, inputs and labels differ in number, a label is missing, or there is no
@@ -168,15 +182,17 @@ def make_split(
     """
     _check_inputs(inputs, inputs_file)
     flat = inputs.reshape(len(inputs), -1)
+    checked = None if weights is None else check_weights(weights, len(flat), weights_file)
+    remarks = () if checked is None else (f"{weights_file}: {weights_text(checked)}",)
     if labels is None:
-        return Split(flat, None, plain_classes(0), inputs_file, labels_file, place=place)
+        return Split(flat, None, plain_classes(0), inputs_file, labels_file, remarks, weights=checked, place=place)
     if labels.ndim > 0 and len(labels) != len(flat):
         raise DataError(
             f"{labels_file} holds {len(labels)} labels, but {inputs_file} holds {len(flat)} samples; "
             "give every sample one label, in the same order."
         )
     numbers, classes = number_labels(labels, labels_file, place)
-    return Split(flat, numbers, classes, inputs_file, labels_file, place=place)
+    return Split(flat, numbers, classes, inputs_file, labels_file, remarks, weights=checked, place=place)
 
 
 def require_labels(split: Split) -> Labels:

@@ -19,6 +19,7 @@ from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
 from dpnet.parallel.evaluate import Evaluator, Scores
 from dpnet.parallel.replica import Replica
+from dpnet.training.announce import aside
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def evaluate(
             names it. "skip": it is left out of the scores, and counted.
         unknown_labels: what follows from a label that is none of the network's classes. "error": an error. "ignore":
             the sample is left out of the scores, and counted. None: what the training's job says.
-        details: compute scores of every class, the confusion matrix and more, see Details.
+        details: compute scores of every class, the confusion matrix and more, see Details. They count samples: of the
+            weights of samples only loss and accuracy take notice.
         top_k: the k of the top-k accuracy among them; None: 5, where there are more classes than that.
 
     Raises:
@@ -78,7 +80,7 @@ def evaluate(
     rows = min(batch_size, len(samples))
     with prepared(network, group) as setup:
         evaluator = _Evaluator(group, setup.replica(samples, rows), rows, tally, stops=nonfinite == "raise")
-        loss, hits = evaluator.sums(network.params)
+        weight, loss, hits = evaluator.sums(network.params)
         counts, first = zip(*group.allgather((evaluator.left_out, evaluator.rows)), strict=True)
     left_out, first_rows = sum(counts), [row for rows in first for row in rows]
     if left_out and nonfinite == "raise":
@@ -86,10 +88,14 @@ def evaluate(
         raise refusal(network, samples, first_rows[0], "--nonfinite=skip leaves such rows out", agreed=True)
     if left_out == evaluator.samples:
         raise DataError(f"{samples.inputs_file}: no row is left to compute scores of; all are not finite", agreed=True)
+    if not weight:
+        raise DataError(f"{samples.inputs_file}: the rows that are left have the weight 0 together", agreed=True)
+    if tally is not None and samples.weights is not None:
+        aside(group, "note: the scores of classes count samples; weights enter the loss and the accuracy alone")
     num = evaluator.samples - left_out
     num_unknown = len(samples) - evaluator.samples
-    found = None if tally is None else tally.total(group, loss / num)
-    return Evaluation(loss / num, hits / num, num, left_out, tuple(first_rows[:SHOWN]), num_unknown, found)
+    found = None if tally is None else tally.total(group, loss / weight)
+    return Evaluation(loss / weight, hits / weight, num, left_out, tuple(first_rows[:SHOWN]), num_unknown, found)
 
 
 def _tally(network: Network, *, details: bool, top_k: int | None) -> Tally | None:
@@ -121,17 +127,17 @@ class _Evaluator(Evaluator):
         self.left_out = 0
         self.rows: Sequence[int] = ()
 
-    def score(self, ids: SampleIds, params: Views) -> tuple[float, int]:
+    def score(self, ids: SampleIds, params: Views) -> tuple[float, float, float]:
         """See Evaluator.score."""
         if self._stops and self.left_out:
-            return 0.0, 0
+            return 0.0, 0.0, 0.0
         x, labels = self._data.gather(ids)
         logits = self._network.forward(x, params)
         bad = unanswered(x, logits)
         if bad is not None:
             self.left_out += int(bad.sum())
             self.rows = [*self.rows, *ids[bad].tolist()][:SHOWN]
-            logits, labels = logits[~bad], labels[~bad]
+            ids, logits, labels = ids[~bad], logits[~bad], labels[~bad]
         if self._tally is not None:
             self._tally.add(logits, labels)  # Before the loss, which overwrites the logits.
-        return self._loss(logits, labels, 1.0)
+        return self.score_logits(ids, logits, labels)

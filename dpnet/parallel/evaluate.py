@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.comm.group import Group
-from dpnet.compute.arrays import SampleIds
+from dpnet.compute.arrays import Labels, Matrix, SampleIds
 from dpnet.compute.shares import ceil_div, share
+from dpnet.errors import DataError
 from dpnet.nn.layout import Views
 from dpnet.parallel.replica import Replica
 from dpnet.whereabouts import HERE
@@ -26,8 +27,8 @@ class Scores:
     """Result of an evaluation.
 
     Attributes:
-        loss: mean negative log-likelihood, in nats.
-        accuracy: fraction of samples whose largest logit is that of their label.
+        loss: mean negative log-likelihood, in nats, weighted where the samples have weights.
+        accuracy: fraction of samples whose largest logit is that of their label; of their weight, where they have one.
         samples: number of samples.
     """
 
@@ -75,27 +76,36 @@ class Evaluator:
         self._data, self._network, self._loss = replica.dataset, replica.network, replica.loss
         self._known = self._data.known
         self.samples = len(self._data) if self._known is None else len(self._known)
+        weights = self._data.weights
+        if weights is not None and not (weights if self._known is None else weights[self._known]).any():
+            raise DataError("the samples to be scored have the weight 0 together; one must be above 0", agreed=True)
         self._blocks = Blocks(group, self.samples, batch_size)
-        self._losses = np.zeros(self._blocks.num)
-        self._hits = np.zeros(self._blocks.num)
+        self._sums = np.zeros((3, self._blocks.num))
 
     def __call__(self, params: Views) -> Scores:
         """The scores with parameters `params`, the same on every rank; collective."""
-        loss, hits = self.sums(params)
-        return Scores(loss / self.samples, hits / self.samples, self.samples)
+        weight, loss, hits = self.sums(params)
+        return Scores(loss / weight, hits / weight, self.samples)
 
-    def sums(self, params: Views) -> tuple[float, float]:
-        """Loss and hits, summed over all samples: exact sums over blocks, the same on every rank; collective."""
+    def sums(self, params: Views) -> tuple[float, float, float]:
+        """Weight, loss and hits of all samples: exact sums over blocks, the same on every rank; collective."""
         for block, places in self._blocks:
             ids = places if self._known is None else self._known[places]
-            self._losses[block], self._hits[block] = self.score(ids, params)
+            self._sums[:, block] = self.score(ids, params)
             HERE.beat()
-        for sums in (self._losses, self._hits):
-            self._group.allgather_into(sums, self._blocks.counts)
+        for of_blocks in self._sums:
+            self._group.allgather_into(of_blocks, self._blocks.counts)
         # fsum rounds once, at the end: the sum of the block sums is exact.
-        return math.fsum(self._losses), math.fsum(self._hits)
+        weight, loss, hits = map(math.fsum, self._sums)
+        return weight, loss, hits
 
-    def score(self, ids: SampleIds, params: Views) -> tuple[float, int]:
-        """Loss and hits, summed over some samples that this rank computes."""
+    def score(self, ids: SampleIds, params: Views) -> tuple[float, float, float]:
+        """Weight, loss and hits, summed over some samples that this rank computes."""
         x, labels = self._data.gather(ids)
-        return self._loss(self._network.forward(x, params), labels, 1.0)
+        return self.score_logits(ids, self._network.forward(x, params), labels)
+
+    def score_logits(self, ids: SampleIds, logits: Matrix, labels: Labels) -> tuple[float, float, float]:
+        """As `score`, from the logits, which are overwritten."""
+        weights = None if self._data.weights is None else self._data.weights[ids]
+        weight = float(len(ids) if weights is None else weights.sum())
+        return weight, *self._loss(logits, labels, 1.0, weights)

@@ -10,6 +10,7 @@ from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import Reducer
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
+from dpnet.parallel.weights import BatchWeights
 from dpnet.state.banks import State
 from dpnet.state.update import SliceUpdate
 from dpnet.whereabouts import BACKWARD, COMMIT, DATA, FORWARD, HERE, REDUCE, UPDATE
@@ -20,6 +21,7 @@ class Trainer:
 
     Args:
         plan: which samples each step uses.
+        weights: how much each of them counts.
         feed: brings the samples of every shard.
         replica: the network and its loss.
         reducer: sums the gradients of all shards.
@@ -32,6 +34,7 @@ class Trainer:
         self,
         *,
         plan: Plan,
+        weights: BatchWeights,
         feed: Feed,
         replica: Replica,
         reducer: Reducer,
@@ -40,6 +43,7 @@ class Trainer:
         schedule: Schedule,
     ) -> None:
         self.plan = plan
+        self.weights = weights
         self.feed = feed
         self.network = replica.network
         self.loss = replica.loss
@@ -62,18 +66,20 @@ class Trainer:
         network, reducer, state, enter = self.network, self.reducer, self.state, HERE.enter
         num_samples = self.plan.batch_size(step)
         # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
-        scale = 1.0 / num_samples
+        scale = self.weights.scale(step)
         for shard in reducer.shards:
             first = reducer.first_row(num_samples, shard)
             enter(DATA)
             x, labels = self.feed.gather(step, shard, first=first)
             enter(FORWARD)
             logits = network.forward(x, state.layers, first=first)
-            loss, hits = self.loss(logits, labels, scale)  # logits become d loss / d logits
+            weights = self.weights.of_shard(step, shard)
+            loss, hits = self.loss(logits, labels, scale, weights)  # logits become d loss / d logits
             enter(BACKWARD)
             backward = network.propagate(logits, reducer.dbiases)
             bad = not (backward.finite and math.isfinite(loss))
-            reducer.add(shard, backward, Sums(len(x), loss, hits, bad, *requests))
+            weight = len(x) if weights is None else float(weights.sum())
+            reducer.add(shard, backward, Sums(len(x), weight, loss, hits, bad, *requests))
             requests = NOTHING
         enter(REDUCE)
         sums = reducer.reduce(num_samples)

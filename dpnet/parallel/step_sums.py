@@ -38,8 +38,9 @@ class Sums(NamedTuple):
 
     Attributes:
         samples: number of samples.
-        loss: summed negative log-likelihood, in nats.
-        hits: number of samples whose largest logit is that of their label.
+        weight: the sum of their weights; without weights, their number.
+        loss: negative log-likelihood, in nats, weighted and summed.
+        hits: weight of the samples whose largest logit is that of their label; without weights, their number.
         bad: number of shards whose loss or gradient is not finite. If there is one, the step is not taken.
         saves: number of ranks that ask for a checkpoint.
         stops: number of ranks that ask for the end of the training.
@@ -47,8 +48,9 @@ class Sums(NamedTuple):
     """
 
     samples: int
+    weight: float
     loss: float
-    hits: int
+    hits: float
     bad: int = 0
     saves: int = 0
     stops: int = 0
@@ -96,5 +98,5 @@ class StepSums:
         if self._several_nodes:
             self._group.allgather_into(self._all.reshape(-1), self._counts)
         self._add_up()
-        samples, loss, hits, bad, saves, stops, failures = self._read()
-        return Sums(int(samples), loss, int(hits), int(bad), int(saves), int(stops), int(failures))
+        samples, weight, loss, hits, bad, saves, stops, failures = self._read()
+        return Sums(int(samples), weight, loss, hits, int(bad), int(saves), int(stops), int(failures))

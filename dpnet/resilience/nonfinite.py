@@ -75,7 +75,7 @@ def _of_shard(trainer: Trainer, step: int, shard: int) -> str:
             return f"parameters of layer {number}"
         if text := _rows(f"output of layer {number}", output, ids):
             return text
-    trainer.loss(logits, labels, 1.0 / num_samples)
+    trainer.loss(logits, labels, trainer.weights.scale(step), trainer.weights.of_shard(step, shard))
     trainer.network.propagate(logits, reducer.dbiases)
     rows = slice(first, first + len(ids))
     for number, (_, dz) in reversed(list(enumerate(trainer.network.factors(x), 1))):

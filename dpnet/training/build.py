@@ -32,6 +32,7 @@ from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step import Trainer
+from dpnet.parallel.weights import BatchWeights
 from dpnet.resilience.pace import Pace
 from dpnet.resilience.watchdog import Watchdog
 from dpnet.state.banks import State, StateVectors
@@ -56,6 +57,7 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
     total_steps = count_steps(job.train, len(source.train))
     trainer = Trainer(
         plan=plan,
+        weights=BatchWeights(source.train.weights, plan),
         feed=shared.feed,
         replica=shared.replica,
         reducer=shared.reducer,

@@ -168,7 +168,7 @@ class Loop:
     def _do(self, due: agenda.Due) -> bool:
         """Do what is due; returns whether a checkpoint was saved."""
         progress, group = self.progress, self._setup.group
-        reports = due.report and progress.samples > 0
+        reports = due.report and progress.weight > 0
         if reports:
             rate = self.parts.trainer.schedule(progress.step - 1) * progress.learning_rate_scale
             self._reporting.steps_taken(progress, rate)

@@ -43,7 +43,7 @@ class Progress:
     Attributes:
         step: steps taken.
         seconds: time spent on training, over all restarts.
-        samples, loss, hits: sums over the steps since the last row of the learning curve.
+        samples, weight, loss, hits: sums over the steps since the last row of the learning curve.
         eval_step: step of the last evaluation; -1 before the first.
         eval_loss, eval_accuracy, eval_samples: its scores.
         best_step: step of the best evaluation; -1 before the first.
@@ -63,8 +63,9 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     samples: int = 0
+    weight: float = 0.0
     loss: float = 0.0
-    hits: int = 0
+    hits: float = 0.0
     eval_step: int = -1
     eval_loss: float | None = None
     eval_accuracy: float | None = None
@@ -97,12 +98,13 @@ class Progress:
         if self.step > self.bad_step:
             self.skipped_in_a_row = 0
         self.samples += sums.samples
+        self.weight += sums.weight
         self.loss += sums.loss
         self.hits += sums.hits
 
     def clear_sums(self) -> None:
         """Begin a new row of the learning curve."""
-        self.samples, self.loss, self.hits = 0, 0.0, 0
+        self.samples, self.weight, self.loss, self.hits = 0, 0.0, 0.0, 0.0
 
     def add_evaluation(self, scores: Scores, how: EvaluateConfig) -> bool:
         """Record the scores of the current step.
@@ -135,6 +137,8 @@ class Progress:
         is_earlier = not any(name in kept for name in _LATER)
         if is_earlier:
             kept = {**kept, **dict.fromkeys(_LATER), "reference_value": kept.get("best_value")}
+        if "samples" in kept and "weight" not in kept:
+            kept = {**kept, "weight": kept["samples"]}  # Earlier versions of dpnet know no weights.
         wrong = [name for name, kind in names.items() if type(kept.get(name, "")).__name__ not in _JSON_TYPES[kind]]
         wrong += [name for name in kept if name not in names]
         if wrong:

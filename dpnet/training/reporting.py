@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dpnet import whereabouts
 from dpnet.comm.agree import on_root
@@ -20,6 +21,18 @@ from dpnet.training.progress import Progress
 from dpnet.whereabouts import HERE, STEP
 
 
+class RowSums(NamedTuple):
+    """Sums over some steps, see Progress."""
+
+    samples: int
+    weight: float
+    loss: float
+    hits: float
+
+
+NO_SUMS = RowSums(0, 0.0, 0.0, 0.0)
+
+
 class EpochSums:
     """Sums over the steps of an epoch, or of the part up to an evaluation, which are not those of a row of the curve.
 
@@ -28,19 +41,19 @@ class EpochSums:
     """
 
     def __init__(self, progress: Progress) -> None:
-        self._rows, self._taken = (0, 0.0, 0), _sums(progress)
+        self._rows, self._taken = NO_SUMS, _sums(progress)
         self._last_s = time.perf_counter()
 
     def add_row(self, progress: Progress) -> None:
         """Add the sums of a row, which begin anew after it."""
         self._rows = _plus(self._rows, _sums(progress))
 
-    def take(self, progress: Progress) -> tuple[int, float, int, float]:
-        """Samples, loss, hits and seconds since the last call."""
+    def take(self, progress: Progress) -> tuple[RowSums, float]:
+        """The sums, and the seconds, since the last call."""
         now_s, sums = time.perf_counter(), _plus(self._rows, _sums(progress))
-        before, self._rows, self._taken = self._taken, (0, 0.0, 0), _sums(progress)
+        before, self._rows, self._taken = self._taken, NO_SUMS, _sums(progress)
         seconds, self._last_s = now_s - self._last_s, now_s
-        return sums[0] - before[0], sums[1] - before[1], sums[2] - before[2], max(seconds, 1e-9)
+        return _plus(sums, before, -1), max(seconds, 1e-9)
 
 
 class Reporting:
@@ -94,7 +107,7 @@ class Reporting:
         now_s, samples = time.perf_counter(), self._samples(progress)
         speed = round((samples - self._last_samples) / (now_s - self._last_s), 1)
         self._last_samples, self._last_s = samples, now_s
-        loss, accuracy = progress.loss / progress.samples, progress.hits / progress.samples
+        loss, accuracy = progress.loss / progress.weight, progress.hits / progress.weight
         self._epoch_sums.add_row(progress)
         self._write(StepsTaken(progress.step, self._epoch(progress), loss, accuracy, learning_rate, speed, samples))
 
@@ -109,9 +122,9 @@ class Reporting:
     ) -> None:
         """Report the training since the last call, with the scores after it, if there are any."""
         HERE.enter(whereabouts.REPORT)
-        samples, loss, hits, seconds = self._epoch_sums.take(progress)
-        if samples:
-            means = (loss / samples, hits / samples, samples / seconds)
+        (samples, weight, loss, hits), seconds = self._epoch_sums.take(progress)
+        if weight > 0:
+            means = (loss / weight, hits / weight, samples / seconds)
             self._write(EpochTaken(progress.step, self._epoch(progress), *means, eval_loss, eval_accuracy))
 
     def ranks_lost(
@@ -151,9 +164,14 @@ class Reporting:
         return round(self._samples(progress) / self._plan.num_samples, 4)
 
 
-def _sums(progress: Progress) -> tuple[int, float, int]:
-    return progress.samples, progress.loss, progress.hits
+def _sums(progress: Progress) -> RowSums:
+    return RowSums(progress.samples, progress.weight, progress.loss, progress.hits)
 
 
-def _plus(left: tuple[int, float, int], right: tuple[int, float, int]) -> tuple[int, float, int]:
-    return left[0] + right[0], left[1] + right[1], left[2] + right[2]
+def _plus(left: RowSums, right: RowSums, sign: int = 1) -> RowSums:
+    return RowSums(
+        left.samples + sign * right.samples,
+        left.weight + sign * right.weight,
+        left.loss + sign * right.loss,
+        left.hits + sign * right.hits,
+    )

@@ -190,10 +190,13 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
     assert next_free(nowhere) == tmp_path / "nowhere/digits-2"
 
 
-DATA_KEYS = "source, test, header, target, id, features, ignore, categorical, missing, scale, check and unknown_labels"
+DATA_KEYS = (
+    "source, test, header, target, id, features, ignore, categorical, missing, class_weights, scale, check and "
+    "unknown_labels"
+)
 RESULT = """
 model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.features
-data.ignore data.categorical data.missing train.global_batch_size train.seed train.label_smoothing
+data.ignore data.categorical data.missing data.class_weights train.global_batch_size train.seed train.label_smoothing
 train.reproducible_shards optimizer.name
 optimizer.learning_rate optimizer.momentum optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay
 optimizer.weight_decay_biases optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs
@@ -265,6 +268,7 @@ BAD_VALUES = {
     "data.ignore": BAD_NAMES,
     "data.categorical": BAD_NAMES,
     "data.missing": BAD_CHOICES,
+    "data.class_weights": [1, True, [], {}, "", "cat", {"cat": -1}, {"cat": "2"}, {"cat": 2e6}, {"cat": float("nan")}],
     "data.scale": BAD_CHOICES,
     "data.check": BAD_BOOLEANS,
     "data.unknown_labels": BAD_CHOICES,
@@ -899,8 +903,24 @@ def test_the_template_has_every_key_with_its_documentation():
 
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
-    of_data = {"test", "header", "target", "id"}
+    of_data = {"test", "header", "target", "id", "class_weights"}
     assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", *of_data}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[data]\nclass_weights = { cat = 2, 'a dog' = 0.5 }\n", "[data.class_weights]\ncat = 2\n'a dog' = 0.5\n"],
+)
+def test_weights_of_classes_are_a_table_that_a_job_file_keeps(loaded, tmp_path, text):
+    job = loaded(text)
+    assert job.data.class_weights == {"cat": 2.0, "a dog": 0.5}
+    assert load(job_file(tmp_path, to_toml(job), "again.toml")) == job
+    assert loaded("", "data.class_weights={ cat = 2, 'a dog' = 0.5 }") == job
+    assert loaded("", "data.class_weights=balanced").data.class_weights == "balanced"
+
+
+def test_a_weight_of_a_class_that_cannot_be_is_named(complaint):
+    assert "that of 'cat' is -1 (job.toml line 2)" in complaint("[data]\nclass_weights = { dog = 1, cat = -1 }\n")
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,18 @@ def arrays(rows=1000, tests=70):
     return {
         "x_train": generator.standard_normal((rows, 3)).astype(np.float32),
         "y_train": generator.integers(0, 4, rows),
+        "w_train": generator.uniform(size=rows),
         "x_test": generator.standard_normal((tests, 3)).astype(np.float32),
         "y_test": generator.integers(0, 4, tests),
+        "w_test": generator.uniform(size=tests),
     }
 
 
 def source_of(given):
-    train = make_split(given["x_train"], given["y_train"], "x", "y")
-    test = make_split(given["x_test"], given["y_test"], "x", "y") if "x_test" in given else None
+    train = make_split(given["x_train"], given["y_train"], "x", "y", weights=given.get("w_train"))
+    test = None
+    if "x_test" in given:
+        test = make_split(given["x_test"], given["y_test"], "x", "y", weights=given.get("w_test"))
     return DataSource("data", train, test)
 
 
@@ -110,7 +114,7 @@ def test_a_mapped_file_has_the_identity_of_its_array(tmp_path):
 )
 def test_what_a_stranger_recorded_differs_without_an_error(junk):
     found = differences({"arrays": junk}, identity_of(arrays()))
-    assert len(found) == 4
+    assert len(found) == len(ARRAYS)
     assert all(len(text) < 200 for text in found)
 
 

@@ -37,6 +37,26 @@ def predicted(network, source, folder):
     return np.load(folder / "p.npy")
 
 
+@pytest.mark.parametrize("spoiled", [[], [2, 30]])
+def test_weighted_scores_are_those_of_scikit_learn(trained, tmp_path, spoiled, capsys):
+    metrics = pytest.importorskip("sklearn.metrics")
+    network, x, y, _ = trained
+    weights = np.random.default_rng(3).integers(0, 4, len(y)) / 2
+    records = predicted(network, saved(tmp_path, x, y), tmp_path)
+    x = x.copy()
+    x[spoiled, 1] = np.nan
+    np.savez(tmp_path / "w.npz", x=x, y=y, w=weights)
+    scores = dpnet.evaluate(network, str(tmp_path / "w.npz"), GROUP, batch_size=7, nonfinite="skip", details=True)
+    kept = np.delete(np.arange(len(y)), spoiled)
+    how = {"sample_weight": weights[kept]}
+    assert scores.loss == pytest.approx(metrics.log_loss(y[kept], records["probabilities"][kept], **how), rel=1e-6)
+    assert scores.accuracy == pytest.approx(metrics.accuracy_score(y[kept], records["label"][kept], **how), rel=1e-14)
+    assert scores.details.support.sum() == len(kept) == scores.samples
+    assert (
+        "the scores of classes count samples; weights enter the loss and the accuracy alone" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("batch_size", [7, 512])
 def test_scores_are_those_that_scikit_learn_finds_in_the_predictions(trained, tmp_path, batch_size):
     metrics = pytest.importorskip("sklearn.metrics")

@@ -79,7 +79,7 @@ class Joint:
                 target[first : first + stop - start] = source[start:stop]
         for dbias, (_, dz) in zip(self.reducer.dbiases, samples(num_samples, step), strict=True):
             dbias[...] = dz[start:stop].sum(axis=0)
-        self.reducer.add(shard, None, Sums(samples=stop - start, loss=0.5 * shard, hits=shard))
+        self.reducer.add(shard, None, Sums(samples=stop - start, weight=stop - start, loss=0.5 * shard, hits=shard))
         return self.reducer.reduce(num_samples)
 
 
@@ -101,7 +101,7 @@ def test_every_owner_gets_its_slice_of_the_gradient_of_all_samples(nodes, tile, 
         # Padding counts in the norm of a gradient that is clipped; what lies between two tiles is never written.
         assert not np.nan_to_num(grad[~kept]).any()
         whole = sum(range(group.world_size))
-        assert sums == Sums(samples=num_samples, loss=0.5 * whole, hits=whole)
+        assert sums == Sums(samples=num_samples, weight=num_samples, loss=0.5 * whole, hits=whole)
         node.barrier()  # As a commit does: only then others may write to the buffers again.
 
 

@@ -15,6 +15,7 @@ from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import REDUCERS
 from dpnet.parallel.replica import build_replica
 from dpnet.parallel.step_sums import Requests, Sums
+from dpnet.parallel.weights import BatchWeights
 from dpnet.state.ownership import owned_slices
 
 pytestmark = pytest.mark.mpi
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.mpi
 SIZES = (30, 70, 9, 3)
 LAYOUT = Layout(SIZES)
 NUM_SAMPLES, BATCH, NUM_STEPS = 50, 21, 5  # The third step has 8 samples.
-SPLIT = make_split(np.random.default_rng(1).standard_normal((NUM_SAMPLES, 30)), np.arange(NUM_SAMPLES) % 3, "x", "y")
+INPUTS = np.random.default_rng(1).standard_normal((NUM_SAMPLES, 30))
+WEIGHTS = np.random.default_rng(2).integers(0, 4, NUM_SAMPLES) / 2  # Some weigh nothing.
+SPLIT = make_split(INPUTS, np.arange(NUM_SAMPLES) % 3, "x", "y", weights=WEIGHTS)
 PLAIN = Scaling(np.zeros(1), np.ones(1))
 
 
@@ -51,17 +54,18 @@ def reduced(nodes, name, *, num_shards=None, dtype="float64", batch=BATCH):
     replica = replica_for(room, dtype, zeros)
     factors = replica.network.factors(replica.dataset.x)
     reducer = kind(nodes, plan=plan, layout=LAYOUT, dtype=dtype, factors=factors, backend=plain_backend())
-    results = []
+    results, batch_weights = [], BatchWeights(SPLIT.weights, plan)
     for step in range(NUM_STEPS):
         num_samples = plan.batch_size(step)
         for shard in reducer.shards:
             first = reducer.first_row(num_samples, shard)
             x, labels = replica.dataset.gather(plan.shard(step, shard), first=first)
             logits = replica.network.forward(x, params, first=first)
-            loss, hits = replica.loss(logits, labels, 1 / num_samples)
+            weights = batch_weights.of_shard(step, shard)
+            loss, hits = replica.loss(logits, labels, batch_weights.scale(step), weights)
             backward = replica.network.propagate(logits, reducer.dbiases)
             asked = Requests(save=shard == 0, stop=True)
-            reducer.add(shard, backward, Sums(len(x), loss, hits, shard, *asked))
+            reducer.add(shard, backward, Sums(len(x), weights.sum(), loss, hits, shard, *asked))
         sums = reducer.reduce(num_samples)
         results.append((sums, finished(reducer.grad, dtype)))
         nodes.node.barrier()  # As a commit does: only then others may write to the buffers again.
@@ -72,10 +76,13 @@ def alone(plan, step):
     """The sums and the whole gradient of a step, by one network for all samples."""
     replica, grad = replica_for(plan.global_batch_size, "float64"), aligned_zeros(LAYOUT.size, np.float64)
     x, labels = replica.dataset.gather(plan.batch(step))
-    loss, hits = replica.loss(replica.network.forward(x, parameters("float64")), labels, 1 / len(x))
+    weights = WEIGHTS[plan.batch(step)]
+    loss, hits = replica.loss(
+        replica.network.forward(x, parameters("float64")), labels, 1 / weights.sum() if weights.any() else 0.0, weights
+    )
     replica.network.backward(replica.network.outputs[-1], LAYOUT.views(grad))
     numbers = range(plan.num_shards)
-    return Sums(len(x), loss, hits, sum(numbers), saves=1, stops=len(numbers)), grad
+    return Sums(len(x), weights.sum(), loss, hits, sum(numbers), saves=1, stops=len(numbers)), grad
 
 
 def assert_near(seen, expected):

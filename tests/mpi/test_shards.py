@@ -72,7 +72,7 @@ def test_every_owner_gets_the_sum_of_the_tree(extra_shards, nodes):
     assert LAYOUT.size == 5 * 1024
     for step in range(3):  # Buffers are used again.
         for shard in shards.reducer.shards:
-            shards.add(shard, shard_gradient(LAYOUT, shard, step), Sums(1, 0.1 * shard, shard))
+            shards.add(shard, shard_gradient(LAYOUT, shard, step), Sums(1, 1, 0.1 * shard, shard))
         sums = shards.reducer.reduce(num_shards)
         expected = written_out([shard_gradient(LAYOUT, shard, step) for shard in range(num_shards)], (0, num_shards))
         owned = owned_slices(LAYOUT, node.world_size)[node.rank]
@@ -85,10 +85,10 @@ def test_every_owner_gets_the_sum_of_the_tree(extra_shards, nodes):
 def test_a_vector_shorter_than_the_ranks_leaves_some_without_a_slice(nodes):
     whole, node = nodes.group, nodes.node
     shards = Shards(nodes, whole.world_size, SMALL, np.float64)
-    shards.add(whole.rank, shard_gradient(SMALL, 7, dtype=np.float64), Sums(1, 0.0, 0))
+    shards.add(whole.rank, shard_gradient(SMALL, 7, dtype=np.float64), Sums(1, 1, 0.0, 0))
     sums = shards.reducer.reduce(1)
     mine = owned_slices(SMALL, node.world_size)[node.rank]
     grad = finished(shards.reducer.grad, np.float64)
     assert len(grad) == mine.stop - mine.start
     np.testing.assert_allclose(grad, whole.world_size * shard_gradient(SMALL, 7, dtype=np.float64)[mine], rtol=1e-14)
-    assert sums == Sums(whole.world_size, 0.0, 0)
+    assert sums == Sums(whole.world_size, whole.world_size, 0.0, 0)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from dpnet.comm.local import LocalGroup
+from dpnet.compute.backend import plain_backend
+from dpnet.config.job import ModelConfig
+from dpnet.data.classes import plain_classes
+from dpnet.data.scaling import UNSCALED
+from dpnet.data.split import make_split
+from dpnet.errors import DataError
+from dpnet.nn.layout import Layout
 from dpnet.parallel.evaluate import Blocks, Evaluator, Scores
+from dpnet.parallel.replica import build_replica
 
 NUM_SAMPLES, SIZE = 23, 5
 
@@ -40,7 +48,7 @@ def test_every_sample_is_in_one_block_of_one_rank(world_size):
 
 def test_the_scores_are_those_of_the_samples_of_all_ranks():
     class Samples:
-        known = None
+        known = weights = None
 
         def __len__(self):
             return NUM_SAMPLES
@@ -52,9 +60,9 @@ def test_the_scores_are_those_of_the_samples_of_all_ranks():
     replica = SimpleNamespace(
         dataset=Samples(),
         network=SimpleNamespace(forward=lambda x, params: x),
-        loss=lambda logits, labels, scale: (float(logits.sum()), int((labels > 19).sum())),
+        loss=lambda logits, labels, scale, weights: (float(logits.sum()), int((labels > 19).sum())),
     )
-    theirs = [np.array([100.0, 200.0, -1, -1, -1]), np.array([2.0, 4.0, -1, -1, -1])]
+    theirs = [np.array([5.0, 5.0, -1, -1, -1]), np.array([100.0, 200.0, -1, -1, -1]), np.array([2.0, 4.0, -1, -1, -1])]
     scores = Evaluator(Rank(1, 2, theirs), replica, batch_size=SIZE)([])
     assert scores == Scores((100 + 200 + sum(range(10, 23))) / 23, (2 + 4 + 3) / 23, 23)
 
@@ -64,11 +72,36 @@ def test_samples_without_a_known_class_enter_no_score(world_size):
     known = np.array([0, 1, 5, 6, 7, 11, 12, 20, 22])
     scored = []
     replica = SimpleNamespace(
-        dataset=SimpleNamespace(known=known, gather=lambda ids: (ids, ids)),
+        dataset=SimpleNamespace(known=known, weights=None, gather=lambda ids: (ids, ids)),
         network=SimpleNamespace(forward=lambda x, params: x),
-        loss=lambda logits, labels, scale: (scored.extend(logits.tolist()) or 0.0, 0),
+        loss=lambda logits, labels, scale, weights: (scored.extend(logits.tolist()) or 0.0, 0),
     )
     for rank in range(world_size):
-        scores = Evaluator(Rank(rank, world_size, [np.zeros(3), np.zeros(3)]), replica, batch_size=4)([])
+        scores = Evaluator(Rank(rank, world_size, [np.ones(3), np.zeros(3), np.zeros(3)]), replica, batch_size=4)([])
         assert scores.samples == len(known)
     assert scored == known.tolist()
+
+
+def test_a_sample_enters_the_scores_with_its_weight():
+    rng = np.random.default_rng(2)
+    inputs, labels, weights = rng.standard_normal((11, 3)), np.arange(11) % 2, rng.integers(0, 4, 11)
+    weighted = make_split(inputs, labels, "x", "y", weights=weights)
+    repeated = make_split(np.repeat(inputs, weights, axis=0), np.repeat(labels, weights), "x", "y")
+    layout, model = Layout((3, 2)), ModelConfig(hidden_layers=(), dtype="float64")
+    params = rng.standard_normal(layout.size)
+    scores = []
+    for split in (weighted, repeated):
+        replica = build_replica(model, split, UNSCALED, layout, 4, plain_backend())
+        scores.append(Evaluator(LocalGroup(), replica, batch_size=4)(layout.views(params)))
+    assert scores[0].loss == pytest.approx(scores[1].loss, rel=1e-14)
+    assert scores[0].accuracy == pytest.approx(scores[1].accuracy, rel=1e-14)
+    assert (scores[0].samples, scores[1].samples) == (11, weights.sum())
+
+
+def test_samples_that_weigh_nothing_have_no_scores():
+    split = make_split(np.ones((3, 2)), np.arange(3), "x", "y", weights=np.array([0, 1.0, 0]))
+    split = split.numbered_as(plain_classes(1), of="the network", unknown="ignore")
+    layout = Layout((2, 1))
+    replica = build_replica(ModelConfig(hidden_layers=()), split, UNSCALED, layout, 3, plain_backend())
+    with pytest.raises(DataError, match="have the weight 0 together"):
+        Evaluator(LocalGroup(), replica, batch_size=3)

@@ -99,6 +99,6 @@ def test_the_sums_are_those_of_ranks_that_come_later_too(name):
     node = Rank(0, vectors)
     early, late = make(node), make(Rank(1, vectors))
     for step in range(2):
-        early.add(0, nothing, Sums(4, 1.5, 2))
-        node.waits_for = lambda step=step: late.add(1, nothing, Sums(4, 0.25, step))
-        assert early.reduce(8) == late.reduce(8) == Sums(8, 1.75, 2 + step)
+        early.add(0, nothing, Sums(4, 4, 1.5, 2))
+        node.waits_for = lambda step=step: late.add(1, nothing, Sums(4, 4, 0.25, step))
+        assert early.reduce(8) == late.reduce(8) == Sums(8, 8, 1.75, 2 + step)

@@ -49,7 +49,7 @@ def alone(parts, step):
     logits = model.forward(INPUTS[ids], parts.state.layers)
     loss, hits = SoftmaxNLL(len(ids), CLASSES, np.float64)(logits, SOURCE.train.labels[ids], 1 / len(ids))
     model.backward(logits, parts.layout.views(grad))
-    return Sums(len(ids), loss, hits), grad
+    return Sums(len(ids), len(ids), loss, hits), grad
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
@@ -64,6 +64,37 @@ def test_the_parameters_move_along_the_gradient_of_the_mean_over_all_samples(tmp
         assert sums.loss == pytest.approx(expected.loss, rel=1e-13)
         assert sums._replace(loss=0) == expected._replace(loss=0)
         assert parts.state.step == step + 1
+
+
+@pytest.mark.parametrize("way", [*({"train.reducer": name} for name in REDUCERS), {"train.reproducible_shards": 7}])
+def test_a_sample_of_weight_three_counts_as_three_samples(tmp_path, way):
+    weights = np.random.default_rng(5).integers(0, 4, NUM_SAMPLES)
+    split = make_split(INPUTS, SOURCE.train.labels, "x", "y", weights=weights)
+    parts = make_parts(tmp_path, dataclasses.replace(SOURCE, train=split), **way)
+    for step in range(3):
+        ids, grad = np.repeat(batch := parts.plan.batch(step), weights[batch]), aligned_zeros(parts.layout.size, float)
+        model = MLP(parts.layout, "relu", max_rows=len(ids), dtype=np.float64)
+        logits = model.forward(INPUTS[ids], parts.state.layers)
+        loss, hits = SoftmaxNLL(len(ids), CLASSES, np.float64)(logits, SOURCE.train.labels[ids], 1 / len(ids))
+        model.backward(logits, parts.layout.views(grad))
+        before, sums = parts.state.params.copy(), parts.trainer.step(step)
+        np.testing.assert_allclose(
+            parts.state.params, before - RATE * (step + 1) / WARMUP * grad, rtol=1e-12, atol=1e-15
+        )
+        assert (sums.samples, sums.weight, sums.hits) == (len(batch), len(ids), hits)
+        assert sums.loss == pytest.approx(loss, rel=1e-13)
+
+
+def test_a_batch_that_weighs_nothing_moves_nothing(tmp_path):
+    weights = np.ones(NUM_SAMPLES)
+    parts = make_parts(tmp_path)
+    weights[parts.plan.batch(1)] = 0
+    split = make_split(INPUTS, SOURCE.train.labels, "x", "y", weights=weights)
+    parts = make_parts(tmp_path, dataclasses.replace(SOURCE, train=split))
+    parts.trainer.step(0)
+    before = parts.state.params.copy()
+    assert parts.trainer.step(1) == Sums(BATCH, 0, 0, 0)
+    assert (parts.state.params == before).all()
 
 
 def test_label_smoothing_enters_the_steps_and_no_scores(tmp_path):
@@ -89,8 +120,8 @@ def test_a_step_with_one_number_that_is_not_finite_is_left_out(tmp_path, monkeyp
     parts = make_parts(tmp_path, **{"train.reproducible_shards": 4})
     loss, calls = parts.trainer.loss, itertools.count()
 
-    def spoiling(logits, labels, scale):
-        value, hits = loss(logits, labels, scale)
+    def spoiling(logits, labels, scale, weights):
+        value, hits = loss(logits, labels, scale, weights)
         if next(calls) == shard:
             logits[0, 0] = np.inf if what == "gradient" else logits[0, 0]
             value = math.nan if what == "loss" else value

@@ -110,8 +110,8 @@ def test_no_more_than_ten_samples_are_named(trainer):
 def test_a_bad_gradient_is_named_with_its_layer_and_sample(trainer, monkeypatch):
     loss, sample = trainer.loss, int(trainer.feed.numbers(trainer.plan.shard(2, 0))[4])
 
-    def spoiling(logits, labels, scale):
-        result = loss(logits, labels, scale)
+    def spoiling(logits, labels, scale, weights):
+        result = loss(logits, labels, scale, weights)
         logits[4, 0] = np.inf
         return result
 

@@ -10,7 +10,7 @@ from dpnet.training import agenda
 from dpnet.training.agenda import NOTHING_DUE, Intervals, due
 
 EVERY = Intervals(report=4, evaluate=6, save=5, compare_replicas=10, find_stragglers=8, epoch=9)
-QUIET = Sums(samples=64, loss=1.0, hits=3)
+QUIET = Sums(samples=64, weight=64, loss=1.0, hits=3)
 
 
 def steps_with(name, every=EVERY, total_steps=23, sums=QUIET):

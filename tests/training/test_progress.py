@@ -23,15 +23,15 @@ def judged(values, **how):
 
 def test_steps_add_up():
     progress = Progress(step=3)
-    progress.add_step(Sums(samples=4, loss=2.0, hits=3))
-    progress.add_step(Sums(samples=2, loss=0.5, hits=0))
+    progress.add_step(Sums(samples=4, weight=4, loss=2.0, hits=3))
+    progress.add_step(Sums(samples=2, weight=2, loss=0.5, hits=0))
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 6, 2.5, 3)
     progress.clear_sums()
     assert (progress.step, progress.samples, progress.loss, progress.hits) == (5, 0, 0.0, 0)
 
 
 def test_skipped_steps_are_in_a_row_until_a_good_one_beyond_the_last_of_them():
-    progress, good, bad = Progress(), Sums(4, 1.0, 2), Sums(4, 1.0, 2, bad=1)
+    progress, good, bad = Progress(), Sums(4, 4, 1.0, 2), Sums(4, 4, 1.0, 2, bad=1)
     for sums, expected in [(good, (0, 0, -1)), (bad, (1, 1, 2)), (bad, (2, 2, 3)), (good, (2, 0, 3)), (bad, (3, 1, 5))]:
         progress.add_step(sums)
         assert (progress.skipped, progress.skipped_in_a_row, progress.bad_step) == expected
@@ -45,7 +45,7 @@ def test_good_steps_that_are_taken_again_after_a_rollback_do_not_end_the_row():
     assert (progress.step, progress.seconds, progress.skipped, progress.learning_rate_scale) == (3, 9.0, 3, 0.125)
     in_a_row = []
     for _ in range(3):
-        progress.add_step(Sums(4, 1.0, 2))
+        progress.add_step(Sums(4, 4, 1.0, 2))
         in_a_row.append(progress.skipped_in_a_row)
     assert in_a_row == [2, 2, 0]
 
@@ -87,10 +87,16 @@ def test_the_progress_of_an_earlier_dpnet_is_read_and_its_best_score_follows_fro
 
 
 def test_it_survives_json_to_the_bit():
-    progress = Progress(step=7, seconds=0.1, samples=3, loss=1 / 3, hits=2)
+    progress = Progress(step=7, seconds=0.1, samples=3, weight=2.5, loss=1 / 3, hits=2)
     progress.add_evaluation(Scores(loss=2 / 3, accuracy=0.7, samples=9), EvaluateConfig())
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
     assert Progress.from_dict(json.loads(json.dumps(Progress().to_dict()))) == Progress()
+
+
+def test_a_checkpoint_of_a_dpnet_without_weights_can_be_read():
+    kept = Progress(step=7, samples=3, loss=1.5, hits=2).to_dict()
+    del kept["weight"]
+    assert Progress.from_dict(kept) == Progress(step=7, samples=3, weight=3, loss=1.5, hits=2)
 
 
 @pytest.mark.parametrize("name", Progress().to_dict())
@@ -99,8 +105,8 @@ def test_what_is_missing_or_of_another_type_is_named(name):
     for value in ("7", True, [], {}):
         with pytest.raises(CheckpointError, match=name):
             Progress.from_dict({**good, name: value})
-    del good[name]
-    with pytest.raises(CheckpointError, match=name):
+    del good["samples" if name == "weight" else name]  # It follows from the samples: see above.
+    with pytest.raises(CheckpointError, match="samples" if name == "weight" else name):
         Progress.from_dict(good)
 
 

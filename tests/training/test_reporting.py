@@ -22,7 +22,7 @@ def test_rows_are_made_of_sums(tmp_path, monkeypatch):
     monkeypatch.setattr("dpnet.training.reporting.time.perf_counter", lambda: next(clock))
     reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none")
     reporting.open(PLAN, Progress(step=2), total_steps=9)
-    progress = Progress(step=4, samples=60, loss=30.0, hits=45)
+    progress = Progress(step=4, samples=60, weight=60, loss=30.0, hits=45)
     reporting.steps_taken(progress, 0.125)
     progress.eval_loss, progress.eval_accuracy, progress.eval_samples = 0.5, 0.75, 8
     reporting.evaluated(progress)
@@ -40,7 +40,7 @@ def test_another_rank_writes_nothing(tmp_path, capsys):
     group.rank = 1
     reporting = Reporting(group, RunDirectory(tmp_path, keep_last=1), "plain")
     reporting.open(PLAN, Progress(step=2), total_steps=9)
-    reporting.steps_taken(Progress(step=4, samples=60, loss=30.0, hits=45), 0.125)
+    reporting.steps_taken(Progress(step=4, samples=60, weight=60, loss=30.0, hits=45), 0.125)
     reporting.note("hello")
     reporting.close()
     assert list(tmp_path.iterdir()) == []
@@ -51,7 +51,7 @@ def test_the_console_is_a_sink_beside_the_file(tmp_path, capsys):
     reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "plain")
     reporting.open(PLAN, Progress(step=2), total_steps=9)
     reporting.note("hello")
-    reporting.steps_taken(Progress(step=4, samples=60, loss=30.0, hits=45), 0.125)
+    reporting.steps_taken(Progress(step=4, samples=60, weight=60, loss=30.0, hits=45), 0.125)
     reporting.close()
     reporting.note("too late")
     assert capsys.readouterr().out.splitlines()[0] == "hello"
@@ -73,11 +73,11 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_samples_and_of_no_others(tmp_pa
     """Rows of the curve begin and end anywhere: here after 3, 5 and 9 steps; epochs end after 3, 6 and 9."""
     reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none"), Recorded()
     monkeypatch.setattr("dpnet.training.reporting.make_consoles", lambda *arguments: [sink])
-    begun = Progress(step=2, samples=80, loss=7.0, hits=70)  # From a checkpoint within an epoch.
+    begun = Progress(step=2, samples=80, weight=80, loss=7.0, hits=70)  # From a checkpoint within an epoch.
     reporting.open(PLAN, begun, total_steps=9)
     losses, progress = {3: 10.0, 4: 20.0, 5: 40.0, 6: 50.0, 7: 1.0, 8: 2.0, 9: 4.0}, begun
     for step, loss in losses.items():
-        progress.add_step(Sums(samples=20 if step % 3 == 0 else 40, loss=loss, hits=step))
+        progress.add_step(Sums(samples := 20 if step % 3 == 0 else 40, samples, loss=loss, hits=step))
         if step in (3, 5, 9):
             reporting.steps_taken(progress, 0.1)
             progress.clear_sums()

@@ -32,7 +32,7 @@ MAX_HEADER_BYTES = 10_000
 
 
 class NpyFolder:
-    """A folder with x_train.npy, y_train.npy and perhaps x_test.npy, y_test.npy."""
+    """A folder with x_train.npy, y_train.npy and perhaps x_test.npy, y_test.npy; w_train.npy are weights."""
 
     description = "a folder of .npy files: x_train.npy, y_train.npy and, to test with, x_test.npy, y_test.npy"
 
@@ -46,15 +46,14 @@ class NpyFolder:
 
     def read(self, source: str, split: str) -> Split:
         """The mapped inputs and the labels of the split; the labels may be missing."""
-        inputs, labels = (Path(source) / f"{name}_{split}.npy" for name in "xy")
+        inputs, labels, weights = (Path(source) / f"{name}_{split}.npy" for name in "xyw")
         if not os.path.exists(inputs):
             raise DataError(f"{inputs} is missing; the folder holds {listed(os.listdir(source))}.")
-        y = map_npy(labels) if os.path.exists(labels) else None
-        return make_split(map_npy(inputs), y, str(inputs), str(labels))
+        return _split(inputs, labels, weights)
 
 
 class NpyFile:
-    """One .npy file of inputs. Labels are those of the file beside it: y.npy of x.npy, y_new.npy of x_new.npy."""
+    """One .npy file of inputs. Labels are in the file beside it: y_new.npy of x_new.npy; weights in w_new.npy."""
 
     description = "an .npy file of inputs; of x_NAME.npy, the labels are in y_NAME.npy beside it"
 
@@ -71,8 +70,14 @@ class NpyFile:
         inputs = Path(source)
         if not re.fullmatch(r"x([-_.].*)?\.npy", inputs.name):
             return make_split(map_npy(inputs), None, source, "")
-        labels = inputs.with_name(f"y{inputs.name[1:]}")
-        return make_split(map_npy(inputs), map_npy(labels) if labels.is_file() else None, source, str(labels))
+        labels, weights = (inputs.with_name(f"{name}{inputs.name[1:]}") for name in "yw")
+        return _split(inputs, labels, weights)
+
+
+def _split(inputs: Path, labels: Path, weights: Path) -> Split:
+    """The mapped inputs, with the labels and the weights that there are."""
+    y, w = (map_npy(path) if path.exists() else None for path in (labels, weights))
+    return make_split(map_npy(inputs), y, str(inputs), str(labels), weights=w, weights_file=str(weights))
 
 
 class Header(NamedTuple):

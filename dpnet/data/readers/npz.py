@@ -23,7 +23,7 @@ from dpnet.text import listed
 
 
 class Npz:
-    """An .npz file with the arrays x_train, y_train and perhaps x_test, y_test."""
+    """An .npz file with the arrays x_train, y_train and perhaps x_test, y_test; w_train and w_test are weights."""
 
     description = "an .npz file of the arrays x_train, y_train and, to test with, x_test, y_test"
 
@@ -37,11 +37,11 @@ class Npz:
 
     def read(self, source: str, split: str) -> Split:
         """The arrays of the split; the labels may be missing."""
-        return read_npz_split(source, f"x_{split}", f"y_{split}")
+        return read_npz_split(source, f"x_{split}", f"y_{split}", f"w_{split}")
 
 
 class BareNpz:
-    """An .npz file with one set of samples: x and perhaps y."""
+    """An .npz file with one set of samples: x, perhaps y, and perhaps weights w."""
 
     description = "an .npz file of the arrays x and, if there are labels, y"
 
@@ -57,7 +57,7 @@ class BareNpz:
 
     def read(self, source: str, split: str) -> Split:
         """The arrays x and y; the labels may be missing."""
-        return read_npz_split(source, "x", "y")
+        return read_npz_split(source, "x", "y", "w")
 
 
 def npz_keys(source: str) -> list[str]:
@@ -71,20 +71,25 @@ def npz_keys(source: str) -> list[str]:
             return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
 
 
-def read_npz_split(source: str, inputs_key: str, labels_key: str, *, name: str | None = None) -> Split:
+def read_npz_split(
+    source: str, inputs_key: str, labels_key: str, weights_key: str = "", *, name: str | None = None
+) -> Split:
     """A Split of two arrays of an .npz file; without labels if that array is missing.
 
     Args:
         source: the file.
         inputs_key: name of the inputs.
         labels_key: name of the labels.
+        weights_key: name of the weights, which may be missing.
         name: what messages call the file; None: `source`.
 
     Raises:
         DataError: the inputs are missing, or an array cannot be read or does not make a Split.
     """
     keys = npz_keys(source)
-    inputs_file, labels_file = (f"{name or source} ({key})" for key in (inputs_key, labels_key))
+    inputs_file, labels_file, weights_file = (
+        f"{name or source} ({key})" for key in (inputs_key, labels_key, weights_key)
+    )
     if inputs_key not in keys:
         raise DataError(
             f"{name or source} holds no array {inputs_key}; it holds {listed(keys)}; "
@@ -93,7 +98,8 @@ def read_npz_split(source: str, inputs_key: str, labels_key: str, *, name: str |
     with guarded(name or source), zipfile.ZipFile(source) as archive:
         inputs = _read_member(archive, inputs_key, inputs_file)
         labels = _read_member(archive, labels_key, labels_file) if labels_key in keys else None
-    return make_split(inputs, labels, inputs_file, labels_file)
+        weights = _read_member(archive, weights_key, weights_file) if weights_key in keys else None
+    return make_split(inputs, labels, inputs_file, labels_file, weights=weights, weights_file=weights_file)
 
 
 def _read_member(archive: zipfile.ZipFile, key: str, file: str) -> npt.NDArray[Any]:

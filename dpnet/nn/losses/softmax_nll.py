@@ -35,6 +35,9 @@ Computer Vision", 2016, section 7). The t_i of a row sum to 1 as the y_i do, so 
     t_i = (1 - e) y_i + e / K
     L = sum_i t_i (log S - z_i) = log S - ((1 - e) z_c + e / K sum_i z_i)                      (3)
     d L / d z_i = p_i - t_i                                                                    (4)
+
+**Weights.** A row of weight w counts as w rows: its loss, its gradient and its hit are multiplied by w. A weight of 0
+leaves the row out.
 """
 
 from __future__ import annotations
@@ -69,20 +72,23 @@ class SoftmaxNLL:
         self._at_label, self._total = aligned_zeros(max_rows, dtype), aligned_zeros(max_rows, np.float64)
         self._views: dict[int, tuple[Vector, Vector]] = {}
 
-    def __call__(self, logits: Matrix, labels: Labels, scale: float) -> tuple[float, int]:
+    def __call__(
+        self, logits: Matrix, labels: Labels, scale: float, weights: Vector | None = None
+    ) -> tuple[float, float]:
         """Negative log-likelihood summed over the batch, in nats, and the number of correct guesses.
 
         Args:
             logits: (rows, classes), C order. Overwritten with d loss / d logits = (softmax - onehot) * scale, or
                 (softmax - t) * scale with label smoothing.
             labels: (rows,) int64, in [0, classes).
-            scale: factor on the gradient, 1 / global number of samples in this step. Nothing else is ever divided by a
-                number of samples: all later sums, over rows, shards and ranks, are plain sums.
+            scale: factor on the gradient, 1 / global number of samples in this step, or 1 / their weight. Nothing else
+                is ever divided by a number of samples: all later sums, over rows, shards and ranks, are plain sums.
+            weights: (rows,) float64, each at least 0: how much a row counts; None: each counts as 1.
 
         Returns:
             The loss, summed over the rows in float64 and not multiplied by scale; and the hits: rows whose largest
             logit, the first of equal ones, is the label's. Both are 0 without rows. The loss is NaN if any logit is NaN
-            or plus infinity.
+            or plus infinity. With weights both are sums of weighted rows.
 
         Raises:
             DataError: a label lies outside [0, classes).
@@ -91,6 +97,7 @@ class SoftmaxNLL:
         if rows not in self._views:
             self._views[rows] = self._at_label[:rows], self._total[:rows]
         at_label, total = self._views[rows]
+        right = None if weights is None else logits.argmax(axis=1) == labels
         hits = loops.softmax_shift(logits, labels, at_label)
         if hits < 0:
             self._refuse(labels)
@@ -101,7 +108,12 @@ class SoftmaxNLL:
         if self._smoothing:
             self._spread(logits, labels, scale)
         np.log(total, total)
-        return loops.softmax_loss(total, at_label), hits  # (1): log S - z_c
+        if weights is None or right is None:
+            return loops.softmax_loss(total, at_label), hits  # (1): log S - z_c
+        logits *= weights.astype(logits.dtype)[:, np.newaxis]
+        total -= at_label
+        total *= weights
+        return float(np.add.reduce(total)), float(np.add.reduce(weights * right))
 
     def _mix(self, logits: Matrix, at_label: Vector) -> None:
         """Put (1 - e) z_c + e / K sum_i z_i, as in (3), in the place of z_c."""

@@ -14,11 +14,11 @@ from dpnet.nn.losses.softmax_nll import SoftmaxNLL, softmax
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def run(logits, labels, scale=1.0, dtype=np.float64, smoothing=0.0):
+def run(logits, labels, scale=1.0, dtype=np.float64, smoothing=0.0, weights=None):
     """Loss, hits and gradient."""
     logits = np.array(logits, dtype=dtype, ndmin=2)
     loss = SoftmaxNLL(len(logits) + 2, logits.shape[1], dtype, smoothing=smoothing)
-    nll, correct = loss(logits, np.array(labels, dtype=np.int64), scale)
+    nll, correct = loss(logits, np.array(labels, dtype=np.int64), scale, weights)
     return nll, correct, logits
 
 
@@ -133,6 +133,25 @@ def test_a_smoothed_loss_is_least_where_the_probabilities_are_the_targets():
     nll, _, gradient = run(np.log(targets), [2], smoothing=0.1)
     assert nll == pytest.approx(-np.sum(targets * np.log(targets)))
     np.testing.assert_allclose(gradient, 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@both_dtypes
+def test_a_row_of_weight_three_counts_as_three_rows_and_one_of_weight_zero_as_none(dtype, smoothing):
+    rng = np.random.default_rng(4)
+    logits, labels, weights = rng.standard_normal((9, 4)), rng.integers(0, 4, 9), rng.integers(0, 4, 9)
+    nll, hits, gradient = run(logits, labels, 0.5, dtype, smoothing, weights.astype(np.float64))
+    rows = np.repeat(np.arange(9), weights)
+    expected_nll, expected_hits, _ = run(logits[rows], labels[rows], 0.5, dtype, smoothing)
+    _, _, plain = run(logits, labels, 0.5, dtype, smoothing)
+    assert nll == pytest.approx(expected_nll, rel=4 * float(np.finfo(dtype).eps))
+    assert hits == expected_hits
+    np.testing.assert_allclose(gradient, plain * weights[:, None], rtol=4 * np.finfo(dtype).eps)
+
+
+def test_no_rows_weigh_nothing():
+    nothing = np.empty((0, 3), np.float32), np.empty(0, np.int64), 0.1, np.empty(0)
+    assert SoftmaxNLL(4, 3, np.float32)(*nothing) == (0, 0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
