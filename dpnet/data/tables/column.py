@@ -60,8 +60,8 @@ class Column:
         return Column(self.kind, values, self.texts, missing, self.words, wide)
 
 
-def make_column(array: Any, as_text: bool) -> Column:
-    """Makes a column of what Arrow has read, as text if that is asked for."""
+def make_column(array: Any, as_text: bool, place: str) -> Column:
+    """Makes a column of what Arrow has read, as text if that is asked for; `place` is for messages."""
     arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
     kinds, words = arrow.types, str(array.type)
     if kinds.is_dictionary(array.type):
@@ -74,7 +74,7 @@ def make_column(array: Any, as_text: bool) -> Column:
     if _is_text(kinds, array.type):
         codes = array.combine_chunks().dictionary_encode()
         places = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return Column("text", places, _unicode(codes.dictionary.to_pylist()), some_missing, words)
+        return Column("text", places, _unicode(codes.dictionary.to_pylist(), place), some_missing, words)
     if kinds.is_boolean(array.type):
         return Column("boolean", array.fill_null(False).to_numpy(), no_texts, some_missing, words)
     if kinds.is_integer(array.type):
@@ -84,7 +84,7 @@ def make_column(array: Any, as_text: bool) -> Column:
         return Column("number", values, no_texts, some_missing, words, wide if wide.any() else None)
     if any(one(array.type) for one in (kinds.is_floating, kinds.is_decimal, kinds.is_null)):
         numbers = array.cast(arrow.float64()).to_numpy().astype(np.float64)
-        rows = np.flatnonzero(abs(numbers) > EXACT) if kinds.is_decimal(array.type) else np.zeros(0, np.int64)
+        rows = np.flatnonzero(abs(numbers) >= EXACT) if kinds.is_decimal(array.type) else np.zeros(0, np.int64)
         wide = (
             wide_numbers(numbers, rows, compute.cast(array.take(rows), arrow.string()).to_pylist())
             if len(rows)
@@ -103,10 +103,10 @@ def _texts(array: Any) -> Any:
     return arrow.chunked_array([[None if np.isnan(one) else str(one) for one in numbers]], arrow.string())
 
 
-def _unicode(texts: list[str]) -> npt.NDArray[np.str_]:
+def _unicode(texts: list[str], place: str) -> npt.NDArray[np.str_]:
     strange = next((text for text in texts if "\0" in text), None)
-    if strange is not None:
-        raise DataError(f"the text {shorten(repr(strange), 40)} holds a zero byte; take such bytes out.")
+    if strange is not None:  # numpy would take "a\0" for "a".
+        raise DataError(f"{place}: the text {shorten(repr(strange), 40)} holds a zero byte; take such bytes out.")
     return np.array(texts, np.str_)
 
 
@@ -125,17 +125,21 @@ def as_numbers(column: Column) -> Column:
     if not texts or not all(map(is_number, texts)):
         return column
     values = np.array([*map(float, texts), np.nan])[column.values]
-    rows = np.flatnonzero(abs(values) > EXACT)
+    rows = np.flatnonzero(abs(values) >= EXACT)
     wide = wide_numbers(values, rows, [texts[column.values[row]] for row in rows])
     return Column("number", values, column.texts[:0], column.missing, column.words, wide)
 
 
 def wide_numbers(numbers: npt.NDArray[np.float64], rows: SampleIds, texts: list[str]) -> npt.NDArray[np.bool_] | None:
-    """Which numbers are not what the file holds: neither the same, nor the shortest text for the same float64."""
+    """Which numbers are not what the file holds: neither the same, nor the shortest text for the same float64.
+
+    Whoever writes an exponent, 1.5e25, means a number that is rounded.
+    """
     wide = np.zeros(len(numbers), np.bool_)
     for row, text in zip(rows, texts, strict=True):
         number = float(numbers[row])
-        wide[row] = Decimal(text.strip()) not in (Decimal(number), Decimal(repr(number)))
+        exact = np.isinf(number) or "e" in text.lower()
+        wide[row] = not exact and Decimal(text.strip()) not in (Decimal(number), Decimal(repr(number)))
     return wide if wide.any() else None
 
 

@@ -13,6 +13,8 @@ from dpnet.compute.arrays import SampleIds
 from dpnet.data.tables.column import EXACT, Column, as_numbers, guarded_arrow, make_column, wide_numbers, without
 from dpnet.data.tables.head import MISSING
 from dpnet.data.tables.textfile import TextFile
+from dpnet.errors import DataError
+from dpnet.text import shorten
 
 
 class Columns(Mapping[str, Column]):
@@ -50,15 +52,15 @@ class Columns(Mapping[str, Column]):
 
     def _made(self, name: str) -> Column:
         array, as_text = self._table.column(name), name in self._as_text
+        column = make_column(array, as_text, f"{self._file}, column {name!r}")
         if self._text is None:
-            return make_column(array, as_text)
-        column = make_column(array, as_text)
+            return column
         if column.kind == "text":
             texts = [str(text) for text in column.texts]
             gone = [not text if name in self._verbatim else text.strip() in MISSING for text in texts]
             column = without(column, np.array(gone, np.bool_))
             return column if as_text else as_numbers(column)
-        if column.values.dtype.kind == "f" and (rows := np.flatnonzero(abs(column.values) > EXACT)).size:
+        if column.values.dtype.kind == "f" and (rows := np.flatnonzero(abs(column.values) >= EXACT)).size:
             texts = self._text.read([name], only=name).column(0).take(rows).to_pylist()
             return dataclasses.replace(column, wide=wide_numbers(column.values, rows, texts))
         return column
@@ -76,7 +78,8 @@ class Columns(Mapping[str, Column]):
         """The different texts that stand in a column of the file, whatever they are taken for; without missing ones."""
         with guarded_arrow(self._file):
             array = self._table.column(name) if self._text is None else self._text.read([name], only=name).column(0)
-            return [text for text in map(str, make_column(array, True).texts) if text.strip() not in MISSING]
+            texts = map(str, make_column(array, True, self._file).texts)
+            return [text for text in texts if text.strip() not in MISSING]
 
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
@@ -119,8 +122,23 @@ class Table:
         return int(row if self.numbers is None else self.numbers[row])
 
     def place(self, row: int | np.integer[Any], name: str) -> str:
-        """Where a value stands, for messages."""
-        return f"{self.file}, row {self.number(row)} (from 0), column {name!r}"
+        """Where a value stands, for messages: in a file of text by its line, as an editor counts them, from 1."""
+        line = None if self.text is None else self.text.line(self.number(row))
+        where = f"row {self.number(row)} (from 0)" if line is None else f"line {line}"
+        return f"{self.file}, {where}, column {name!r}"
+
+    def check_lines(self, name: str) -> None:
+        """Raises DataError if a text of a column goes over several lines of a file of text: labels and names do not."""
+        column = self.columns[name]
+        broken = np.array(["\n" in text or "\r" in text for text in map(str, column.texts)], np.bool_)
+        if self.text is None or not broken.any():
+            return
+        row = int(np.argmax(np.append(broken, False)[column.values]))
+        text = shorten(repr(str(column.texts[column.values[row]])), 40)
+        raise DataError(
+            f'{self.place(row, name)}: the value {text} has a line break, as if a quote (") were open by mistake; '
+            "remove the quote, or the line break."
+        )
 
     def take(self, rows: SampleIds, part: str) -> Table:
         """Some of its rows."""

@@ -12,7 +12,7 @@ from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import first_row
+from dpnet.data.tables.texts import as_category, first_row
 from dpnet.errors import DataError
 from dpnet.text import counted, listed, shorten
 
@@ -126,11 +126,12 @@ def _put_categories(block: npt.NDArray[np.float64], feature: Feature, column: Co
         raise DataError(f"{table.file}, column {feature.name!r} holds {column.words}; expected text, as in training.")
     if column.missing is not None and feature.indicator:
         block[:, -1] = column.missing
-    place_of = {text: place for place, text in enumerate(feature.categories)}
-    places = np.array([*(place_of.get(str(text), -1) for text in column.texts), -1])[column.values]
+    place_of = {as_category(text): place for place, text in enumerate(feature.categories)}
+    texts = [as_category(str(text)) for text in column.texts]
+    places = np.array([*(place_of.get(text, -1) for text in texts), -1])[column.values]
     rows = np.flatnonzero(places >= 0)
     block[rows, places[rows]] = 1
-    strange = sorted(str(text) for text in column.texts if str(text) not in place_of)
+    strange = sorted({text for text in texts if text not in place_of})
     return Strange(strange, int(((places < 0) & (column.values >= 0)).sum()), len(rows))
 
 

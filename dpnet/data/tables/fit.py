@@ -14,7 +14,7 @@ from dpnet.data.tables.encoding import missing_value
 from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import first_row, stands_for
+from dpnet.data.tables.texts import as_category, first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import shorten
 
@@ -61,7 +61,8 @@ def _fit(name: str, table: Table, roles: Roles, missing: str) -> Feature:
         raise missing_value(table, roles.inputs)
     indicator = missing == "indicator" and column.missing is not None
     if column.kind == "text":
-        texts = tuple(sorted(str(text) for text in column.texts))
+        table.check_lines(name)
+        texts = tuple(sorted({as_category(str(text)) for text in column.texts}))
         if not forced:
             _check_plain_text(name, column, table)
         _check_categories(name, texts, table, forced=forced)

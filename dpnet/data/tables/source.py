@@ -153,6 +153,8 @@ def _split(table: Table, schema: Schema, *, kept: bool = True, labelled: bool = 
         for name, found in strange.items()
     )
     column = table.columns.get(schema.id) if schema.id is not None else None
+    if schema.id is not None and column is not None:
+        table.check_lines(schema.id)
     names = None if column is None else np.append(column.texts, "")[column.values]
     file = f"{table.name}, column {schema.target!r}"
     split = make_split(inputs, labels, table.name, file, place_of(table, schema.target))

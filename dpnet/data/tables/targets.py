@@ -49,6 +49,7 @@ def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
         raise _missing(table, target, column)
     if column.kind != "text":
         return column.values
+    table.check_lines(target)
     if not kept:
         _check_text(table, target, column)
     labels: npt.NDArray[Any] = column.texts[column.values]

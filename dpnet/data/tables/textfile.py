@@ -75,6 +75,11 @@ class TextFile:
                 self._refuse_bytes()
             if "columns, got" in str(error):
                 self._refuse_width()
+            if "straddling" in str(error):
+                raise DataError(
+                    f'{self.path}: a line has more than {MAX_LINE >> 20} MiB, or a quote (") was not closed; look for '
+                    "a quote by itself."
+                ) from error
             raise
         if any(arrow.types.is_binary(kind) for kind in table.schema.types):
             self._refuse_bytes()
@@ -99,15 +104,13 @@ class TextFile:
             for _ in range(self.head.skip):
                 next(lines)
             reader, before = csv.reader(lines, delimiter=self.head.delimiter), 0
-            while True:
-                try:
-                    cells = next(reader, None)
-                except csv.Error:  # A cell of 128 KiB.
-                    cells = ["", ""]
-                if cells is None:
-                    return
-                yield self.head.skip + before, self.head.skip + reader.line_num, cells
-                before = reader.line_num
+            usual = csv.field_size_limit(2 * MAX_LINE)
+            try:
+                for cells in reader:
+                    yield self.head.skip + before, self.head.skip + reader.line_num, cells
+                    before = reader.line_num
+            finally:
+                csv.field_size_limit(usual)
 
     def _refuse_bytes(self) -> None:
         with self._open() as stream:
@@ -121,10 +124,14 @@ class TextFile:
         width = len(self.head.cells)
         for before, after, cells in self._records():
             if cells and len(cells) != width:
-                quote = '; a quote (") is open there to the end, or to the next one' if after > before + 1 else ""
+                hint = ""
+                if after > before + 1:
+                    hint = f' A quote (") is open there, to line {after}: is it meant?'
+                elif len(cells) == width + 1 and before == self.head.skip + 1:
+                    hint = " If the first is a name of the row, as R writes it: write.csv(..., row.names = FALSE)."
                 raise DataError(
-                    f"{self.path}, line {before + 1} has {counted(len(cells), 'cell')}, and the first line {width}"
-                    f"{quote}: {shorten(repr(self.head.delimiter.join(cells)), 50)}. Every line must have as many."
+                    f"{self.path}, line {before + 1} has {counted(len(cells), 'cell')}, and the first line {width}: "
+                    f"{shorten(repr(self.head.delimiter.join(cells)), 50)}. Every line must have as many.{hint}"
                 )
 
     def _check_quotes(self, table: Any) -> None:
@@ -142,11 +149,14 @@ class TextFile:
                 text = array[row].as_py().strip("\r\n").replace("\r\n", "\n").replace("\r", "\n")
                 breaks = text.count("\n")
                 swallows = breaks and text.count(self.head.delimiter) == breaks * (table.num_columns - 1) > 0
-                if swallows or (place == table.num_columns - 1 and row == table.num_rows - 1 and self._is_open()):
+                last = place == table.num_columns - 1 and row == table.num_rows - 1
+                never = last and self._is_open()
+                if swallows or never:
+                    closes = "never closes it" if never else f"closes it {counted(breaks, 'line')} below"
                     raise DataError(
-                        f'{self.path}, line {self.line(row)}, column {name!r}: a quote (") opens the cell, and closes '
-                        f"it {counted(breaks, 'line')} below or never; what is between looks like rows. Remove the "
-                        'quote; or if it is part of the text, double it, and quote the whole: """so"" it is".'
+                        f'{self.path}, line {self.line(row)}, column {name!r}: a quote (") opens the cell, and {closes}'
+                        f"{': all between would be one value' * bool(breaks)}. Remove the quote; or if it is part of "
+                        'the text, double it, and quote the whole: """so"" it is".'
                     )
 
     def _is_open(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the texts of a column look like: plain numbers, numbers as people and spreadsheets write them, or dates.
+"""What the texts of a column look like: numbers, as programs or people write them, or dates; and as categories.
 
 plain         -1234.5   1e3   .5
 like numbers  1,234.5   5 %   $2.50   USD 5   1.5M   5 kg   7h 30m   (5)   5/10   <5 among plain numbers
@@ -19,7 +19,8 @@ from dpnet.data.tables.head import is_plain
 
 MAX_LENGTH = 40
 """No longer text is a number or a date."""
-
+BOOLEANS = ("True", "TRUE", "False", "FALSE")
+WHOLE = re.compile(r"-?(?:0|[1-9]\d*)\.0", re.ASCII)
 _MONEY = (
     r"(?:(?:US|CA?|AU?|HK|NZ|R)?[$€£¥₹₽₩₺₴฿₫₪]|Rs\.?|kr\.?|zł|"
     r"(?i:USD|EUR|GBP|JPY|CNY|CHF|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|TRY|BRL|MXN|KRW|SGD|HKD))"
@@ -50,6 +51,17 @@ _DAY = (
 _DATE = re.compile(
     rf"\s*(?:(?:[a-z]{{2,9}},?\s+)?{_DAY}(?:[T,\s]+{_CLOCK})?|{_CLOCK}|\d{{1,2}}\s?[ap]m)\s*", re.IGNORECASE
 )
+
+
+def as_category(text: str) -> str:
+    """The category that a text means: the same for booleans and whole numbers, whatever file they come from.
+
+    Programs write true, True or TRUE; and whole numbers are 1.0, 2.0 where one of the column is missing. Codes are left
+    alone: 01, 1.10.
+    """
+    if text in BOOLEANS:
+        return text.lower()
+    return text[:-2] if WHOLE.fullmatch(text) else text
 
 
 def number_like(texts: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -118,11 +118,11 @@ def test_what_only_held_out_rows_have_is_no_category(tmp_path):
     assert source.test.remarks[0].endswith("and that counts as none: rare")
 
 
-def test_an_error_names_the_row_of_the_file_though_rows_are_held_out(tmp_path):
+def test_an_error_names_the_line_of_the_file_though_rows_are_held_out(tmp_path):
     lines = ["x,kind", *(f"{row if row != 37 else 'inf'},{'ab'[row % 2]}" for row in range(40))]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     for share in (0.2, 0.8):
-        with pytest.raises(DataError, match=r"t\.csv, row 37 \(from 0\), column 'x': the value is inf"):
+        with pytest.raises(DataError, match=r"t\.csv, line 39, column 'x': the value is inf"):
             open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", test=share))
 
 
