@@ -14,9 +14,18 @@ def pytest_configure() -> None:
     # A script's background processes ignore SIGINT, and so would every process that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Open MPI looks for fabrics for a second at each start; ranks on one machine need none. At night it may.
     if not NIGHT:
-        os.environ.setdefault("OMPI_MCA_btl", "^ofi")
+        _save_time()
+
+
+def _save_time() -> None:
+    """What costs much time and finds something rarely is left to the night."""
+    # Open MPI looks for fabrics for a second at each start; ranks on one machine need none.
+    os.environ.setdefault("OMPI_MCA_btl", "^ofi")
+    # Beside other programs, the threads of a small product wait for one another. Read when numpy is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # In this process alone. Only where the power fails does it make a difference, which no test brings about.
+    os.fsync = lambda handle: None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -472,6 +472,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_names_the_command_to_go_on(tmp_path, res
         job.communicate()
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(
         "import time, dpnet.training.agenda as agenda\n"

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers.night import times
 
 from dpnet.comm import futex, node_barrier
 from dpnet.comm.node_barrier import LINE, ROUND, NodeBarrier, words
@@ -80,7 +81,12 @@ def run(folder, size, rounds, *, changes=HOWS["as it is"], first=0, has_futex=Tr
 
 @pytest.mark.parametrize("how", HOWS)
 def test_no_rank_goes_on_before_all_have_come(tmp_path, how):
-    run(tmp_path, 3, {"spins": 10, "sleeps": 3000}.get(how, 100), changes=HOWS[how])
+    run(
+        tmp_path,
+        3,
+        {"spins": 10, "sleeps": times("DPNET_TEST_SLEEPS", day=1000, night=10000)}.get(how, 100),
+        changes=HOWS[how],
+    )
 
 
 def test_more_ranks_than_cores_meet(tmp_path):

@@ -16,10 +16,10 @@ world = connect()
 me, dies, behind = world.rank, int(sys.argv[1]), int(sys.argv[2])
 world.barrier()
 if me == dies:
-    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
 try:
     if me == behind:
-        time.sleep(1.5)
+        time.sleep(0.8)
         world.barrier()  # The others have left the collective before the conclusion; one of them has died since.
     world.conclude()
     state = "concluded"

@@ -19,8 +19,9 @@ NUM_HOSTS = 4
 SEEDS = range(times("DPNET_TEST_HOSTS", day=1, night=20))
 EPOCHS = 15
 LAUNCH = """
-from dpnet.launch import escalation, linger
-linger.LINGER_S = escalation.KILL_AFTER_S = 1.0  # An mpirun that waits for a silent host would do so for long.
+from dpnet.launch import attempt, escalation, linger
+# An mpirun that waits for a silent host would do so for long, and so would what it has started there.
+linger.LINGER_S = escalation.KILL_AFTER_S = attempt.LEFTOVERS_END_S = 1.0
 from dpnet.__main__ import main
 main()
 """

@@ -331,15 +331,27 @@ def test_the_writer_of_the_last_checkpoint_may_finish(supervised, tmp_path, monk
     assert (tmp_path / "last").read_text() == "written\n"
 
 
-BLIND = "for rank in 0 1; do OMPI_COMM_WORLD_RANK=$rank sleep 1.5 & done; wait; exec sleep 300"
-"""An mpirun that does not notice that its two ranks have ended."""
+BEGIN = "exec 2> /dev/null; for rank in 0 1; do OMPI_COMM_WORLD_RANK=$rank sleep 300 & done"
+BLIND = f"{BEGIN}; wait; exec sleep 300"
+"""An mpirun that does not notice that its two ranks have ended, and is no shell that tells of their death."""
 
 
 @pytest.fixture
-def blind(supervised, monkeypatch):
-    """As `supervised`, where an mpirun that lingers is soon noticed."""
-    monkeypatch.setattr(linger, "FIRST_LOOK_S", 0.1)
-    monkeypatch.setattr(linger, "LINGER_S", 0.5)
+def blind(supervised, tmp_path, monkeypatch):
+    """As `supervised`; two ranks end once they are seen, if no file `hold` is there, and lingering is soon noticed."""
+    found = linger.carriers
+
+    def carriers(name, **named):
+        pids = found(name, **named)
+        if len(pids) == 2 and not (tmp_path / "hold").exists():
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+        return pids
+
+    monkeypatch.setattr(linger, "carriers", carriers)
+    monkeypatch.setattr(linger, "FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr(linger, "LINGER_S", 0.2)
+    monkeypatch.setattr(attempt, "POLL_S", 0.05)
     return supervised
 
 
@@ -354,7 +366,7 @@ def test_an_mpirun_that_goes_on_without_its_ranks_is_ended(blind, restarts):
 @pytest.mark.slow
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_the_exit_code_of_ranks_that_mpirun_has_missed_is_known(blind, restarts):
-    code, text, calls = blind(f"(sleep 0.5; {SUMMARY}) & {BLIND}", *restarts)
+    code, text, calls = blind(f"{SUMMARY}; {BLIND}", *restarts)
     assert (code, len(calls)) == (0, 1), text
 
 
@@ -369,7 +381,8 @@ def test_an_mpirun_that_is_ended_proves_nothing_by_an_earlier_summary_or_a_wrong
 @pytest.mark.slow
 @pytest.mark.parametrize("restarts", [(), ("--max-restarts", "1")])
 def test_a_preempted_job_whose_mpirun_missed_it_is_known(blind, restarts):
-    script = f"trap 'trap USR1; wait; exec sleep 300' USR1; (sleep 0.5; kill $PPID) & {BLIND}"
+    asked = "trap USR1; rm hold; wait; exec sleep 300"
+    script = f"touch hold; trap '{asked}' USR1; {BEGIN}; kill $PPID; wait; exec sleep 300"
     code, text, calls = blind(script, *restarts)
     assert (code, len(calls)) == (75, 1), text
 
@@ -440,7 +453,7 @@ JOB = """
 [model]
 hidden_layers = [32]
 [train]
-epochs = 30
+epochs = 15
 global_batch_size = 100
 reproducible_shards = 4
 [checkpoint]

@@ -1,5 +1,7 @@
 """For tests on several ranks: the ranks of this machine as one node, as several, and what an owner makes of a sum."""
 
+import functools
+
 import numpy as np
 
 from dpnet.comm import topology
@@ -11,8 +13,9 @@ from dpnet.compute.loops.pending_sums import complete, scratch_for
 KINDS = ["one node", "two ranks on a node", "a node for each rank"]
 
 
+@functools.cache
 def on_nodes(kind):
-    """Which ranks share memory."""
+    """Which ranks share memory: made once, as ranks beside busy programs take long to agree on it."""
     group = connect()
     if kind == "one node" or group.world_size == 1:
         return topology.shared(group)

@@ -54,7 +54,7 @@ def test_ctrl_z_stops_the_whole_job_and_fg_continues_it_without_an_alarm(running
     job.process.send_signal(signal.SIGTSTP)
     assert wait_for(lambda: all(state(pid) == "T" for pid in [job.process.pid, *found])), job.read()
     step = last_step(folder)
-    time.sleep(6)  # Twice the time without a step after which the watchdog of these ranks ends the job.
+    time.sleep(4)  # Longer than the time without a step after which the watchdog of these ranks ends the job.
     assert last_step(folder) == step
     job.process.send_signal(signal.SIGCONT)
     assert wait_for(lambda: last_step(folder) > step + 100), job.read()

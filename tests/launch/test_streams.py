@@ -82,6 +82,7 @@ def test_a_closed_stream_gets_nothing_and_no_other_file_does():
     assert (ended, out, err) == ("0  None", "", "told\n")
 
 
+@pytest.mark.slow
 def test_a_slow_reader_gets_all():
     _, out, _ = attempt("seq 20000", "| (sleep 2.5; cat)")
     assert out.splitlines()[-1] == "20000"

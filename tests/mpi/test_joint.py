@@ -1,5 +1,6 @@
 """The gradient that the ranks of a node compute together: that of all samples, however they are shared out."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -119,8 +120,9 @@ SOURCE = DataSource(
 )
 
 
-def trained(clip_norm, ranks_per_node, reducer="auto"):
-    """The parameters after some steps on nodes of so many ranks, and what reduced the gradients."""
+@functools.cache
+def trained(clip_norm, ranks_per_node, reducer="auto", tile=tiles.TILE):
+    """The parameters after some steps on nodes of so many ranks, and the kind of what reduced the gradients."""
     job = from_dict(
         {
             "model": {"hidden_layers": [70, 9, 9, 5], "dtype": "float64"},
@@ -129,11 +131,18 @@ def trained(clip_norm, ranks_per_node, reducer="auto"):
         },
         where="test",
     )
-    group = by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
-    parts = build_parts(prepare(job, group, SOURCE, backend=plain_backend(), scaling=UNSCALED), SOURCE)
-    for step in range(6):
-        parts.trainer.step(step)
-    return np.array(parts.state.params), parts.trainer.reducer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "TILE", tile)
+        setup = prepare(job, group_of(ranks_per_node), SOURCE, backend=plain_backend(), scaling=UNSCALED)
+        parts = build_parts(setup, SOURCE)
+        for step in range(6):
+            parts.trainer.step(step)
+    return np.array(parts.state.params), type(parts.trainer.reducer)
+
+
+@functools.cache
+def group_of(ranks_per_node):
+    return by_node(connect()._comm, ranks_per_node) if connect().world_size > 1 else connect()
 
 
 on_several_nodes = pytest.mark.parametrize("ranks_per_node", [2, 4])
@@ -141,15 +150,13 @@ on_several_nodes = pytest.mark.parametrize("ranks_per_node", [2, 4])
 
 @on_several_nodes
 @pytest.mark.parametrize("clip_norm", [0.0, 0.1])
-def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_per_node):
-    seen = []
-    for tile in (tiles.TILE, 700, 50):
-        monkeypatch.setattr(tiles, "TILE", tile)
-        params, reducer = trained(clip_norm, ranks_per_node)
-        assert isinstance(reducer, JointReducer)
-        seen.append(params)
-    for params in seen[1:]:
-        np.testing.assert_allclose(params, seen[0], rtol=1e-11, atol=1e-14)
+def test_a_training_in_many_pieces_is_that_in_one(clip_norm, ranks_per_node):
+    whole, kind = trained(clip_norm, ranks_per_node)
+    assert kind is JointReducer
+    for tile in (700, 50):
+        in_pieces, kind = trained(clip_norm, ranks_per_node, tile=tile)
+        assert kind is JointReducer
+        np.testing.assert_allclose(in_pieces, whole, rtol=1e-11, atol=1e-14)
 
 
 @on_several_nodes
@@ -158,8 +165,8 @@ def test_a_training_in_many_pieces_is_that_in_one(monkeypatch, clip_norm, ranks_
 def test_a_training_that_adds_up_gradients_instead_is_the_same_but_for_rounding(
     clip_norm, ranks_per_node, setting, kind
 ):
-    joint, reducer = trained(clip_norm, ranks_per_node)
-    assert isinstance(reducer, JointReducer)
-    summed, reducer = trained(clip_norm, ranks_per_node, setting)
-    assert isinstance(reducer, kind)
+    joint, seen = trained(clip_norm, ranks_per_node)
+    assert seen is JointReducer
+    summed, seen = trained(clip_norm, ranks_per_node, setting)
+    assert seen is kind
     np.testing.assert_allclose(summed, joint, rtol=1e-11, atol=1e-14)

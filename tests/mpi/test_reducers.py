@@ -22,7 +22,7 @@ pytestmark = pytest.mark.mpi
 
 SIZES = (30, 70, 9, 3)
 LAYOUT = Layout(SIZES)
-NUM_SAMPLES, BATCH, NUM_STEPS = 50, 21, 5  # The third step has 8 samples.
+NUM_SAMPLES, BATCH, NUM_STEPS = 50, 21, 4  # The third step has 8 samples.
 INPUTS = np.random.default_rng(1).standard_normal((NUM_SAMPLES, 30))
 WEIGHTS = np.random.default_rng(2).integers(0, 4, NUM_SAMPLES) / 2  # Some weigh nothing.
 SPLIT = make_split(INPUTS, np.arange(NUM_SAMPLES) % 3, "x", "y", weights=WEIGHTS)

@@ -39,9 +39,9 @@ REPORT = Report(
     ("deed", "state"),
     [
         ("stop", "its process is stopped by a signal"),
-        ("die", "its process is gone"),
-        ("loop", "its process is computing"),
-        ("hold", "its process sleeps"),
+        pytest.param("die", "its process is gone", marks=pytest.mark.slow),
+        pytest.param("loop", "its process is computing", marks=pytest.mark.slow),
+        pytest.param("hold", "its process sleeps", marks=pytest.mark.slow),
     ],
 )
 def test_the_culprit_is_named_within_the_timeout_and_the_job_goes_on(tmp_path, deed, state):
@@ -138,7 +138,7 @@ def test_a_rank_that_is_all_the_job_ends_even_so(tmp_path):
 def test_a_rank_that_is_all_the_job_may_be_stopped_for_long(tmp_path):
     with Job(Setting(str(tmp_path), (range(1),), "nothing", culprit=0, timeout_s=0.5)) as job:
         steps = mapped(tmp_path / "steps")
-        for _ in range(4):
+        for _ in range(2):
             before = steps[0]
             job.wait_for(lambda before=before: steps[0] > before + 5)
             job.processes[0].send_signal(signal.SIGSTOP)
