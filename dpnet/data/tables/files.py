@@ -65,6 +65,9 @@ def _names(path: str, table: Any) -> list[str]:
     if len(set(names)) < len(names):
         twice = {name for name in names if names.count(name) > 1}
         raise DataError(f"{path} has several columns of the same name: {listed(twice)}; name each once.")
+    for place, name in enumerate(table.column_names):
+        if place and not name and table.column(place).null_count < table.num_rows:
+            raise DataError(f"{path}: column {place} (from 0) has no name; give it one, or take it out.")
     return names
 
 

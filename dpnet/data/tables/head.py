@@ -88,7 +88,19 @@ def read_head(path: str, *, packed: bool) -> Head:
     if not records:
         return Head(delimiter, 0, [], "yes")
     skip, cells = records[0]
+    _refuse_spaces(path, [row for _, row in records])
     return Head(delimiter, skip, cells, *_judged(cells, [row for _, row in records[1:] if len(row) == len(cells)]))
+
+
+def _refuse_spaces(path: str, records: Sequence[Sequence[str]]) -> None:
+    """Refuse lines of one cell each that are several numbers, or a number and words, with spaces between."""
+    pieces = [row[0].split() for row in records if len(row) == 1]
+    width = len(pieces[0]) if len(pieces) == len(records) > 1 else 1
+    if width > 1 and all(len(row) == width and any(map(is_plain, row)) for row in pieces[1:]):
+        raise DataError(
+            f"{path}: spaces seem to stand between the cells, such as {shorten(records[0][0].strip(), 40)!r}; expected "
+            f"commas, semicolons, tabs or |. Convert the file: sed 's/^ *//; s/ *$//; s/  */,/g' {path} > FILE.csv"
+        )
 
 
 def _first_lines(stream: IO[str], path: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import importlib
+import io
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,7 @@ class TextFile:
 
     def _records(self) -> Iterator[tuple[int, int, list[str]]]:
         """Lines before each record and after it, and its cells; what lies before the head is left out."""
-        with self._open() as stream:
-            lines = (line.decode("utf-8-sig", "replace") for line in stream)
+        with io.TextIOWrapper(self._open(), encoding="utf-8-sig", errors="replace") as lines:
             for _ in range(self.head.skip):
                 next(lines)
             reader, before = csv.reader(lines, delimiter=self.head.delimiter), 0
@@ -109,6 +109,8 @@ class TextFile:
                 for cells in reader:
                     yield self.head.skip + before, self.head.skip + reader.line_num, cells
                     before = reader.line_num
+            except csv.Error:  # This is for messages: they do without.
+                return
             finally:
                 csv.field_size_limit(usual)
 
@@ -127,7 +129,7 @@ class TextFile:
                 hint = ""
                 if after > before + 1:
                     hint = f' A quote (") is open there, to line {after}: is it meant?'
-                elif len(cells) == width + 1 and before == self.head.skip + 1:
+                elif len(cells) == width + 1 and before == self.head.skip + 1 and cells[-1]:
                     hint = " If the first is a name of the row, as R writes it: write.csv(..., row.names = FALSE)."
                 raise DataError(
                     f"{self.path}, line {before + 1} has {counted(len(cells), 'cell')}, and the first line {width}: "

@@ -92,6 +92,12 @@ def test_the_index_of_a_data_frame_is_no_column(read):
     assert list(read(",a\n0,5\n1,6\n").columns) == ["a"]
 
 
+def test_a_column_without_a_name_is_left_out_only_where_it_is_empty(read):
+    assert list(read("a,k,\n1,x,\n2,y,\n").columns) == ["a", "k"]
+    with pytest.raises(DataError, match=r"t.csv: column 1 \(from 0\) has no name; give it one"):
+        read("a,,k\n1,5,x\n2,6,y\n")
+
+
 FRAME = {
     "i": np.int16([1, 2]),
     "f": np.float32([0.1, np.nan]),

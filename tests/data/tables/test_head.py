@@ -91,6 +91,17 @@ def test_a_long_first_line_is_read_to_its_end_and_one_too_long_is_refused(head, 
         head(names, [1] * 20_000)
 
 
+@pytest.mark.parametrize("lines", [["5.1  3.5 a", " 4.9 3.0 b"], ["x  y", "1 2", "3 4"]])
+def test_spaces_between_cells_are_refused(head, lines):
+    with pytest.raises(DataError, match=r"t.csv: spaces seem to stand between the cells, .* expected commas"):
+        head(*lines)
+
+
+def test_spaces_within_the_cells_of_one_column_are_no_fault(head):
+    assert head("home city", "New York", "Los Angeles").cells == ["home city"]
+    assert head("petal width", "1.5", "0.5").cells == ["petal width"]
+
+
 @pytest.mark.parametrize("cell", ["1", "-1.5", ".5", "5.", "+2e-3", " 7 ", "inf", "", " ?", "NA"])
 def test_what_is_a_number(cell):
     assert is_number(cell)

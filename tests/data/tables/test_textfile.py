@@ -96,8 +96,10 @@ def test_a_byte_that_is_no_utf8_is_shown_by_its_line(file, content, message, sec
         opened(file(content), **section)
 
 
-def test_a_line_is_counted_as_an_editor_does(file):
-    path = file(["# made by hand", "note,x,k", '"one', 'two",1,a', "", "u,2,a", "v,,b"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_is_counted_as_an_editor_does(file, end):
+    lines = ["# made by hand", "note,x,k", '"one', 'two",1,a', "", "u,2,a", "v,,b", ""]
+    path = file(end.join(lines).encode())
     assert [read_table(path).place(row, "x") for row in range(3)] == [
         f"{path}, line {line}, column 'x'" for line in (3, 6, 7)
     ]
