@@ -37,7 +37,8 @@ Computer Vision", 2016, section 7). The t_i of a row sum to 1 as the y_i do, so 
     d L / d z_i = p_i - t_i                                                                    (4)
 
 **Weights.** A row of weight w counts as w rows: its loss, its gradient and its hit are multiplied by w. A weight of 0
-leaves the row out.
+leaves the row out. With label smoothing too, w is one number for the row, as in Keras; PyTorch instead weighs each term
+of (3) by the weight of its own class.
 """
 
 from __future__ import annotations

@@ -154,15 +154,21 @@ def test_no_rows_weigh_nothing():
     assert SoftmaxNLL(4, 3, np.float32)(*nothing) == (0, 0)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
-def test_against_torch(smoothing):
+@pytest.mark.parametrize(
+    ("smoothing", "of_classes"), [(0.0, None), (0.1, None), (0.75, None), (0.0, [1.0, 2.5, 0.0, 0.5, 3.0])]
+)
+def test_against_torch(smoothing, of_classes):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     logits, labels = rng.standard_normal((8, 5)) * 4, rng.integers(0, 5, 8)
     leaf = torch.tensor(logits, requires_grad=True)
-    expected = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels), label_smoothing=smoothing)
+    how = {"label_smoothing": smoothing, "weight": of_classes and torch.tensor(of_classes, dtype=torch.float64)}
+    expected = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels), **how)
     expected.backward()
-    nll, correct, gradient = run(logits, labels, scale=1 / 8, smoothing=smoothing)
-    assert nll / 8 == pytest.approx(expected.item(), rel=1e-14)
-    assert correct == int((leaf.argmax(dim=1) == torch.tensor(labels)).sum())
+    weights = np.ones(8) if of_classes is None else np.array(of_classes)[labels]
+    given = None if of_classes is None else weights
+    nll, correct, gradient = run(logits, labels, scale=1 / weights.sum(), smoothing=smoothing, weights=given)
+    assert nll / weights.sum() == pytest.approx(expected.item(), rel=1e-14)
+    hits = (leaf.argmax(dim=1) == torch.tensor(labels)).numpy()
+    assert correct == weights[hits].sum()
     np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-11, atol=1e-16)
