@@ -43,6 +43,11 @@ class DataConfig(Section, governs=Governs.RESULT):
         Text("not empty"),
         "Of a table: the column that names the rows. It is no input, and stands in the predictions.",
     ] = follows("no such column", example="id")
+    weight: Annotated[
+        str | None,
+        Text("not empty"),
+        "Of a table: the column that says how much each row counts in the loss and in the scores. It is no input.",
+    ] = follows("each counts as 1", example="weight")
     features: Annotated[
         tuple[str, ...],
         Text("not empty"),

@@ -8,19 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
+from dpnet.data.labels import Place
 from dpnet.errors import DataError
 
 LARGEST = 1e30
 """The sum of very many such weights, and its square, are still finite."""
 
 
-def check_weights(weights: npt.NDArray[Any], samples: int, file: str) -> Vector:
+def check_weights(weights: npt.NDArray[Any], samples: int, file: str, place: Place | None = None) -> Vector:
     """Weights as float64, of which one or more is above 0.
 
     Args:
         weights: (samples,) or (samples, 1), of numbers or booleans.
         samples: number of samples.
         file: origin of the weights, for messages.
+        place: says where the weight of a row stands; None: in that row of `file`.
 
     Raises:
         DataError: there are more or fewer, or one is not finite or below 0, or all are 0.
@@ -36,9 +38,10 @@ def check_weights(weights: npt.NDArray[Any], samples: int, file: str) -> Vector:
     right = (values >= 0) & (values <= LARGEST)
     if not right.all():
         row = int(np.argmin(right))
+        where = f"{file}, row {row} (from 0)" if place is None else place(row)
         raise DataError(
-            f"{file}, row {row} (from 0): the weight is {values[row]}; expected a number from 0 to {LARGEST:g}. "
-            "A weight of 0 leaves a sample out."
+            f"{where}: the weight is {values[row]}; expected a number from 0 to {LARGEST:g}. A weight of 0 leaves a "
+            "sample out."
         )
     if not values.any():
         raise DataError(f"{file}: all weights are 0; expected one or more above it.")

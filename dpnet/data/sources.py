@@ -45,7 +45,7 @@ READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
 SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
 """Readers for evaluation and prediction: of sources with a single split, and of READERS."""
 
-TABLE_KEYS = ("test", "header", "target", "id", "features", "ignore", "categorical", "missing")
+TABLE_KEYS = ("test", "header", "target", "id", "weight", "features", "ignore", "categorical", "missing")
 """Keys of [data] that only tables have."""
 FEW_CLASSES = 10_000
 """So many classes are taken for classes, however few samples there are of each."""

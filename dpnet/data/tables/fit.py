@@ -41,7 +41,7 @@ def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
     """
     features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
     unnamed = None if table.header else len(table.columns)
-    schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id, unnamed)
+    schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id, unnamed, roles.weight)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
         raise DataError(
             f"{table.file}: the names of its columns and categories take {size >> 20} MiB; leave columns out with "

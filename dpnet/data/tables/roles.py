@@ -22,6 +22,7 @@ class Roles(NamedTuple):
         target: column of the labels.
         keeps_labels: the labels are text, as they stand.
         id: column that names the rows; None: there is none.
+        weight: column of the weights of the rows; None: there is none.
         inputs: columns that are inputs, in the order of the table.
         categorical: those of them that are categories, whatever they hold.
     """
@@ -29,6 +30,7 @@ class Roles(NamedTuple):
     target: str
     keeps_labels: bool
     id: str | None
+    weight: str | None
     inputs: list[str]
     categorical: set[str]
 
@@ -51,15 +53,23 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     Raises:
         DataError: there is no such column, one would be two things, or no input is left.
     """
-    target, name = find_target(section.target, table), section.id
-    if name is not None and name not in table.columns:
-        raise no_column(table, name, "data.id")
+    target, name, weight = find_target(section.target, table), section.id, section.weight
+    for key, one in (("data.id", name), ("data.weight", weight)):
+        if one is not None and one not in table.columns:
+            raise no_column(table, one, key)
+    if weight is not None and weight in (target, name):
+        key = "data.target" if weight == target else "data.id"
+        raise DataError(f"data.weight and {key} are both {weight!r}; a column is one of the two: leave one key out.")
     if name == target:
         raise DataError(
             f"data.id and data.target are both {name!r}; the column that names the rows is not that of their labels: "
             "leave data.id out."
         )
-    other = {target: "the target", name: "the name of the rows (data.id)"}
+    other = {
+        target: "the target",
+        name: "the name of the rows (data.id)",
+        weight: "the weight of the rows (data.weight)",
+    }
     names = [one for one in table.columns if one not in other]
     keeps = target in section.categorical
     chosen = {}
@@ -73,7 +83,7 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     ]
     if not inputs:
         raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
-    return Roles(target, keeps, name, inputs, chosen["categorical"] & set(inputs))
+    return Roles(target, keeps, name, weight, inputs, chosen["categorical"] & set(inputs))
 
 
 def _matching(patterns: Sequence[str], table: Table, key: str) -> Iterator[str]:

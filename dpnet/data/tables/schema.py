@@ -53,6 +53,7 @@ class Schema:
         features: the columns that are inputs, in the order of the inputs.
         id: column that names the rows; None: there is none.
         unnamed: number of columns if the file had no header, and they are called 0, 1, ...; None: they have names.
+        weight: column of the weights of the rows; None: there is none.
     """
 
     target: str
@@ -60,6 +61,7 @@ class Schema:
     features: tuple[Feature, ...]
     id: str | None = None
     unnamed: int | None = None
+    weight: str | None = None
 
     @property
     def width(self) -> int:
@@ -80,8 +82,9 @@ class Schema:
     def record(self) -> dict[str, Any]:
         """The schema as a checkpoint keeps it."""
         record: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        if self.unnamed is None:
-            del record["unnamed"]  # As in checkpoints of versions that did not know it.
+        for name in ("unnamed", "weight"):
+            if record[name] is None:
+                del record[name]  # As in checkpoints of versions that did not know it.
         return record
 
     def text(self) -> str:
@@ -109,10 +112,10 @@ def recorded_schema(record: Any, width: int) -> Schema | None:
         return None
     try:
         features = tuple(_feature(**entry) for entry in record["features"])
-        name = record.get("id")
+        name, weight = (None if record.get(key) is None else _typed(record[key], str) for key in ("id", "weight"))
         of_target = _typed(record["target"], str), _typed(record["target_is_text"], bool)
         unnamed = None if record.get("unnamed") is None else _typed(record["unnamed"], int)
-        schema = Schema(*of_target, features, None if name is None else _typed(name, str), unnamed)
+        schema = Schema(*of_target, features, name, unnamed, weight)
         if unnamed is not None and not all(feature.name.isdecimal() for feature in features):
             raise TypeError(features)
     except (TypeError, KeyError, AttributeError) as error:

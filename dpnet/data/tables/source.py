@@ -7,9 +7,11 @@ import os
 
 import numpy as np
 
+from dpnet.compute.arrays import Vector
 from dpnet.config.data import DataConfig
 from dpnet.data.hold_out import hold_out
 from dpnet.data.labels import number_labels
+from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import check_known, encode
@@ -18,7 +20,7 @@ from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
-from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers
+from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, weights_of
 from dpnet.data.tables.textfile import TEXT_ENDINGS, look_at
 from dpnet.errors import DataError
 from dpnet.files import where_from
@@ -55,7 +57,7 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels)
     of_labels = remarks_on_numbers(table, target)
-    train = dataclasses.replace(train, remarks=(schema.text(), *_of_header(section, table), *of_labels))
+    train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *_of_header(section, table), *of_labels))
     if test_table is not None:
         return train, _split(test_table, schema), schema
     if section.test is None:
@@ -158,4 +160,15 @@ def _split(table: Table, schema: Schema, *, kept: bool = True, labelled: bool = 
     names = None if column is None else np.append(column.texts, "")[column.values]
     file = f"{table.name}, column {schema.target!r}"
     split = make_split(inputs, labels, table.name, file, place_of(table, schema.target))
-    return dataclasses.replace(split, remarks=remarks, names=names)
+    weights, of_weights = _weights(table, schema) if labels is not None else (None, ())
+    return dataclasses.replace(split, remarks=(*remarks, *of_weights), names=names, weights=weights)
+
+
+def _weights(table: Table, schema: Schema) -> tuple[Vector | None, tuple[str, ...]]:
+    """The weights of the rows, and a sentence on them."""
+    if schema.weight is None:
+        return None, ()
+    if schema.weight not in table.columns:
+        return None, (f"{table.name} has no column {schema.weight!r} (data.weight): every row counts as 1",)
+    weights = weights_of(table, schema.weight)
+    return weights, (f"{table.name}, column {schema.weight!r}: {weights_text(weights)}",)

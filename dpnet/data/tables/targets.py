@@ -1,4 +1,4 @@
-"""The labels of a table: what its target column holds, as it is taken or refused."""
+"""The labels and the weights of a table: what these columns hold, as it is taken or refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.compute.arrays import Vector
 from dpnet.data.classes import label_text
 from dpnet.data.labels import NO_REGRESSION
+from dpnet.data.sample_weights import check_weights
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
@@ -54,6 +56,28 @@ def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
         _check_text(table, target, column)
     labels: npt.NDArray[Any] = column.texts[column.values]
     return labels
+
+
+def weights_of(table: Table, name: str) -> Vector:
+    """The weights of the rows of a table.
+
+    Args:
+        table: the data.
+        name: of the column of the weights.
+
+    Raises:
+        DataError: it does not hold a number for each row, or one of them is below 0, or all are 0.
+    """
+    column, where = table.columns[name], f"{table.name}, column {name!r}"
+    if column.kind not in ("number", "boolean"):
+        raise DataError(f"{where} (data.weight) holds {column.words}; expected a number for each row.")
+    if column.missing is not None:
+        row, number = int(np.argmax(column.missing)), counted(int(column.missing.sum()), "row")
+        raise DataError(
+            f"{table.place(row, name)}: the weight is missing, as in {number} of {table.rows:,}; "
+            "write 0 there to leave a row out."
+        )
+    return check_weights(column.values, table.rows, where, place_of(table, name))
 
 
 def _missing(table: Table, target: str, column: Column) -> DataError:
