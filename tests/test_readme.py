@@ -2,18 +2,25 @@
 
 import json
 import re
+import shlex
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.readme import README, ROOT, block
 
 from dpnet.about import __version__
+from dpnet.cli import main as cli
+from dpnet.cli.commands import tune
 from dpnet.cli.parser import COMMANDS, make_parser
+from dpnet.compute.threads import threads_from_user
 from dpnet.config.directory import first_choice
 from dpnet.config.doc import reference
 from dpnet.config.file import load
 from dpnet.output.run_directory import METRICS
+from dpnet.training.timing import Speed
 
 
 def test_the_table_of_keys_is_that_of_the_configuration():
@@ -59,6 +66,55 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     run_dir, accuracy = capsys.readouterr().out.splitlines()[-1].split()
     assert run_dir == "runs/digits"
     assert 0.8 < float(accuracy) < 1
+
+
+def commands():
+    """The arguments of every dpnet command that can be typed as it stands in the README, from top to bottom."""
+    for language, text, span in re.findall(r"^```(\w*)\n(.*?)^```$|`([^`]+)`", README, re.M | re.S):
+        script = " ".join(span.split()) or (text if language == "sh" else "")
+        for line in re.split(r"\n|&&", script):
+            found = re.fullmatch(r"(?:(?:mpirun|srun) .*?)?dpnet (\S+ .*)", line.split("#")[0].strip())
+            # Words in capitals stand for something; what a shell fills in has a test of its own.
+            if found and not re.search(r"\b[A-Z]+\b|\.\.\.|\$|\[", found[1]):
+                yield shlex.split(found[1])
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    """Several threads of one process are far slower beside other programs."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads_from_user.cache_clear()
+    yield
+    threads_from_user.cache_clear()
+
+
+def test_every_command_works_from_top_to_bottom_in_one_directory(tmp_path, monkeypatch, capsys, one_thread):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tune, "measure", lambda *_: Speed(1.0, []))
+    Path("mnist").mkdir()
+    for name, number in (("train", 40), ("t10k", 24)):
+        images = bytes(range(128)) * (number // 8)
+        Path(f"mnist/{name}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, number, 4, 4) + images)
+        Path(f"mnist/{name}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">2I", 0x801, number) + bytes(range(4)) * (number // 4)
+        )
+    Path("mnist.toml").write_text(block("toml"))
+    rows = [f"{row * 37 % 101},{row % 7},{'ab'[row % 2]}" for row in range(60)]
+    Path("wine.csv").write_text("\n".join(["ash,hue,kind", *rows, ""]))
+    Path("new.csv").write_text("ash,hue\n1,2\n3,4\n")
+    done = []
+    for words in commands():
+        arguments = words[words.index("--") + 1 :] if words[0] == "launch" else words
+        if arguments[0] == "python":
+            continue  # See above.
+        code = cli.run(arguments)
+        assert code == 0, f"dpnet {' '.join(words)}: {capsys.readouterr().err}"
+        assert "complete already" not in capsys.readouterr().out or "job.toml" in words, words
+        done.append(arguments[0])
+    assert done.count("train") > 8
+    assert {"init", "predict", "plot", "tune", "gradcheck"} <= set(done)
 
 
 @pytest.mark.slow

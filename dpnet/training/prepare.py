@@ -226,7 +226,7 @@ def rehearse(setup: Setup, source: DataSource) -> None:
         layout=Layout((source.features, *hidden_layers, source.classes)),
         scaling=UNSCALED,
     )
-    with doing(setup.group, "compiling loops; later starts find them in the cache"):
+    with doing(setup.group, "preparing loops, which are compiled at the first start and kept"):
         for first in (True, False):
             if (node.rank == 0) == first:
                 with np.errstate(all="ignore"):
