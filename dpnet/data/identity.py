@@ -20,7 +20,7 @@ import numpy as np
 from dpnet.data.classes import label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.split import Inputs, Split
-from dpnet.data.statistics import tiles
+from dpnet.data.statistics import chunks, tiles
 from dpnet.text import shorten
 
 ARRAYS = {
@@ -68,10 +68,14 @@ class ChunkHasher:
         for _, rows in tiles(self._split, self._chunk):
             self.see(rows)
 
+    def of_inputs(self) -> bytes:
+        """The sum of the inputs that were taken in."""
+        return self._inputs.digest()
+
     def sums(self) -> Sums:
         """The sums, once all inputs were taken in."""
         labels = require_labels(self._split)[slice(*self._chunk)]
-        return Sums(self._inputs.digest(), hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).digest())
+        return Sums(self.of_inputs(), hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).digest())
 
 
 def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str, Any]:
@@ -164,6 +168,24 @@ def _type(text: str) -> str:
 
 def _sum(array: Mapping[str, Any]) -> str:
     return f"{array.get('sha256')!s:.{SHOWN}}..."
+
+
+def has_inputs(split: Split, recorded: Any) -> bool:
+    """Whether samples have the inputs of others, to the last bit. They are read only if there are as many.
+
+    Args:
+        split: the samples.
+        recorded: of the others, one of `arrays` in the identity of a checkpoint; its content may be anything.
+    """
+    shape = [len(split), split.features]
+    if not isinstance(recorded, dict) or recorded.get("shape") != shape:
+        return False
+    sums = bytearray()
+    for chunk in chunks(len(split)):
+        hasher = ChunkHasher(split, chunk)
+        hasher.read()
+        sums += hasher.of_inputs()
+    return _array(split.inputs.dtype.str, shape, bytes(sums)) == recorded
 
 
 def partial_identity(source: DataSource) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
 from dpnet.data.classes import Classes, recorded_classes
+from dpnet.data.hold_out import hold_out
+from dpnet.data.identity import has_inputs
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
 from dpnet.data.split import UnknownLabels
@@ -48,6 +50,7 @@ class Network:
         schema: what the columns of a table become; None: it was trained on arrays.
         checkpoint: directory of the checkpoint that it was read from; None: it was not read from a directory.
         which: "best" or "newest": this checkpoint of the run whose path was given; empty: the path was its own.
+        data: what its checkpoint records of the data that it was trained on, see `identity.identity`.
     """
 
     job: Job
@@ -59,6 +62,7 @@ class Network:
     schema: Schema | None
     checkpoint: Path | None = None
     which: Literal["best", "newest", ""] = ""
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         """Its sizes and its origin, not its numbers."""
@@ -123,7 +127,7 @@ def make_network(found: Checkpoint) -> Network:
         schema = recorded_schema(found.manifest["data"].get("schema"), layout.sizes[0])
     except ValueError as error:
         raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
-    return Network(job, found.step, layout, layout.views(params), scaling, classes, schema)
+    return Network(job, found.step, layout, layout.views(params), scaling, classes, schema, data=found.manifest["data"])
 
 
 def classes_of(found: Checkpoint) -> Classes:
@@ -190,15 +194,32 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
         return samples.numbered_as(network.classes, of="the network", unknown=unknown, way=way)
 
     samples = everywhere(group, work)
-    for remark in (*samples.remarks, *_seen(network, source)):
+    for remark in (*samples.remarks, *_seen(network, source, samples)):
         aside(group, f"note: {remark}")
     return samples
 
 
-def _seen(network: Network, source: str) -> list[str]:
-    """A sentence where the samples are the table that the network was trained on."""
+def _seen(network: Network, source: str, samples: Split) -> list[str]:
+    """A sentence where the samples are the table that the network was trained on, wherever it lies now."""
     data = network.job.data
-    if network.schema is None or os.path.realpath(source) != os.path.realpath(data.source):
+    paths = (os.path.realpath(os.path.expanduser(path)) for path in (source, data.source))
+    if network.schema is None or (len(set(paths)) > 1 and not _has_training_inputs(network, samples)):
         return []
     rows = f"{1 - data.test:.0%} of these rows" if isinstance(data.test, float) else "these rows"
     return [f"{source} is the training data: the network was trained on {rows}"]
+
+
+def _has_training_inputs(network: Network, samples: Split) -> bool:
+    """Whether the inputs of the training are among the samples, by the sums in the checkpoint."""
+    arrays, share = network.data.get("arrays"), network.job.data.test
+    if not isinstance(arrays, dict):
+        return False
+    if not isinstance(share, float):
+        return has_inputs(samples, arrays.get("x_train"))
+    if samples.labels is None:
+        return False  # They say which rows were held out.
+    try:
+        _, rows = hold_out(samples.labels, share, key="data.test", file=samples.labels_file)
+    except DataError:
+        return False  # Of so few rows none would be held out.
+    return has_inputs(samples.part(rows), arrays.get("x_train"))

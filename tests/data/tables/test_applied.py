@@ -105,3 +105,22 @@ def test_predictions_begin_with_the_column_that_names_the_rows(tmp_path, capfd):
     assert "has no column 'code' (data.id): the predictions do not name the rows" in capfd.readouterr().err
     with pytest.raises(DataError, match=r"no column 'cod' \(data.id\); did you mean 'code'\?"):
         open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", id="cod"))
+
+
+@pytest.mark.parametrize("share", [None, 0.25])
+def test_the_training_data_are_known_again_wherever_they_lie(tmp_path, monkeypatch, capfd, share):
+    csv.write_csv(pa.table(flowers(60)), str(tmp_path / "t.csv"))
+    monkeypatch.chdir(tmp_path)
+    train(tmp_path / "run", {**SETTINGS, "data.source": "t.csv", "data.test": share})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "t.csv").rename("moved.csv")
+    network = load_network(str(tmp_path / "run"), GROUP)
+    evaluate(network, "moved.csv", GROUP)
+    rows = "these rows" if share is None else "75% of these rows"
+    assert f"moved.csv is the training data: the network was trained on {rows}" in capfd.readouterr().err
+    table = flowers(60)
+    table["x"][7] += 1
+    csv.write_csv(pa.table(table), "other.csv")
+    evaluate(network, "other.csv", GROUP)
+    assert "training data" not in capfd.readouterr().err
