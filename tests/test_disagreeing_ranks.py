@@ -161,11 +161,11 @@ os.write(1, f"{{result.stdout}} {{result.stderr}}\\n".encode())
 @pytest.mark.ranks
 @pytest.mark.slow
 def test_a_rank_whose_others_never_come_says_so():
-    code = "import dpnet.comm.lonely as l; l.NOTE_AFTER_S = 2; import dpnet; dpnet.connect()"
+    code = "import dpnet.comm.lonely as l; l.NOTE_AFTER_S = 1; import dpnet; dpnet.connect()"
     script = f"if [ {RANK} = 0 ]; then sleep 300; else {sys.executable} -c '{code}'; fi"
     job = start([*mpirun(2), "bash", "-c", script])
     try:
-        told = "has waited 2 s for the others to start dpnet. For a training of its own in each rank"
+        told = "has waited 1 s for the others to start dpnet. For a training of its own in each rank"
         assert wait_for(lambda: told in job.read()), job.read()
         assert "note: rank 1 of 2 on " in job.read()
     finally:

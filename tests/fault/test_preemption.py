@@ -87,7 +87,7 @@ def test_a_signal_stops_all_ranks_and_changes_no_bit(tmp_path, whole, how):
     assert_same_result(output, undisturbed_run)
 
 
-@pytest.mark.parametrize("num_ranks", [2, 3])
+@pytest.mark.parametrize("num_ranks", [at_night(2), 3])
 def test_ctrl_c_on_one_rank_stops_all_of_them_with_a_checkpoint(tmp_path, whole, num_ranks):
     job, _ = whole
     output = tmp_path / "run"

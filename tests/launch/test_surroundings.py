@@ -129,7 +129,7 @@ def test_a_clone_that_is_not_installed_starts_itself(monkeypatch):
 
 @pytest.mark.slow
 def test_a_choice_that_takes_too_long_is_left_out_and_ended_with_what_mpirun_left_running(tmp_path, monkeypatch):
-    monkeypatch.setattr(tune, "TIMEOUT_S", 3.0)
+    monkeypatch.setattr(tune, "TIMEOUT_S", 2.0)
     path, left = tmp_path / "mpirun", tmp_path / "pid"
     path.write_text(
         "#!/bin/bash\n"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import itertools
 import os
 
@@ -21,30 +22,40 @@ from dpnet.training.prepare import prepare
 pytestmark = pytest.mark.mpi(min_size=2)
 
 group = connect()
+INPUTS = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+SOURCE = DataSource("random", make_split(INPUTS, np.arange(40) % 3, "x", "y"), None)
+
+
+def trained(job, ranks):
+    """The parts of a training after its three steps."""
+    parts = build_parts(prepare(job, ranks, SOURCE, backend=plain_backend(), scaling=UNSCALED), SOURCE)
+    for step in range(3):
+        parts.trainer.step(step)
+    return parts
+
+
+@functools.cache
+def without_shared_memory(job):
+    """The parameters of the same training where nobody has asked for shared memory."""
+    apart = dataclasses.replace(job, train=dataclasses.replace(job.train, shared_memory=False))
+    return trained(apart, by_node(group._comm, 2)).state.params.tobytes()
 
 
 @pytest.mark.parametrize("shards", [0, 6])
 @pytest.mark.parametrize("fails_at", [0, 3])
 def test_one_node_without_room_makes_all_train_without(monkeypatch, shards, fails_at):
-    forced, allocate, calls = by_node(group._comm, 2), os.posix_fallocate, itertools.count()
+    settings = {"global_batch_size": 9, "steps": 3, "reproducible_shards": shards}
+    job = from_dict({"model": {"hidden_layers": [6, 4]}, "train": settings}, where="test")
+    expected = without_shared_memory(job)
+    ranks, allocate, calls = by_node(group._comm, 2), os.posix_fallocate, itertools.count()
 
     def full(handle, start, size):
-        if forced.rank < 2 and next(calls) >= fails_at:  # On the first node alone.
+        if ranks.rank < 2 and next(calls) >= fails_at:  # On the first node alone.
             raise OSError(errno.ENOSPC, "No space left on device")
         allocate(handle, start, size)
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    inputs = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
-    source = DataSource("random", make_split(inputs, np.arange(40) % 3, "x", "y"), None)
-    settings = {"global_batch_size": 9, "steps": 3, "reproducible_shards": shards}
-    job = from_dict({"model": {"hidden_layers": [6, 4]}, "train": settings}, where="test")
-    parts = build_parts(prepare(job, forced, source, backend=plain_backend(), scaling=UNSCALED), source)
-    for step in range(3):
-        parts.trainer.step(step)
-    told = forced.allgather(parts.memory)
+    parts = trained(job, ranks)
+    told = ranks.allgather(parts.memory)
     assert all(text.startswith("a copy of the parameters for each rank: no room in /dev/shm") for text in told)
-    apart = dataclasses.replace(job, train=dataclasses.replace(job.train, shared_memory=False))
-    expected = build_parts(prepare(apart, forced, source, backend=plain_backend(), scaling=UNSCALED), source)
-    for step in range(3):
-        expected.trainer.step(step)
-    assert parts.state.params.tobytes() == expected.state.params.tobytes()
+    assert parts.state.params.tobytes() == expected
