@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     """Write a commented job file."""
 
     def write() -> list[str]:
-        proposal = _propose(arguments) if arguments.data is not None else Proposal({}, [])
+        proposal = _propose(arguments)
         write_template(Path(arguments.path), proposal.settings, proposal.lines)
         return proposal.lines
 
@@ -33,6 +33,10 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 
 def _propose(arguments: argparse.Namespace) -> Proposal:
     source, target, header = arguments.data, arguments.target, arguments.header
+    if source is None:
+        if target is not None or header is not None:
+            raise ConfigError("--target and --header are of a table; name it: --data FILE")
+        return Proposal({}, [])
     path = os.path.expanduser(source)
     if is_table(path):
         is_place = target is not None and target.removeprefix("-").isdecimal()

@@ -136,8 +136,8 @@ class Table:
         row = int(np.argmax(np.append(broken, False)[column.values]))
         text = shorten(repr(str(column.texts[column.values[row]])), 40)
         raise DataError(
-            f'{self.place(row, name)}: the value {text} has a line break, as if a quote (") were open by mistake; '
-            "remove the quote, or the line break."
+            f"{self.place(row, name)}: the value {text} has a line break, as if a quotation mark were open by mistake; "
+            "take the mark out, or the line break."
         )
 
     def take(self, rows: SampleIds, part: str) -> Table:

@@ -78,8 +78,8 @@ class TextFile:
                 self._refuse_width()
             if "straddling" in str(error):
                 raise DataError(
-                    f'{self.path}: a line has more than {MAX_LINE >> 20} MiB, or a quote (") was not closed; look for '
-                    "a quote by itself."
+                    f"{self.path}: a line has more than {MAX_LINE >> 20} MiB, or a quotation mark was not closed; "
+                    "look for one by itself."
                 ) from error
             raise
         if any(arrow.types.is_binary(kind) for kind in table.schema.types):
@@ -128,7 +128,7 @@ class TextFile:
             if cells and len(cells) != width:
                 hint = ""
                 if after > before + 1:
-                    hint = f' A quote (") is open there, to line {after}: is it meant?'
+                    hint = f" A quotation mark is open there, to line {after}: is it meant?"
                 elif len(cells) == width + 1 and before == self.head.skip + 1 and cells[-1]:
                     hint = " If the first is a name of the row, as R writes it: write.csv(..., row.names = FALSE)."
                 raise DataError(
@@ -156,9 +156,9 @@ class TextFile:
                 if swallows or never:
                     closes = "never closes it" if never else f"closes it {counted(breaks, 'line')} below"
                     raise DataError(
-                        f'{self.path}, line {self.line(row)}, column {name!r}: a quote (") opens the cell, and {closes}'
-                        f"{': all between would be one value' * bool(breaks)}. Remove the quote; or if it is part of "
-                        'the text, double it, and quote the whole: """so"" it is".'
+                        f"{self.path}, line {self.line(row)}, column {name!r}: a quotation mark opens the cell, and "
+                        f"{closes}{': all between would be one value' * bool(breaks)}. Take the mark out; or if it is "
+                        "part of the text, write it twice, and quote the whole cell."
                     )
 
     def _is_open(self) -> bool:
@@ -183,8 +183,8 @@ def open_text(path: str, *, header: bool | None) -> TextFile:
     text = look_at(path)
     if header is None and text.head.names == "unclear":
         raise DataError(
-            f"{path}, {text.head.shown} holds the names of the columns or is a sample already, which is not clear: "
-            f"{text.head.why}. Say which: data.header = true for names, data.header = false for a sample; the columns "
+            f"{path}, {text.head.shown}: are these the names of the columns, or a sample? That is not clear, as "
+            f"{text.head.why}. Say it: data.header = true for names, data.header = false for a sample; the columns "
             "are then called 0, 1, ..."
         )
     return TextFile(path, text.packed, text.head, text.header if header is None else header)

@@ -37,7 +37,7 @@ def without_names(tmp_path_factory):
 def test_a_file_that_may_have_a_header_or_not_is_refused_until_that_is_said(tmp_path):
     path = tmp_path / "iris.csv"
     path.write_text("5.1,3.5,a\n4.9,3.0,a\n6.1,2.0,b\n")
-    seen = r"iris.csv, line 1 \(5.1,3.5,a\) holds the names .* data.header = true for names, data.header = false for a"
+    seen = r"iris.csv, line 1 \(5.1,3.5,a\): are these the names .* data.header = true for names, data.header = false"
     with pytest.raises(DataError, match=seen):
         open_source(str(path), DataConfig(target=-1))
     assert len(open_source(str(path), DataConfig(target=-1, header=False)).train) == 3

@@ -105,3 +105,10 @@ def test_whether_there_is_a_header_is_guessed_told_and_can_be_said(capsys, argum
     assert load(Path("job.toml")).data.header is header
     assert f"u.csv has {rows} rows and 3 columns" in said
     assert ("The first line is taken for a sample" in said) is ("dpnet init --header true" in said) is not header
+
+
+@pytest.mark.parametrize("option", [["--target", "x"], ["--header", "true"]])
+def test_what_is_said_of_a_table_needs_one(capsys, option):
+    assert dpnet(["init", *option]) == 2
+    assert "--target and --header are of a table; name it: --data FILE" in capsys.readouterr().err
+    assert not Path("job.toml").exists()

@@ -46,16 +46,19 @@ def quoted(first, at, last=None, other=None):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (quoted('20,6,"a', 22, '68,5,"a', 70), "line 22, column 'k': a quote .* closes it 48 lines below"),
-        (quoted('20,6,"a', 22, '68,5,a"', 70), "line 22, column 'k': a quote .* closes it 48 lines below"),
-        (quoted('"20,6,a', 22, '68",5,a', 70), "line 22, column 'id': a quote .* closes it 48 lines below"),
-        (quoted('20,6,"a', 22), "line 22, column 'k': a quote .* never closes it: all between would be one value"),
-        (quoted('98,0,"a', 100), "line 100, column 'k': a quote .* never closes it. Remove the quote"),
+        (quoted('20,6,"a', 22, '68,5,"a', 70), "line 22, column 'k': a quotation mark .* closes it 48 lines below"),
+        (quoted('20,6,"a', 22, '68,5,a"', 70), "line 22, column 'k': a quotation mark .* closes it 48 lines below"),
+        (quoted('"20,6,a', 22, '68",5,a', 70), "line 22, column 'id': a quotation mark .* closes it 48 lines below"),
+        (
+            quoted('20,6,"a', 22),
+            "line 22, column 'k': a quotation mark .* never closes it: all between would be one value",
+        ),
+        (quoted('98,0,"a', 100), "line 100, column 'k': a quotation mark .* never closes it. Take the mark out"),
         (
             quoted('20,"6,a', 22),
-            r'line 22 has 2 cells, and the first line 3: .* A quote \("\) is open there, to line 1',
+            r"line 22 has 2 cells, and the first line 3: .* A quotation mark is open there, to line 1",
         ),
-        (quoted('20,"6,a', 22, '"68,5,a', 70), r'line 22 has 4 cells, .* A quote \("\) is open there, to line 70'),
+        (quoted('20,"6,a', 22, '"68,5,a', 70), r"line 22 has 4 cells, .* A quotation mark is open there, to line 70"),
     ],
 )
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
@@ -74,7 +77,9 @@ def test_text_of_several_lines_is_read_where_it_is_no_label_category_or_name(fil
             DataError, match=r"line 2, column 'note': the value 'one, two\\nthree\\n0' has a line break"
         ):
             opened(path, **section)
-    with pytest.raises(DataError, match=r"line 5, column 'k': the value 'a\\nb' has a line break, as if a quote"):
+    with pytest.raises(
+        DataError, match=r"line 5, column 'k': the value 'a\\nb' has a line break, as if a quotation mark"
+    ):
         opened(file(["x,k", '1,"c"', "2,c", "", '3,"a', 'b"']))
 
 
@@ -120,7 +125,7 @@ def test_names_of_rows_without_a_name_are_told_as_what_they_are(file):
 
 def test_a_line_that_is_too_long_is_told_as_such(file, monkeypatch):
     monkeypatch.setattr(textfile, "MAX_LINE", 1000)
-    with pytest.raises(DataError, match=r"a line has more than .* or a quote \(\"\) was not closed"):
+    with pytest.raises(DataError, match=r"a line has more than .* or a quotation mark was not closed"):
         opened(file(["x,t,k", "1,a,a", f"2,{'b' * 3000},a"]))
 
 
