@@ -1,4 +1,4 @@
-"""What is odd about data that can be trained on: labels, classes without samples, and test inputs of another scale.
+"""What is odd about data that can be trained on: labels, classes without samples, the same samples twice, other scales.
 
 Such data train without an error, and the scores mean something else than one expects. So it is said at the start.
 """
@@ -6,6 +6,7 @@ Such data train without an error, and the scores mean something else than one ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +19,16 @@ UNIT, RAW = 1.0, 100.0
 """Inputs from 0 to 1 beside others that reach at least 100 have most likely been divided by 255, and the others not."""
 
 
-def remarks(source: DataSource, moments: Mapping[str, Moments]) -> list[str]:
+def remarks(source: DataSource, moments: Mapping[str, Moments], arrays: Mapping[str, Any]) -> list[str]:
     """A sentence for each oddity.
 
     Args:
         source: the data.
         moments: of the inputs of the splits "train" and "test", as far as they were measured.
+        arrays: of its identity, see `identity.identity`.
     """
     of_splits = [*source.train.remarks, *(source.test.remarks if source.test else ())]
-    return [*of_splits, *_of_classes(source), *_of_scales(moments)]
+    return [*of_splits, *_of_classes(source), *_of_repeats(arrays), *_of_scales(moments)]
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:
@@ -44,6 +46,12 @@ def _of_classes(source: DataSource) -> Iterator[str]:
         yield f"{counted(num_unknown, 'test sample')} of classes without a training sample: left out of the scores"
     if (missing := classes.values[counts == 0]).size:
         yield f"the test scores say nothing of classes without a test sample: {label_list(missing)}"
+
+
+def _of_repeats(arrays: Mapping[str, Any]) -> Iterator[str]:
+    """The same samples to train and to test: the scores are not those of new samples."""
+    if "x_train" in arrays and arrays["x_train"] == arrays.get("x_test"):
+        yield "the test inputs are those of the training data, to the last bit: the scores say nothing of other data"
 
 
 def _of_scales(moments: Mapping[str, Moments]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from dpnet.compute.shares import ceil_div
 from dpnet.config.job import EvaluateConfig, Job
 from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource
-from dpnet.data.statistics import Moments
 from dpnet.environment import loss_obstacle
 from dpnet.output.screen import current
 from dpnet.output.screen import doing as screen_doing
@@ -23,6 +22,7 @@ from dpnet.training.progress import Progress
 
 if TYPE_CHECKING:
     from dpnet.training.parts import Parts
+    from dpnet.training.prepare import TrainingData
     from dpnet.training.setup import Setup
 
 
@@ -54,9 +54,9 @@ def aside(group: Group, text: str) -> None:
         complain(text)
 
 
-def announce(setup: Setup, source: DataSource, moments: Mapping[str, Moments], parts: Parts, step: int) -> None:
+def announce(setup: Setup, data: TrainingData, parts: Parts, step: int) -> None:
     """Print what is about to be trained, where, from which step on, and what is odd about it; collective."""
-    group = setup.group
+    group, source = setup.group, data.source
     num_hosts = len(set(group.allgather(group.host)))
     say(group, training_text(setup, source, parts, group.world_size, num_hosts))
     if group.world_size > 1:
@@ -65,7 +65,8 @@ def announce(setup: Setup, source: DataSource, moments: Mapping[str, Moments], p
     if group.rank == 0 and (text := remark(setup.job.train.kernels, setup.backend.kernels)):
         say(group, text)
     if group.rank == 0:
-        for text in [*remarks(source, moments), *_without_effect(setup.job, source, parts.total_steps)]:
+        odd = remarks(source, data.moments, data.identity["arrays"])
+        for text in [*odd, *_without_effect(setup.job, source, parts.total_steps)]:
             say(group, f"note: {text}")
     if step:
         say(group, f"going on from the checkpoint of step {step:,}")

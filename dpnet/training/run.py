@@ -160,7 +160,7 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
         say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
         return directory.named(summary)
     step = start.progress.step
-    announce(setup, source, data.moments, loop.parts, step)
+    announce(setup, data, loop.parts, step)
     on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
     try:
         loop.open()

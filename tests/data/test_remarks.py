@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.jobs import train
 
 from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource, open_source
@@ -24,7 +25,7 @@ def said(train_labels, test_labels=None, *, train_inputs=None, test_inputs=None)
         for name, split in zip(("train", "test"), splits, strict=True)
         if split is not None
     }
-    return remarks(DataSource("data", *splits), moments)
+    return remarks(DataSource("data", *splits), moments, {})
 
 
 @pytest.mark.parametrize("test_labels", [None, [1, 0, 2, 2]])
@@ -33,7 +34,7 @@ def test_nothing_is_said_of_ordinary_data(test_labels):
 
 
 def test_nothing_is_said_of_the_digits():
-    assert remarks(open_source("digits"), {}) == []
+    assert remarks(open_source("digits"), {}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,13 @@ def test_test_inputs_of_another_scale_are_told():
     assert said([0, 1], [0, 1], train_inputs=scaled, test_inputs=raw) == [text]
     assert said([0, 1], [0, 1], train_inputs=raw, test_inputs=raw // 5) == []
     assert said([0, 1], [0, 1], train_inputs=scaled, test_inputs=scaled * 2) == []
+
+
+def test_the_same_samples_to_train_and_to_test_are_told(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal((30, 2)), np.arange(30) % 3
+    for path, other in (("same.npz", x), ("other.npz", x + 1)):
+        np.savez(tmp_path / path, x_train=x, y_train=y, x_test=other, y_test=y)
+        settings = {"data.source": str(tmp_path / path), "train.epochs": 1, "train.global_batch_size": 10}
+        train(tmp_path / path.removesuffix(".npz"), settings)
+    assert capsys.readouterr().out.count("note: the test inputs are those of the training data, to the last bit") == 1
