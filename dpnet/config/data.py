@@ -18,7 +18,7 @@ class DataConfig(Section, governs=Governs.RESULT):
         Text(),
         "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
         "files, an .npz file (x_train, y_train, x_test, y_test), a folder of .npy files, or a table (.csv, .tsv, "
-        ".parquet, .feather).",
+        ".parquet, .feather, or a folder of .parquet files).",
     ] = "digits"
     test: Annotated[
         str | float | None,

@@ -7,6 +7,7 @@ promises, and both must agree to the byte. Whatever a library raises over damage
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ def guarded(file: str) -> Iterator[None]:
     except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is truncated or damaged ({error}); copy or download it again.") from error
     except OSError as error:
+        if error.errno is None:  # Of a decompressor, and not of the system.
+            raise DataError(f"{file} is truncated or damaged ({error}); copy or download it again.") from error
         raise DataError(f"{file} cannot be read: {error.strerror or error}; check the path and its rights.") from error
     except Exception as error:
         # Over damaged bytes the parsers of Python and numpy raise a dozen other types, and do not document which.
@@ -70,6 +73,26 @@ def check_ratio(file: str, compressed: int, promised: int) -> None:
     most = DEFLATE_RATIO * compressed
     if promised > most:
         raise _size_error(file, f"at most {most}", promised)
+
+
+def memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_memory(file: str, num_bytes: int, what: str) -> None:
+    """Raises DataError if this machine has less memory than `num_bytes`; call before they are taken.
+
+    Args:
+        file: for the message.
+        num_bytes: that would be taken.
+        what: would take them, as "3 samples of 5 features".
+    """
+    if num_bytes > memory():
+        raise DataError(
+            f"{file}: {what} take {num_bytes / (1 << 30):,.1f} GiB as numbers, and this machine has "
+            f"{memory() / (1 << 30):,.1f} GiB of memory; save its arrays as .npy files, which dpnet maps instead."
+        )
 
 
 def _size_error(file: str, found: int | str, promised: int) -> DataError:

@@ -34,7 +34,9 @@ def conversion(path: str) -> str | None:
         if tables:
             first = min(tables, key=lambda file: ("train" not in file.name, file.name))
             names = listed(file.name for file in tables)
-            return f"{path} is a folder with {names}; name one of these tables, {first} for example."
+            several = " Parquet files that are one table together: in a folder of their own."
+            parts = several * (sum(_ending(file) == ".parquet" for file in tables) > 2)
+            return f"{path} is a folder with {names}; name one of these tables, {first} for example.{parts}"
         files = sorted(file for file in here.iterdir() if _ending(file) == ".zip")
     else:
         files = [here]
@@ -63,7 +65,7 @@ def renaming(file: str, keys: Sequence[str], wanted: Sequence[str]) -> str:
         wanted: the names of the inputs and labels that are missed, as x_train and y_train.
     """
     names = dict.fromkeys([*wanted, "x_test", "y_test"] if "x_train" in wanted else wanted)
-    found = {name: _key_for(name, keys) for name in names}
+    found = {name: key_for(name, keys) for name in names}
     pairs = [f"    {name}=f[{_quoted(key)}]," for name, key in found.items() if key is not None]
     pairs += [f'    {name}=f["..."],' for name in wanted if found[name] is None]
     target = str(Path(file).with_name(f"{Path(file).stem}-dpnet.npz"))
@@ -71,7 +73,7 @@ def renaming(file: str, keys: Sequence[str], wanted: Sequence[str]) -> str:
     return f"name them so, in Python:\n\n{_indented(lines)}\n\nand give {target}."
 
 
-def _key_for(name: str, keys: Sequence[str]) -> str | None:
+def key_for(name: str, keys: Sequence[str]) -> str | None:
     """The array that seems to hold what dpnet calls `name`."""
     what, _, split = name.partition("_")
     kinds = _INPUTS if what == "x" else _LABELS

@@ -155,4 +155,6 @@ def guarded_arrow(file: str) -> Iterator[None]:
         try:
             yield
         except arrow.ArrowException as error:
-            raise DataError(f"{file} cannot be read: {shorten(str(error).splitlines()[0], 200)}.") from error
+            raise DataError(
+                f"{file} cannot be read: {shorten(str(error).splitlines()[0], 200).rstrip('.')}."
+            ) from error

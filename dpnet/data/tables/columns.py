@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,7 @@ class Table:
         numbers: of the rows in the file, from 0; None: these are all rows.
         part: which rows these are, in words.
         text: the file, if it is one of text.
+        parts: the files within `file`, if it is a folder, with the number of the first row of each.
     """
 
     file: str
@@ -106,6 +108,7 @@ class Table:
     numbers: SampleIds | None = None
     part: str = ""
     text: TextFile | None = None
+    parts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def header(self) -> bool:
@@ -123,9 +126,13 @@ class Table:
 
     def place(self, row: int | np.integer[Any], name: str) -> str:
         """Where a value stands, for messages: in a file of text by its line, as an editor counts them, from 1."""
-        line = None if self.text is None else self.text.line(self.number(row))
-        where = f"row {self.number(row)} (from 0)" if line is None else f"line {line}"
-        return f"{self.file}, {where}, column {name!r}"
+        file, number = self.file, self.number(row)
+        line = None if self.text is None else self.text.line(number)
+        # Of two files that begin with the same row the first is empty.
+        if part := next((part for part in reversed(self.parts) if self.parts[part] <= number), ""):
+            file, number = os.path.join(file, part), number - self.parts[part]
+        where = f"row {number} (from 0)" if line is None else f"line {line}"
+        return f"{file}, {where}, column {name!r}"
 
     def check_lines(self, name: str) -> None:
         """Raises DataError if a text of a column goes over several lines of a file of text: labels and names do not."""
@@ -142,4 +149,4 @@ class Table:
 
     def take(self, rows: SampleIds, part: str) -> Table:
         """Some of its rows."""
-        return Table(self.file, len(rows), self.columns.take(rows), rows, part, self.text)
+        return Table(self.file, len(rows), self.columns.take(rows), rows, part, self.text, self.parts)

@@ -1,4 +1,4 @@
-"""Reads table files by pyarrow: CSV and TSV (see `textfile`), Parquet, and Feather."""
+"""Reads table files by pyarrow: CSV and TSV (see `textfile`), Parquet (also folders, see `folder`), and Feather."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
+from dpnet.data.readers.guards import check_memory
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Columns, Table
+from dpnet.data.tables.folder import is_folder_table, parts_of, put_together
 from dpnet.data.tables.textfile import TEXT_ENDINGS, open_text
 from dpnet.errors import ConfigError, DataError
 from dpnet.text import listed
@@ -23,8 +27,8 @@ INDEX = re.compile(r"|__index_level_\d+__")
 
 
 def is_table(path: str) -> bool:
-    """Whether a file is a table by its name."""
-    return path.lower().endswith(ENDINGS) and os.path.isfile(path)
+    """Whether a path is a table: a file by its name, or a folder of Parquet files."""
+    return (path.lower().endswith(ENDINGS) and os.path.isfile(path)) or is_folder_table(path)
 
 
 def read_table(
@@ -33,7 +37,7 @@ def read_table(
     """Reads a table.
 
     Args:
-        path: of the file.
+        path: of the file, or of a folder of Parquet files.
         as_text: names of columns to take as text, whatever stands in them: codes with leading zeros, for example.
         verbatim: names of those of them in which only an empty cell is missing, and not NA: identifiers.
         header: whether the first line of a file of text holds the names of the columns; None: the line decides.
@@ -44,12 +48,22 @@ def read_table(
     """
     _check_pyarrow(path)
     with guarded_arrow(path):
-        text = open_text(path, header=header) if path.lower().endswith(TEXT_ENDINGS) else None
-        table = _read_columns(path) if text is None else text.read(as_text)
+        text = open_text(path, header=header) if is_text(path) else None
+        parts = parts_of(path) if os.path.isdir(path) else []
+        tables = [_read_part(os.path.join(path, part)) for part in parts]
+        table = (
+            put_together(path, parts, tables) if parts else _read_columns(path) if text is None else text.read(as_text)
+        )
         columns = Columns(path, table, _names(path, table), as_text, verbatim, text)
     if table.num_rows == 0 or not columns:
         raise DataError(f"{path} has {table.num_rows} rows and {len(columns)} columns; expected at least one of each.")
-    return Table(path, table.num_rows, columns, text=text)
+    starts = np.cumsum([0, *(one.num_rows for one in tables)])
+    return Table(path, table.num_rows, columns, text=text, parts=dict(zip(parts, starts.tolist(), strict=False)))
+
+
+def is_text(path: str) -> bool:
+    """Whether a table is a file of text."""
+    return path.lower().endswith(TEXT_ENDINGS) and os.path.isfile(path)
 
 
 def _check_pyarrow(path: str) -> None:
@@ -71,6 +85,12 @@ def _names(path: str, table: Any) -> list[str]:
     return names
 
 
+def _read_part(path: str) -> Any:
+    """A file of a folder; an error names the file."""
+    with guarded_arrow(path):
+        return _read_columns(path)
+
+
 def _read_columns(path: str) -> Any:
     """A file that stores columns: Parquet, or Arrow's own format."""
     with Path(path).open("rb") as stream:
@@ -82,19 +102,11 @@ def _read_columns(path: str) -> Any:
     if magic == b"PAR1":
         parquet = importlib.import_module("pyarrow.parquet")
         metadata = parquet.read_metadata(path)
-        _check_memory(path, metadata.num_rows, metadata.num_columns)
-        table = parquet.read_table(path, use_threads=False)
+        rows, columns = metadata.num_rows, metadata.num_columns
+        check_memory(path, 8 * rows * columns, f"{rows:,} rows of {columns:,} columns")
+        # By default the names of the folders above would become columns.
+        table = parquet.read_table(path, use_threads=False, partitioning=None)
     else:
         table = importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
     table.validate(full=True)  # Arrow trusts offsets that a damaged file made.
     return table
-
-
-def _check_memory(path: str, rows: int, columns: int) -> None:
-    """Raises DataError if a header promises more numbers than the machine has memory for."""
-    num_bytes, memory = 8 * rows * columns, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if num_bytes > memory:
-        raise DataError(
-            f"{path} promises {rows:,} rows of {columns:,} columns: {num_bytes >> 30:,} GiB as numbers, and this "
-            f"machine has {memory >> 30:,} GiB of memory; save its arrays as .npy files, which dpnet maps instead."
-        )

@@ -12,11 +12,11 @@ from dpnet.config.data import DataConfig
 from dpnet.data.classes import label_list, label_text
 from dpnet.data.split import Split
 from dpnet.data.tables.column import Column
-from dpnet.data.tables.files import read_table
+from dpnet.data.tables.files import is_text, read_table
 from dpnet.data.tables.fit import MAX_DETECTED
 from dpnet.data.tables.roles import find_target, guess_target
 from dpnet.data.tables.source import open_tables
-from dpnet.data.tables.textfile import TEXT_ENDINGS, look_at
+from dpnet.data.tables.textfile import look_at
 from dpnet.data.tables.texts import stands_for
 from dpnet.text import counted
 
@@ -57,7 +57,7 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
         DataError: the table cannot be read, or cannot be trained on in any case.
         ConfigError: pyarrow is not installed.
     """
-    head = look_at(path).head if path.lower().endswith(TEXT_ENDINGS) else None
+    head = look_at(path).head if is_text(path) else None
     if header is None and head is not None and head.names != "yes":
         header = False
     table = read_table(path, header=header)

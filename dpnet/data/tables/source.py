@@ -15,13 +15,13 @@ from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import check_known, encode
-from dpnet.data.tables.files import ENDINGS, is_table, read_table
+from dpnet.data.tables.files import ENDINGS, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, weights_of
-from dpnet.data.tables.textfile import TEXT_ENDINGS, look_at
+from dpnet.data.tables.textfile import look_at
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed
@@ -41,7 +41,7 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
         DataError: a table cannot be read, or a column is missing or cannot be used.
         ConfigError: pyarrow is not installed.
     """
-    if section.header is not None and not path.lower().endswith(TEXT_ENDINGS):
+    if section.header is not None and not is_text(path):
         raise DataError(f"data.header is set, but {path} is no text, and names its columns itself; leave the key out.")
     table = read_table(path, header=section.header)
     roles = find_roles(section, table)
@@ -57,7 +57,8 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels)
     of_labels = remarks_on_numbers(table, target)
-    train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *_of_header(section, table), *of_labels))
+    read = _of_parts(table) if table.parts else _of_header(section, table)
+    train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
     if test_table is not None:
         return train, _split(test_table, schema), schema
     if section.test is None:
@@ -69,6 +70,12 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     if not is_table(test_path):
         raise DataError(f"data.test is {section.test}, which is no table ({', '.join(ENDINGS)}); name one.")
     return train, open_table(test_path, schema), schema
+
+
+def _of_parts(table: Table) -> list[str]:
+    """A sentence on the files that were put together."""
+    parts = list(table.parts)
+    return [f"{table.file}: the rows of {counted(len(parts), 'Parquet file')} in order, {parts[0]} to {parts[-1]}"]
 
 
 def _of_header(section: DataConfig, table: Table) -> list[str]:
@@ -95,7 +102,7 @@ def open_table(path: str, schema: Schema, *, labelled: bool = True) -> Split:
             the training data have.
         ConfigError: pyarrow is not installed.
     """
-    told = _check_head(path, schema) if path.lower().endswith(TEXT_ENDINGS) else []
+    told = _check_head(path, schema) if is_text(path) else []
     table = read_table(path, as_text=schema.texts, verbatim=schema.verbatim, header=schema.unnamed is None)
     split = _split(table, schema, labelled=labelled, foreign=True)
     remarks = [*split.remarks, *told]

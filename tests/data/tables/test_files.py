@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
+from dpnet.data.readers import guards
 from dpnet.data.tables import files
 from dpnet.data.tables.files import is_table, read_table
 from dpnet.errors import ConfigError, DataError
@@ -161,8 +162,8 @@ def test_what_is_no_table_is_told_as_what_it_is(read, name, content, message):
 
 def test_more_rows_than_the_machine_has_memory_for(tmp_path, monkeypatch):
     parquet.write_table(pa.table({"a": range(10)}), str(tmp_path / "t.parquet"))
-    monkeypatch.setattr(files.os, "sysconf", lambda name: 8)
-    with pytest.raises(DataError, match=r"promises 10 rows of 1 columns: .* dpnet maps instead"):
+    monkeypatch.setattr(guards.os, "sysconf", lambda name: 8)
+    with pytest.raises(DataError, match=r"10 rows of 1 columns take 0\.0 GiB as numbers, .* dpnet maps instead"):
         read_table(str(tmp_path / "t.parquet"))
 
 

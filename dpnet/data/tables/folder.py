@@ -1,0 +1,148 @@
+"""Folders of Parquet files that are one table, as Spark, Dask and pandas write them.
+
+    sales/_SUCCESS                            left alone, as all names that begin with _ or . are
+    sales/country=de/part-0.parquet           rows 0 to 99       with a column country, de
+    sales/country=fr/part-0.parquet           rows 100 to 149    with a column country, fr
+
+The rows follow the sorted names of the files, so they are those of one file in which pandas has put them together.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from dpnet.data.readers.guards import guarded
+from dpnet.errors import DataError
+from dpnet.text import listed
+
+MAX_FILES = 100_000
+"""Most files of a folder."""
+PARTITION = re.compile(r"([^=]+)=(.*)")
+"""How a folder within is called that holds the rows with one value of a column."""
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""In place of a value that is missing."""
+SPLIT_NAME = re.compile(r"(?<![a-z])(train|test|val|valid|validation|dev|eval)(?![a-z])")
+"""What a file is called that is no part of a table, but all of its training or test rows."""
+INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+
+
+def is_folder_table(path: str) -> bool:
+    """Whether a path is a folder of Parquet files that make one table: no file is another table, or a split by name."""
+    if not os.path.isdir(path):
+        return False
+    try:
+        with guarded(path):
+            names = [name for name in os.listdir(path) if _counts(name)]
+            parts = parts_of(path)
+    except DataError:
+        return False
+    others = [name for name in names if name.lower().endswith((".csv", ".tsv", ".csv.gz", ".feather", ".arrow"))]
+    splits = {found[1] for part in parts if (found := SPLIT_NAME.search(Path(part).name.lower()))}
+    return bool(parts) and not others and len(splits) + any(not SPLIT_NAME.search(part.lower()) for part in parts) == 1
+
+
+def parts_of(folder: str) -> list[str]:
+    """Paths of the Parquet files of a folder, relative to it, in the order of their rows."""
+    found = sorted(_walk(folder, ""))
+    if len(found) > MAX_FILES:
+        raise DataError(f"{folder} holds more than {MAX_FILES:,} Parquet files; write fewer, larger ones.")
+    return found
+
+
+def _walk(folder: str, inner: str) -> Iterator[str]:
+    for entry in os.scandir(os.path.join(folder, inner)):
+        if not _counts(entry.name):
+            continue
+        path = os.path.join(inner, entry.name)
+        if entry.is_dir():
+            if PARTITION.fullmatch(entry.name):
+                yield from _walk(folder, path)
+        elif entry.name.lower().endswith(".parquet"):
+            yield path
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(("_", "."))
+
+
+def put_together(folder: str, parts: Sequence[str], tables: Sequence[Any]) -> Any:
+    """The one table of Arrow that those of the files make.
+
+    Args:
+        folder: for messages.
+        parts: the files.
+        tables: what each holds.
+
+    Raises:
+        DataError: the columns of a file are not those of the first.
+    """
+    arrow = importlib.import_module("pyarrow")
+    names = tables[0].column_names
+    for part, table in zip(parts, tables, strict=True):
+        _compare(folder, (parts[0], tables[0].schema), (part, table.schema))
+    # A column without a value has no type in the file of pandas.
+    table = arrow.concat_tables([_plain(table.select(names)) for table in tables], promote_options="default")
+    for key, values in _partitions(folder, parts, names).items():
+        counts = [one.num_rows for one in tables]
+        column = arrow.array([value for value, count in zip(values, counts, strict=True) for _ in range(count)])
+        table = table.append_column(key, column)
+    return table
+
+
+def _plain(table: Any) -> Any:
+    """A table whose categories are the texts themselves: files number them differently."""
+    arrow = importlib.import_module("pyarrow")
+    kinds = [field.type for field in table.schema]
+    if not any(map(arrow.types.is_dictionary, kinds)):
+        return table
+    schema = [
+        (field.name, field.type.value_type if arrow.types.is_dictionary(field.type) else field.type)
+        for field in table.schema
+    ]
+    return table.cast(arrow.schema(schema))
+
+
+def _compare(folder: str, first: tuple[str, Any], other: tuple[str, Any]) -> None:
+    """Refuse a file with other columns than the first, or of other types."""
+    arrow = importlib.import_module("pyarrow")
+    (name, expected), (part, seen) = first, other
+    for one, two, here, there in ((expected, seen, part, name), (seen, expected, name, part)):
+        if lacking := [field.name for field in one if field.name not in two.names]:
+            raise DataError(
+                f"{os.path.join(folder, here)} has no column {listed(map(repr, lacking))}, which {there} has: these "
+                "are not parts of one table; name one of the files, or write them with the same columns."
+            )
+    for field in expected:
+        kinds = [
+            kind.value_type if arrow.types.is_dictionary(kind) else kind
+            for kind in (field.type, seen.field(field.name).type)
+        ]
+        if kinds[0] != kinds[1] and not any(map(arrow.types.is_null, kinds)):
+            raise DataError(
+                f"{os.path.join(folder, part)}, column {field.name!r} holds {kinds[1]}, and in {name} it holds "
+                f"{kinds[0]}; write the files with the same types."
+            )
+
+
+def _partitions(folder: str, parts: Sequence[str], names: Sequence[str]) -> dict[str, list[int | str | None]]:
+    """The columns that the names of folders are, with a value for each file: integers where all are, else text."""
+    pairs = [[PARTITION.fullmatch(piece) for piece in Path(part).parts[:-1]] for part in parts]
+    keys = [[unquote(pair[1]) for pair in of_part if pair] for of_part in pairs]
+    for part, one in zip(parts, keys, strict=True):
+        if one != keys[0] or len(set(one)) < len(one):
+            raise DataError(f"{os.path.join(folder, part)} lies at other folders NAME=VALUE than {parts[0]} does.")
+        if twice := set(one) & set(names):
+            raise DataError(f"{os.path.join(folder, part)} has a column {listed(twice)}, as a folder above is called.")
+    columns: dict[str, list[int | str | None]] = {}
+    for place, key in enumerate(keys[0]):
+        texts = [unquote(pair[2]) for of_part in pairs if (pair := of_part[place])]
+        known = [text for text in texts if text != NO_VALUE]
+        whole = bool(known) and all(map(INTEGER.fullmatch, known))
+        columns[key] = [None if text == NO_VALUE else int(text) if whole else text for text in texts]
+    return columns
