@@ -84,12 +84,9 @@ def make_column(array: Any, as_text: bool, place: str) -> Column:
         return Column("number", values, no_texts, some_missing, words, wide if wide.any() else None)
     if any(one(array.type) for one in (kinds.is_floating, kinds.is_decimal, kinds.is_null)):
         numbers = array.cast(arrow.float64()).to_numpy().astype(np.float64)
-        rows = np.flatnonzero(abs(numbers) >= EXACT) if kinds.is_decimal(array.type) else np.zeros(0, np.int64)
-        wide = (
-            wide_numbers(numbers, rows, compute.cast(array.take(rows), arrow.string()).to_pylist())
-            if len(rows)
-            else None
-        )
+        wide = None
+        if kinds.is_decimal(array.type) and (rows := np.flatnonzero(abs(numbers) >= EXACT)).size:
+            wide = wide_numbers(numbers, rows, compute.cast(array.take(rows), arrow.string()).to_pylist())
         return Column("number", numbers, no_texts, some_missing, words, wide)
     return Column("other", np.zeros(0), no_texts, some_missing, words)
 

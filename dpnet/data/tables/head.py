@@ -58,7 +58,8 @@ class Head:
     @property
     def shown(self) -> str:
         """The line, for a message."""
-        return f"line {self.skip + 1} ({shorten(self.delimiter.join(self.cells), 70)})"
+        text = self.delimiter.join(self.cells)
+        return f"line {self.skip + 1} ({shorten(text if text.isprintable() else repr(text), 70)})"
 
 
 def is_plain(text: str) -> bool:
@@ -99,7 +100,7 @@ def _refuse_spaces(path: str, records: Sequence[Sequence[str]]) -> None:
     if width > 1 and all(len(row) == width and any(map(is_plain, row)) for row in pieces[1:]):
         raise DataError(
             f"{path}: spaces seem to stand between the cells, such as {shorten(records[0][0].strip(), 40)!r}; expected "
-            f"commas, semicolons, tabs or |. Convert the file: sed 's/^ *//; s/ *$//; s/  */,/g' {path} > FILE.csv"
+            "commas, semicolons, tabs or |. Put one of these in place of the spaces."
         )
 
 

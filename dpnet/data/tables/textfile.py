@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
-from dpnet.data.tables.head import MAX_LINE, MISSING, Head, read_head
+from dpnet.data.tables.head import MAX_LINE, MISSING, Head, is_number, read_head
 from dpnet.errors import DataError
 from dpnet.text import counted, shorten
 
@@ -137,29 +137,47 @@ class TextFile:
                 )
 
     def _check_quotes(self, table: Any) -> None:
-        """Refuse a quote that encloses whole rows: text of several lines hardly ever has their delimiters."""
+        """Refuse a quotation mark that encloses rows, and one that encloses the end of the file."""
         arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
+        numbers = {place for place, kind in enumerate(table.schema.types) if not arrow.types.is_string(kind)}
         for place, name in enumerate(table.column_names):
+            if place in numbers:
+                continue
             array = table.column(place)
-            if not arrow.types.is_string(array.type):
-                continue
             broken = compute.or_(compute.match_substring(array, "\n"), compute.match_substring(array, "\r"))
-            if not compute.any(broken).as_py():
-                continue
-            rows = compute.indices_nonzero(broken).to_pylist()
-            for row in rows:
-                text = array[row].as_py().strip("\r\n").replace("\r\n", "\n").replace("\r", "\n")
-                breaks = text.count("\n")
-                swallows = breaks and text.count(self.head.delimiter) == breaks * (table.num_columns - 1) > 0
+            for row in compute.indices_nonzero(broken).to_pylist():
+                lines = array[row].as_py().replace("\r\n", "\n").replace("\r", "\n").split("\n")
                 last = place == table.num_columns - 1 and row == table.num_rows - 1
                 never = last and self._is_open()
-                if swallows or never:
-                    closes = "never closes it" if never else f"closes it {counted(breaks, 'line')} below"
-                    raise DataError(
-                        f"{self.path}, line {self.line(row)}, column {name!r}: a quotation mark opens the cell, and "
-                        f"{closes}{': all between would be one value' * bool(breaks)}. Take the mark out; or if it is "
-                        "part of the text, write it twice, and quote the whole cell."
-                    )
+                if not never and not self._holds_rows(lines, place, numbers):
+                    continue
+                closes = (
+                    "never closes it" if never else f"closes it {counted(len(lines) - 1, 'line')} below, as one value"
+                )
+                raise DataError(
+                    f"{self.path}, line {self.line(row)}, column {name!r}: a quotation mark opens the cell, and "
+                    f"{closes}. Take the mark out; or if it is part of the text, write it twice, and quote the whole "
+                    "cell."
+                )
+
+    def _holds_rows(self, lines: list[str], place: int, numbers: Collection[int]) -> bool:
+        """Whether the lines of a cell are the end of its row, other rows, and the beginning of the row that it closes.
+
+        Args:
+            lines: of the cell.
+            place: of its column.
+            numbers: places of columns of numbers.
+        """
+        width = len(self.head.cells)
+        cells = [cell for line in lines for cell in line.split(self.head.delimiter)]
+        widths = [line.count(self.head.delimiter) for line in lines]
+        if len(lines) == 1 or width == 1:
+            return False
+        if widths != [width - 1 - place, *[width - 1] * (len(lines) - 2), place]:
+            return False
+        # The first and the last cell are both parts of the column itself.
+        places = [place, *(one % width for one in range(place + 1, place + len(cells) - 1)), place]
+        return all(is_number(cell) for one, cell in zip(places, cells, strict=True) if one in numbers)
 
     def _is_open(self) -> bool:
         """Whether the file ends within quotes, as its last cell ends with a line break or holds one."""
@@ -178,7 +196,7 @@ def open_text(path: str, *, header: bool | None) -> TextFile:
         header: whether its first line holds the names of the columns; None: that is decided by the line.
 
     Raises:
-        DataError: it is none of UTF-8, or whether the line holds names cannot be decided.
+        DataError: it is not UTF-8, or whether the line holds names cannot be decided.
     """
     text = look_at(path)
     if header is None and text.head.names == "unclear":

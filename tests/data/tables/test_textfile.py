@@ -51,7 +51,12 @@ def quoted(first, at, last=None, other=None):
         (quoted('"20,6,a', 22, '68",5,a', 70), "line 22, column 'id': a quotation mark .* closes it 48 lines below"),
         (
             quoted('20,6,"a', 22),
-            "line 22, column 'k': a quotation mark .* never closes it: all between would be one value",
+            "line 22, column 'k': a quotation mark .* never closes it. Take the mark out",
+        ),
+        (quoted('20,6,"', 22, '68,5,"', 70), "line 22, column 'k': a quotation mark .* closes it 48 lines below"),
+        (
+            quoted('"20,6,a', 22, '"68,5,a', 70),
+            "line 22 has 5 cells|line 22, column 'id': a quotation mark .* 48 lines",
         ),
         (quoted('98,0,"a', 100), "line 100, column 'k': a quotation mark .* never closes it. Take the mark out"),
         (
@@ -81,6 +86,11 @@ def test_text_of_several_lines_is_read_where_it_is_no_label_category_or_name(fil
         DataError, match=r"line 5, column 'k': the value 'a\\nb' has a line break, as if a quotation mark"
     ):
         opened(file(["x,k", '1,"c"', "2,c", "", '3,"a', 'b"']))
+
+
+def test_text_of_several_lines_with_as_many_commas_as_a_row_is_read_where_its_words_are_no_numbers(file):
+    addresses = [f'{row},"Street {row}, left\nCity, Land",{row % 2}' for row in range(9)]
+    assert len(opened(file(["x,address,k", *addresses]), ignore=("address",)).train) == 9
 
 
 def test_text_of_several_lines_may_end_the_file(file):
