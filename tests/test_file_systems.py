@@ -60,9 +60,9 @@ def test_a_small_file_that_points_nowhere_is_mended(tmp_path):
     assert not (tmp_path / "best").exists()
 
 
-SOON_TOLD = """
+TOLD = """
 from dpnet.checkpoint import waiting
-waiting.FIRST_S = 0.5  # Nine syncs take longer.
+waiting.FIRST_S = {first_s}
 from dpnet.__main__ import main
 main()
 """
@@ -72,7 +72,8 @@ main()
 def test_a_training_does_not_wait_for_a_slow_disk_and_its_end_says_what_it_waits_for(tmp_path):
     env, output = faked(tmp_path, fsync_s=0.1), tmp_path / "run"
     arguments = settings("model.hidden_layers=[600, 600]", "train.steps=60", "checkpoint.every_steps=3")
-    text = run(["train", "--output", output, *arguments], env, timeout_s=180, program=("-c", SOON_TOLD))
+    soon = TOLD.format(first_s=0.5)  # Nine syncs take longer.
+    text = run(["train", "--output", output, *arguments], env, timeout_s=180, program=("-c", soon))
     assert "note: waiting for the disk, " in text, text
     assert "s now: the checkpoint of step" in text, text
     (spent,) = [row for row in metrics(output) if row.get("event") == "time_spent"]
@@ -80,6 +81,17 @@ def test_a_training_does_not_wait_for_a_slow_disk_and_its_end_says_what_it_waits
     assert spent["checkpoint"][0] < 6, spent
     assert json.loads((output / "summary.json").read_text())["steps"] == 60
     assert resolve(output / "checkpoints" / "latest").name == "step-00000060"
+
+
+@pytest.mark.slow
+def test_a_finished_training_that_waits_for_its_disk_is_no_hang(tmp_path):
+    env, output = faked(tmp_path, fsync_s=0.5) | {"OMP_NUM_THREADS": "1"}, tmp_path / "run"
+    arguments = settings("model.hidden_layers=[600, 600]", "train.steps=3", "resilience.timeout_s=2")
+    arguments += settings("resilience.on_hang=end")
+    late = TOLD.format(first_s=3.0)  # Longer than a rank may go without a heartbeat.
+    text = run(["train", "--output", output, *arguments], env, program=("-c", late))
+    assert "note: waiting for the disk, 3 s now: the checkpoint of step 3" in text, text
+    assert "finished after 3 steps" in text
 
 
 def test_a_name_that_is_too_long_is_told_in_one_line(tmp_path):
