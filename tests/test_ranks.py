@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 # 1437 samples in batches of 64 are 23 steps an epoch. The last batch has 29, and every shard of it 2 or 3.
 REPRODUCIBLE = [
     "train.reproducible_shards=12",
-    "train.epochs=3",
+    "train.epochs=2",
     "train.label_smoothing=0.1",
     "data.class_weights={ 3 = 2, 7 = 0 }",
     "optimizer.name=adamw",
@@ -129,7 +129,7 @@ def test_the_same_job_gives_the_same_bits_every_time(tmp_path, num_ranks):
 
 
 def test_momentum_gives_nearly_the_same_parameters_on_any_number_of_ranks(tmp_path):
-    settings = ["train.epochs=3", "optimizer.name=sgd", "optimizer.momentum=0.9", "optimizer.learning_rate=0.02"]
+    settings = ["train.epochs=2", "optimizer.name=sgd", "optimizer.momentum=0.9", "optimizer.learning_rate=0.02"]
     for num_ranks in (1, 2, 3, 4):
         train(num_ranks, tmp_path / str(num_ranks), settings)
     for num_ranks in (2, 3, 4):
@@ -177,9 +177,9 @@ def test_predictions_do_not_depend_on_the_ranks(reproducible, tmp_path, ending):
 def test_the_real_mnist_is_learnt_by_the_job_of_the_readme(tmp_path, mnist):
     job = tmp_path / "mnist.toml"
     job.write_text(block("toml"))
-    settings = [f"data.source={mnist}", *([] if NIGHT else ["train.epochs=3"])]
+    settings = [f"data.source={mnist}", *([] if NIGHT else ["train.epochs=1"])]
     accuracy = train(4, tmp_path / "run", settings, job, timeout_s=200)["eval_accuracy"]
-    assert accuracy >= (0.98 if NIGHT else 0.96)
+    assert accuracy >= (0.98 if NIGHT else 0.93)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_kernels_change_no_bit_and_with_fixed_shards_shared_memory_does_not_eith
 
 @pytest.mark.parametrize(("num_ranks", "clip_norm"), [(2, 0.0), (3, 0.5), (4, 0.0)])
 def test_every_way_to_spread_ranks_over_nodes_is_as_exact_as_one_rank(tmp_path, num_ranks, clip_norm):
-    settings = ["train.epochs=2", "optimizer.name=sgd", "optimizer.momentum=0.9", "optimizer.learning_rate=0.02"]
+    settings = ["train.steps=30", "optimizer.name=sgd", "optimizer.momentum=0.9", "optimizer.learning_rate=0.02"]
     settings.append(f"optimizer.clip_norm={clip_norm}")
     train(1, tmp_path / "1", settings)
     train(num_ranks, tmp_path / "together", settings)
