@@ -94,7 +94,8 @@ class Schema:
             for feature in self.features
             if feature.categories is not None
         ]
-        made = f"{counted(len(self.features), 'column')} make {counted(self.width, 'input')}"
+        verb = "makes" if len(self.features) == 1 else "make"
+        made = f"{counted(len(self.features), 'column')} {verb} {counted(self.width, 'input')}"
         return f"{made}: {listed(kinds, 5)}" if kinds else made
 
 

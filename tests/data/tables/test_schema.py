@@ -38,6 +38,7 @@ def test_numbers_stay_and_texts_become_one_input_each(fit):
     schema, inputs = fit("a,t,b,y", "1,red,true,0", "2.5,blue,false,1", "3,red,false,1")
     assert inputs == [[1, 0, 1, 1], [2.5, 1, 0, 0], [3, 0, 1, 0]]
     assert schema.text() == "3 columns make 4 inputs: t (2 categories)"
+    assert fit("a,y", "1,0", "2,1")[0].text() == "1 column makes 1 input"
 
 
 def test_other_data_follow_the_schema_whatever_the_order_of_their_columns(fit, tmp_path):
