@@ -157,13 +157,14 @@ def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Litera
     numbers = [place for place in present if is_number(cells[place])]
     again = [place for place in present if cells[place] in set(columns[place])]
     if len(numbers) == len(present):
-        return _judged_numbers(cells, columns, len(again) == len(cells))
+        return _judged_numbers(cells, columns, set(again))
     over = {place for place in present if _mostly_numbers(columns[place])}
     above, named = [place for place in numbers if place in over], over - {*numbers, *again}
     repeated = [place for place in again if place not in numbers]
     twice = [cell for cell, count in Counter(cells[place] for place in present).items() if count > 1]
     if above:
-        if not repeated and not twice and _in_a_row([float(cells[place]) for place in above]):
+        usual = repeated or twice or set(above) <= set(again)
+        if not usual and _in_a_row([float(cells[place]) for place in numbers]):
             return "yes", ""
         return "unclear", f"numbers such as {cells[above[0]].strip()} stand in it above numbers"
     if named:
@@ -175,13 +176,19 @@ def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Litera
 
 
 def _judged_numbers(
-    cells: Sequence[str], columns: Sequence[Sequence[str]], all_again: bool
+    cells: Sequence[str], columns: Sequence[Sequence[str]], again: set[int]
 ) -> tuple[Literal["yes", "no", "unclear"], str]:
     """The same of a line of numbers alone: a sample, but for names such as 0, 1, 2 or 400.5, 401.0, 401.5."""
+    counts = len(cells) > 2 and list(cells) == [str(place) for place in range(len(cells))]
+    if counts:  # As pandas names columns without a name.
+        return (
+            ("unclear", "it counts, but all its numbers stand below too") if len(again) == len(cells) else ("yes", "")
+        )
+    for place, column in enumerate(columns):
+        if cells[place].strip() not in MISSING and place not in again and _mostly_words(column):
+            return "unclear", f"the number {cells[place].strip()} stands in it above words"
     if len(cells) < 3 or any(cell.strip() in MISSING for cell in cells):
         return "no", ""
-    if list(cells) == [str(place) for place in range(len(cells))]:  # As pandas names columns without a name.
-        return ("unclear", "it counts, but all its numbers stand below too") if all_again else ("yes", "")
     values = [float(cell) for cell in cells]
     below = [[float(cell) for cell in column if is_plain(cell)] for column in columns]
     usual = [min(known) <= value <= max(known) for value, known in zip(values, below, strict=True) if known]
@@ -192,7 +199,12 @@ def _judged_numbers(
 
 def _mostly_numbers(column: Sequence[str]) -> bool:
     known = [cell for cell in column if cell.strip() not in MISSING]
-    return 2 * sum(map(is_number, known)) > len(known)
+    return 2 * sum(map(is_plain, known)) > len(known)
+
+
+def _mostly_words(column: Sequence[str]) -> bool:
+    known = [cell for cell in column if cell.strip() not in MISSING]
+    return 2 * sum(map(is_plain, known)) < len(known)
 
 
 def _in_a_row(values: Sequence[float]) -> bool:

@@ -54,6 +54,9 @@ IRIS, DIGITS, LETTERS = some(5, 3, 1, 0, LABELS), some([5, 0, 4], [0], [3, 200, 
         ([[0, 1, 2], *some(1, 2, 3)], "yes", ""),  # As pandas names columns.
         ([[0, 1, 2], *some([0, 1], [1, 2], [2, 0])], "unclear", "it counts, but all its numbers stand below too"),
         ([[0, 1], *some([0, 1], [1, 0])], "no", ""),
+        ([[0, 1], *some(5, ["a", "b"])], "unclear", "the number 1 stands in it above words"),
+        ([[5, 1], *some(5, ["a", "1", "b"])], "no", ""),
+        ([[6, "2013-09-28", 7], *some([6, 7], ["2014-01-01", "2015-02-02"], [7, 6])], "unclear", "numbers such as 6"),
         ([["a", "b"]], "yes", ""),
     ],
 )
