@@ -148,6 +148,18 @@ def after(seconds, work):
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
+def once_asleep(barrier, number, work):
+    """Do some work once rank 0 sleeps at its barrier of this number, however late that is."""
+
+    def look():
+        if barrier._asleep[0] == number:
+            work()
+        else:
+            after(0.01, look)
+
+    after(0.01, look)
+
+
 def test_a_rank_that_waits_long_takes_no_core():
     looks = []
     memory, barrier = of_this_rank(2, lambda: looks.append(0))
@@ -217,7 +229,7 @@ def test_the_rank_that_comes_last_does_not_wait(monkeypatch):
 def test_a_rank_spins_less_where_spinning_did_not_help():
     memory, barrier = of_this_rank(2)
     for number in (1, 2, 3):
-        after(0.05, lambda number=number: come(memory, 1, number))
+        once_asleep(barrier, number, lambda number=number: come(memory, 1, number))
         barrier.wait()
     assert barrier._spin_s == pytest.approx(node_barrier.SPIN_S / 8)
     barrier._released[0] = 4  # Before it looks.
