@@ -42,7 +42,7 @@ class Launcher:
         self._limits = Limits(options.grace_s, options.time_limit_s)
         self._forwards = forwards_signals(mpirun)
         self._told = {CROWDED: "1"} if _tell_if_crowded(options) else {}
-        if is_program(options.command) and options.fault_tolerance is None:
+        if is_program(options.command) and options.fault_tolerance is None and fault_tolerance(mpirun, options.mpirun):
             self._told[OFFERED] = "1"
 
     def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:

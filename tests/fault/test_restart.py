@@ -11,6 +11,7 @@ import pytest
 from helpers.mpirun import mpirun, run_command, start
 
 from dpnet.cli import main as cli
+from dpnet.environment import OFFERED
 from dpnet.launch import attempt, escalation, flags, linger
 from dpnet.launch.attempt import Attempt
 from dpnet.launch.errorline import find_error
@@ -215,6 +216,16 @@ def test_fault_tolerance_is_for_training_alone_and_can_be_turned_off(supervised)
     assert "--with-ft" not in supervised("exit 0", command=("inspect", "x"))[2][-1]
     assert "--with-ft" not in supervised("exit 0", command=("python", "x.py"))[2][-1]
     assert "--with-ft ulfm" in supervised("exit 0", "--ft", command=("python", "x.py"))[2][-1]
+
+
+def test_fault_tolerance_is_offered_to_the_ranks_of_a_program_where_this_mpirun_has_it(supervised):
+    offered, program = f" -x {OFFERED} ", ("python", "x.py")
+    assert offered in supervised("exit 0", command=program)[2][-1]
+    assert offered not in supervised("exit 0", "--ft", command=program)[2][-1]
+    assert offered not in supervised("exit 0", "--no-ft", command=program)[2][-1]
+    assert offered not in supervised("exit 0", "--mca", "coll", "basic", command=program)[2][-1]
+    assert offered not in supervised("exit 0", command=program, version="mpirun (Open MPI) 4.1.6")[2][-1]
+    assert offered not in supervised("exit 0")[2][-1]
 
 
 # --- signals ---
