@@ -117,6 +117,22 @@ def test_a_training_that_several_ranks_began_goes_on_on_one(reproducible, tmp_pa
     assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
 
 
+def test_the_same_samples_validate_on_any_number_of_ranks_and_the_test_scores_are_the_same(tmp_path):
+    settings = [*REPRODUCIBLE, "data.validation=0.1", "evaluate.every_steps=7", "optimizer.learning_rate=0.03"]
+    seen = [train(num_ranks, tmp_path / str(num_ranks), settings) for num_ranks in (1, 2, 3)]
+    whole = seen[0]
+    assert whole["best_step"] < whole["steps"] == 63  # Or this would be no test of the best parameters.
+    assert {row.get("eval_samples", 144) for row in curve(tmp_path / "1")} == {144}
+    told = [key for key in whole if "test" in key or "best" in key]
+    for number, other in zip((2, 3), seen[1:], strict=True):
+        assert {key: other[key] for key in (*SAME, *told)} == {key: whole[key] for key in (*SAME, *told)}
+        assert curve(tmp_path / str(number)) == curve(tmp_path / "1")
+    first = tmp_path / "first"
+    train(3, first, [*(setting for setting in settings if "epochs" not in setting), "train.steps=31"])
+    again = train(2, first, settings)
+    assert {key: again[key] for key in (*SAME, "test_loss")} == {key: whole[key] for key in (*SAME, "test_loss")}
+
+
 @pytest.mark.parametrize("num_ranks", [at_night(2), 3])
 def test_the_same_job_gives_the_same_bits_every_time(tmp_path, num_ranks):
     seen = train(num_ranks, tmp_path / "first", ["train.epochs=2"])

@@ -77,7 +77,7 @@ def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_no
         optimizer=OptimizerConfig(clip_norm=clip_norm, **settings),
     )
     group = LocalGroup()
-    source = open_data(job.data, group)
+    source = open_data(job, group)
     scaling = measure_scaling(job, source, group)
     parts = build_parts(prepare(job, group, source, backend=plain_backend(), scaling=scaling), source)
     model = sequential(parts.layout.sizes).to(getattr(torch, dtype))
@@ -112,7 +112,7 @@ def test_a_checkpoint_is_a_state_dict(tmp_path):
     summary = train(job, LocalGroup())
     model = sequential((64, 16, 10))
     model.load_state_dict(load_file(tmp_path / "checkpoints/latest/model.safetensors"))
-    source = open_data(job.data, LocalGroup())
+    source = open_data(job, LocalGroup())
     scaling, test = measure_scaling(job, source, LocalGroup()), source.test
     x = torch.tensor(((test.inputs - scaling.offset) * scaling.factor).astype(np.float32))
     hits = (model(x).argmax(1).numpy() == test.labels).sum()

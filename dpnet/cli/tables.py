@@ -8,6 +8,7 @@ from pathlib import Path
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
+from dpnet.data.identity import watched_in
 from dpnet.inference.network import classes_of
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.text import counted, table
@@ -40,7 +41,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     ]
     if progress.eval_step >= 0:
         facts.append(
-            f"test scores  {scores_text(progress.eval_loss, progress.eval_accuracy)}, "
+            f"{watched_in(manifest['data'])} scores  {scores_text(progress.eval_loss, progress.eval_accuracy)}, "
             f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
         )
     if progress.best_step >= 0:

@@ -23,10 +23,19 @@ class DataConfig(Section, governs=Governs.RESULT):
     test: Annotated[
         str | float | None,
         Governs.OPERATION,  # As with source.
-        PathOrShare(),
+        PathOrShare("a table"),
         "Of a table: the table with the test data; or the share of the rows that are held out as such, of each class "
         "alike. Which rows these are follows from the table alone.",
     ] = follows("no test data", example=0.2)
+    validation: Annotated[
+        str | float | None,
+        Governs.OPERATION,  # As with source.
+        PathOrShare("a file of samples"),
+        "Samples that are not trained on: their scores choose the best checkpoint and end the training where "
+        "evaluate.patience says so, and the test data are left for the end. An .npz file with x and y, an .npy or IDX "
+        "file with its labels beside it, or a table if data.source is one; or the share of the training samples that "
+        "is held out, of each class alike. Which samples these are follows from the labels and train.seed.",
+    ] = follows("the test data choose", example=0.1)
     header: Annotated[
         bool | None,
         Governs.OPERATION,  # How the file is read. What comes of it is compared by its content.
@@ -83,6 +92,6 @@ class DataConfig(Section, governs=Governs.RESULT):
     check: Annotated[bool, Governs.OPERATION, "Check the inputs for NaN and infinity before training."] = True
     unknown_labels: Annotated[
         Literal["error", "ignore"],
-        "Test samples whose label no training sample has. error: the training does not start. ignore: they are left "
-        "out of the scores.",
+        "Test and validation samples whose label no training sample has. error: the training does not start. ignore: "
+        "they are left out of the scores.",
     ] = "error"

@@ -41,7 +41,11 @@ class TrainConfig(Section, governs=Governs.RESULT):
         None
     )
     global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
-    seed: Annotated[int, Range(0, INT64_MAX), "Decides the initial parameters and the order of the samples."] = 0
+    seed: Annotated[
+        int,
+        Range(0, INT64_MAX),
+        "Decides the initial parameters, the order of the samples, and which of them data.validation holds out.",
+    ] = 0
     label_smoothing: Annotated[
         float,
         Range(0, 1, below=True),
@@ -141,7 +145,7 @@ class ScheduleConfig(Periodic, governs=Governs.RESULT):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Periodic, governs=Governs.RESULT):
-    """When to compute loss and accuracy on the test data, and what follows from them."""
+    """When to compute loss and accuracy on the validation data, else on the test data, and what follows from them."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
 

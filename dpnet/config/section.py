@@ -105,11 +105,17 @@ class Among:
 
 @dataclass(frozen=True)
 class PathOrShare:
-    """Limits of a string that is a path, or of a number that is a share of something."""
+    """Limits of a string that is a path, or of a number that is a share of something.
+
+    Attributes:
+        what: the path is of.
+    """
+
+    what: str
 
     def __str__(self) -> str:
         """Say it in words."""
-        return "the path of a table, or a number above 0 and below 1"
+        return f"the path of {self.what}, or a number above 0 and below 1"
 
     def check(self, value: str | float) -> str | float:
         """Return `value`.

@@ -8,9 +8,40 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
-from dpnet.compute.random import HOLD_OUT, random_bits
+from dpnet.compute.random import HOLD_OUT, VALIDATION, random_bits
+from dpnet.config.data import DataConfig
 from dpnet.errors import DataError
 from dpnet.text import counted
+
+
+def cut(labels: npt.NDArray[Any], section: DataConfig, *, file: str, seed: int) -> dict[str, SampleIds]:
+    """Which rows are trained on, and which are held out as data.test and data.validation say.
+
+    The rows to test with follow from the labels alone, so that trainings with other seeds are tested on the same ones.
+    Those to validate with are a share of the others.
+
+    Args:
+        labels: (rows,) of all rows.
+        section: of the job.
+        file: with the labels, for messages.
+        seed: of the training.
+
+    Returns:
+        the rows "train", and of each key that is a share the rows "test" or "validation", each in order.
+
+    Raises:
+        DataError: a share is less than a row.
+    """
+    rows, found = np.arange(len(labels)), {}
+    for name, share, its_seed, purpose in (
+        ("test", section.test, 0, HOLD_OUT),
+        ("validation", section.validation, seed, VALIDATION),
+    ):
+        if isinstance(share, float):
+            key = f"data.{name}"
+            held, others = hold_out(labels[rows], share, key=key, file=file, seed=its_seed, purpose=purpose)
+            found[name], rows = rows[held], rows[others]
+    return {"train": rows, **found}
 
 
 def hold_out(

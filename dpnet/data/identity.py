@@ -27,6 +27,9 @@ ARRAYS = {
     "x_train": "training features",
     "y_train": "training labels",
     "w_train": "training weights",
+    "x_validation": "validation features",
+    "y_validation": "validation labels",
+    "w_validation": "validation weights",
     "x_test": "test features",
     "y_test": "test labels",
     "w_test": "test weights",
@@ -83,7 +86,7 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
 
     Args:
         source: the data.
-        sums: of all chunks, in order, of the splits "train" and, if there are test samples, "test".
+        sums: of all chunks, in order, of every split that there is.
 
     Returns:
         `samples`, `features` and `classes` of the training data; `labels` of the classes, where they are not plain, see
@@ -91,14 +94,13 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         labels as numbers, and weights with those of their classes.
     """
     arrays = {}
-    for name, split in (("train", source.train), ("test", source.test)):
-        if split is not None:
-            of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
-            arrays[f"x_{name}"] = _array(split.inputs.dtype.str, (len(split), split.features), of_inputs)
-            arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
-            if split.weights is not None:  # They lie in memory on every rank, and are one number for each sample.
-                of_weights = np.ascontiguousarray(split.weights, "<f8").tobytes()
-                arrays[f"w_{name}"] = _array("<f8", (len(split),), of_weights)
+    for name, split in source.splits.items():
+        of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
+        arrays[f"x_{name}"] = _array(split.inputs.dtype.str, (len(split), split.features), of_inputs)
+        arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
+        if split.weights is not None:  # They lie in memory on every rank, and are one number for each sample.
+            of_weights = np.ascontiguousarray(split.weights, "<f8").tobytes()
+            arrays[f"w_{name}"] = _array("<f8", (len(split),), of_weights)
     known: dict[str, Any] = {"samples": len(source.train), "features": source.features, "classes": source.classes}
     if (record := source.train.classes.record()) is not None:
         known["labels"] = record
@@ -109,6 +111,16 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
 
 def _array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [int(size) for size in shape], "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def watched_in(known: Mapping[str, Any]) -> str:
+    """Which data the scores of a training are computed on, "validation" or "test".
+
+    Args:
+        known: the identity in a checkpoint; its content may be anything.
+    """
+    arrays = known.get("arrays")
+    return "validation" if isinstance(arrays, dict) and "x_validation" in arrays else "test"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

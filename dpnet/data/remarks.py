@@ -6,6 +6,7 @@ Such data train without an error, and the scores mean something else than one ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.text import counted
 
+FOLLOWS = {
+    "train": ("training", "their scores say nothing of other samples"),
+    "validation": ("validation", "they choose the best, whose test scores so flatter"),
+}
+"""What follows where other data repeat those of a split."""
 UNIT, RAW = 1.0, 100.0
 """Inputs from 0 to 1 beside others that reach at least 100 have most likely been divided by 255, and the others not."""
 
@@ -24,11 +30,11 @@ def remarks(source: DataSource, moments: Mapping[str, Moments], arrays: Mapping[
 
     Args:
         source: the data.
-        moments: of the inputs of the splits "train" and "test", as far as they were measured.
+        moments: of the inputs of its splits, as far as they were measured.
         arrays: of its identity, see `identity.identity`.
     """
-    of_splits = [*source.train.remarks, *(source.test.remarks if source.test else ())]
-    return [*of_splits, *_of_classes(source), *_of_repeats(arrays), *_of_scales(moments)]
+    of_splits = dict.fromkeys(text for split in source.splits.values() for text in split.remarks)
+    return [*of_splits, *_of_classes(source), *_of_repeats(source, arrays), *_of_scales(moments)]
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:
@@ -37,29 +43,33 @@ def _of_classes(source: DataSource) -> Iterator[str]:
         yield f"all training samples are of class {classes.text()}: there is nothing to learn"
     elif not classes.plain:
         yield f"{len(classes):,} classes stand for the labels: {classes.text()}"
-    test = source.test
-    if test is None:
-        return
-    labels = require_labels(test)
-    counts = np.bincount(labels[labels != UNKNOWN], minlength=len(classes))
-    if (num_unknown := len(test) - int(counts.sum())) > 0:
-        yield f"{counted(num_unknown, 'test sample')} of classes without a training sample: left out of the scores"
-    if (missing := classes.values[counts == 0]).size:
-        yield f"the test scores say nothing of classes without a test sample: {label_list(missing)}"
+    for name, split in source.splits.items():
+        if split is source.train:
+            continue
+        labels = require_labels(split)
+        counts = np.bincount(labels[labels != UNKNOWN], minlength=len(classes))
+        if (num_unknown := len(split) - int(counts.sum())) > 0:
+            samples = counted(num_unknown, f"{name} sample")
+            yield f"{samples} of classes without a training sample: left out of the scores"
+        if (missing := classes.values[counts == 0]).size:
+            yield f"the {name} scores say nothing of classes without a {name} sample: {label_list(missing)}"
 
 
-def _of_repeats(arrays: Mapping[str, Any]) -> Iterator[str]:
-    """The same samples to train and to test: the scores are not those of new samples."""
-    if "x_train" in arrays and arrays["x_train"] == arrays.get("x_test"):
-        yield "the test inputs are those of the training data, to the last bit: the scores say nothing of other data"
+def _of_repeats(source: DataSource, arrays: Mapping[str, Any]) -> Iterator[str]:
+    """The same samples in two splits: their scores are not those of new samples."""
+    for one, other in combinations(source.splits, 2):
+        if f"x_{one}" in arrays and arrays[f"x_{one}"] == arrays[f"x_{other}"]:
+            first, follows = FOLLOWS[one]
+            yield f"the {other} inputs are those of the {first} data, to the last bit: {follows}"
 
 
 def _of_scales(moments: Mapping[str, Moments]) -> Iterator[str]:
-    if "train" in moments and "test" in moments:
-        train, test = moments["train"], moments["test"]
-        small, large = sorted((train, test), key=lambda one: one.high)
-        if small.low >= 0 and small.high <= UNIT and large.high >= RAW:
-            yield (
-                f"training inputs are {train.low:g} to {train.high:g}, test inputs {test.low:g} to {test.high:g}: "
-                "were they scaled alike?"
-            )
+    for name in ("validation", "test"):
+        if "train" in moments and name in moments:
+            train, other = moments["train"], moments[name]
+            small, large = sorted((train, other), key=lambda one: one.high)
+            if small.low >= 0 and small.high <= UNIT and large.high >= RAW:
+                yield (
+                    f"training inputs are {train.low:g} to {train.high:g}, {name} inputs {other.low:g} to "
+                    f"{other.high:g}: were they scaled alike?"
+                )

@@ -6,27 +6,20 @@ knows file formats. Every rank may open the same source: the ranks of a node the
 
 from __future__ import annotations
 
-import difflib
-import itertools
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 from dpnet.config.data import DataConfig
 from dpnet.data.class_weights import weigh_classes
-from dpnet.data.digits import NAME, Digits
-from dpnet.data.readers.guards import guarded
-from dpnet.data.readers.idx import IdxFile, IdxFolder
-from dpnet.data.readers.npy import NpyFile, NpyFolder
-from dpnet.data.readers.npz import BareNpz, Npz
-from dpnet.data.readers.recipes import conversion
-from dpnet.data.split import SPLITS, Reader, Split, require_labels
+from dpnet.data.hold_out import cut
+from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
+from dpnet.data.split import SPLITS, Split, UnknownLabels, require_labels
 from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
 from dpnet.errors import DataError
-from dpnet.files import where_from
-from dpnet.text import listed, words
+from dpnet.text import words
 
 __all__ = [
     "READERS",
@@ -39,18 +32,10 @@ __all__ = [
     "require_labels",
 ]
 
-READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
-"""Readers of sources that can be trained on, with named splits and labels."""
-
-SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
-"""Readers for evaluation and prediction: of sources with a single split, and of READERS."""
-
 TABLE_KEYS = ("test", "header", "target", "id", "weight", "features", "ignore", "categorical", "missing")
 """Keys of [data] that only tables have."""
 FEW_CLASSES = 10_000
 """So many classes are taken for classes, however few samples there are of each."""
-MAX_FOLDERS = 100
-"""Most folders that are searched for one that the user may have meant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +48,25 @@ class DataSource:
         test: test samples, with labels, numbered as those of the training data, and as many features; None if the
             source has none.
         schema: of a table; None: the source is none.
+        validation: as `test`, but samples that the training is watched with.
     """
 
     name: str
     train: Split
     test: Split | None
     schema: Schema | None = None
+    validation: Split | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by name, the training samples first."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in every.items() if split is not None}
+
+    @property
+    def watched(self) -> Literal["validation", "test"]:
+        """The split whose scores choose the best parameters and end the training early; it need not be there."""
+        return "test" if self.validation is None else "validation"
 
     @property
     def features(self) -> int:
@@ -81,12 +79,13 @@ class DataSource:
         return len(self.train.classes)
 
 
-def open_source(source: str, section: DataConfig | None = None) -> DataSource:
+def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0) -> DataSource:
     """Opens data to train on.
 
     Args:
         source: "digits", a folder of IDX files, an .npz file, a folder of .npy files or a table; ~ is the home folder.
         section: what a job says of the data; None: the defaults.
+        seed: decides which samples are held out to validate with, if a share of them is.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
@@ -95,23 +94,65 @@ def open_source(source: str, section: DataConfig | None = None) -> DataSource:
     section = section or DataConfig()
     path, schema = os.path.expanduser(source), None
     if is_table(path):
-        train, test, schema = open_tables(section, path)
+        train, validation, test, schema = open_tables(section, path, seed)
     else:
-        path, reader = _choose(source, READERS)
+        path, reader = choose_reader(source, READERS)
         _refuse_table_keys(section, source)
         train = reader.read(path, "train")
         test = reader.read(path, "test") if reader.has(path, "test") else None
+        train, validation = _validation(section, train, seed)
     require_labels(train)
-    if test is not None:
-        require_labels(test)
-        if test.features != train.features:
-            raise DataError(
-                f"{test.inputs_file} has {test.features} features, but {train.inputs_file} has {train.features}; "
-                "training and test samples must have the same."
-            )
-        of = f"the training data, {train.labels_file},"
-        test = test.numbered_as(train.classes, of=of, unknown=section.unknown_labels)
-    return DataSource(source, weigh_classes(train, section.class_weights), test, schema)
+    validation, test = (
+        None if split is None else _scored(split, train, words, section.unknown_labels)
+        for split, words in ((validation, "validation"), (test, "test"))
+    )
+    return DataSource(source, weigh_classes(train, section.class_weights), test, schema, validation)
+
+
+def _validation(section: DataConfig, train: Split, seed: int) -> tuple[Split, Split | None]:
+    """The samples to train on and to validate with, as data.validation says."""
+    wanted = section.validation
+    if wanted is None:
+        return train, None
+    if isinstance(wanted, str):
+        return train, _open_alone(wanted)
+    rows = cut(require_labels(train), section, file=train.labels_file, seed=seed)
+    parts = train.part(rows["train"]), train.part(rows["validation"])
+    if any(part.weights is not None and not part.weights.any() for part in parts):
+        raise DataError(
+            f"data.validation is {wanted}: the samples of {train.labels_file} to train on or to validate with would "
+            "weigh 0 together; take another share, another train.seed, or a file of its own."
+        )
+    return parts
+
+
+def _open_alone(source: str) -> Split:
+    """The samples of data.validation, which must be those of one split."""
+    if is_table(os.path.expanduser(source)):
+        raise DataError(f"data.validation is {source}, a table, and data.source is none; give the same kind for both.")
+    path, reader = choose_reader(source, SPLIT_READERS, "data.validation")
+    splits = [split for split in SPLITS if reader.has(path, split)]
+    if reader in READERS and len(splits) > 1:
+        raise DataError(
+            f"data.validation is {source}, which holds samples of several kinds ({words(splits, 'and')}); name the "
+            "file of those that are meant, or a share such as 0.1."
+        )
+    return reader.read(path, splits[0])
+
+
+def _scored(split: Split, train: Split, words: str, unknown: UnknownLabels) -> Split:
+    """Samples whose scores are computed, with their labels numbered as those of the training data.
+
+    Raises:
+        DataError: they have no labels, or others, or another number of features.
+    """
+    require_labels(split)
+    if split.features != train.features:
+        raise DataError(
+            f"{split.inputs_file} has {split.features} features, but {train.inputs_file} has {train.features}; "
+            f"training and {words} samples must have the same."
+        )
+    return split.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
 
 
 def _refuse_table_keys(section: DataConfig, source: str) -> None:
@@ -160,51 +201,8 @@ def open_split(source: str, split: str = "test", schema: Schema | None = None, *
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
         return open_table(os.path.expanduser(source), schema, labelled=labelled)
-    path, reader = _choose(source, SPLIT_READERS)
+    path, reader = choose_reader(source, SPLIT_READERS)
     other = SPLITS[1 - SPLITS.index(split)]
     if not reader.has(path, split) and reader.has(path, other):
         raise DataError(f"{source} has no {split} samples, only {other} samples; --split={other} takes those.")
     return reader.read(path, split)
-
-
-def _choose(source: str, readers: tuple[Reader, ...]) -> tuple[str, Reader]:
-    path = os.path.expanduser(source)
-    for reader in readers:
-        if reader.fits(path):
-            return path, reader
-    descriptions = [*(reader.description for reader in readers), f"a table: {', '.join(ENDINGS)}"]
-    kinds = "\n".join(["What is expected, one of:", *(f"  {kind}" for kind in descriptions)])
-    if not os.path.exists(path):
-        hint, start = _nearby(path), where_from(path)
-        lines = [f'The data source "{source}" was not found{hint}.', *([start] if start and "mean" not in hint else [])]
-        raise DataError("\n".join([*lines, kinds]))
-    if (way := conversion(path)) is not None:
-        raise DataError(way)
-    if os.path.isdir(path):
-        seen = f"it holds {listed(os.listdir(path))}{_deeper(path, readers)}"
-        raise DataError(f'No data in the folder "{source}" can be used here; {seen}.\n{kinds}')
-    raise DataError(f'The file "{source}" is of no kind that can be used here.\n{kinds}')
-
-
-def _deeper(folder: str, readers: tuple[Reader, ...]) -> str:
-    """A hint at folders up to two levels within that could be meant, to end a clause with."""
-    inner = itertools.chain(Path(folder).glob("*/"), Path(folder).glob("*/*/"))
-    fitting = [
-        str(path) for path in itertools.islice(inner, MAX_FOLDERS) if any(reader.fits(str(path)) for reader in readers)
-    ]
-    return f" (did you mean {listed(fitting)}?)" if fitting else ""
-
-
-def _nearby(path: str) -> str:
-    """A hint at what the user may have meant by a path that does not exist, to end a clause with."""
-    folder = Path(path).parent
-    if not os.path.isdir(folder):
-        return f' (nor was its folder "{folder}")'
-    with guarded(str(folder)):
-        names = os.listdir(folder)
-    close = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.7)
-    paths = [os.path.join(os.path.dirname(path), name) for name in close]
-    paths += difflib.get_close_matches(path, [NAME], cutoff=0.7)
-    if paths:
-        return f" (did you mean {listed(paths)}?)"
-    return f' (the folder "{folder.absolute()}" holds {listed(names)})'

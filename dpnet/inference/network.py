@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
 from dpnet.data.classes import Classes, recorded_classes
-from dpnet.data.hold_out import hold_out
+from dpnet.data.hold_out import cut
 from dpnet.data.identity import has_inputs
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
@@ -194,32 +195,39 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
         return samples.numbered_as(network.classes, of="the network", unknown=unknown, way=way)
 
     samples = everywhere(group, work)
-    for remark in (*samples.remarks, *_seen(network, source, samples)):
+    for remark in (*samples.remarks, *_seen(network, source, split, samples)):
         aside(group, f"note: {remark}")
     return samples
 
 
-def _seen(network: Network, source: str, samples: Split) -> list[str]:
-    """A sentence where the samples are the table that the network was trained on, wherever it lies now."""
+def _seen(network: Network, source: str, split: str, samples: Split) -> list[str]:
+    """A sentence where the samples are the data that the network was trained on, or a part of them, wherever they lie.
+
+    Of arrays nothing is said but where some of their training samples were held out: these were asked for.
+    """
     data = network.job.data
+    shares = [share for share in (data.test, data.validation) if isinstance(share, float)]
     paths = (os.path.realpath(os.path.expanduser(path)) for path in (source, data.source))
-    if network.schema is None or (len(set(paths)) > 1 and not _has_training_inputs(network, samples)):
+    if network.schema is None and (split == "test" or not shares):
         return []
-    rows = f"{1 - data.test:.0%} of these rows" if isinstance(data.test, float) else "these rows"
+    if len(set(paths)) > 1 and not _has_training_inputs(network, samples):
+        return []
+    left = math.prod(1 - share for share in shares)
+    rows = f"{left:.0%} of these rows" if shares else "these rows"
     return [f"{source} is the training data: the network was trained on {rows}"]
 
 
 def _has_training_inputs(network: Network, samples: Split) -> bool:
     """Whether the inputs of the training are among the samples, by the sums in the checkpoint."""
-    arrays, share = network.data.get("arrays"), network.job.data.test
+    arrays, job = network.data.get("arrays"), network.job
     if not isinstance(arrays, dict):
         return False
-    if not isinstance(share, float):
+    if not any(isinstance(share, float) for share in (job.data.test, job.data.validation)):
         return has_inputs(samples, arrays.get("x_train"))
     if samples.labels is None:
         return False  # They say which rows were held out.
     try:
-        _, rows = hold_out(samples.labels, share, key="data.test", file=samples.labels_file)
+        rows = cut(samples.labels, job.data, file=samples.labels_file, seed=job.train.seed)["train"]
     except DataError:
         return False  # Of so few rows none would be held out.
     return has_inputs(samples.part(rows), arrays.get("x_train"))

@@ -134,7 +134,8 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
         case StepsTaken() | EpochTaken():
             parts = [_place(event, length), f"training loss {event.loss:.4f}"]
             if isinstance(event, EpochTaken) and event.eval_loss is not None:
-                parts += [f"test loss {event.eval_loss:.4f}", f"test accuracy {event.eval_accuracy:.2%}"]
+                name = event.eval_split
+                parts += [f"{name} loss {event.eval_loss:.4f}", f"{name} accuracy {event.eval_accuracy:.2%}"]
             else:
                 parts.append(f"training accuracy {event.accuracy:.2%}")
             return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)

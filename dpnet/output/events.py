@@ -43,13 +43,14 @@ class StepsTaken:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation: its scores on the test data, see `parallel.evaluate.Scores`."""
+    """An evaluation: its scores, see `parallel.evaluate.Scores`, on the data `eval_split`: "validation" or "test"."""
 
     step: int
     epoch: float
     eval_loss: float | None
     eval_accuracy: float | None
     eval_samples: int | None
+    eval_split: str
 
     def row(self) -> Row:
         """See Event.row."""
@@ -68,6 +69,7 @@ class EpochTaken:
         samples_per_s: of all ranks together, since the last such event.
         eval_loss: of an evaluation after this step; None: there was none.
         eval_accuracy: likewise.
+        eval_split: "validation" or "test": the data that evaluations take.
     """
 
     step: int
@@ -77,6 +79,7 @@ class EpochTaken:
     samples_per_s: float
     eval_loss: float | None = None
     eval_accuracy: float | None = None
+    eval_split: str = "test"
 
     def row(self) -> None:
         """None: the learning curve has the same numbers in rows of their own."""

@@ -47,7 +47,7 @@ def read_metrics(run: Path) -> list[Row]:
 
 
 def plot_runs(runs: Sequence[Path], out: Path) -> None:
-    """Draw loss and accuracy over epochs, of training and of test data.
+    """Draw loss and accuracy over epochs, of training and of validation or test data.
 
     Args:
         runs: run directories; one colour each.
@@ -71,7 +71,8 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
         all_losses += [value for key in ("loss", "eval_loss") for _, value in _points(rows, key)]
         for axes, what in zip(both, ("loss", "accuracy"), strict=True):
             _draw(axes, training_points(rows, what), "-", color=f"C{index}", label=f"{name}, training", alpha=0.6)
-            _draw(axes, _points(rows, f"eval_{what}"), "o--", color=f"C{index}", label=f"{name}, test")
+            label = f"{name}, {_evaluated_on(rows)}"
+            _draw(axes, _points(rows, f"eval_{what}"), "o--", color=f"C{index}", label=label)
     figure.suptitle(shorten(", ".join(names), 100))
     losses, accuracies = both
     losses.set(title="loss", xlabel="epoch", ylabel="cross-entropy per sample (nats)")
@@ -99,6 +100,11 @@ def training_points(rows: Sequence[Row], key: str) -> list[Point]:
         points.append(((start + epoch) / 2, value))
         start = epoch
     return points
+
+
+def _evaluated_on(rows: Sequence[Row]) -> str:
+    """The data that evaluations took; an earlier dpnet took the test data, and did not say so."""
+    return "validation" if any(row.get("eval_split") == "validation" for row in rows) else "test"
 
 
 def _points(rows: Sequence[Row], key: str) -> list[Point]:

@@ -66,27 +66,36 @@ def announce(setup: Setup, data: TrainingData, parts: Parts, step: int) -> None:
         say(group, text)
     if group.rank == 0:
         odd = remarks(source, data.moments, data.identity["arrays"])
-        for text in [*odd, *_without_effect(setup.job, source, parts.total_steps)]:
+        for text in [*odd, *_without_effect(setup.job, source, parts)]:
             say(group, f"note: {text}")
     if step:
         say(group, f"going on from the checkpoint of step {step:,}")
 
 
-def _without_effect(job: Job, source: DataSource, total_steps: int) -> Iterator[str]:
+def _without_effect(job: Job, source: DataSource, parts: Parts) -> Iterator[str]:
     """What has no effect in this training, as only its data tell."""
+    total_steps = parts.total_steps
     if job.schedule.warmup_steps >= total_steps:
         yield (
             f"schedule.warmup_steps is {job.schedule.warmup_steps:,}, and the training has "
             f"{counted(total_steps, 'step')}: it ends before the learning rate has grown to optimizer.learning_rate"
         )
-    if job.evaluate.patience and source.test is None:
-        yield f"evaluate.patience is {job.evaluate.patience}, which has no effect: there are no test samples"
+    if parts.evaluator is not None:
+        return
+    why = "evaluations are turned off" if source.watched in source.splits else "there are no validation or test samples"
+    if job.evaluate.patience:
+        yield f"evaluate.patience is {job.evaluate.patience}, which has no effect: {why}"
+    if source.validation is not None:
+        yield f"the {counted(len(source.validation), 'validation sample')} have no use: {why}"
 
 
 def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:
     """What is about to be trained, and where."""
     job, backend, layout = setup.job, setup.backend, setup.layout
-    test = "no test samples" if source.test is None else f"{len(source.test):,} test samples"
+    others = [f"{len(split):,} {name} samples" for name, split in source.splits.items() if split is not source.train]
+    if source.test is None:
+        others.append("no test samples")
+    flatters = parts.evaluator is not None and parts.watched == "test"
     size = parts.plan.global_batch_size
     share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
     lines = [
@@ -95,7 +104,8 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
         f"loops by {backend.kernels.name}",
         f"network {'-'.join(map(str, layout.sizes))}, {job.model.activation}, {layout.num_params:,} parameters; "
         f"{job.optimizer.name}",
-        f"data {source.name}: {len(source.train):,} training samples, {test}",
+        ", ".join([f"data {source.name}: {len(source.train):,} training samples", *others]),
+        *(["the best is chosen by its test scores, which flatters them; see data.validation"] if flatters else []),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
     ]
     if world_size > 1:

@@ -65,8 +65,8 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
         state=state,
         schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
     )
-    evaluator = build_evaluator(setup, source, plan)
-    return Parts(trainer, evaluator, layout, total_steps, memory, shared.board, shared.node_ranks, Pace(group))
+    evaluators, where = build_evaluators(setup, source, plan), (shared.board, shared.node_ranks)
+    return Parts(trainer, *evaluators, source.watched, layout, total_steps, memory, *where, Pace(group))
 
 
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
@@ -151,13 +151,19 @@ def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimi
     )
 
 
-def build_evaluator(setup: Setup, source: DataSource, plan: Plan) -> Evaluator | None:
-    """The evaluator of the test data; None if evaluation is off or there is no test data."""
-    section = setup.job.evaluate
-    if source.test is None or not section.interval_steps(plan.steps_per_epoch):
-        return None
-    rows = min(section.batch_size, len(source.test))
-    return Evaluator(setup.group, setup.replica(source.test, rows), batch_size=rows)
+def build_evaluators(setup: Setup, source: DataSource, plan: Plan) -> tuple[Evaluator | None, Evaluator | None]:
+    """The evaluators of the watched data and, if these are the validation data, of the test data: see Parts."""
+    section, splits = setup.job.evaluate, source.splits
+    if not section.interval_steps(plan.steps_per_epoch):
+        return None, None
+
+    def of(name: str) -> Evaluator | None:
+        if name not in splits:
+            return None
+        rows = min(section.batch_size, len(splits[name]))
+        return Evaluator(setup.group, setup.replica(splits[name], rows), batch_size=rows)
+
+    return of(source.watched), of("test") if source.watched == "validation" else None
 
 
 def build_watchdog(setup: Setup, parts: Parts, folder: Path) -> Watchdog:

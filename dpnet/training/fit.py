@@ -27,11 +27,14 @@ from dpnet.data.sources import DataSource
 from dpnet.text import shorten
 from dpnet.training.build import build_schedule, count_steps, count_steps_per_epoch
 
+SHARES = ("data.test", "data.validation")
+"""Keys that hold samples out where they are numbers: another number leaves other samples to train on."""
 OF_THE_STATE = (
     "model.hidden_layers",
     "model.activation",
     "model.dtype",
     "data.scale",
+    *SHARES,
     "train.global_batch_size",
     "train.seed",
     "train.reproducible_shards",
@@ -91,6 +94,11 @@ class _Values(NamedTuple):
     def differ(self, key: str) -> bool:
         return bool(self.before.get(key) != self.now.get(key))
 
+    def differ_in_share(self, key: str) -> bool:
+        """Whether a share of the samples is held out now or was before, and not the same; paths go by their content."""
+        values = self.before.get(key), self.now.get(key)
+        return key in SHARES and values[0] != values[1] and any(isinstance(value, float) for value in values)
+
     def sentence(self, key: str) -> str:
         return f"{key} is {_shown(self.now, key)}, in the run it is {_shown(self.before, key)}"
 
@@ -99,8 +107,9 @@ def compare(before: Job, now: Job, *, step: int, num_samples: int) -> Fit:
     """Compare the job of a run that has taken `step` steps with another one, on so many training samples."""
     values = _Values(to_flat_dict(before), to_flat_dict(now))
     changed = [key for key in KEYS if values.differ(key)]
-    result = {key: values.sentence(key) for key in changed if KEYS[key].governs is Governs.RESULT}
-    notes = [values.sentence(key) for key in changed if KEYS[key].governs is Governs.OPERATION]
+    of_result = [key for key in changed if KEYS[key].governs is Governs.RESULT or values.differ_in_share(key)]
+    result = {key: values.sentence(key) for key in of_result}
+    notes = [values.sentence(key) for key in changed if KEYS[key].governs is Governs.OPERATION and key not in result]
     notes = [note for note in notes if not note.startswith(NOT_TOLD)]
     ends = []
     steps = tuple(count_steps(job.train, num_samples) for job in (before, now))
@@ -111,8 +120,8 @@ def compare(before: Job, now: Job, *, step: int, num_samples: int) -> Fit:
     return Fit(
         result=result,
         state=_state(before, result),
-        # Steps of another size count nothing of the run.
-        past="" if "train.global_batch_size" in result else _past(now, step, steps[1]),
+        # Steps of another size, and epochs of other samples, count nothing of the run.
+        past="" if {"train.global_batch_size", *SHARES} & set(result) else _past(now, step, steps[1]),
         length=[] if result or not step else [*_patience(before, now, values), *_jump(before, now, step, num_samples)],
         ends=ends,
         notes=[*notes, *ends],

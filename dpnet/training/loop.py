@@ -56,7 +56,7 @@ class Loop:
         self, setup: Setup, data: TrainingData, start: StartingPoint, run_dir: RunDirectory, signals: StopSignals
     ) -> None:
         self._setup, self._source, self._signals = setup, data.source, signals
-        self._reporting = Reporting(setup.group, run_dir, setup.job.output.progress)
+        self._reporting = Reporting(setup.group, run_dir, setup.job.output.progress, data.source.watched)
         self._checkpointing = Checkpointing(setup, data.identity, run_dir, start)
         self._run_dir, self._stopwatch = run_dir, Stopwatch(start.progress.step)
         self._restarts = False
@@ -194,7 +194,7 @@ class Loop:
         HERE.enter(whereabouts.EVALUATION)
         scores = self.parts.evaluator(self.parts.state.layers)
         if not math.isfinite(scores.loss):
-            raise self._diverged("the test loss")
+            raise self._diverged(f"the {self.parts.watched} loss")
         is_best = self.progress.add_evaluation(scores, self._setup.job.evaluate)
         self._reporting.evaluated(self.progress)
         return is_best

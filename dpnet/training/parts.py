@@ -19,7 +19,11 @@ class Parts:
 
     Attributes:
         trainer: takes steps.
-        evaluator: computes the test scores; None if evaluation is off or there is no test data.
+        evaluator: computes the scores that the training is watched with, on the validation data, or on the test data
+            if there are no others; None if evaluation is off or there are neither.
+        tester: computes the test scores at the end; None if evaluation is off, there are no test data, or they are
+            watched.
+        watched: "validation" or "test": which data `evaluator` takes.
         layout: of the flat vectors.
         total_steps: of the training.
         memory: where parameters and optimizer vectors lie, in words.
@@ -30,6 +34,8 @@ class Parts:
 
     trainer: Trainer
     evaluator: Evaluator | None
+    tester: Evaluator | None
+    watched: str
     layout: Layout
     total_steps: int
     memory: str

@@ -42,7 +42,7 @@ class TrainingData:
     """The data of a training.
 
     Attributes:
-        source: training and test samples.
+        source: training, validation and test samples.
         identity: what tells these data from others.
         moments: statistics of the inputs of every split that was measured.
     """
@@ -75,14 +75,15 @@ def prepare(
     return setup
 
 
-def open_data(section: DataConfig, group: Group) -> DataSource:
+def open_data(job: Job, group: Group) -> DataSource:
     """Open the data on every rank; collective.
 
     Raises:
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there.
     """
-    source = everywhere(group, lambda: check_classes(open_source(section.source, section)))
+    section, seed = job.data, job.train.seed
+    source = everywhere(group, lambda: check_classes(open_source(section.source, section, seed=seed)))
     check_alike(group, _shapes(source))
     return source
 
@@ -91,7 +92,8 @@ def _shapes(source: DataSource) -> dict[str, str | None]:
     """The shapes of the data, as an error shows them."""
     classes = source.train.classes
     shapes: dict[str, str | None] = {"the classes": f"{len(classes):,}: {classes.text()}"}
-    for name, split in (("training", source.train), ("test", source.test)):
+    every = {"training": source.train, "validation": source.validation, "test": source.test}
+    for name, split in every.items():
         text = "without samples" if split is None else f"{counted(len(split), 'sample')} x {split.features}"
         shapes[f"the {name} data of {source.name}"] = text
     return shapes
@@ -103,12 +105,13 @@ def identify(section: DataConfig, source: DataSource, group: Group, *, measure: 
     Raises:
         DataError: an input is not finite.
     """
-    moments, sums = _read(source.train, group, measure=measure, check=section.check)
-    of_splits, measured = {"train": sums}, {"train": moments}
-    if source.test is not None:
-        measured["test"], of_splits["test"] = _read(source.test, group, measure=measure and section.check, check=True)
-    found = {split: moments for split, moments in measured.items() if moments is not None}
-    return TrainingData(source, identity(source, of_splits), found)
+    found, sums = {}, {}
+    for name, split in source.splits.items():
+        measures = measure and (split is source.train or section.check)
+        moments, sums[name] = _read(split, group, measure=measures, check=section.check)
+        if moments is not None:
+            found[name] = moments
+    return TrainingData(source, identity(source, sums), found)
 
 
 def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Moments | None, list[Sums]]:
@@ -146,9 +149,12 @@ def measure_scaling(job: Job, source: DataSource, group: Group) -> Scaling:
     Raises:
         DataError: an input is not finite, as it was read or once it is scaled.
     """
-    measured = {"train": measure(source.train, group, check=job.data.check)}
-    if source.test is not None and job.data.check:
-        measured["test"] = measure(source.test, group, check=True)
+    check = job.data.check
+    measured = {
+        name: measure(split, group, check=check)
+        for name, split in source.splits.items()
+        if split is source.train or check
+    }
     return fit_scaling(job, source, measured, group)
 
 
@@ -158,15 +164,15 @@ def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], g
     Args:
         job: the configuration.
         source: the data.
-        measured: moments of the training inputs, and of the test inputs where they are to be checked.
+        measured: moments of the training inputs, and of those of the other splits where they are to be checked.
         group: all ranks.
 
     Raises:
         DataError: the values are too far apart, or one of them is not finite once it is scaled.
     """
     scaling = everywhere(group, lambda: fit(job.data.scale, measured["train"]))
-    for split, name in ((source.train, "train"), (source.test, "test")):
-        if job.data.check and split is not None and name in measured:
+    for name, split in source.splits.items():
+        if job.data.check and name in measured:
             check_range(split, measured[name], scaling, job.model.dtype, group)
     return scaling
 

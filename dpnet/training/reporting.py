@@ -65,10 +65,11 @@ class Reporting:
         group: all ranks.
         run_dir: holds the learning curve.
         console: `output.progress` of the configuration.
+        watched: "validation" or "test": which data evaluations take.
     """
 
-    def __init__(self, group: Group, run_dir: RunDirectory, console: str) -> None:
-        self._group, self._run_dir, self._console = group, run_dir, console
+    def __init__(self, group: Group, run_dir: RunDirectory, console: str, watched: str) -> None:
+        self._group, self._run_dir, self._console, self._watched = group, run_dir, console, watched
         self._sinks: Sequence[Sink] = ()
         self._plan: Plan | None = None
         self._last_samples, self._last_s = 0, 0.0
@@ -114,7 +115,7 @@ class Reporting:
     def evaluated(self, progress: Progress) -> None:
         """Report the scores of the current step, and the training up to it."""
         scores = (progress.eval_loss, progress.eval_accuracy, progress.eval_samples)
-        self._write(Evaluated(progress.step, self._epoch(progress), *scores))
+        self._write(Evaluated(progress.step, self._epoch(progress), *scores, self._watched))
         self.epoch_taken(progress, progress.eval_loss, progress.eval_accuracy)
 
     def epoch_taken(
@@ -125,7 +126,8 @@ class Reporting:
         (samples, weight, loss, hits), seconds = self._epoch_sums.take(progress)
         if weight > 0:
             means = (loss / weight, hits / weight, samples / seconds)
-            self._write(EpochTaken(progress.step, self._epoch(progress), *means, eval_loss, eval_accuracy))
+            scores = (eval_loss, eval_accuracy, self._watched)
+            self._write(EpochTaken(progress.step, self._epoch(progress), *means, *scores))
 
     def ranks_lost(
         self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float

@@ -142,7 +142,7 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
     on_root(group, lambda: check_world_size(job.train, group.world_size))
     backend = choose_backend(job.train, group)
     with doing(group, f"reading the data {job.data.source}"):
-        source = open_data(job.data, group)
+        source = open_data(job, group)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     with doing(group, "checking the data"):
         data = identify(job.data, source, group, measure=not resumes)
@@ -156,7 +156,7 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
     loop = Loop(setup, data, start, run_dir, signals)
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
         saved = on_root(group, run_dir.checkpoints.steps)
-        summary = complete_again(summary, loop.progress, saved, functools.partial(say, group))
+        summary = complete_again(summary, loop.progress, saved, source.watched, functools.partial(say, group))
         say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
         return directory.named(summary)
     step = start.progress.step

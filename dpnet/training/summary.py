@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dpnet import whereabouts
 from dpnet.checkpoint.format import digest, step_name
 from dpnet.checkpoint.waiting import Waiting
 from dpnet.comm.agree import on_root, on_root_asleep
 from dpnet.output.run_directory import CHECKPOINTS, RunDirectory
 from dpnet.text import counted
+from dpnet.training.final_scores import NOT_TESTED, FinalScores, final_scores
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
 from dpnet.training.setup import Setup
+from dpnet.whereabouts import HERE
 
 Summary = dict[str, Any]
 """What summary.json holds."""
@@ -50,7 +53,7 @@ def finish(
     stopwatch: Stopwatch,
     tell: Callable[[str], None],
 ) -> Summary:
-    """Write the summary of a training that is complete, and agree that it is; collective.
+    """Compute the final scores of a training that is complete, write its summary, and agree on it; collective.
 
     Args:
         setup: of the training.
@@ -58,17 +61,20 @@ def finish(
         parts: of the training.
         progress: at its end.
         stopwatch: has measured it.
-        tell: is called with a sentence if the disk keeps all waiting.
+        tell: is called with a sentence if the disk keeps all waiting, or the best checkpoint is damaged.
 
     Raises:
         OutputError: the summary cannot be written.
+        DivergenceError: a final score is not finite.
         WorkerLost: a rank was lost meanwhile; raised on every rank or on none.
     """
     group = setup.group
     stopwatch.count(progress)
     speed = stopwatch.samples_per_s(parts, progress.step)
+    tested = final_scores(setup, parts, run_dir, progress, tell)
+    HERE.enter(whereabouts.END)
     steps = on_root(group, run_dir.checkpoints.steps)
-    summary = summarize(parts, progress, world_size=group.world_size, samples_per_s=speed, saved=steps)
+    summary = summarize(parts, progress, tested, world_size=group.world_size, samples_per_s=speed, saved=steps)
     waiting = Waiting(run_dir.path, tell)
     on_root_asleep(group, lambda: run_dir.write_summary(summary), lambda: waiting.tell("the summary"))
     group.conclude()
@@ -76,14 +82,20 @@ def finish(
 
 
 def summarize(
-    parts: Parts, progress: Progress, *, world_size: int, samples_per_s: float, saved: Sequence[int]
+    parts: Parts,
+    progress: Progress,
+    tested: FinalScores,
+    *,
+    world_size: int,
+    samples_per_s: float,
+    saved: Sequence[int],
 ) -> Summary:
     """The summary of a training that is complete; `saved` are the steps that have a checkpoint."""
     return {
         "status": "finished" if progress.step >= parts.total_steps else "stopped_early",
         "steps": progress.step,
         "world_size": world_size,
-        **scores_of(progress, saved),
+        **scores_of(progress, saved, parts.watched, tested),
         "samples_per_s": round(samples_per_s, 1),
         "seconds": round(progress.seconds, 3),
         "digest": digest(parts.layout.named(parts.state.params)),
@@ -91,29 +103,47 @@ def summarize(
     }
 
 
-def scores_of(progress: Progress, saved: Sequence[int]) -> dict[str, Any]:
-    """The last and the best scores of a training, as its summary has them; `saved` as in `summarize`."""
+def scores_of(
+    progress: Progress, saved: Sequence[int], watched: str, tested: FinalScores = NOT_TESTED
+) -> dict[str, Any]:
+    """The last and the best scores of a training, as its summary has them; the arguments as in `summarize`."""
+    if watched == "test":
+        last = progress.eval_accuracy, progress.eval_loss
+        best = progress.best_accuracy, progress.best_loss
+    else:
+        last, best = (
+            (None, None) if scores is None else (scores.accuracy, scores.loss) for scores in (tested.last, tested.best)
+        )
     return {
+        "eval_split": watched,
         "eval_accuracy": progress.eval_accuracy,
         "eval_loss": progress.eval_loss,
         "best_step": progress.best_step if progress.best_step >= 0 else None,
         "best_accuracy": progress.best_accuracy,
         "best_loss": progress.best_loss,
         "best_checkpoint": f"{CHECKPOINTS}/{step_name(progress.best_step)}" if progress.best_step in saved else None,
+        "test_accuracy": last[0],
+        "test_loss": last[1],
+        "best_test_accuracy": best[0],
+        "best_test_loss": best[1],
     }
 
 
-def complete_again(found: Summary, progress: Progress, saved: Sequence[int], tell: Callable[[str], None]) -> Summary:
+def complete_again(
+    found: Summary, progress: Progress, saved: Sequence[int], watched: str, tell: Callable[[str], None]
+) -> Summary:
     """The summary of a training that was started again after its end; tells its scores.
 
     Args:
         found: the summary in its run directory, to which an earlier dpnet did not write all that it has now.
         progress: of the training.
         saved: see `summarize`.
+        watched: see `summarize`.
         tell: is called with the scores, if there are any.
     """
-    scores = scores_of(progress, saved)
-    if text := best_and_last(scores, progress.step):
+    scores = scores_of(progress, saved, watched)
+    tested = {name: found[name] for name in scores if "test" in name and name in found}
+    if text := best_and_last({**scores, **tested}, progress.step):
         tell(text)
     return {**found, **{name: score for name, score in scores.items() if name not in found}}
 
@@ -129,12 +159,17 @@ def best_and_last(scores: Mapping[str, Any], steps: int) -> str:
     """Lines on the scores that `scores_of` has; empty: there was no evaluation."""
     if scores["best_step"] is None:
         return ""
-    best = scores_text(scores["best_loss"], scores["best_accuracy"])
-    if scores["best_step"] == steps:
-        return f"best test scores  {best}, at the end"
-    lost = "" if scores["best_checkpoint"] else "; its checkpoint is not kept"
-    last = scores_text(scores["eval_loss"], scores["eval_accuracy"])
-    return f"best test scores  {best}, at step {scores['best_step']:,}{lost}\nlast test scores  {last}"
+    name, at_end = scores["eval_split"], scores["best_step"] == steps
+    lost = "" if at_end or scores["best_checkpoint"] else "; its checkpoint is not kept"
+    where = "at the end" if at_end else f"at step {scores['best_step']:,}{lost}"
+    lines = [f"best {name} scores  {scores_text(scores['best_loss'], scores['best_accuracy'])}, {where}"]
+    if not at_end:
+        lines.append(f"last {name} scores  {scores_text(scores['eval_loss'], scores['eval_accuracy'])}")
+    tested = {"test scores of the best": "best_test", "test scores of the last": "test"}
+    for what, of in ({"test scores": "test"} if at_end else tested).items():
+        if name != "test" and scores[f"{of}_loss"] is not None:
+            lines.append(f"{what}  {scores_text(scores[f'{of}_loss'], scores[f'{of}_accuracy'])}")
+    return "\n".join(lines)
 
 
 def scores_text(loss: float | None, accuracy: float | None) -> str:

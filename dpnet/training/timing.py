@@ -39,7 +39,7 @@ def measure_speed(job: Job, group: World, seconds: float) -> Speed:
         DpnetError: see `dpnet.errors`.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    source = open_data(job.data, group)
+    source = open_data(job, group)
     parts = build_parts(prepare(job, group, source), source)
     with np.errstate(all="ignore"):
         _take(parts, group, 0, WARM_UP_STEPS)

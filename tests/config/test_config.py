@@ -191,8 +191,8 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
 
 
 DATA_KEYS = (
-    "source, test, header, target, id, weight, features, ignore, categorical, missing, class_weights, scale, check and "
-    "unknown_labels"
+    "source, test, validation, header, target, id, weight, features, ignore, categorical, missing, class_weights, "
+    "scale, check and unknown_labels"
 )
 RESULT = """
 model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.weight
@@ -204,11 +204,12 @@ schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps evaluate.m
 """
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
-data.source data.test data.header data.check train.threads train.kernels train.blas train.shared_memory train.reducer
-evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps checkpoint.every_seconds checkpoint.keep_last
-checkpoint.keep_best checkpoint.max_failed resilience.after_loss resilience.signals resilience.preempted_exit_code
-resilience.timeout_s resilience.on_hang resilience.on_nonfinite resilience.max_skips resilience.rollback_factor
-resilience.digest_every output.dir output.log_every_steps output.progress
+data.source data.test data.validation data.header data.check train.threads train.kernels train.blas
+train.shared_memory train.reducer evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps
+checkpoint.every_seconds checkpoint.keep_last checkpoint.keep_best checkpoint.max_failed resilience.after_loss
+resilience.signals resilience.preempted_exit_code resilience.timeout_s resilience.on_hang resilience.on_nonfinite
+resilience.max_skips resilience.rollback_factor resilience.digest_every output.dir output.log_every_steps
+output.progress
 """
 
 
@@ -260,6 +261,7 @@ BAD_VALUES = {
     "model.dtype": [*BAD_CHOICES, "float16", 32],
     "data.source": BAD_STRINGS,
     "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
+    "data.validation": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
     "data.header": BAD_BOOLEANS,
     "data.target": [True, 1.5, {}, ["a"], "", "\udcff"],
     "data.id": [1, True, {}, ["a"], None, "", "\udcff"],
@@ -903,7 +905,7 @@ def test_the_template_has_every_key_with_its_documentation():
 
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
-    of_data = {"test", "header", "target", "id", "weight", "class_weights"}
+    of_data = {"test", "validation", "header", "target", "id", "weight", "class_weights"}
     assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", *of_data}
 
 

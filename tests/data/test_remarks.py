@@ -61,6 +61,21 @@ def test_labels_and_classes_without_samples_are_told_in_a_line_each(train_labels
     assert all(text.startswith(start) for text, start in zip(found, expected, strict=True)), found
 
 
+def test_what_is_odd_about_validation_samples_is_told_as_of_test_samples():
+    train = make_split(np.zeros((3, 1)), np.array([0, 1, 2]), "x", "y")
+    other = make_split(np.ones((2, 1)), np.array([0, 7]), "x", "y")
+    other = other.numbered_as(train.classes, of="training", unknown="ignore")
+    moments = {
+        "train": measure(train, (0, 3)),
+        "validation": measure(make_split(np.array([[0], [200]]), None, "x", "y"), (0, 2)),
+    }
+    assert remarks(DataSource("data", train, None, validation=other), moments, {}) == [
+        "1 validation sample of classes without a training sample: left out of the scores",
+        "the validation scores say nothing of classes without a validation sample: 1, 2",
+        "training inputs are 0 to 0, validation inputs 0 to 200: were they scaled alike?",
+    ]
+
+
 def test_test_inputs_of_another_scale_are_told():
     raw, scaled = np.array([[0, 255], [3, 7]], np.uint8), np.array([[0.0, 1.0], [0.5, 0.25]])
     text = "training inputs are 0 to 255, test inputs 0 to 1: were they scaled alike?"

@@ -101,5 +101,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     dpnet.train(job, LocalGroup())
     original = (path / "run/checkpoints/latest").resolve()
     shutil.copytree(original, path / "changed")
-    data = identify(job.data, open_data(job.data, LocalGroup()), LocalGroup(), measure=False)
+    data = identify(job.data, open_data(job, LocalGroup()), LocalGroup(), measure=False)
     return Trained(path / "changed", original, job, data)

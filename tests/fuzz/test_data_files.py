@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
+from dpnet.config.job import Job
 from dpnet.data.sources import open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data
@@ -49,15 +50,15 @@ def check(folder, name, content):
         open_split(str(path))
     with only_dpnet_errors(DataError):
         section = DataConfig(source=str(path))
-        identify(section, open_data(section, LocalGroup()), LocalGroup(), measure=False)
+        identify(section, open_data(Job(data=section), LocalGroup()), LocalGroup(), measure=False)
 
 
 def check_table(folder, name, content):
     path = folder / name
     path.write_bytes(content)
     with only_dpnet_errors(DataError):
-        section = DataConfig(source=str(path), target=-1, missing="indicator", test=0.5)
-        identify(section, open_data(section, LocalGroup()), LocalGroup(), measure=False)
+        section = DataConfig(source=str(path), target=-1, missing="indicator", test=0.5, validation=0.5)
+        identify(section, open_data(Job(data=section), LocalGroup()), LocalGroup(), measure=False)
 
 
 IDX = bytes([0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 6]) + X.tobytes()

@@ -11,7 +11,7 @@ from dpnet.output.events import EpochTaken, Evaluated, Note, RanksLost, StepsTak
 from dpnet.output.screen import PlainScreen
 
 LENGTH = Length(steps=1000, samples=64000, epochs=20.0)
-STEPS, SCORES = StepsTaken(7, 0.5, 0.25, 0.5, 0.125, 1234.5, 10), Evaluated(7, 0.5, 0.125, 0.9, 10)
+STEPS, SCORES = StepsTaken(7, 0.5, 0.25, 0.5, 0.125, 1234.5, 10), Evaluated(7, 0.5, 0.125, 0.9, 10, "test")
 EPOCH = EpochTaken(150, 3.0, 0.25, 0.5, 1234.5, eval_loss=0.125, eval_accuracy=0.9)
 
 

@@ -10,9 +10,16 @@ from dpnet.errors import OutputError
 from dpnet.output.events import Evaluated, Note, RanksLost, StepsTaken, TimeSpent
 from dpnet.output.metrics_file import MetricsFile
 
-STEPS, SCORES = StepsTaken(7, 0.5, 0.25, 0.5, 0.125, 1234.5, 10), Evaluated(7, 0.5, 0.125, 0.9, 10)
+STEPS, SCORES = StepsTaken(7, 0.5, 0.25, 0.5, 0.125, 1234.5, 10), Evaluated(7, 0.5, 0.125, 0.9, 10, "test")
 TRAINED = {"step": 7, "epoch": 0.5, "loss": 0.25, "accuracy": 0.5, "learning_rate": 0.125, "samples_per_s": 1234.5}
-EVALUATED = {"step": 7, "epoch": 0.5, "eval_loss": 0.125, "eval_accuracy": 0.9, "eval_samples": 10}
+EVALUATED = {
+    "step": 7,
+    "epoch": 0.5,
+    "eval_loss": 0.125,
+    "eval_accuracy": 0.9,
+    "eval_samples": 10,
+    "eval_split": "test",
+}
 
 
 def rows(path):
@@ -41,7 +48,7 @@ def test_rows_of_steps_that_are_taken_again_are_dropped(tmp_path):
     path.write_text("".join(json.dumps({"step": step}) + "\n" for step in (1, 5, 5, 6, 9)))
     with opened(path, step=5) as file:
         assert rows(path) == [{"step": 1}, {"step": 5}, {"step": 5}]
-        file.write(Evaluated(6, 0.5, 0.125, 0.9, 10))
+        file.write(Evaluated(6, 0.5, 0.125, 0.9, 10, "test"))
     assert rows(path)[-1] == {**EVALUATED, "step": 6}
 
 
@@ -53,7 +60,7 @@ def test_what_is_no_whole_row_is_dropped(tmp_path, tail):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n' + tail.encode(errors="surrogateescape"))
     with opened(path, step=4) as file:
-        file.write(Evaluated(5, 0.5, 0.125, 0.9, 10))
+        file.write(Evaluated(5, 0.5, 0.125, 0.9, 10, "test"))
     assert rows(path) == [{"step": 1}, {**EVALUATED, "step": 5}]
 
 

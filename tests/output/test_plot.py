@@ -88,6 +88,11 @@ def test_a_mean_stands_in_the_middle_of_the_steps_it_was_taken_over(tmp_path, dr
     assert lines(drawn[0], 0)["a, test"].get_xdata().tolist() == [1.0]
 
 
+def test_scores_on_validation_data_are_called_so(tmp_path, drawn):
+    plot_runs([run(tmp_path / "a", TRAINED, {**EVALUATED, "eval_split": "validation"})], tmp_path / "out.png")
+    assert set(lines(drawn[0], 0)) == {"a, training", "a, validation"}
+
+
 def test_a_curve_of_one_point_is_seen(tmp_path, drawn):
     plot_runs([run(tmp_path / "a", TRAINED, EVALUATED)], tmp_path / "out.png")
     plot_runs([run(tmp_path / "b", TRAINED, {**TRAINED, "epoch": 1.0})], tmp_path / "out.png")

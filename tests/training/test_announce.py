@@ -15,7 +15,7 @@ from dpnet.training.prepare import open_data, prepare
 )
 def test_what_is_trained_is_told(tmp_path, world_size, share):
     job, group = make_job(tmp_path), LocalGroup()
-    source = open_data(job.data, group)
+    source = open_data(job, group)
     setup = prepare(job, group, source, backend=plain_backend())
     parts = build_parts(setup, source)
     lines = training_text(setup, source, parts, world_size, 1).splitlines()
@@ -25,6 +25,7 @@ def test_what_is_trained_is_told(tmp_path, world_size, share):
         "network 64-12-10, relu, 910 parameters; adamw",
         *([memory] if world_size > 1 else []),
         "data digits: 1,437 training samples, 360 test samples",
+        "the best is chosen by its test scores, which flatters them; see data.validation",
         f"36 steps of 128 samples, {share}; {tmp_path}",
     ]
 
@@ -42,4 +43,12 @@ def test_a_warm_up_that_outlasts_the_training_is_told(tmp_path, capsys):
 def test_patience_without_test_samples_is_told(tmp_path, capsys):
     source = save_data(tmp_path / "data.npz", 20, None)
     train(tmp_path / "run", {"data.source": source, "evaluate.patience": 2})
-    assert "note: evaluate.patience is 2, which has no effect: there are no test samples\n" in capsys.readouterr().out
+    text = "note: evaluate.patience is 2, which has no effect: there are no validation or test samples\n"
+    assert text in capsys.readouterr().out
+
+
+def test_validation_samples_without_evaluations_are_told(tmp_path, capsys):
+    train(tmp_path, {"evaluate.every_steps": 0, "data.validation": 0.1, "train.epochs": 1})
+    out = capsys.readouterr().out
+    assert "note: the 144 validation samples have no use: evaluations are turned off\n" in out
+    assert "flatters" not in out

@@ -20,7 +20,7 @@ def rows(path):
 def test_rows_are_made_of_sums(tmp_path, monkeypatch):
     clock = iter([10.0, 10.0, 10.0, 12.0, 12.0])
     monkeypatch.setattr("dpnet.training.reporting.time.perf_counter", lambda: next(clock))
-    reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none")
+    reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none", "validation")
     reporting.open(PLAN, Progress(step=2), total_steps=9)
     progress = Progress(step=4, samples=60, weight=60, loss=30.0, hits=45)
     reporting.steps_taken(progress, 0.125)
@@ -30,7 +30,7 @@ def test_rows_are_made_of_sums(tmp_path, monkeypatch):
     place = {"step": 4, "epoch": 1.4}
     assert rows(tmp_path / "metrics.jsonl") == [
         {**place, "loss": 0.5, "accuracy": 0.75, "learning_rate": 0.125, "samples_per_s": 30.0},
-        {**place, "eval_loss": 0.5, "eval_accuracy": 0.75, "eval_samples": 8},
+        {**place, "eval_loss": 0.5, "eval_accuracy": 0.75, "eval_samples": 8, "eval_split": "validation"},
     ]
 
 
@@ -38,7 +38,7 @@ def test_another_rank_writes_nothing(tmp_path, capsys):
     group = LocalGroup()
     group.broadcast = lambda value: (None, None)  # What rank 0 sends when all is well.
     group.rank = 1
-    reporting = Reporting(group, RunDirectory(tmp_path, keep_last=1), "plain")
+    reporting = Reporting(group, RunDirectory(tmp_path, keep_last=1), "plain", "validation")
     reporting.open(PLAN, Progress(step=2), total_steps=9)
     reporting.steps_taken(Progress(step=4, samples=60, weight=60, loss=30.0, hits=45), 0.125)
     reporting.note("hello")
@@ -48,7 +48,7 @@ def test_another_rank_writes_nothing(tmp_path, capsys):
 
 
 def test_the_console_is_a_sink_beside_the_file(tmp_path, capsys):
-    reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "plain")
+    reporting = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "plain", "validation")
     reporting.open(PLAN, Progress(step=2), total_steps=9)
     reporting.note("hello")
     reporting.steps_taken(Progress(step=4, samples=60, weight=60, loss=30.0, hits=45), 0.125)
@@ -71,7 +71,7 @@ class Recorded:
 
 def test_the_loss_of_an_epoch_is_that_of_all_its_samples_and_of_no_others(tmp_path, monkeypatch):
     """Rows of the curve begin and end anywhere: here after 3, 5 and 9 steps; epochs end after 3, 6 and 9."""
-    reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none"), Recorded()
+    reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none", "validation"), Recorded()
     monkeypatch.setattr("dpnet.training.reporting.make_consoles", lambda *arguments: [sink])
     begun = Progress(step=2, samples=80, weight=80, loss=7.0, hits=70)  # From a checkpoint within an epoch.
     reporting.open(PLAN, begun, total_steps=9)
@@ -95,7 +95,7 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_samples_and_of_no_others(tmp_pa
 
 
 def test_an_epoch_without_a_good_step_has_no_line(tmp_path, monkeypatch):
-    reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none"), Recorded()
+    reporting, sink = Reporting(LocalGroup(), RunDirectory(tmp_path, keep_last=1), "none", "validation"), Recorded()
     monkeypatch.setattr("dpnet.training.reporting.make_consoles", lambda *arguments: [sink])
     reporting.open(PLAN, Progress(), total_steps=9)
     reporting.epoch_taken(Progress(step=3, skipped=3))

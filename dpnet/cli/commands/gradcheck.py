@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     job = load_job(arguments, group)
     # In float32 the differences of the loss would be nothing but rounding errors.
     job = dataclasses.replace(job, model=dataclasses.replace(job.model, dtype="float64"))
-    source = open_data(job.data, group)
+    source = open_data(job, group)
     setup = prepare(job, group, source, backend=choose_available_backend(job.train, group))
 
     def work() -> list[TensorCheck]:

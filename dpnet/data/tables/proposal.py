@@ -76,7 +76,7 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
         settings["data.missing"] = "mean"
     section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
-    train, test, schema = open_tables(section, path)
+    train, _, test, schema = open_tables(section, path, seed=0)
     assert test is not None
     guessed = "" if target is not None else " (a guess: if it is another column, change data.target)"
     lines = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from dpnet.compute.arrays import Vector
 from dpnet.config.data import DataConfig
-from dpnet.data.hold_out import hold_out
+from dpnet.data.hold_out import cut
 from dpnet.data.labels import number_labels
 from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
@@ -18,7 +18,7 @@ from dpnet.data.tables.encoding import check_known, encode
 from dpnet.data.tables.files import ENDINGS, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
-from dpnet.data.tables.roles import find_roles
+from dpnet.data.tables.roles import Roles, find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, weights_of
 from dpnet.data.tables.textfile import look_at
@@ -26,16 +26,20 @@ from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed
 
+VERBS = {"test": "test", "validation": "validate"}
+"""What the rows are for that are held out."""
 
-def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Schema]:
+
+def open_tables(section: DataConfig, path: str, seed: int) -> tuple[Split, Split | None, Split | None, Schema]:
     """Opens tables to train on.
 
     Args:
         section: of the job.
         path: of the training data.
+        seed: see `sources.open_source`.
 
     Returns:
-        the training samples; the test samples of data.test, if there are any; and their schema.
+        the training samples; those of data.validation and of data.test, if there are any; and their schema.
 
     Raises:
         DataError: a table cannot be read, or a column is missing or cannot be used.
@@ -48,28 +52,38 @@ def open_tables(section: DataConfig, path: str) -> tuple[Split, Split | None, Sc
     if roles.texts:
         # Codes such as 01234 are to be read as they stand.
         table = read_table(path, as_text=roles.texts, verbatim=roles.verbatim, header=table.header)
-    target, test_table = roles.target, None
-    if isinstance(section.test, float):
-        labels = labels_of(table, target, kept=roles.keeps_labels)
-        numbers, _ = number_labels(labels, path, place_of(table, target))
-        rows, others = hold_out(numbers, section.test, key="data.test", file=path)
-        table, test_table = table.take(others, "rows to train on"), table.take(rows, "rows to test with")
+    table, shares = _cut(section, table, roles, seed)
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels)
-    of_labels = remarks_on_numbers(table, target)
+    of_labels = remarks_on_numbers(table, roles.target)
     read = _of_parts(table) if table.parts else _of_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
-    if test_table is not None:
-        return train, _split(test_table, schema), schema
-    if section.test is None:
-        return train, None, schema
-    assert isinstance(section.test, str)
-    test_path = os.path.expanduser(section.test)
-    if not os.path.exists(test_path):
-        raise DataError(f"data.test is {section.test}: there is no such file. {where_from(test_path)}".rstrip())
-    if not is_table(test_path):
-        raise DataError(f"data.test is {section.test}, which is no table ({', '.join(ENDINGS)}); name one.")
-    return train, open_table(test_path, schema), schema
+    validation, test = (
+        _split(shares[name], schema) if name in shares else None if value is None else _open_named(name, value, schema)
+        for name, value in (("validation", section.validation), ("test", section.test))
+    )
+    return train, validation, test, schema
+
+
+def _cut(section: DataConfig, table: Table, roles: Roles, seed: int) -> tuple[Table, dict[str, Table]]:
+    """The rows to train on, and those that keys hold out as shares: to test with, and of the others to validate."""
+    if not isinstance(section.test, float) and not isinstance(section.validation, float):
+        return table, {}
+    labels = labels_of(table, roles.target, kept=roles.keeps_labels)
+    numbers, _ = number_labels(labels, table.file, place_of(table, roles.target))
+    rows = cut(numbers, section, file=table.file, seed=seed)
+    shares = {name: table.take(rows[name], f"rows to {verb} with") for name, verb in VERBS.items() if name in rows}
+    return table.take(rows["train"], "rows to train on"), shares
+
+
+def _open_named(name: str, value: str | float, schema: Schema) -> Split:
+    """The table that data.test or data.validation names."""
+    path = os.path.expanduser(str(value))
+    if not os.path.exists(path):
+        raise DataError(f"data.{name} is {value}: there is no such file. {where_from(path)}".rstrip())
+    if not is_table(path):
+        raise DataError(f"data.{name} is {value}, which is no table ({', '.join(ENDINGS)}); name one.")
+    return open_table(path, schema)
 
 
 def _of_parts(table: Table) -> list[str]:

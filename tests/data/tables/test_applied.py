@@ -107,17 +107,22 @@ def test_predictions_begin_with_the_column_that_names_the_rows(tmp_path, capfd):
         open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", id="cod"))
 
 
-@pytest.mark.parametrize("share", [None, 0.25])
-def test_the_training_data_are_known_again_wherever_they_lie(tmp_path, monkeypatch, capfd, share):
+@pytest.mark.parametrize(
+    ("test", "validation", "rows"),
+    [(None, None, "these rows"), (0.25, None, "75% of these rows"), (0.25, 0.2, "60% of these rows")],
+)
+def test_the_training_data_are_known_again_wherever_they_lie(tmp_path, monkeypatch, capfd, test, validation, rows):
     csv.write_csv(pa.table(flowers(60)), str(tmp_path / "t.csv"))
     monkeypatch.chdir(tmp_path)
-    train(tmp_path / "run", {**SETTINGS, "data.source": "t.csv", "data.test": share})
+    train(
+        tmp_path / "run",
+        {**SETTINGS, "data.source": "t.csv", "data.test": test, "data.validation": validation, "train.seed": 3},
+    )
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "t.csv").rename("moved.csv")
     network = load_network(str(tmp_path / "run"), GROUP)
     evaluate(network, "moved.csv", GROUP)
-    rows = "these rows" if share is None else "75% of these rows"
     assert f"moved.csv is the training data: the network was trained on {rows}" in capfd.readouterr().err
     table = flowers(60)
     table["x"][7] += 1

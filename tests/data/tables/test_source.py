@@ -10,6 +10,7 @@ from helpers.mpirun import run_ranks
 from dpnet.checkpoint import format as checkpoint
 from dpnet.cli.main import run as dpnet
 from dpnet.comm.local import LocalGroup
+from dpnet.compute.random import VALIDATION
 from dpnet.config.data import DataConfig
 from dpnet.data.hold_out import hold_out
 from dpnet.data.sources import open_source
@@ -108,6 +109,47 @@ def test_a_share_of_the_rows_is_held_out_and_the_schema_is_that_of_the_others(ru
     assert "t.csv is the training data: the network was trained on 70% of these rows" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("test", ["a file", 0.25])
+def test_rows_to_validate_with_are_held_out_of_a_table_as_of_arrays(tmp_path, test):
+    digests, arrays = [], {}
+    for ending in (".csv", ".npz"):
+        folder = tmp_path / ending[1:]
+        folder.mkdir()
+        settings = {**SETTINGS, **save(folder, ending), "data.validation": 0.2}
+        if test != "a file":
+            settings["data.test"] = test if ending == ".csv" else None
+        if ending == ".npz" and arrays:
+            np.savez(folder / "d.npz", **arrays)
+        section = DataConfig(**{key[5:]: value for key, value in settings.items() if key.startswith("data.")})
+        source = open_source(settings["data.source"], section)
+        assert np.bincount(source.validation.labels).tolist() == [4 if test == "a file" else 3] * 3
+        if ending == ".csv" and test != "a file":  # As arrays these are the rows that are not tested with.
+            whole = open_source(settings["data.source"], DataConfig(target="kind", ignore=("id",), test=test))
+            for name, split in whole.splits.items():
+                arrays |= {f"x_{name}": split.inputs, f"y_{name}": split.classes.values[split.labels]}
+        train(folder / "run", settings)
+        digests.append(digest(folder / "run"))
+    assert digests[0] == digests[1]
+
+
+def test_a_table_to_validate_with_follows_the_schema_of_the_training_data(runs, tmp_path):
+    settings = {**SETTINGS, "data.source": str(runs[".csv"] / "train.csv"), "data.ignore": ["id"]}
+    summary = train(tmp_path / "run", {**settings, "data.validation": str(runs[".parquet"] / "test.parquet")})
+    assert (summary["eval_split"], summary["test_loss"]) == ("validation", None)
+    scores = evaluate(load_network(str(tmp_path / "run"), GROUP, last=True), str(runs[".csv"] / "test.csv"), GROUP)
+    assert (summary["eval_loss"], summary["eval_accuracy"]) == (scores.loss, scores.accuracy)
+    with pytest.raises(DataError, match=r"data\.validation is v\.npz: there is no such file\."):
+        open_source(settings["data.source"], DataConfig(target="kind", validation="v.npz"))
+
+
+@pytest.mark.parametrize(("test", "left"), [(None, 80), (0.5, 40)])
+def test_that_rows_to_validate_with_are_among_those_of_the_table_is_told(runs, tmp_path, capfd, test, left):
+    source = str(runs[".csv"] / "train.csv")
+    train(tmp_path / "run", {**SETTINGS, "data.source": source, "data.test": test, "data.validation": 0.2})
+    assert dpnet(["evaluate", str(tmp_path / "run"), "--data", source]) == 0
+    assert f"the network was trained on {left}% of these rows" in capfd.readouterr().err
+
+
 def test_what_only_held_out_rows_have_is_no_category(tmp_path):
     labels = ["ab"[row % 2] for row in range(40)]
     held = hold_out(np.array(labels), 0.2, key="data.test", file="t")[0]
@@ -116,6 +158,14 @@ def test_what_only_held_out_rows_have_is_no_category(tmp_path):
     source = open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", test=0.2))
     assert source.schema.features[0].categories == ("usual",)
     assert source.test.remarks[0].endswith("and that counts as none: rare")
+    seed = next(
+        n
+        for n in range(99)
+        if held[0] in hold_out(np.array(labels), 0.2, key="", file="", seed=n, purpose=VALIDATION)[0]
+    )
+    found = open_source(str(tmp_path / "t.csv"), DataConfig(target="kind", validation=0.2), seed=seed)
+    assert found.schema.features[0].categories == ("usual",)
+    assert found.validation.remarks[0].endswith("and that counts as none: rare")
 
 
 def test_an_error_names_the_line_of_the_file_though_rows_are_held_out(tmp_path):
