@@ -15,7 +15,6 @@ from dpnet.about import __version__
 from dpnet.cli import main as cli
 from dpnet.cli.commands import tune
 from dpnet.cli.parser import COMMANDS, make_parser
-from dpnet.compute.threads import threads_from_user
 from dpnet.config.directory import first_choice
 from dpnet.config.doc import reference
 from dpnet.config.file import load
@@ -79,16 +78,7 @@ def commands():
                 yield shlex.split(found[1])
 
 
-@pytest.fixture
-def one_thread(monkeypatch):
-    """Several threads of one process are far slower beside other programs."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads_from_user.cache_clear()
-    yield
-    threads_from_user.cache_clear()
-
-
-def test_every_command_works_from_top_to_bottom_in_one_directory(tmp_path, monkeypatch, capsys, one_thread):
+def test_every_command_works_from_top_to_bottom_in_one_directory(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
