@@ -123,7 +123,9 @@ def _add_checkpoint(command: argparse.ArgumentParser) -> None:
 def _add_samples(command: argparse.ArgumentParser) -> None:
     _add_checkpoint(command)
     command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
-    command.add_argument("--split", choices=("test", "train"), default="test", help="which samples (default: test)")
+    command.add_argument(
+        "--split", choices=("test", "train", "validation"), default="test", help="which samples (default: test)"
+    )
     command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
 
 

@@ -35,7 +35,7 @@ class DataConfig(Section, governs=Governs.RESULT):
         "evaluate.patience says so, and the test data are left for the end. An .npz file with x and y, an .npy or IDX "
         "file with its labels beside it, or a table if data.source is one; or the share of the training samples that "
         "is held out, of each class alike. Which samples these are follows from the labels and train.seed.",
-    ] = follows("the test data choose", example=0.1)
+    ] = follows("those of data.source, x_validation and y_validation, if it has any", example=0.1)
     header: Annotated[
         bool | None,
         Governs.OPERATION,  # How the file is read. What comes of it is compared by its content.

@@ -24,8 +24,8 @@ class Digits:
         return source == NAME
 
     def has(self, source: str, split: str) -> bool:
-        """True: there are training and test digits."""
-        return True
+        """Whether it is one of the training and test digits."""
+        return split in ("train", "test")
 
     def read(self, source: str, split: str) -> Split:
         """Pixels 0 to 16 as (n, 64) uint8, and labels 0 to 9."""

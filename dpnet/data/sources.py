@@ -100,20 +100,26 @@ def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0
         _refuse_table_keys(section, source)
         train = reader.read(path, "train")
         test = reader.read(path, "test") if reader.has(path, "test") else None
-        train, validation = _validation(section, train, seed)
+        own = reader.read(path, "validation") if reader.has(path, "validation") else None
+        train, validation = _validation(section, train, own, seed)
     require_labels(train)
     validation, test = (
-        None if split is None else _scored(split, train, words, section.unknown_labels)
-        for split, words in ((validation, "validation"), (test, "test"))
+        None if split is None else _scored(split, train, name, section.unknown_labels)
+        for split, name in ((validation, "validation"), (test, "test"))
     )
     return DataSource(source, weigh_classes(train, section.class_weights), test, schema, validation)
 
 
-def _validation(section: DataConfig, train: Split, seed: int) -> tuple[Split, Split | None]:
-    """The samples to train on and to validate with, as data.validation says."""
+def _validation(section: DataConfig, train: Split, own: Split | None, seed: int) -> tuple[Split, Split | None]:
+    """The samples to train on and to validate with: those of the source's `own`, or as data.validation says."""
     wanted = section.validation
     if wanted is None:
-        return train, None
+        return train, own
+    if own is not None:
+        raise DataError(
+            f"data.validation is {wanted}, but data.source has validation samples of its own, {own.inputs_file}; "
+            "leave the key out, or give data without them."
+        )
     if isinstance(wanted, str):
         return train, _open_alone(wanted)
     rows = cut(require_labels(train), section, file=train.labels_file, seed=seed)
@@ -140,7 +146,7 @@ def _open_alone(source: str) -> Split:
     return reader.read(path, splits[0])
 
 
-def _scored(split: Split, train: Split, words: str, unknown: UnknownLabels) -> Split:
+def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Split:
     """Samples whose scores are computed, with their labels numbered as those of the training data.
 
     Raises:
@@ -150,7 +156,7 @@ def _scored(split: Split, train: Split, words: str, unknown: UnknownLabels) -> S
     if split.features != train.features:
         raise DataError(
             f"{split.inputs_file} has {split.features} features, but {train.inputs_file} has {train.features}; "
-            f"training and {words} samples must have the same."
+            f"training and {name} samples must have the same."
         )
     return split.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
 
@@ -189,7 +195,7 @@ def open_split(source: str, split: str = "test", schema: Schema | None = None, *
     Args:
         source: as in `open_source`, but labels may be missing; or data of one split: an .npz file with x and perhaps y,
             an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the inputs tells.
-        split: "train" or "test"; data of one split serves as either.
+        split: one of SPLITS; data of one split serves as any.
         schema: of the table that the network was trained on; None: it was trained on arrays.
         labelled: see `tables.source.open_table`.
 
@@ -202,7 +208,8 @@ def open_split(source: str, split: str = "test", schema: Schema | None = None, *
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
         return open_table(os.path.expanduser(source), schema, labelled=labelled)
     path, reader = choose_reader(source, SPLIT_READERS)
-    other = SPLITS[1 - SPLITS.index(split)]
-    if not reader.has(path, split) and reader.has(path, other):
-        raise DataError(f"{source} has no {split} samples, only {other} samples; --split={other} takes those.")
+    others = [other for other in SPLITS if other != split and reader.has(path, other)]
+    if others and not reader.has(path, split):
+        seen, ways = words(others, "and"), words([f"--split={other}" for other in others], "or")
+        raise DataError(f"{source} has no {split} samples, only {seen} samples; {ways} takes those.")
     return reader.read(path, split)

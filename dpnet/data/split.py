@@ -25,7 +25,9 @@ Inputs = npt.NDArray[Any]
 
 UnknownLabels = Literal["error", "ignore"]
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
+NAMES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
+"""What a split is called in the names of arrays and files; the first is taken where there are several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +153,7 @@ class Reader(Protocol):
         """Whether `source`, which fits, holds anything of the split."""
 
     def read(self, source: str, split: str) -> Split:
-        """The split "train" or "test" of `source`, which fits; raises DataError if it is missing or unusable."""
+        """One of SPLITS of `source`, which fits; raises DataError if it is missing or unusable."""
 
 
 def make_split(

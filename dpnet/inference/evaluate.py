@@ -57,7 +57,7 @@ def evaluate(
         network: the network; it is not changed.
         source: of the samples, which must have labels: see `dpnet.data.sources`.
         group: all ranks share the samples.
-        split: "test" or "train".
+        split: "test", "train" or "validation".
         batch_size: samples computed at once.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
             names it. "skip": it is left out of the scores, and counted.

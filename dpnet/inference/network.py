@@ -173,7 +173,7 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
     Args:
         network: the network.
         source: of the samples.
-        split: "test" or "train".
+        split: "test", "train" or "validation".
         group: all ranks.
         unknown: what follows from a label that is none of the classes, see `Split.numbered_as`; None: labels are not
             needed, and left out.

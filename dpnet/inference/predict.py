@@ -55,7 +55,7 @@ def predict(
             .csv: the columns label, p0, p1, ... Before them stands the column data.id of a table. The file appears when
             it is complete.
         group: all ranks share the samples.
-        split: "test" or "train".
+        split: "test", "train" or "validation".
         batch_size: samples computed at once.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
             names it. "skip": it is left out of the file. "nan": its label is -1, and its probabilities are NaN.

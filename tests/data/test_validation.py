@@ -5,7 +5,7 @@ import pytest
 from helpers.jobs import save_data
 
 from dpnet.config.data import DataConfig
-from dpnet.data.sources import open_source
+from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 
 
@@ -92,6 +92,42 @@ def test_what_cannot_validate_is_refused(source, tmp_path, monkeypatch, validati
     np.save("bare.npy", np.zeros((3, 1)))
     with pytest.raises(DataError, match=message):
         opened(source, validation)
+
+
+@pytest.mark.parametrize("word", ["validation", "val", "valid"])
+@pytest.mark.parametrize("kind", ["npz", "npy", "idx"])
+def test_a_source_can_have_validation_samples_of_its_own(tmp_path, kind, word):
+    x, y = np.arange(6, dtype=np.uint8)[:, None], np.array([2, 1, 0, 2, 1, 0], np.uint8)
+    arrays = {"x_train": x, "y_train": y, f"x_{word}": x[:4], f"y_{word}": y[:4]}
+    source = tmp_path / "data.npz" if kind == "npz" else tmp_path
+    if kind == "npz":
+        np.savez(source, **arrays)
+    for name, array in arrays.items():
+        if kind == "npy":
+            np.save(tmp_path / f"{name}.npy", array)
+        elif kind == "idx":
+            what, split = ("images" if name[0] == "x" else "labels"), name[2:]
+            shape = b"".join(size.to_bytes(4, "big") for size in array.shape)
+            path = tmp_path / f"{split}-{what}-idx{array.ndim}-ubyte"
+            path.write_bytes(bytes([0, 0, 8, array.ndim]) + shape + array.tobytes())
+    found = open_source(str(source))
+    assert (found.watched, len(found.train), ids(found.validation)) == ("validation", 6, [0, 1, 2, 3])
+    assert ids(open_split(str(source), "validation")) == [0, 1, 2, 3]
+    with pytest.raises(
+        DataError, match=r"^data\.validation is 0\.5, but data\.source has validation samples of its own, "
+    ):
+        opened(str(source), 0.5)
+    with pytest.raises(
+        DataError, match=r"has no test samples, only train and validation samples; --split=train or --spl"
+    ):
+        open_split(str(source), "test")
+
+
+def test_data_without_validation_samples_are_said_to_have_none():
+    with pytest.raises(
+        DataError, match=r"digits has no validation samples, only train and test samples; --split=train or"
+    ):
+        open_split("digits", "validation")
 
 
 def test_labels_that_training_never_saw_can_be_left_out(source, tmp_path):

@@ -36,15 +36,15 @@ import numpy.typing as npt
 
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
-from dpnet.data.split import Split, make_split
+from dpnet.data.split import NAMES, Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-WORDS = {"train": ("train",), "test": ("t10k", "test")}
+WORDS = {**NAMES, "test": ("t10k", "test")}
 """What stands for a split in the names of files; the first is taken where there are several."""
 _SUFFIX = r"[-.]idx\d-\w+(\.gz)?"
-_NAME = re.compile(rf"(?:(?P<set>.+)-)?(?P<word>train|t10k|test)-(?P<what>images|labels){_SUFFIX}")
+_NAME = re.compile(rf"(?:(?P<set>.+)-)?(?P<word>train|t10k|test|validation|val|valid)-(?P<what>images|labels){_SUFFIX}")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Entry:
 
     Attributes:
         of: name of the data set, "" if the name has none.
-        word: "train", "t10k" or "test".
+        word: "train", "t10k" or another one of WORDS.
         what: "images" or "labels".
         path: of the file.
         rank: the file with the least is read: rather a file than one within a folder, rather one that is not
@@ -109,7 +109,7 @@ class IdxFile:
         return os.path.isfile(source) and re.search(f"{_SUFFIX}$", source) is not None
 
     def has(self, source: str, split: str) -> bool:
-        """True: the file serves as either split."""
+        """True: the file serves as any split."""
         return True
 
     def read(self, source: str, split: str) -> Split:

@@ -21,7 +21,7 @@ from numpy.lib import format as npy_format
 
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_size, guarded
-from dpnet.data.split import SPLITS, Split, make_split
+from dpnet.data.split import NAMES, SPLITS, Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
 
@@ -32,7 +32,7 @@ MAX_HEADER_BYTES = 10_000
 
 
 class NpyFolder:
-    """A folder with x_train.npy, y_train.npy and perhaps x_test.npy, y_test.npy; w_train.npy are weights."""
+    """A folder with x_train.npy, y_train.npy and perhaps x_test.npy, x_validation.npy, ...; w_train.npy are weights."""
 
     description = "a folder of .npy files: x_train.npy, y_train.npy and, to test with, x_test.npy, y_test.npy"
 
@@ -42,14 +42,22 @@ class NpyFolder:
 
     def has(self, source: str, split: str) -> bool:
         """Whether the folder holds x or y of the split."""
-        return any(os.path.isfile(Path(source) / f"{name}_{split}.npy") for name in "xy")
+        return _word(source, split) is not None
 
     def read(self, source: str, split: str) -> Split:
         """The mapped inputs and the labels of the split; the labels may be missing."""
-        inputs, labels, weights = (Path(source) / f"{name}_{split}.npy" for name in "xyw")
+        inputs, labels, weights = (Path(source) / f"{name}_{_word(source, split) or split}.npy" for name in "xyw")
         if not os.path.exists(inputs):
             raise DataError(f"{inputs} is missing; the folder holds {listed(os.listdir(source))}.")
         return _split(inputs, labels, weights)
+
+
+def _word(folder: str, split: str) -> str | None:
+    """What a split is called in the names of its files; None: there are none of it."""
+    return next(
+        (word for word in NAMES[split] if any(os.path.isfile(Path(folder) / f"{name}_{word}.npy") for name in "xy")),
+        None,
+    )
 
 
 class NpyFile:
@@ -62,7 +70,7 @@ class NpyFile:
         return source.endswith(".npy") and os.path.isfile(source)
 
     def has(self, source: str, split: str) -> bool:
-        """True: the file serves as either split."""
+        """True: the file serves as any split."""
         return True
 
     def read(self, source: str, split: str) -> Split:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
 from dpnet.data.readers.npy import read_header
 from dpnet.data.readers.recipes import renaming
-from dpnet.data.split import SPLITS, Split, make_split
+from dpnet.data.split import NAMES, SPLITS, Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
 
 
 class Npz:
-    """An .npz file with the arrays x_train, y_train and perhaps x_test, y_test; w_train and w_test are weights."""
+    """An .npz file with the arrays x_train, y_train and perhaps x_test, x_validation, ...; w_train, ... are weights."""
 
     description = "an .npz file of the arrays x_train, y_train and, to test with, x_test, y_test"
 
@@ -33,11 +34,17 @@ class Npz:
 
     def has(self, source: str, split: str) -> bool:
         """Whether the file holds x or y of the split."""
-        return not {f"x_{split}", f"y_{split}"}.isdisjoint(npz_keys(source))
+        return _word(npz_keys(source), split) is not None
 
     def read(self, source: str, split: str) -> Split:
         """The arrays of the split; the labels may be missing."""
-        return read_npz_split(source, f"x_{split}", f"y_{split}", f"w_{split}")
+        word = _word(npz_keys(source), split) or split
+        return read_npz_split(source, f"x_{word}", f"y_{word}", f"w_{word}")
+
+
+def _word(keys: Sequence[str], split: str) -> str | None:
+    """What a split is called in the names of its arrays; None: there are none of it."""
+    return next((word for word in NAMES[split] if not {f"x_{word}", f"y_{word}"}.isdisjoint(keys)), None)
 
 
 class BareNpz:
@@ -52,7 +59,7 @@ class BareNpz:
         return "x" in npz_keys(source) and not any(Npz().has(source, split) for split in SPLITS)
 
     def has(self, source: str, split: str) -> bool:
-        """True: the file serves as either split."""
+        """True: the file serves as any split."""
         return True
 
     def read(self, source: str, split: str) -> Split:
