@@ -21,7 +21,7 @@ def cut(labels: npt.NDArray[Any], section: DataConfig, *, file: str, seed: int) 
     Those to validate with are a share of the others.
 
     Args:
-        labels: (rows,) of all rows.
+        labels: (rows,) int64, the numbers of the classes of all rows.
         section: of the job.
         file: with the labels, for messages.
         seed: of the training.
@@ -53,7 +53,7 @@ def hold_out(
     any number of ranks. At least one row of each class is left, so that no class is lost to the training.
 
     Args:
-        labels: (rows,) of all rows.
+        labels: (rows,) int64, the numbers of the classes of all rows; or text.
         share: of the rows that is held out, above 0 and below 1.
         key: of the job file, which asks for it, for messages.
         file: with the labels, for messages.
@@ -66,11 +66,14 @@ def hold_out(
     Raises:
         DataError: there would be no row to hold out.
     """
-    _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    by_class = np.lexsort((random_bits(len(labels), seed=seed, purpose=purpose), numbers))
-    places = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    held = np.zeros(len(labels), np.bool_)
-    held[by_class] = places < np.repeat(np.minimum(np.rint(share * counts), counts - 1), counts)
+    numbers = labels if labels.dtype.kind == "i" else np.unique(labels, return_inverse=True)[1]
+    numbers = numbers - numbers.min()
+    bits, by_class = random_bits(len(labels), seed=seed, purpose=purpose), np.argsort(numbers, kind="stable")
+    held, first = np.zeros(len(labels), np.bool_), 0
+    for count in np.bincount(numbers):
+        rows = by_class[first : first + count]
+        first += count
+        held[rows[np.argsort(bits[rows], kind="stable")[: min(round(share * count), max(count - 1, 0))]]] = True
     if not held.any():
         raise DataError(
             f"{key} is {share}: of the {counted(len(labels), 'row')} of {file} that is not one of any class; "

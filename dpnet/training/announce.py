@@ -86,7 +86,7 @@ def _without_effect(job: Job, source: DataSource, parts: Parts) -> Iterator[str]
     if job.evaluate.patience:
         yield f"evaluate.patience is {job.evaluate.patience}, which has no effect: {why}"
     if source.validation is not None:
-        yield f"the {counted(len(source.validation), 'validation sample')} have no use: {why}"
+        yield f"{counted(len(source.validation), 'validation sample')} without a use: {why}"
 
 
 def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:

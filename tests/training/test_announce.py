@@ -50,5 +50,5 @@ def test_patience_without_test_samples_is_told(tmp_path, capsys):
 def test_validation_samples_without_evaluations_are_told(tmp_path, capsys):
     train(tmp_path, {"evaluate.every_steps": 0, "data.validation": 0.1, "train.epochs": 1})
     out = capsys.readouterr().out
-    assert "note: the 144 validation samples have no use: evaluations are turned off\n" in out
+    assert "note: 144 validation samples without a use: evaluations are turned off\n" in out
     assert "flatters" not in out
