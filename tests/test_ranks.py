@@ -121,7 +121,7 @@ def test_the_same_samples_validate_on_any_number_of_ranks_and_the_test_scores_ar
     settings = [*REPRODUCIBLE, "data.validation=0.1", "evaluate.every_steps=7", "optimizer.learning_rate=0.03"]
     seen = [train(num_ranks, tmp_path / str(num_ranks), settings) for num_ranks in (1, 2, 3)]
     whole = seen[0]
-    assert whole["best_step"] < whole["steps"] == 63  # Or this would be no test of the best parameters.
+    assert whole["best_step"] < whole["steps"] == 42  # Or this would be no test of the best parameters.
     assert {row.get("eval_samples", 144) for row in curve(tmp_path / "1")} == {144}
     told = [key for key in whole if "test" in key or "best" in key]
     for number, other in zip((2, 3), seen[1:], strict=True):
@@ -234,7 +234,9 @@ def test_every_reducer_learns_the_same(tmp_path, num_ranks, ranks_per_node, shar
         rows = curve(tmp_path / name)
         assert len(rows) == len(expected) > 10
         for row, like in zip(rows, expected, strict=True):
-            assert row == pytest.approx(like, rel=1e-4)
+            assert row.pop("eval_split", None) == like.get("eval_split")
+            assert row == pytest.approx({key: like[key] for key in row}, rel=1e-4)
+            assert row.keys() == like.keys() - {"eval_split"}
     differences = [difference(tmp_path / name, tmp_path / "allreduce") for name in ("joint", "shards")]
     assert max(differences) <= 1e-4
     # The setting shows in the last bits, as the order of the sums differs; for ranks apart MPI may choose the same.
