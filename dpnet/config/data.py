@@ -17,24 +17,26 @@ class DataConfig(Section, governs=Governs.RESULT):
         Governs.OPERATION,  # Where the data lie. What they are is compared by their content: `data.identity`.
         Text(),
         "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
-        "files, an .npz file (x_train, y_train, x_test, y_test), a folder of .npy files, or a table (.csv, .tsv, "
-        ".parquet, .feather, or a folder of .parquet files).",
+        "files, an .npz file (x_train, y_train, x_test, y_test), a folder of .npy files, an HDF5 file (.h5, .hdf5) of "
+        "the same names or those of data.features and data.target, a file of svmlight or libsvm text, or a table "
+        "(.csv, .tsv, .parquet, .feather, or a folder of .parquet files).",
     ] = "digits"
     test: Annotated[
         str | float | None,
         Governs.OPERATION,  # As with source.
-        PathOrShare("a table"),
-        "Of a table: the table with the test data; or the share of the rows that are held out as such, of each class "
-        "alike. Which rows these are follows from the table alone.",
-    ] = follows("no test data", example=0.2)
+        PathOrShare("a file of samples"),
+        "The test data: a source of its own, a table if data.source is one; or the share of the samples that are held "
+        "out as such, of each class alike. Which samples these are follows from the labels alone.",
+    ] = follows("the test samples that the source has, if any", example=0.2)
     validation: Annotated[
         str | float | None,
         Governs.OPERATION,  # As with source.
         PathOrShare("a file of samples"),
         "Samples that are not trained on: their scores choose the best checkpoint and end the training where "
-        "evaluate.patience says so, and the test data are left for the end. An .npz file with x and y, an .npy or IDX "
-        "file with its labels beside it, or a table if data.source is one; or the share of the training samples that "
-        "is held out, of each class alike. Which samples these are follows from the labels and train.seed.",
+        "evaluate.patience says so, and the test data are left for the end. An .npz or HDF5 file with x and y, an .npy "
+        "or IDX file with its labels beside it, svmlight text, or a table if data.source is one; or the share of the "
+        "training samples that is held out, of each class alike. Which samples these are follows from the labels and "
+        "train.seed.",
     ] = follows("those of data.source, x_validation and y_validation, if it has any", example=0.1)
     header: Annotated[
         bool | None,
@@ -45,7 +47,8 @@ class DataConfig(Section, governs=Governs.RESULT):
     target: Annotated[
         str | int | None,
         Text("not empty"),
-        "Of a table: the column of the labels, by name, or by place (0 the first, -1 the last).",
+        "Of a table: the column of the labels, by name, or by place (0 the first, -1 the last). Of an HDF5 file, with "
+        "data.features: the data set of the labels, sim/labels for example. Other sources have labels of their own.",
     ] = follows("an error that lists the columns", example="species")
     id: Annotated[
         str | None,
@@ -55,12 +58,14 @@ class DataConfig(Section, governs=Governs.RESULT):
     weight: Annotated[
         str | None,
         Text("not empty"),
-        "Of a table: the column that says how much each row counts in the loss and in the scores. It is no input.",
+        "Of a table: the column that says how much each row counts in the loss and in the scores. It is no input. Of "
+        "an HDF5 file, with data.features: the data set of the weights.",
     ] = follows("each counts as 1", example="weight")
     features: Annotated[
         tuple[str, ...],
         Text("not empty"),
-        'Of a table: the columns that are inputs, names or patterns such as "pixel*". An empty list: all others.',
+        'Of a table: the columns that are inputs, names or patterns such as "pixel*". An empty list: all others. Of an '
+        'HDF5 file: the one data set of the inputs, ["sim/images"] for example.',
     ] = ()
     ignore: Annotated[
         tuple[str, ...], Text("not empty"), "Of a table: the columns that are no inputs, names or patterns."

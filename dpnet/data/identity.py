@@ -90,8 +90,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
 
     Returns:
         `samples`, `features` and `classes` of the training data; `labels` of the classes, where they are not plain, see
-        `Classes.record`; `schema` of a table; and `arrays`: type, shape and sha256 of each of ARRAYS that there is,
-        labels as numbers, and weights with those of their classes.
+        `Classes.record`; `schema` of a table; `first_index` of a file that numbers its features; and `arrays`: type,
+        shape and sha256 of each of ARRAYS that there is, labels as numbers, and weights with those of their classes.
     """
     arrays = {}
     for name, split in source.splits.items():
@@ -106,6 +106,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         known["labels"] = record
     if source.schema is not None:
         known["schema"] = source.schema.record()
+    if source.train.first_index is not None:
+        known["first_index"] = source.train.first_index
     return {**known, "arrays": arrays}
 
 
@@ -121,6 +123,16 @@ def watched_in(known: Mapping[str, Any]) -> str:
     """
     arrays = known.get("arrays")
     return "validation" if isinstance(arrays, dict) and "x_validation" in arrays else "test"
+
+
+def first_index_in(known: Mapping[str, Any]) -> int | None:
+    """Index of the first feature in the file of the training data, see `Split`.
+
+    Args:
+        known: the identity in a checkpoint; its content may be anything.
+    """
+    first = known.get("first_index")
+    return first if type(first) is int and first in (0, 1) else None
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

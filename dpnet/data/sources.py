@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dpnet.config.data import DataConfig
+from dpnet.data.arrays import open_arrays, open_keyed, read_like
 from dpnet.data.class_weights import weigh_classes
-from dpnet.data.hold_out import cut
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
-from dpnet.data.split import SPLITS, Split, UnknownLabels, require_labels
-from dpnet.data.tables.files import ENDINGS, is_table
+from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labels
+from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
 from dpnet.errors import DataError
@@ -32,8 +32,6 @@ __all__ = [
     "require_labels",
 ]
 
-TABLE_KEYS = ("test", "header", "target", "id", "weight", "features", "ignore", "categorical", "missing")
-"""Keys of [data] that only tables have."""
 FEW_CLASSES = 10_000
 """So many classes are taken for classes, however few samples there are of each."""
 
@@ -83,7 +81,8 @@ def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0
     """Opens data to train on.
 
     Args:
-        source: "digits", a folder of IDX files, an .npz file, a folder of .npy files or a table; ~ is the home folder.
+        source: "digits"; a folder of IDX or .npy files; an .npz, HDF5 or svmlight file; or a table. ~ is the home
+            folder.
         section: what a job says of the data; None: the defaults.
         seed: decides which samples are held out to validate with, if a share of them is.
 
@@ -96,54 +95,13 @@ def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0
     if is_table(path):
         train, validation, test, schema = open_tables(section, path, seed)
     else:
-        path, reader = choose_reader(source, READERS)
-        _refuse_table_keys(section, source)
-        train = reader.read(path, "train")
-        test = reader.read(path, "test") if reader.has(path, "test") else None
-        own = reader.read(path, "validation") if reader.has(path, "validation") else None
-        train, validation = _validation(section, train, own, seed)
+        train, validation, test = open_arrays(source, section, seed)
     require_labels(train)
     validation, test = (
         None if split is None else _scored(split, train, name, section.unknown_labels)
         for split, name in ((validation, "validation"), (test, "test"))
     )
     return DataSource(source, weigh_classes(train, section.class_weights), test, schema, validation)
-
-
-def _validation(section: DataConfig, train: Split, own: Split | None, seed: int) -> tuple[Split, Split | None]:
-    """The samples to train on and to validate with: those of the source's `own`, or as data.validation says."""
-    wanted = section.validation
-    if wanted is None:
-        return train, own
-    if own is not None:
-        raise DataError(
-            f"data.validation is {wanted}, but data.source has validation samples of its own, {own.inputs_file}; "
-            "leave the key out, or give data without them."
-        )
-    if isinstance(wanted, str):
-        return train, _open_alone(wanted)
-    rows = cut(require_labels(train), section, file=train.labels_file, seed=seed)
-    parts = train.part(rows["train"]), train.part(rows["validation"])
-    if any(part.weights is not None and not part.weights.any() for part in parts):
-        raise DataError(
-            f"data.validation is {wanted}: the samples of {train.labels_file} to train on or to validate with would "
-            "weigh 0 together; take another share, another train.seed, or a file of its own."
-        )
-    return parts
-
-
-def _open_alone(source: str) -> Split:
-    """The samples of data.validation, which must be those of one split."""
-    if is_table(os.path.expanduser(source)):
-        raise DataError(f"data.validation is {source}, a table, and data.source is none; give the same kind for both.")
-    path, reader = choose_reader(source, SPLIT_READERS, "data.validation")
-    splits = [split for split in SPLITS if reader.has(path, split)]
-    if reader in READERS and len(splits) > 1:
-        raise DataError(
-            f"data.validation is {source}, which holds samples of several kinds ({words(splits, 'and')}); name the "
-            "file of those that are meant, or a share such as 0.1."
-        )
-    return reader.read(path, splits[0])
 
 
 def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Split:
@@ -159,15 +117,6 @@ def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Sp
             f"training and {name} samples must have the same."
         )
     return split.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
-
-
-def _refuse_table_keys(section: DataConfig, source: str) -> None:
-    """Raises DataError if a key asks for what only tables have."""
-    defaults = DataConfig()
-    given = [key for key in TABLE_KEYS if getattr(section, key) != getattr(defaults, key)]
-    if given:
-        names, kinds = words([f"data.{key}" for key in given], "and"), ", ".join(ENDINGS)
-        raise DataError(f"{names} can be set only for a table ({kinds}), and {source} is none; leave it out.")
 
 
 def check_classes(source: DataSource) -> DataSource:
@@ -189,27 +138,42 @@ def check_classes(source: DataSource) -> DataSource:
     return source
 
 
-def open_split(source: str, split: str = "test", schema: Schema | None = None, *, labelled: bool = True) -> Split:
+def open_split(
+    source: str,
+    split: str = "test",
+    schema: Schema | None = None,
+    *,
+    labelled: bool = True,
+    section: DataConfig | None = None,
+    indices: Indices | None = None,
+) -> Split:
     """Opens data to evaluate or predict.
 
     Args:
-        source: as in `open_source`, but labels may be missing; or data of one split: an .npz file with x and perhaps y,
-            an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the inputs tells.
+        source: as in `open_source`, but labels may be missing; or data of one split: an .npz or HDF5 file with x and
+            perhaps y, an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the
+            inputs tells, or a file of svmlight text.
         split: one of SPLITS; data of one split serves as any.
         schema: of the table that the network was trained on; None: it was trained on arrays.
         labelled: see `tables.source.open_table`.
+        section: of the job that trained the network; None: no job did.
+        indices: of the features of the training data; None: not known.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
+        ConfigError: what reads the source is not installed.
     """
     assert split in SPLITS
-    if is_table(os.path.expanduser(source)):
+    path = os.path.expanduser(source)
+    if is_table(path):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
-        return open_table(os.path.expanduser(source), schema, labelled=labelled)
+        return open_table(path, schema, labelled=labelled)
+    if schema is None and (keyed := open_keyed(path, section)) is not None:
+        return keyed
     path, reader = choose_reader(source, SPLIT_READERS)
     others = [other for other in SPLITS if other != split and reader.has(path, other)]
     if others and not reader.has(path, split):
         seen, ways = words(others, "and"), words([f"--split={other}" for other in others], "or")
         raise DataError(f"{source} has no {split} samples, only {seen} samples; {ways} takes those.")
-    return reader.read(path, split)
+    return read_like(reader, path, split, indices)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,18 @@ NAMES = {"train": ("train",), "validation": ("validation", "val", "valid"), "tes
 """What a split is called in the names of arrays and files; the first is taken where there are several."""
 
 
+class Indices(NamedTuple):
+    """How the features of samples are numbered in a file that has indices, as svmlight has.
+
+    Attributes:
+        features: how many there are.
+        first: index of the first, 0 or 1; None: not known.
+    """
+
+    features: int
+    first: int | None
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Samples of one split, checked.
@@ -49,6 +61,7 @@ class Split:
         rows: (n,) int64, which rows of `inputs` are the samples, in order; None: all of them. What needs inputs takes
             them by `block`, or through a Dataset.
         place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
+        first_index: index of the first feature in the file, 0 or 1; None: the file has no indices.
     """
 
     inputs: Inputs
@@ -61,6 +74,7 @@ class Split:
     weights: Vector | None = None
     rows: SampleIds | None = None
     place: Place | None = None
+    first_index: int | None = None
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)

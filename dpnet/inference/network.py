@@ -26,10 +26,10 @@ from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
 from dpnet.data.classes import Classes, recorded_classes
 from dpnet.data.hold_out import cut
-from dpnet.data.identity import has_inputs
+from dpnet.data.identity import first_index_in, has_inputs
 from dpnet.data.scaling import Scaling
 from dpnet.data.sources import Split, open_split
-from dpnet.data.split import UnknownLabels
+from dpnet.data.split import Indices, UnknownLabels
 from dpnet.data.tables.schema import Schema, recorded_schema
 from dpnet.errors import CheckpointError, DataError
 from dpnet.nn.layout import Layout, Views
@@ -183,8 +183,15 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
     """
 
     def work() -> Split:
-        samples = open_split(source, split, network.schema, labelled=unknown is not None)
         features = network.layout.sizes[0]
+        samples = open_split(
+            source,
+            split,
+            network.schema,
+            labelled=unknown is not None,
+            section=network.job.data,
+            indices=Indices(features, first_index_in(network.data)),
+        )
         if samples.features != features:
             raise DataError(
                 f"{samples.inputs_file} has {samples.features} features a sample; the network takes {features}"
@@ -203,14 +210,15 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
 def _seen(network: Network, source: str, split: str, samples: Split) -> list[str]:
     """A sentence where the samples are the data that the network was trained on, or a part of them, wherever they lie.
 
-    Of arrays nothing is said but where some of their training samples were held out: these were asked for.
+    Of arrays nothing is said of all training samples by their name: these were asked for.
     """
     data = network.job.data
     shares = [share for share in (data.test, data.validation) if isinstance(share, float)]
-    paths = (os.path.realpath(os.path.expanduser(path)) for path in (source, data.source))
-    if network.schema is None and (split == "test" or not shares):
+    paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, data.source)}
+    if network.schema is None and split == "train" and not shares:
         return []
-    if len(set(paths)) > 1 and not _has_training_inputs(network, samples):
+    # Of arrays a file has samples of several kinds: only these samples tell.
+    if (len(paths) > 1 or network.schema is None) and not _has_training_inputs(network, samples):
         return []
     left = math.prod(1 - share for share in shares)
     rows = f"{left:.0%} of these rows" if shares else "these rows"

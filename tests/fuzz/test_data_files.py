@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import importlib.util
 import io
 import struct
 import zipfile
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job
-from dpnet.data.sources import open_split
+from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data
 
@@ -188,3 +189,84 @@ def test_mutated_tables(folder, name, changes):
 )
 def test_any_cells(folder, rows):
     check_table(folder, "c.csv", "\n".join(",".join(row) for row in rows).encode())
+
+
+svmlight = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed")
+SVM = b"-1 1:0.5 4:2 # one\n+1 qid:3 2:1e-3 3:-0.25\n\n# none\n+1 1:7\n"
+
+
+@svmlight
+@pytest.mark.parametrize("name", ["s.svm", "s.svm.gz", "s"])
+@examples(100)
+@given(st.binary(max_size=300))
+def test_any_bytes_in_place_of_svmlight_text(folder, name, content):
+    check(folder, name, content)
+
+
+@svmlight
+@examples(200)
+@given(mutations, st.booleans())
+def test_mutated_svmlight_text(folder, changes, packed):
+    content = mutate(gzip.compress(SVM) if packed else SVM, changes)
+    check(folder, "s.svm.gz" if packed else "s.svm", content)
+
+
+WORDS = [
+    "1",
+    "-1",
+    "+1",
+    "0.5",
+    "nan",
+    "1e400",
+    "1,2",
+    ":",
+    "0:1",
+    "1:1",
+    "2:-3e5",
+    "3:inf",
+    "7:",
+    "1:1:1",
+    "qid:1",
+    "#",
+]
+WORDS += ["2147483648:1", "-1:1", "x:1", "9" * 5000 + ":1", "1_0:1", "\0", "\r", "\ufeff"]
+
+
+@svmlight
+@examples(200)
+@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=5), max_size=5))
+def test_any_words_of_svmlight_text(folder, lines):
+    check(folder, "w.svm", "\n".join(" ".join(line) for line in lines).encode())
+
+
+h5py = importlib.import_module("h5py") if importlib.util.find_spec("h5py") else None
+
+
+def hdf5(kind):
+    """A small file: arrays in one piece, or in compressed chunks, or labels of text and links."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", libver="latest" if kind == "latest" else None) as file:
+        chunks = {"chunks": (2, 3), "compression": "gzip", "shuffle": True} if kind in ("chunks", "latest") else {}
+        file.create_dataset("x_train", data=X, **chunks)
+        file["y_train"] = [f"c{label}" for label in Y] if kind == "text" else Y
+        file["sim/other"] = h5py.SoftLink("/x_train") if kind == "text" else X
+    return stream.getvalue()
+
+
+@pytest.mark.skipif(h5py is None, reason="h5py is not installed")
+@pytest.mark.parametrize("kind", ["pieces", "chunks", "latest", "text"])
+@examples(4)
+@given(mutations)
+def test_mutated_hdf5(folder, kind, changes):
+    # Each example starts processes, which may crash: by day there are few.
+    check(folder, f"{kind}.h5", mutate(hdf5(kind), changes))
+
+
+@examples(60)
+@given(mutations)
+def test_a_mutated_file_of_a_folder(folder, changes):
+    (folder / "parts").mkdir(exist_ok=True)
+    (folder / "parts/part-0.parquet").write_bytes(TABLES["t.parquet"])
+    check_table(folder, "parts/part-1.parquet", mutate(TABLES["t.parquet"], changes))
+    with only_dpnet_errors(DataError):
+        open_source(str(folder / "parts"), DataConfig(target="kind", missing="indicator", test=0.5))

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
+from dpnet.config.data import DataConfig
 from dpnet.config.file import write_template
-from dpnet.data.sources import check_classes, open_source
+from dpnet.data.hold_out import hold_out
+from dpnet.data.readers.hdf5 import guess_names
+from dpnet.data.readers.hdf5_file import is_hdf5
+from dpnet.data.sources import Split, check_classes, open_source, require_labels
 from dpnet.data.tables.files import is_table
-from dpnet.data.tables.proposal import Proposal, propose_table
-from dpnet.errors import ConfigError
+from dpnet.data.tables.proposal import TEST_SHARE, Proposal, propose_table
+from dpnet.errors import ConfigError, DataError
 from dpnet.text import for_output
 from dpnet.training.announce import say
 
@@ -45,8 +49,25 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
     for option, value in (("--target", target), ("--header", header)):
         if value is not None:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")
-    found = check_classes(open_source(source))
+    named = guess_names(path) if is_hdf5(path) else {}
+    found = check_classes(open_source(source, DataConfig(**named)))
     test = f"{len(found.test):,} test samples" if found.test else "no test samples"
-    classes = found.train.classes
+    classes, settings = found.train.classes, {"data.source": source}
+    settings |= {f"data.{key}": value for key, value in named.items()}
+    if found.test is None and _can_hold_out(found.train):
+        settings["data.test"] = TEST_SHARE
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
-    return Proposal({"data.source": source}, [f"{seen}{len(classes):,} classes, {classes.text()}."])
+    lines = [f"{seen}{len(classes):,} classes, {classes.text()}."]
+    if named:
+        guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
+        lines.append(f"{guessed}; if not: data.features, data.target.")
+    return Proposal(settings, lines)
+
+
+def _can_hold_out(train: Split) -> bool:
+    """Whether a share of the samples can be test data."""
+    try:
+        hold_out(require_labels(train), TEST_SHARE, key="data.test", file=train.labels_file)
+    except DataError:
+        return False
+    return True

@@ -9,20 +9,22 @@ from pathlib import Path
 
 from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
+from dpnet.data.readers.hdf5 import BareHdf5, Hdf5
 from dpnet.data.readers.idx import IdxFile, IdxFolder
 from dpnet.data.readers.npy import NpyFile, NpyFolder
 from dpnet.data.readers.npz import BareNpz, Npz
 from dpnet.data.readers.recipes import conversion
+from dpnet.data.readers.svmlight import SvmFile
 from dpnet.data.split import Reader
-from dpnet.data.tables.files import ENDINGS
+from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import listed
 
-READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz())
+READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz(), Hdf5(), SvmFile())
 """Readers of sources that can be trained on, with named splits and labels."""
 
-SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), NpyFile(), IdxFile(), *READERS)
+SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), BareHdf5(), NpyFile(), IdxFile(), SvmFile(alone=True), *READERS[:-1])
 """Readers for evaluation and prediction: of sources with a single split, and of READERS."""
 
 MAX_FOLDERS = 100
@@ -62,7 +64,9 @@ def _deeper(folder: str, readers: tuple[Reader, ...]) -> str:
     """A hint at folders up to two levels within that could be meant, to end a clause with."""
     inner = itertools.chain(Path(folder).glob("*/"), Path(folder).glob("*/*/"))
     fitting = [
-        str(path) for path in itertools.islice(inner, MAX_FOLDERS) if any(reader.fits(str(path)) for reader in readers)
+        path
+        for path in map(str, itertools.islice(inner, MAX_FOLDERS))
+        if is_table(path) or any(reader.fits(path) for reader in readers)
     ]
     return f" (did you mean {listed(fitting)}?)" if fitting else ""
 

@@ -104,8 +104,7 @@ def _read_columns(path: str) -> Any:
         metadata = parquet.read_metadata(path)
         rows, columns = metadata.num_rows, metadata.num_columns
         check_memory(path, 8 * rows * columns, f"{rows:,} rows of {columns:,} columns")
-        # By default the names of the folders above would become columns.
-        table = parquet.read_table(path, use_threads=False, partitioning=None)
+        table = parquet.read_table(path, use_threads=False)
     else:
         table = importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
     table.validate(full=True)  # Arrow trusts offsets that a damaged file made.

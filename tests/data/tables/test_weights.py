@@ -115,7 +115,11 @@ def test_a_column_is_one_thing(tmp_path, more, message):
     assert message in str(caught.value).replace(path, "t.csv")
 
 
-def test_the_key_is_for_tables(tmp_path):
+def test_arrays_have_weights_of_their_own_in_its_place(tmp_path):
     np.savez(tmp_path / "d.npz", x_train=X, y_train=KINDS)
-    with pytest.raises(DataError, match=r"data\.weight can be set only for a table"):
+    with pytest.raises(DataError, match=r"data\.weight is times, a column of a table, and .*d\.npz has no weights"):
         open_source(str(tmp_path / "d.npz"), DataConfig(weight="times"))
+    np.savez(tmp_path / "d.npz", x_train=X, y_train=KINDS, w_train=np.arange(len(X)))
+    found = open_source(str(tmp_path / "d.npz"), DataConfig(weight="times")).train
+    assert found.weights.tolist() == list(range(len(X)))
+    assert any("data.weight ('times') means a column of a table" in remark for remark in found.remarks)

@@ -1,0 +1,163 @@
+"""Sources of arrays, which are all but tables: their training, validation and test samples, as a job names them.
+
+A source has test samples of its own, or data.test names them: another source, or a share of the training samples. So
+it is with data.validation and the samples that the training is watched with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+from dpnet.config.data import DataConfig
+from dpnet.data.hold_out import cut
+from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
+from dpnet.data.readers.hdf5 import named_in, read_hdf5
+from dpnet.data.readers.hdf5_file import find_sets, is_hdf5
+from dpnet.data.readers.svmlight import SvmFile
+from dpnet.data.split import SPLITS, Indices, Reader, Split, require_labels
+from dpnet.data.tables.files import ENDINGS, is_table
+from dpnet.errors import DataError
+from dpnet.text import words
+
+TABLE_KEYS = ("header", "id", "ignore", "categorical", "missing")
+"""Keys of [data] that only tables have."""
+COLUMNS = {"target": "labels", "weight": "weights"}
+"""Keys that name a column of a table, and what other sources have in its place."""
+
+
+def open_arrays(source: str, section: DataConfig, seed: int) -> tuple[Split, Split | None, Split | None]:
+    """Opens arrays to train on.
+
+    Args:
+        source: as it was given.
+        section: of the job.
+        seed: see `sources.open_source`.
+
+    Returns:
+        the training samples; and those of data.validation and of data.test, or the test samples that the source has.
+
+    Raises:
+        DataError: see `sources.open_source`.
+        ConfigError: what reads the source is not installed.
+    """
+    path, reader = choose_reader(source, READERS)
+    _refuse_keys(section, source, is_hdf5(path))
+    names = named_in(section) if is_hdf5(path) else None
+    if names is None and is_hdf5(path) and isinstance(section.target, str) and find_sets(path, (section.target,)):
+        raise DataError(
+            f"data.target is {section.target}, a data set of {path}, and data.features is not set; name the inputs, "
+            'too: data.features = ["x_train"], for example.'
+        )
+    if names is not None:
+        train, own = read_hdf5(path, *names), {}
+        if names[2] and train.weights is None:
+            raise DataError(f"{path} has no data set {names[2]} (data.weight); leave the key out, or name another.")
+    else:
+        train = reader.read(path, "train")
+        own = {name: reader.read(path, name) for name in ("validation", "test") if reader.has(path, name)}
+    require_labels(train)
+    remarks = _of_columns(section, source, train) if names is None else []
+    wanted = {"validation": section.validation, "test": section.test}
+    for name, split in own.items():
+        if wanted[name] is not None:
+            raise DataError(
+                f"data.{name} is {wanted[name]}, but data.source has {name} samples of its own, {split.inputs_file}; "
+                "leave the key out, or give data without them."
+            )
+    parts = _shares(section, train, seed)
+    validation, test = (
+        open_other(f"data.{name}", value, train, section) if isinstance(value, str) else parts.get(name, own.get(name))
+        for name, value in wanted.items()
+    )
+    train = parts.get("train", train)
+    return dataclasses.replace(train, remarks=(*train.remarks, *remarks)), validation, test
+
+
+def _shares(section: DataConfig, train: Split, seed: int) -> dict[str, Split]:
+    """The samples to train on and those that keys hold out as shares; empty: they hold out none."""
+    shares = {f"data.{key}": getattr(section, key) for key in ("test", "validation")}
+    shares = {key: value for key, value in shares.items() if isinstance(value, float)}
+    if not shares:
+        return {}
+    rows = cut(require_labels(train), section, file=train.labels_file, seed=seed)
+    parts = {name: train.part(some) for name, some in rows.items()}
+    if any(part.weights is not None and not part.weights.any() for part in parts.values()):
+        keys = words([f"{key} is {value}" for key, value in shares.items()], "and")
+        raise DataError(
+            f"{keys}: the samples of {train.labels_file} that are held out, or those to train on, would weigh 0 "
+            "together; take another share, another train.seed, or a file of its own."
+        )
+    return parts
+
+
+def open_other(key: str, source: str, train: Split, section: DataConfig) -> Split:
+    """The samples that data.test or data.validation names.
+
+    Args:
+        key: that names them, for messages.
+        source: its value.
+        train: the training samples.
+        section: of the job.
+
+    Raises:
+        DataError: they cannot be read, are a table, or it is not clear which are meant.
+        ConfigError: what reads them is not installed.
+    """
+    if is_table(os.path.expanduser(source)):
+        raise DataError(f"{key} is {source}, a table, and data.source is none; give the same kind for both.")
+    path, reader = choose_reader(source, SPLIT_READERS, key)
+    like = Indices(train.features, train.first_index)
+    if (keyed := open_keyed(path, section)) is not None:
+        return keyed
+    splits = [split for split in SPLITS if reader.has(path, split)]
+    if reader in READERS and len(splits) > 1:
+        if key == "data.test" and "test" in splits:
+            return read_like(reader, path, "test", like)
+        raise DataError(
+            f"{key} is {source}, which holds samples of several kinds ({words(splits, 'and')}); name the "
+            "file of those that are meant, or a share such as 0.1."
+        )
+    return read_like(reader, path, splits[0] if splits else "test", like)
+
+
+def open_keyed(path: str, section: DataConfig | None) -> Split | None:
+    """The samples of an HDF5 file in the data sets that a job names; None: it is none, or does not hold them."""
+    names = named_in(section) if section is not None and is_hdf5(path) else None
+    if names is None or names[0] not in find_sets(path, names[:1]):
+        return None
+    return read_hdf5(path, *names)
+
+
+def read_like(reader: Reader, path: str, split: str, like: Indices | None) -> Split:
+    """A split of a source, with features that are numbered as those of the training data."""
+    return reader.read(path, split, like) if isinstance(reader, SvmFile) else reader.read(path, split)
+
+
+def _refuse_keys(section: DataConfig, source: str, hdf5: bool) -> None:
+    """Raises DataError if a key asks for what the source does not have."""
+    defaults = DataConfig()
+    keys: Sequence[str] = TABLE_KEYS if hdf5 else (*TABLE_KEYS, "features")
+    given = [f"data.{key}" for key in keys if getattr(section, key) != getattr(defaults, key)]
+    if given:
+        names, kinds = words(given, "and"), ", ".join(ENDINGS)
+        raise DataError(f"{names} can be set only for a table ({kinds}), and {source} is none; leave it out.")
+
+
+def _of_columns(section: DataConfig, source: str, train: Split) -> list[str]:
+    """Sentences on keys that name a column, which the source does not have: the job is one for a table, too.
+
+    Raises:
+        DataError: there is nothing in place of the column.
+    """
+    if section.weight is not None and train.weights is None:
+        raise DataError(
+            f"data.weight is {section.weight}, a column of a table, and {source} has no weights; leave it out, or give "
+            "them beside the labels, as w_train."
+        )
+    return [
+        f"data.{key} ({getattr(section, key)!r}) means a column of a table; {source} has {what} of its own"
+        for key, what in COLUMNS.items()
+        if getattr(section, key) is not None
+    ]
