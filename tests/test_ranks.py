@@ -81,6 +81,47 @@ def reproducible(tmp_path_factory):
     return train(1, output, REPRODUCIBLE), output
 
 
+def save_numbers(path):
+    """Targets of two sizes, uneven weights, some of them 0; 271 of 301 samples make batches of 64, the last of 15."""
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((401, 6))
+    y = np.stack([100 + 20 * x[:, 0] * x[:, 1], np.sin(x[:, 2])], 1)
+    w = rng.integers(0, 4, 401)
+    parts = {"train": slice(301), "test": slice(301, None)}
+    arrays = {f"{name}_{part}": of[rows] for name, of in (("x", x), ("y", y), ("w", w)) for part, rows in parts.items()}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", at_night("squared_error"), at_night("huber")])
+def test_a_regression_has_the_same_bits_on_any_number_of_ranks_and_after_a_resume(tmp_path, loss):
+    settings = [
+        f"data.source={save_numbers(tmp_path / 'd.npz')}",
+        "model.task=regression",
+        f"model.loss={loss}",
+        "model.hidden_layers=[32]",
+        "data.validation=0.1",
+        "train.reproducible_shards=7",
+        "train.epochs=3",
+        "checkpoint.every_steps=7",
+        "checkpoint.keep_last=9",
+    ]
+    one, three, resumed = (tmp_path / name for name in ("one", "three", "resumed"))
+    expected, seen = train(1, one, settings), train(3, three, settings)
+    same = ("digest", "eval_loss", "eval_r2", "eval_rmse", "eval_mae", "best_step", "test_r2", "steps")
+    assert {key: seen[key] for key in same} == {key: expected[key] for key in same}
+    assert curve(three) == curve(one)
+    # Step 7 is in the middle of the second epoch.
+    again = train(2, resumed, settings, "--resume", one / "checkpoints/step-00000007")
+    assert {key: again[key] for key in same} == {key: expected[key] for key in same}
+    scores = [dpnet(ranks, "evaluate", one, "--data", tmp_path / "d.npz") for ranks in (1, 3)]
+    assert scores[0].splitlines()[-1] == scores[1].splitlines()[-1]
+    files = [tmp_path / f"p{ranks}.npy" for ranks in (1, 3)]
+    for ranks, out in zip((1, 3), files, strict=True):
+        dpnet(ranks, "predict", one, "--data", tmp_path / "d.npz", "--out", out)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 @pytest.mark.parametrize("num_ranks", [2, 3, at_night(4), 5, at_night(12)])
 def test_reproducible_shards_give_the_same_bits_on_any_number_of_ranks(reproducible, tmp_path, num_ranks):
     expected, one_rank = reproducible

@@ -35,7 +35,7 @@ def evaluation_json(scores: Evaluation) -> str:
 
     Labels stand in it as they are in the data. A score that is not defined, or not finite, is null.
     """
-    found: dict[str, Any] = {name: getattr(scores, name) for name in ("accuracy", "loss", "samples")}
+    found: dict[str, Any] = {**scores.measures, "samples": scores.samples}
     found |= {"left_out": scores.left_out, "unknown": scores.unknown}
     if (details := scores.details) is not None:
         names = ("balanced_accuracy", "macro_f1", "top_k", "top_k_accuracy", "log_loss", "auc")

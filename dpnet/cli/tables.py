@@ -8,12 +8,16 @@ from pathlib import Path
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
+from dpnet.config.job import Job
+from dpnet.config.model import METRICS
 from dpnet.data.identity import watched_in
+from dpnet.data.scaling import Scaling, check_targets_scaling
+from dpnet.data.targets import SHOWN
 from dpnet.inference.network import classes_of
 from dpnet.nn.gradcheck import TensorCheck
+from dpnet.parallel.scores import scores_text
 from dpnet.text import counted, table
 from dpnet.training.progress import Progress
-from dpnet.training.summary import scores_text
 
 
 def checkpoint_table(path: Path, found: Checkpoint) -> str:
@@ -28,25 +32,26 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         (name, "×".join(map(str, array.shape)), array.dtype, f"{array.size:,}")
         for name, array in sorted(found.model.items(), key=lambda item: checkpoint.layer_order(item[0]))
     ]
+    measures = METRICS[job.model.task]
     total = sum(array.size for array in found.model.values())
     facts = [
         f"network      {'-'.join(map(str, manifest['sizes']))}, {job.model.activation}",
         f"step         {found.step:,}, epoch {manifest['epoch']} and {manifest['samples_of_epoch']:,} samples",
         f"optimizer    {job.optimizer.name}, learning rate {job.optimizer.learning_rate:g}",
         f"data         {job.data.source}: {manifest['data']['samples']:,} training samples",
-        f"classes      {_classes(found)}",
+        _outputs(found, job),
         f"digest       {checkpoint.digest(found.model)}",
         f"written by   {counted(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
         f"numpy {manifest['numerics']['numpy']}",
     ]
     if progress.eval_step >= 0:
         facts.append(
-            f"{watched_in(manifest['data'])} scores  {scores_text(progress.eval_loss, progress.eval_accuracy)}, "
+            f"{watched_in(manifest['data'])} scores  {scores_text(progress.measures('eval', measures))}, "
             f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
         )
     if progress.best_step >= 0:
         progress.complete_best(job.evaluate.metric)
-        best = scores_text(progress.best_loss, progress.best_accuracy)
+        best = scores_text(progress.measures("best", measures))
         facts.append(f"best so far  {best}, at step {progress.best_step}")
     # The content of a checkpoint must not control the terminal.
     facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
@@ -54,9 +59,18 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     return "\n".join([f"checkpoint {path}", "", tensors, "", *facts])
 
 
-def _classes(found: Checkpoint) -> str:
+def _outputs(found: Checkpoint, job: Job) -> str:
+    """The classes that the outputs stand for, or the numbers that they are once they are scaled back."""
     classes = classes_of(found)
-    return f"{len(classes):,}: {classes.text()}"
+    if len(classes):
+        return f"classes      {len(classes):,}: {classes.text()}"
+    scaling, outputs = Scaling.from_tensors(found.scaling), found.manifest["sizes"][-1]
+    check_targets_scaling(scaling, job.model.task, outputs)
+    assert scaling.targets is not None
+    pairs = zip(scaling.targets.offset[:SHOWN], scaling.targets.units, strict=False)
+    of_outputs = "; ".join(f"mean {offset:g}, deviation {unit:g}" for offset, unit in pairs)
+    more = f"; and {outputs - SHOWN} more" if outputs > SHOWN else ""
+    return f"targets      {counted(outputs, 'number')}: {of_outputs}{more}; loss {job.model.loss}"
 
 
 def gradcheck_table(results: Sequence[TensorCheck], limit: float) -> str:
@@ -81,5 +95,5 @@ def gradcheck_table(results: Sequence[TensorCheck], limit: float) -> str:
     )
     header = ("tensor", "shape", "compared", "at kinks", "largest error", "relative error", "verdict")
     at_kinks = sum(result.kinks for result in results)
-    note = f"{at_kinks} left out, at kinks of the activation, where it has no derivative\n" if at_kinks else ""
+    note = f"{at_kinks} left out, at kinks of the activation or the loss, without a derivative\n" if at_kinks else ""
     return f"{table(header, rows)}\n{note}{verdict}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ Matrix = npt.NDArray[np.floating]
 """(rows, columns) float32 or float64, C order."""
 Labels = npt.NDArray[np.int64]
 """(n,) int64."""
+Targets = npt.NDArray[Any]
+"""What a network should give: (rows,) int64, numbers of classes; or (rows, outputs) float64, numbers."""
 Indices = npt.NDArray[np.int64]
 """int64: positions in other arrays."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
+from dpnet.config.model import METRICS
 from dpnet.errors import ConfigError
 from dpnet.text import shorten, words
 
@@ -183,7 +184,7 @@ def _value(name: str, given: Mapping[str, Given], values: Mapping[str, Any]) -> 
 def _without_effect(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         key = KEYS[name]
-        chooser = f"{key.section}.name"
+        chooser = key.chooser
         chosen = _value(chooser, given, values) if key.only_for else None
         # A file may spell out a default, as the template does: a default asks for nothing.
         if chosen is not None and chosen not in key.only_for and value != key.default:
@@ -204,6 +205,11 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
     if value("train.reproducible_shards") and value("train.reducer") in ("allreduce", "joint"):
         seen, place = toml_value(value("train.reducer")), given["train.reducer"].place
         yield f'train.reducer is {seen}; with train.reproducible_shards it must be "auto" or "shards" ({place})'
+    task, metric = value("model.task"), given.get("evaluate.metric")
+    if metric and task and value("evaluate.metric") and value("evaluate.metric") not in METRICS[task]:
+        expected = words([toml_value(name) for name in METRICS[task]], "or")
+        seen = f"evaluate.metric is {toml_value(metric.value)}, and model.task is {toml_value(task)}"
+        yield f"{seen}; it must be {expected} ({metric.place})"
     for name, is_used, section, what in (
         ("evaluate.patience", bool(value("evaluate.patience")), "evaluate", "evaluations"),
         ("resilience.on_nonfinite", value("resilience.on_nonfinite") == "rollback", "checkpoint", "checkpoints"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import ClassWeights, Governs, PathOrShare, Section, Text, follows
+from dpnet.config.section import ClassWeights, Governs, OnlyFor, PathOrShare, Section, Text, follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,9 @@ class DataConfig(Section, governs=Governs.RESULT):
     target: Annotated[
         str | int | None,
         Text("not empty"),
-        "Of a table: the column of the labels, by name, or by place (0 the first, -1 the last). Of an HDF5 file, with "
-        "data.features: the data set of the labels, sim/labels for example. Other sources have labels of their own.",
+        "Of a table: the column of the labels or targets, by name, or by place (0 the first, -1 the last). Of an HDF5 "
+        "file, with data.features: the data set of the labels, sim/labels for example. Other sources have labels of "
+        "their own.",
     ] = follows("an error that lists the columns", example="species")
     id: Annotated[
         str | None,
@@ -86,6 +87,7 @@ class DataConfig(Section, governs=Governs.RESULT):
     class_weights: Annotated[
         str | dict[str, float] | None,
         ClassWeights(),
+        OnlyFor(("classification",), "model.task"),
         "How much the training samples of each class count in the loss; test samples all count alike. balanced: each "
         "class as much as any other, whatever the number of its samples. Classes that the table does not name weigh 1.",
     ] = follows("all 1", example="balanced")  # noqa: RUF009  # The default is None.  # noqa: RUF009  # The default is None.
@@ -97,6 +99,7 @@ class DataConfig(Section, governs=Governs.RESULT):
     check: Annotated[bool, Governs.OPERATION, "Check the inputs for NaN and infinity before training."] = True
     unknown_labels: Annotated[
         Literal["error", "ignore"],
+        OnlyFor(("classification",), "model.task"),
         "Test and validation samples whose label no training sample has. error: the training does not start. ignore: "
         "they are left out of the scores.",
     ] = "error"

@@ -48,7 +48,8 @@ def _text(key: Key) -> str:
     """What a key means, what its values are and when it holds."""
     sentences = [] if key.kind is bool else [key.expected]
     if key.only_for:
-        sentences.append(f"only for {words([toml_value(name) for name in key.only_for], 'and')}")
+        of = "" if key.chooser == f"{key.section}.name" else f"{key.chooser} = "
+        sentences.append(f"only for {of}{words([toml_value(name) for name in key.only_for], 'and')}")
     if others := [name for name in key.rivals if name != key.name]:
         sentences.append(f"excludes {words(others, 'and')}")
     if key.follows:

@@ -8,24 +8,13 @@ Objects made in Python are not checked; `dpnet.config.file` makes checked ones.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from dpnet.config.data import DataConfig
+from dpnet.config.model import METRICS, ModelConfig
 from dpnet.config.section import INT64_MAX, Among, Governs, OnlyFor, Periodic, Range, Section, Text, fill, follows
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig(Section, governs=Governs.RESULT):
-    """The network. Its numbers of inputs and of classes follow from the data."""
-
-    hidden_layers: Annotated[
-        tuple[int, ...], Range(1), "Neurons of each hidden layer; an empty list is softmax regression."
-    ] = (256, 128)
-    activation: Annotated[
-        Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "Function after each hidden layer."
-    ] = "relu"
-    dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +38,7 @@ class TrainConfig(Section, governs=Governs.RESULT):
     label_smoothing: Annotated[
         float,
         Range(0, 1, below=True),
+        OnlyFor(("classification",), "model.task"),
         "Share of every label that is spread over all classes in the loss of the training. Scores of test data are "
         "without it.",
     ] = 0.0
@@ -145,7 +135,7 @@ class ScheduleConfig(Periodic, governs=Governs.RESULT):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Periodic, governs=Governs.RESULT):
-    """When to compute loss and accuracy on the validation data, else on the test data, and what follows from them."""
+    """When to compute scores on the validation data, else on the test data, and what follows from them."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
 
@@ -154,7 +144,10 @@ class EvaluateConfig(Periodic, governs=Governs.RESULT):
     batch_size: Annotated[
         int, Governs.OPERATION, Range(1), "Samples that a rank computes at once; changes no result."
     ] = 512
-    metric: Annotated[Literal["accuracy", "loss"], "Score that decides which evaluation is the best."] = "accuracy"
+    metric: Annotated[
+        Literal["accuracy", "loss", "r2", "rmse", "mae"],
+        "Score that decides which evaluation is the best: loss; accuracy with classes; r2, rmse or mae with numbers.",
+    ] = follows("accuracy with classification, r2 with regression")
     patience: Annotated[
         int, Governs.LENGTH, Range(0), "Evaluations without improvement after which training stops; 0: never."
     ] = 0
@@ -231,7 +224,7 @@ class OutputConfig(Section, governs=Governs.OPERATION):
 class Job:
     """The configuration of a job."""
 
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = TrainConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -240,3 +233,7 @@ class Job:
     checkpoint: CheckpointConfig = CheckpointConfig()
     resilience: ResilienceConfig = ResilienceConfig()
     output: OutputConfig = OutputConfig()
+
+    def __post_init__(self) -> None:
+        if self.evaluate.metric is None:
+            fill(self, "evaluate", dataclasses.replace(self.evaluate, metric=METRICS[self.model.task][0]))

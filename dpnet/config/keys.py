@@ -28,7 +28,8 @@ class Key:
         name: its name in the section.
         kind: its type, as a type hint.
         limits: of its values; None: any value of the type.
-        only_for: the `name`s of its section with which it has an effect; empty: all.
+        only_for: the values of `chooser` with which it has an effect; empty: all.
+        chooser: the key that decides whether it has one.
         doc: what it means.
         default: its value in Job(); None where a rival holds.
         follows: how the default follows from other keys; empty: it does not.
@@ -42,6 +43,7 @@ class Key:
     kind: Any
     limits: Limits | None
     only_for: tuple[str, ...]
+    chooser: str
     doc: str
     default: Any
     follows: str
@@ -94,6 +96,7 @@ def _keys_of(section_name: str, section: Section) -> list[Key]:
 
 def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> Key:
     kind, *notes = typing.get_args(hint)
+    only = next((note for note in notes if isinstance(note, OnlyFor)), OnlyFor(()))
     return Key(
         section=section_name,
         name=entry.name,
@@ -102,7 +105,8 @@ def _key(section_name: str, section: Section, entry: Field[Any], hint: Any) -> K
         if isinstance(kind, UnionType)
         else kind,
         limits=next((note for note in notes if isinstance(note, Limits)), None),
-        only_for=next((note.names for note in notes if isinstance(note, OnlyFor)), ()),
+        only_for=only.names,
+        chooser=only.of or f"{section_name}.name",
         doc=notes[-1],
         default=getattr(section, entry.name),
         follows=entry.metadata.get("follows", ""),

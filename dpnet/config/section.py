@@ -156,9 +156,10 @@ class ClassWeights:
 
 @dataclass(frozen=True)
 class OnlyFor:
-    """Marks a key that has an effect only with these `name`s of its section."""
+    """Marks a key that has an effect only with these values of the key `of`; empty: of the section's `name`."""
 
     names: tuple[str, ...]
+    of: str = ""
 
 
 class Governs(Enum):

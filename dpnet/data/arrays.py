@@ -11,12 +11,14 @@ import os
 from collections.abc import Sequence
 
 from dpnet.config.data import DataConfig
+from dpnet.config.model import Task
 from dpnet.data.hold_out import cut
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.readers.hdf5 import named_in, read_hdf5
 from dpnet.data.readers.hdf5_file import find_sets, is_hdf5
+from dpnet.data.readers.interface import Reader
 from dpnet.data.readers.svmlight import SvmFile
-from dpnet.data.split import SPLITS, Indices, Reader, Split, require_labels
+from dpnet.data.split import SPLITS, Indices, Split, require_labels
 from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.errors import DataError
 from dpnet.text import words
@@ -27,13 +29,16 @@ COLUMNS = {"target": "labels", "weight": "weights"}
 """Keys that name a column of a table, and what other sources have in its place."""
 
 
-def open_arrays(source: str, section: DataConfig, seed: int) -> tuple[Split, Split | None, Split | None]:
+def open_arrays(
+    source: str, section: DataConfig, seed: int, task: Task = "classification"
+) -> tuple[Split, Split | None, Split | None]:
     """Opens arrays to train on.
 
     Args:
         source: as it was given.
         section: of the job.
         seed: see `sources.open_source`.
+        task: see `sources.open_source`.
 
     Returns:
         the training samples; and those of data.validation and of data.test, or the test samples that the source has.
@@ -51,12 +56,12 @@ def open_arrays(source: str, section: DataConfig, seed: int) -> tuple[Split, Spl
             'too: data.features = ["x_train"], for example.'
         )
     if names is not None:
-        train, own = read_hdf5(path, *names), {}
+        train, own = read_hdf5(path, *names, task=task), {}
         if names[2] and train.weights is None:
             raise DataError(f"{path} has no data set {names[2]} (data.weight); leave the key out, or name another.")
     else:
-        train = reader.read(path, "train")
-        own = {name: reader.read(path, name) for name in ("validation", "test") if reader.has(path, name)}
+        train = reader.read(path, "train", task)
+        own = {name: reader.read(path, name, task) for name in ("validation", "test") if reader.has(path, name)}
     require_labels(train)
     remarks = _of_columns(section, source, train) if names is None else []
     wanted = {"validation": section.validation, "test": section.test}
@@ -68,7 +73,9 @@ def open_arrays(source: str, section: DataConfig, seed: int) -> tuple[Split, Spl
             )
     parts = _shares(section, train, seed)
     validation, test = (
-        open_other(f"data.{name}", value, train, section) if isinstance(value, str) else parts.get(name, own.get(name))
+        open_other(f"data.{name}", value, train, section, task)
+        if isinstance(value, str)
+        else parts.get(name, own.get(name))
         for name, value in wanted.items()
     )
     train = parts.get("train", train)
@@ -92,7 +99,7 @@ def _shares(section: DataConfig, train: Split, seed: int) -> dict[str, Split]:
     return parts
 
 
-def open_other(key: str, source: str, train: Split, section: DataConfig) -> Split:
+def open_other(key: str, source: str, train: Split, section: DataConfig, task: Task = "classification") -> Split:
     """The samples that data.test or data.validation names.
 
     Args:
@@ -100,6 +107,7 @@ def open_other(key: str, source: str, train: Split, section: DataConfig) -> Spli
         source: its value.
         train: the training samples.
         section: of the job.
+        task: what their labels are.
 
     Raises:
         DataError: they cannot be read, are a table, or it is not clear which are meant.
@@ -109,30 +117,32 @@ def open_other(key: str, source: str, train: Split, section: DataConfig) -> Spli
         raise DataError(f"{key} is {source}, a table, and data.source is none; give the same kind for both.")
     path, reader = choose_reader(source, SPLIT_READERS, key)
     like = Indices(train.features, train.first_index)
-    if (keyed := open_keyed(path, section)) is not None:
+    if (keyed := open_keyed(path, section, task)) is not None:
         return keyed
     splits = [split for split in SPLITS if reader.has(path, split)]
     if reader in READERS and len(splits) > 1:
         if key == "data.test" and "test" in splits:
-            return read_like(reader, path, "test", like)
+            return read_like(reader, path, "test", like, task)
         raise DataError(
             f"{key} is {source}, which holds samples of several kinds ({words(splits, 'and')}); name the "
             "file of those that are meant, or a share such as 0.1."
         )
-    return read_like(reader, path, splits[0] if splits else "test", like)
+    return read_like(reader, path, splits[0] if splits else "test", like, task)
 
 
-def open_keyed(path: str, section: DataConfig | None) -> Split | None:
+def open_keyed(path: str, section: DataConfig | None, task: Task | None) -> Split | None:
     """The samples of an HDF5 file in the data sets that a job names; None: it is none, or does not hold them."""
     names = named_in(section) if section is not None and is_hdf5(path) else None
     if names is None or names[0] not in find_sets(path, names[:1]):
         return None
-    return read_hdf5(path, *names)
+    return read_hdf5(path, *names, task=task)
 
 
-def read_like(reader: Reader, path: str, split: str, like: Indices | None) -> Split:
+def read_like(reader: Reader, path: str, split: str, like: Indices | None, task: Task | None) -> Split:
     """A split of a source, with features that are numbered as those of the training data."""
-    return reader.read(path, split, like) if isinstance(reader, SvmFile) else reader.read(path, split)
+    if isinstance(reader, SvmFile):
+        return reader.read(path, split, task, like)
+    return reader.read(path, split, task)
 
 
 def _refuse_keys(section: DataConfig, source: str, hdf5: bool) -> None:

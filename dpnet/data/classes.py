@@ -58,6 +58,8 @@ class Classes:
     @property
     def plain(self) -> bool:
         """Whether the labels are the numbers of the classes themselves: 0, 1, 2, ... without a gap."""
+        if not len(self):
+            return True
         return self.values.dtype.kind == "i" and bool((self.values[[0, -1]] == (0, len(self) - 1)).all())
 
     def number(self, labels: npt.NDArray[Any]) -> Labels:

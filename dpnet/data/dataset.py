@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, Matrix, SampleIds, Vector, Zeros, aligned_zeros
+from dpnet.compute.arrays import Labels, Matrix, SampleIds, Targets, Vector, Zeros, aligned_zeros
 from dpnet.compute.loops import reference
 from dpnet.compute.loops.interface import Loops, can_gather
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Inputs, Split
+from dpnet.data.targets import Numbers
 from dpnet.errors import DataError
 
 NO_LABELS = np.zeros(0, np.int64)
@@ -52,7 +53,8 @@ class Dataset:
     ) -> None:
         # A plain array: np.memmap adds overhead to every slice.
         self._raw = np.asarray(split.inputs)
-        self._all_labels = NO_LABELS if split.labels is None else split.labels
+        self._targets = _targets_of(split, scaling)
+        self._all_labels = NO_LABELS if split.labels is None or self._targets is not None else split.labels
         self.features, self.known, self.weights = split.features, split.known, split.weights
         for name, vector in (("offset", scaling.offset), ("factor", scaling.factor)):
             if len(vector) not in (1, self.features):
@@ -65,8 +67,8 @@ class Dataset:
             np.broadcast_to(vector.astype(work), self.features).copy() for vector in (scaling.offset, scaling.factor)
         )
         self.x: Matrix = zeros(max_rows * self.features, dtype).reshape(max_rows, self.features)
-        self._labels = np.zeros(max_rows, np.int64)
-        self._views: dict[tuple[int, int], tuple[Matrix, Labels]] = {}
+        self._labels = np.zeros(max_rows, np.int64) if self._targets is None else self._targets.rows(max_rows)
+        self._views: dict[tuple[int, int], tuple[Matrix, Targets]] = {}
         gather = loops.gather if can_gather(self._raw.dtype) else reference.gather
         self._numbers = split.rows
         self._gather = gather if split.rows is None else _OfRows(gather, split.rows, max_rows)
@@ -74,39 +76,82 @@ class Dataset:
     def __len__(self) -> int:
         return len(self._raw if self._numbers is None else self._numbers)
 
+    @property
+    def first_targets(self) -> Vector:
+        """(outputs,) the scaled targets of the first sample; of classes, none."""
+        if self._targets is None:
+            return np.zeros(0)
+        first = self._targets.rows(1)
+        self._targets.gather(np.zeros(1, np.int64), first)
+        return np.asarray(first[0])
+
     def numbers(self, ids: SampleIds) -> SampleIds:
         """The numbers in their file of the samples `ids`."""
         return ids if self._numbers is None else self._numbers[ids]
 
-    def gather(self, ids: SampleIds, *, first: int = 0) -> tuple[Matrix, Labels]:
-        """The rows `ids`, scaled, and their labels.
+    def gather(self, ids: SampleIds, *, first: int = 0) -> tuple[Matrix, Targets]:
+        """The rows `ids`, scaled, and their labels; or their targets, scaled likewise.
 
         Args:
             ids: (rows,) int64, each in [0, len(self)); may be empty.
             first: row of the buffer for ids[0]; the others follow it, and all must be in the buffer.
 
         Returns:
-            (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels. Both are views of buffers
-            that the next call for the same rows overwrites.
+            (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels; or (rows, outputs) float64.
+            Both are views of buffers that the next call for the same rows overwrites.
         """
         x, labels = self._rows(first, len(ids))
+        if self._targets is not None:
+            self._targets.gather(ids, labels)
+            self._gather(self._raw, NO_LABELS, ids, self._offset, self._factor, x, NO_LABELS)
+            return x, labels
         self._gather(self._raw, self._all_labels, ids, self._offset, self._factor, x, labels)
         return x, labels
 
-    def put(self, gathered: Matrix, their_labels: Labels, *, first: int) -> tuple[Matrix, Labels]:
+    def put(self, gathered: Matrix, their_labels: Targets, *, first: int) -> tuple[Matrix, Targets]:
         """The result of `gather`, copied from rows that another data set over the same samples has gathered."""
         x, labels = self._rows(first, len(gathered))
         np.copyto(x, gathered)
         np.copyto(labels, their_labels)
         return x, labels
 
-    def _rows(self, first: int, count: int) -> tuple[Matrix, Labels]:
+    def _rows(self, first: int, count: int) -> tuple[Matrix, Targets]:
         """Some rows of both buffers. Each view is made once, since every step uses the same few."""
         if (first, count) not in self._views:
             assert first + count <= len(self.x), (first, count, len(self.x))
             rows = slice(first, first + count)
             self._views[first, count] = self.x[rows], self._labels[rows]
         return self._views[first, count]
+
+
+class _Targets:
+    """The targets of a regression: (raw - offset) * factor, in float64.
+
+    Args:
+        raw: (samples, outputs) float64.
+        scaling: of the outputs.
+    """
+
+    def __init__(self, raw: Numbers, scaling: Scaling) -> None:
+        self._raw, self._scaling = raw, scaling
+
+    def rows(self, count: int) -> Numbers:
+        """A buffer of so many rows."""
+        return np.zeros((count, self._raw.shape[1]))
+
+    def gather(self, ids: SampleIds, out: Numbers) -> None:
+        """Write the scaled targets of the samples `ids`, one in each row of `out`."""
+        np.take(self._raw, ids, axis=0, out=out, mode="clip")  # As in `reference.gather`.
+        np.subtract(out, self._scaling.offset, out=out)
+        np.multiply(out, self._scaling.factor, out=out)
+
+
+def _targets_of(split: Split, scaling: Scaling) -> _Targets | None:
+    """The targets of a split; None: it has labels of classes, or none at all."""
+    if split.labels is None or split.labels.ndim == 1:
+        return None
+    assert scaling.targets is not None
+    return _Targets(split.labels, scaling.targets)
 
 
 class _OfRows:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dpnet.config.model import Task
 from dpnet.data.readers.npz import read_npz_split
 from dpnet.data.split import Split
 
@@ -27,6 +28,6 @@ class Digits:
         """Whether it is one of the training and test digits."""
         return split in ("train", "test")
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """Pixels 0 to 16 as (n, 64) uint8, and labels 0 to 9."""
-        return read_npz_split(str(FILE), f"x_{split}", f"y_{split}", name=NAME)
+        return read_npz_split(str(FILE), f"x_{split}", f"y_{split}", name=NAME, task=task)

@@ -53,7 +53,8 @@ def hold_out(
     any number of ranks. At least one row of each class is left, so that no class is lost to the training.
 
     Args:
-        labels: (rows,) int64, the numbers of the classes of all rows; or text.
+        labels: (rows,) int64, the numbers of the classes of all rows; or text; or (rows, outputs), the targets of a
+            regression, of which none is a class.
         share: of the rows that is held out, above 0 and below 1.
         key: of the job file, which asks for it, for messages.
         file: with the labels, for messages.
@@ -66,6 +67,8 @@ def hold_out(
     Raises:
         DataError: there would be no row to hold out.
     """
+    if labels.ndim > 1:
+        labels = np.zeros(len(labels), np.int64)
     numbers = labels if labels.dtype.kind == "i" else np.unique(labels, return_inverse=True)[1]
     numbers = numbers - numbers.min()
     bits, by_class = random_bits(len(labels), seed=seed, purpose=purpose), np.argsort(numbers, kind="stable")
@@ -75,8 +78,9 @@ def hold_out(
         first += count
         held[rows[np.argsort(bits[rows], kind="stable")[: min(round(share * count), max(count - 1, 0))]]] = True
     if not held.any():
+        of = " of any class" if numbers.any() else ""
         raise DataError(
-            f"{key} is {share}: of the {counted(len(labels), 'row')} of {file} that is not one of any class; "
+            f"{key} is {share}: of the {counted(len(labels), 'row')} of {file} that is not one{of}; "
             "take a larger share, or a file of its own."
         )
     return np.flatnonzero(held), np.flatnonzero(~held)

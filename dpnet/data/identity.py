@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dpnet.compute.arrays import Targets
 from dpnet.data.classes import label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.split import Inputs, Split
@@ -78,7 +79,8 @@ class ChunkHasher:
     def sums(self) -> Sums:
         """The sums, once all inputs were taken in."""
         labels = require_labels(self._split)[slice(*self._chunk)]
-        return Sums(self.of_inputs(), hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).digest())
+        hashed = hashlib.sha256(np.ascontiguousarray(labels, _stored(labels)).data)
+        return Sums(self.of_inputs(), hashed.digest())
 
 
 def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str, Any]:
@@ -89,19 +91,22 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         sums: of all chunks, in order, of every split that there is.
 
     Returns:
-        `samples`, `features` and `classes` of the training data; `labels` of the classes, where they are not plain, see
-        `Classes.record`; `schema` of a table; `first_index` of a file that numbers its features; and `arrays`: type,
-        shape and sha256 of each of ARRAYS that there is, labels as numbers, and weights with those of their classes.
+        `samples`, `features` and `classes` of the training data, or the `outputs` of a regression; `labels` of the
+        classes, where they are not plain, see `Classes.record`; `schema` of a table; `first_index` of a file that
+        numbers its features; and `arrays`: type, shape and sha256 of each of ARRAYS that there is, labels as numbers,
+        and weights with those of their classes.
     """
     arrays = {}
     for name, split in source.splits.items():
+        labels = require_labels(split)
         of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
         arrays[f"x_{name}"] = _array(split.inputs.dtype.str, (len(split), split.features), of_inputs)
-        arrays[f"y_{name}"] = _array("<i8", (len(split),), of_labels)
+        arrays[f"y_{name}"] = _array(_stored(labels), labels.shape, of_labels)
         if split.weights is not None:  # They lie in memory on every rank, and are one number for each sample.
             of_weights = np.ascontiguousarray(split.weights, "<f8").tobytes()
             arrays[f"w_{name}"] = _array("<f8", (len(split),), of_weights)
-    known: dict[str, Any] = {"samples": len(source.train), "features": source.features, "classes": source.classes}
+    of_outputs = {"outputs": source.outputs} if source.is_regression else {"classes": source.outputs}
+    known: dict[str, Any] = {"samples": len(source.train), "features": source.features, **of_outputs}
     if (record := source.train.classes.record()) is not None:
         known["labels"] = record
     if source.schema is not None:
@@ -109,6 +114,11 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     if source.train.first_index is not None:
         known["first_index"] = source.train.first_index
     return {**known, "arrays": arrays}
+
+
+def _stored(labels: Targets) -> str:
+    """The type in which labels are hashed, numbers of classes or targets."""
+    return f"<{labels.dtype.kind}8"
 
 
 def _array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]:
@@ -219,5 +229,5 @@ def partial_identity(source: DataSource) -> dict[str, Any]:
     total.update(np.ascontiguousarray(labels).tobytes())
     for row in np.linspace(0, len(train) - 1, min(NUM_ROWS, len(train))).astype(int):
         total.update(train.block(row, row + 1).tobytes())
-    known = {"samples": len(train), "features": source.features, "classes": source.classes}
+    known = {"samples": len(train), "features": source.features, "classes": source.outputs}
     return {**known, "fingerprint": total.hexdigest()[:16]}

@@ -18,7 +18,7 @@ MAX_TEXT = 1000
 """Most characters of a label."""
 
 
-NO_REGRESSION = "Targets that are numbers (regression) cannot be trained on yet."
+NO_REGRESSION = 'Targets that are numbers: model.task = "regression".'
 
 Place = Callable[[int], str]
 """Where the label of a row stands, for messages."""
@@ -59,7 +59,7 @@ def _one_hot(rows: npt.NDArray[Any], file: str) -> Labels:
             raise DataError(
                 f"{file} holds labels of shape {rows.shape}; expected one label for each sample, or rows of 0 with a "
                 f"single 1 (one-hot); row {first + row} (from 0) is {label_text(block[row].tolist())}. "
-                "Probabilities: y.argmax(axis=1). Several labels or targets for a sample cannot be trained on."
+                'Probabilities: y.argmax(axis=1). Several numbers as targets: model.task = "regression".'
             )
     return np.asarray(rows.argmax(axis=1), np.int64)
 

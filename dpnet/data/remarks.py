@@ -14,6 +14,7 @@ import numpy as np
 from dpnet.data.classes import UNKNOWN, label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.statistics import Moments
+from dpnet.data.targets import targets_text
 from dpnet.text import counted
 
 FOLLOWS = {
@@ -39,6 +40,9 @@ def remarks(source: DataSource, moments: Mapping[str, Moments], arrays: Mapping[
 
 def _of_classes(source: DataSource) -> Iterator[str]:
     classes = source.train.classes
+    if source.is_regression:
+        yield targets_text(require_labels(source.train))
+        return
     if len(classes) == 1:
         yield f"all training samples are of class {classes.text()}: there is nothing to learn"
     elif not classes.plain:

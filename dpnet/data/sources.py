@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dpnet.config.data import DataConfig
+from dpnet.config.model import Task
 from dpnet.data.arrays import open_arrays, open_keyed, read_like
 from dpnet.data.class_weights import weigh_classes
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
@@ -72,12 +73,19 @@ class DataSource:
         return self.train.features
 
     @property
-    def classes(self) -> int:
-        """Number of classes of the training data."""
-        return len(self.train.classes)
+    def outputs(self) -> int:
+        """Numbers that a network should give for a sample: one for each class, or for each target."""
+        return self.train.outputs
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the labels are targets that are numbers."""
+        return self.train.labels is not None and self.train.labels.ndim > 1
 
 
-def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0) -> DataSource:
+def open_source(
+    source: str, section: DataConfig | None = None, *, seed: int = 0, task: Task = "classification"
+) -> DataSource:
     """Opens data to train on.
 
     Args:
@@ -85,6 +93,7 @@ def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0
             folder.
         section: what a job says of the data; None: the defaults.
         seed: decides which samples are held out to validate with, if a share of them is.
+        task: what the labels are.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
@@ -93,9 +102,9 @@ def open_source(source: str, section: DataConfig | None = None, *, seed: int = 0
     section = section or DataConfig()
     path, schema = os.path.expanduser(source), None
     if is_table(path):
-        train, validation, test, schema = open_tables(section, path, seed)
+        train, validation, test, schema = open_tables(section, path, seed, task)
     else:
-        train, validation, test = open_arrays(source, section, seed)
+        train, validation, test = open_arrays(source, section, seed, task)
     require_labels(train)
     validation, test = (
         None if split is None else _scored(split, train, name, section.unknown_labels)
@@ -116,6 +125,11 @@ def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Sp
             f"{split.inputs_file} has {split.features} features, but {train.inputs_file} has {train.features}; "
             f"training and {name} samples must have the same."
         )
+    if split.outputs != train.outputs and train.labels is not None and train.labels.ndim > 1:
+        raise DataError(
+            f"{split.labels_file} holds {split.outputs} targets for each sample, but {train.labels_file} holds "
+            f"{train.outputs}; training and {name} samples must have the same."
+        )
     return split.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
 
 
@@ -132,8 +146,8 @@ def check_classes(source: DataSource) -> DataSource:
     if len(classes) > FEW_CLASSES and 2 * len(classes) > samples:
         raise DataError(
             f"{source.train.labels_file} holds {len(classes):,} different labels, {classes.text()}, for {samples:,} "
-            "samples; expected those of classes, which several samples share. Are these identifiers, or targets that "
-            "are numbers (regression)? Neither can be trained on."
+            "samples; expected those of classes, which several samples share. Targets that are numbers: "
+            'model.task = "regression". Identifiers cannot be trained on.'
         )
     return source
 
@@ -146,6 +160,7 @@ def open_split(
     labelled: bool = True,
     section: DataConfig | None = None,
     indices: Indices | None = None,
+    task: Task = "classification",
 ) -> Split:
     """Opens data to evaluate or predict.
 
@@ -158,6 +173,7 @@ def open_split(
         labelled: see `tables.source.open_table`.
         section: of the job that trained the network; None: no job did.
         indices: of the features of the training data; None: not known.
+        task: what the labels are.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
@@ -168,12 +184,13 @@ def open_split(
     if is_table(path):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
-        return open_table(path, schema, labelled=labelled)
-    if schema is None and (keyed := open_keyed(path, section)) is not None:
+        return open_table(path, schema, labelled=labelled, task=task)
+    of_labels = task if labelled else None
+    if schema is None and (keyed := open_keyed(path, section, of_labels)) is not None:
         return keyed
     path, reader = choose_reader(source, SPLIT_READERS)
     others = [other for other in SPLITS if other != split and reader.has(path, other)]
     if others and not reader.has(path, split):
         seen, ways = words(others, "and"), words([f"--split={other}" for other in others], "or")
         raise DataError(f"{source} has no {split} samples, only {seen} samples; {ways} takes those.")
-    return read_like(reader, path, split, indices)
+    return read_like(reader, path, split, indices, of_labels)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, SampleIds, Vector
+from dpnet.compute.arrays import Labels, SampleIds, Targets, Vector
+from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
 from dpnet.data.labels import Place, number_labels
 from dpnet.data.sample_weights import check_weights, weights_text
+from dpnet.data.targets import check_targets
 from dpnet.errors import DataError
 from dpnet.text import counted
 
@@ -49,8 +51,10 @@ class Split:
     Attributes:
         inputs: (n, features), n and features at least 1, C order, bool, integer or float of any width and byte order.
             A np.memmap where the file can be mapped: it may be larger than memory.
-        labels: (n,) int64, numbers of classes, or UNKNOWN; None if the source has none.
-        classes: what the numbers mean; those of the labels of this split, unless it was `numbered_as` another.
+        labels: (n,) int64, numbers of classes, or UNKNOWN; or (n, outputs) float64, the targets of a regression; None
+            if the source has none.
+        classes: what the numbers mean; those of the labels of this split, unless it was `numbered_as` another. None of
+            a regression.
         inputs_file: origin of the inputs, for messages.
         labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
             file of labels belongs to a file with the name of the inputs.
@@ -65,7 +69,7 @@ class Split:
     """
 
     inputs: Inputs
-    labels: Labels | None
+    labels: Targets | None
     classes: Classes
     inputs_file: str
     labels_file: str
@@ -106,9 +110,14 @@ class Split:
         return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows)
 
     @property
+    def outputs(self) -> int:
+        """Numbers that a network should give for a sample: one for each class, or for each target."""
+        return len(self.classes) if self.labels is None or self.labels.ndim == 1 else int(self.labels.shape[1])
+
+    @property
     def known(self) -> SampleIds | None:
         """The samples whose label is one of the classes; None: all of them, or there are no labels."""
-        if self.labels is None or self.labels.min() != UNKNOWN:
+        if self.labels is None or self.labels.ndim > 1 or self.labels.min() != UNKNOWN:
             return None
         return np.flatnonzero(self.labels != UNKNOWN)
 
@@ -153,23 +162,6 @@ class Split:
         )
 
 
-class Reader(Protocol):
-    """One kind of data source."""
-
-    @property
-    def description(self) -> str:
-        """The kind of source in a few words, for messages."""
-
-    def fits(self, source: str) -> bool:
-        """Whether `source` is of this kind."""
-
-    def has(self, source: str, split: str) -> bool:
-        """Whether `source`, which fits, holds anything of the split."""
-
-    def read(self, source: str, split: str) -> Split:
-        """One of SPLITS of `source`, which fits; raises DataError if it is missing or unusable."""
-
-
 def make_split(
     inputs: Inputs,
     labels: npt.NDArray[Any] | None,
@@ -177,6 +169,7 @@ def make_split(
     labels_file: str,
     place: Place | None = None,
     *,
+    task: Task | None = "classification",
     weights: npt.NDArray[Any] | None = None,
     weights_file: str = "",
 ) -> Split:
@@ -185,10 +178,11 @@ def make_split(
     Args:
         inputs: (n, ...), C order; more than two dimensions are flattened to (n, features), without a copy.
         labels: (n,) or (n, 1) of integers, whole numbers, booleans or text; or (n, classes) of 0 with a single 1 in
-            each row (one-hot); or None.
+            each row (one-hot); or None. With "regression" see `targets.check_targets`.
         inputs_file: see Split.
         labels_file: see Split.
         place: see Split.
+        task: what the labels are; None: they are not looked at.
         weights: (n,) or (n, 1) of numbers, see Split; or None.
         weights_file: origin of the weights, for messages.
 
@@ -200,18 +194,22 @@ def make_split(
     flat = inputs.reshape(len(inputs), -1)
     checked = None if weights is None else check_weights(weights, len(flat), weights_file)
     remarks = () if checked is None else (f"{weights_file}: {weights_text(checked)}",)
-    if labels is None:
+    if labels is None or task is None:
         return Split(flat, None, plain_classes(0), inputs_file, labels_file, remarks, weights=checked, place=place)
     if labels.ndim > 0 and len(labels) != len(flat):
         raise DataError(
             f"{labels_file} holds {len(labels)} labels, but {inputs_file} holds {len(flat)} samples; "
             "give every sample one label, in the same order."
         )
-    numbers, classes = number_labels(labels, labels_file, place)
+    numbers: Targets
+    if task == "regression":
+        numbers, classes = check_targets(labels, labels_file, place), plain_classes(0)
+    else:
+        numbers, classes = number_labels(labels, labels_file, place)
     return Split(flat, numbers, classes, inputs_file, labels_file, remarks, weights=checked, place=place)
 
 
-def require_labels(split: Split) -> Labels:
+def require_labels(split: Split) -> Targets:
     """The labels of `split`; raises DataError if it has none."""
     if split.labels is None and not split.labels_file:
         raise DataError(

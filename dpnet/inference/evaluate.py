@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import World
@@ -17,8 +17,10 @@ from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
 from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
-from dpnet.parallel.evaluate import Evaluator, Scores
+from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.replica import Replica
+from dpnet.parallel.scores import Scores
+from dpnet.text import words
 from dpnet.training.announce import aside
 
 
@@ -71,6 +73,8 @@ def evaluate(
         ConfigError: ranks were given different arguments, or there is no top-k accuracy for this `top_k`.
         DataError: the samples cannot be used.
     """
+    if network.job.model.task == "regression":
+        _refuse_for_numbers({"unknown-labels": unknown_labels, "details": details, "top-k": top_k})
     unknown = unknown_labels or network.job.data.unknown_labels
     more = {"unknown_labels": unknown, "details": str(details), "top_k": str(top_k)}
     check_call(group, "evaluate", source, split, batch_size, nonfinite, **more)
@@ -80,7 +84,7 @@ def evaluate(
     rows = min(batch_size, len(samples))
     with prepared(network, group) as setup:
         evaluator = _Evaluator(group, setup.replica(samples, rows), rows, tally, stops=nonfinite == "raise")
-        weight, loss, hits = evaluator.sums(network.params)
+        sums = evaluator.sums(network.params)
         counts, first = zip(*group.allgather((evaluator.left_out, evaluator.rows)), strict=True)
     left_out, first_rows = sum(counts), [row for rows in first for row in rows]
     if left_out and nonfinite == "raise":
@@ -88,14 +92,27 @@ def evaluate(
         raise refusal(network, samples, first_rows[0], "--nonfinite=skip leaves such rows out", agreed=True)
     if left_out == evaluator.samples:
         raise DataError(f"{samples.inputs_file}: no row is left to compute scores of; all are not finite", agreed=True)
-    if not weight:
+    if not sums[0]:
         raise DataError(f"{samples.inputs_file}: the rows that are left have the weight 0 together", agreed=True)
     if tally is not None and samples.weights is not None:
         aside(group, "note: the scores of classes count samples; weights enter the loss and the accuracy alone")
     num = evaluator.samples - left_out
     num_unknown = len(samples) - evaluator.samples
-    found = None if tally is None else tally.total(group, loss / weight)
-    return Evaluation(loss / weight, hits / weight, num, left_out, tuple(first_rows[:SHOWN]), num_unknown, found)
+    scores = evaluator.scorer.scores(sums, num)
+    found = None if tally is None else tally.total(group, scores.loss)
+    left = {"left_out": left_out, "left_out_rows": tuple(first_rows[:SHOWN]), "unknown": num_unknown}
+    return Evaluation(**vars(scores), **left, details=found)
+
+
+def _refuse_for_numbers(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError if something is asked for that only classes have."""
+    given = [f"--{name}" for name, value in options.items() if value]
+    if given:
+        are = "is" if len(given) == 1 else "are"
+        raise ConfigError(
+            f"{words(given, 'and')} {are} for classes, and this network gives numbers (a regression); leave it out",
+            agreed=True,
+        )
 
 
 def _tally(network: Network, *, details: bool, top_k: int | None) -> Tally | None:
@@ -127,17 +144,17 @@ class _Evaluator(Evaluator):
         self.left_out = 0
         self.rows: Sequence[int] = ()
 
-    def score(self, ids: SampleIds, params: Views) -> tuple[float, float, float]:
+    def score(self, ids: SampleIds, params: Views) -> Sequence[float]:
         """See Evaluator.score."""
         if self._stops and self.left_out:
-            return 0.0, 0.0, 0.0
-        x, labels = self._data.gather(ids)
-        logits = self._network.forward(x, params)
-        bad = unanswered(x, logits)
+            return [0.0] * self.scorer.num_sums
+        x, targets = self._data.gather(ids)
+        outputs = self._network.forward(x, params)
+        bad = unanswered(x, outputs)
         if bad is not None:
             self.left_out += int(bad.sum())
             self.rows = [*self.rows, *ids[bad].tolist()][:SHOWN]
-            ids, logits, labels = ids[~bad], logits[~bad], labels[~bad]
+            ids, outputs, targets = ids[~bad], outputs[~bad], targets[~bad]
         if self._tally is not None:
-            self._tally.add(logits, labels)  # Before the loss, which overwrites the logits.
-        return self.score_logits(ids, logits, labels)
+            self._tally.add(outputs, targets)  # Before the loss, which overwrites the outputs.
+        return self.score_outputs(ids, outputs, targets)

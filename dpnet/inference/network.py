@@ -24,10 +24,10 @@ from dpnet.comm.group import Group, World
 from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
-from dpnet.data.classes import Classes, recorded_classes
+from dpnet.data.classes import Classes, plain_classes, recorded_classes
 from dpnet.data.hold_out import cut
 from dpnet.data.identity import first_index_in, has_inputs
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.sources import Split, open_split
 from dpnet.data.split import Indices, UnknownLabels
 from dpnet.data.tables.schema import Schema, recorded_schema
@@ -46,8 +46,8 @@ class Network:
         step: steps it was trained for.
         layout: of its parameters.
         params: its parameters, layer by layer.
-        scaling: of its inputs.
-        classes: the labels that its outputs stand for, in order.
+        scaling: of its inputs, and of the targets of a regression: `scaling.targets`.
+        classes: the labels that its outputs stand for, in order; none of a regression.
         schema: what the columns of a table become; None: it was trained on arrays.
         checkpoint: directory of the checkpoint that it was read from; None: it was not read from a directory.
         which: "best" or "newest": this checkpoint of the run whose path was given; empty: the path was its own.
@@ -120,6 +120,7 @@ def make_network(found: Checkpoint) -> Network:
     scaling = Scaling.from_tensors(found.scaling)
     fits = tuple(sizes[1:-1]) == job.model.hidden_layers and {len(scaling.offset), len(scaling.factor)} <= {1, sizes[0]}
     classes = classes_of(found)
+    check_targets_scaling(scaling, job.model.task, sizes[-1])
     if not fits:
         raise _other_sizes(found)
     layout = Layout(sizes)
@@ -132,7 +133,7 @@ def make_network(found: Checkpoint) -> Network:
 
 
 def classes_of(found: Checkpoint) -> Classes:
-    """The classes that the outputs of a checkpoint's network stand for.
+    """The classes that the outputs of a checkpoint's network stand for; none of a regression.
 
     Raises:
         CheckpointError: the parameters are not those of the sizes, or what is recorded are not labels of so many
@@ -142,6 +143,8 @@ def classes_of(found: Checkpoint) -> Classes:
     # Before memory is taken for as many classes and parameters as the sizes claim.
     if checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
         raise _other_sizes(found)
+    if job_of(found).model.task == "regression":
+        return plain_classes(0)
     try:
         return recorded_classes(found.manifest["data"].get("labels"), sizes[-1])
     except ValueError as error:
@@ -183,6 +186,7 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
     """
 
     def work() -> Split:
+        task = network.job.model.task
         features = network.layout.sizes[0]
         samples = open_split(
             source,
@@ -191,6 +195,7 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
             labelled=unknown is not None,
             section=network.job.data,
             indices=Indices(features, first_index_in(network.data)),
+            task=task,
         )
         if samples.features != features:
             raise DataError(
@@ -198,6 +203,9 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
             )
         if unknown is None:
             return dataclasses.replace(samples, labels=None)
+        seen, expected = samples.outputs, network.layout.sizes[-1]
+        if task == "regression" and samples.labels is not None and seen != expected:
+            raise DataError(f"{samples.labels_file} has {seen} targets for a sample; the network gives {expected}")
         way = "--unknown-labels=ignore"
         return samples.numbered_as(network.classes, of="the network", unknown=unknown, way=way)
 

@@ -1,4 +1,4 @@
-"""Predictions of a trained network: label and probabilities of every sample, in a file."""
+"""Predictions of a trained network: label and probabilities of every sample, or numbers, in a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
 from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.split import Split
+from dpnet.inference.answers import Answers, answers_of
 from dpnet.inference.network import Network, check_call, open_samples, prepared
 from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
-from dpnet.inference.prediction_file import PredictionFile, column_names
-from dpnet.nn.losses.softmax_nll import softmax
+from dpnet.inference.prediction_file import PredictionFile
 from dpnet.training.announce import aside
 from dpnet.training.setup import Setup
 
@@ -46,19 +46,20 @@ def predict(
     batch_size: int = 512,
     nonfinite: OnNonFinite = "raise",
 ) -> Predictions:
-    """Write label and probabilities of every sample to a file; collective.
+    """Write label and probabilities of every sample, or the numbers of a regression, to a file; collective.
 
     Args:
         network: the network; it is not changed.
         source: of the samples, see `dpnet.data.sources`; labels are not needed.
         out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
-            .csv: the columns label, p0, p1, ... Before them stands the column data.id of a table. The file appears when
-            it is complete.
+            .csv: the columns label, p0, p1, ... Of a regression `prediction` (float64, in the units of the targets), or
+            in .csv prediction0, prediction1, ... for several outputs. Before them stands the column data.id of a table.
+            The file appears when it is complete.
         group: all ranks share the samples.
         split: "test", "train" or "validation".
         batch_size: samples computed at once.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
-            names it. "skip": it is left out of the file. "nan": its label is -1, and its probabilities are NaN.
+            names it. "skip": it is left out of the file. "nan": its label is -1, and all its numbers are NaN.
 
     Raises:
         ConfigError: ranks were given different arguments.
@@ -68,15 +69,16 @@ def predict(
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
     samples = open_samples(network, source, split, group, unknown=None)
     name = None if network.schema is None or samples.names is None else network.schema.id
-    if name in column_names(network.classes) and out.suffix == ".csv":
+    answers = answers_of(network)
+    if name in answers.names() and out.suffix == ".csv":
         aside(group, f"note: the column {name!r} of {source} is called 'id' in {out}, which has another {name!r}")
         name = "id"
-    table = PredictionFile(out, len(samples), network.classes, np.dtype(network.job.model.dtype), name, samples.names)
+    table = PredictionFile(out, len(samples), answers, np.dtype(network.job.model.dtype), name, samples.names)
     receiver = _Receiver(network, samples, table, nonfinite)
     with prepared(network, group) as setup:
         try:
             on_root(group, table.open)
-            _write(setup, network, samples, receiver, min(batch_size, len(samples)))
+            _write(setup, network, samples, answers, receiver, min(batch_size, len(samples)))
             on_root(group, table.close)
         except BaseException:
             table.discard()
@@ -85,7 +87,7 @@ def predict(
 
 
 class _Receiver:
-    """What rank 0 does with the probabilities of all samples, which it gets in their order.
+    """What rank 0 does with the finished outputs of all samples, which it gets in their order.
 
     Args:
         network: that has computed them.
@@ -99,15 +101,15 @@ class _Receiver:
         self._received = self._num_bad = 0
         self._bad_rows: list[int] = []
 
-    def take(self, probabilities: Matrix | None) -> None:
-        """Take the next samples: (rows, classes), NaN in the rows without an answer.
+    def take(self, finished: Matrix | None) -> None:
+        """Take the next samples: (rows, outputs), NaN in the rows without an answer.
 
         Raises:
             DataError: a row has no answer, and that is an error.
             OutputError: they cannot be written.
         """
-        assert probabilities is not None
-        bad = np.isnan(probabilities[:, 0])
+        assert finished is not None
+        bad = np.isnan(finished[:, 0])
         if bad.any():
             rows = (self._received + np.flatnonzero(bad)).tolist()
             if self._nonfinite == "raise":
@@ -115,10 +117,10 @@ class _Receiver:
                 raise refusal(self._network, self._samples, rows[0], ways)
             self._num_bad += len(rows)
             self._bad_rows = [*self._bad_rows, *rows][:SHOWN]
-        ids = np.arange(self._received, self._received + len(probabilities))
-        self._received += len(probabilities)
+        ids = np.arange(self._received, self._received + len(finished))
+        self._received += len(finished)
         kept = ~bad if self._nonfinite == "skip" else np.ones(len(ids), np.bool_)
-        self._table.append(probabilities[kept], ids[kept])
+        self._table.append(finished[kept], ids[kept])
 
     def result(self) -> Predictions:
         """What was predicted, after the last sample."""
@@ -126,24 +128,24 @@ class _Receiver:
         return Predictions(written, self._num_bad, tuple(self._bad_rows))
 
 
-def _write(setup: Setup, network: Network, samples: Split, receiver: _Receiver, rows: int) -> None:
-    """Send the probabilities of all samples to rank 0, a block of `rows` for each rank at a time; collective.
+def _write(setup: Setup, network: Network, samples: Split, answers: Answers, receiver: _Receiver, rows: int) -> None:
+    """Send the finished outputs of all samples to rank 0, a block of `rows` for each rank at a time; collective.
 
     So no rank holds more than a few blocks: the samples may be larger than its memory.
     """
-    group, classes = setup.group, network.layout.sizes[-1]
+    group, width = setup.group, network.layout.sizes[-1]
     replica = setup.replica(samples, rows)
-    whole = np.empty((rows * group.world_size, classes), network.job.model.dtype) if group.rank == 0 else None
+    whole = np.empty((rows * group.world_size, width), network.job.model.dtype) if group.rank == 0 else None
     for first in range(0, len(samples), rows * group.world_size):
         shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
         x, _ = replica.dataset.gather(shares[group.rank])
-        probabilities = replica.network.forward(x, network.params)
-        bad = unanswered(x, probabilities)
-        softmax(probabilities)
+        outputs = replica.network.forward(x, network.params)
+        bad = unanswered(x, outputs)
+        answers.finish(outputs)
         if bad is not None:
-            probabilities[bad] = np.nan
-        counts = [len(share) * classes for share in shares]
-        group.gather_into(probabilities.reshape(-1), None if whole is None else whole.reshape(-1), counts)
+            outputs[bad] = np.nan
+        counts = [len(share) * width for share in shares]
+        group.gather_into(outputs.reshape(-1), None if whole is None else whole.reshape(-1), counts)
         received = None if whole is None else whole[: sum(map(len, shares))]
         on_root(group, functools.partial(receiver.take, received))
 

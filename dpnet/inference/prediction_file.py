@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Matrix, SampleIds
-from dpnet.data.classes import Classes
 from dpnet.errors import ConfigError
 from dpnet.files import unfinished, writing
+from dpnet.inference.answers import Answers
 
 
 class PredictionFile:
@@ -25,8 +25,8 @@ class PredictionFile:
     Args:
         path: of the file; its ending chooses the format.
         num_samples: samples that will be appended, at most.
-        classes: of the network, with the labels to write.
-        dtype: of the probabilities.
+        answers: what is written of each sample.
+        dtype: of the outputs.
         name: column of the names of samples; None: they have none.
         names: (samples,) of all samples.
     """
@@ -35,19 +35,16 @@ class PredictionFile:
         self,
         path: Path,
         num_samples: int,
-        classes: Classes,
+        answers: Answers,
         dtype: np.dtype[Any],
         name: str | None = None,
         names: npt.NDArray[np.str_] | None = None,
     ) -> None:
         self._path, self._temporary = path, unfinished(path)
-        self._num_samples, self._classes, self._appended = num_samples, classes, 0
-        self._labels = _labels(classes)
-        self._texts = [*map(str, classes.values.tolist()), str(self._labels[-1])]
+        self._num_samples, self._answers, self._appended = num_samples, answers, 0
         self._name, self._names = name, names
         of_names = [] if names is None else [("id", names.dtype)]
-        self._record = np.dtype([*of_names, ("label", self._labels.dtype), ("probabilities", dtype, (len(classes),))])
-        self._digits = {4: 9, 8: 17}[dtype.itemsize]  # Enough to read the same number back.
+        self._record = np.dtype([*of_names, *answers.record(dtype)])
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
@@ -65,28 +62,26 @@ class PredictionFile:
                 self._file.write(self._header(self._num_samples))
             else:
                 first = [] if self._name is None else [self._name]
-                self._file.write(_csv([[*first, *column_names(self._classes)]]))
+                self._file.write(_csv([[*first, *self._answers.names()]]))
 
-    def append(self, probabilities: Matrix, ids: SampleIds) -> None:
+    def append(self, finished: Matrix, ids: SampleIds) -> None:
         """Write the next samples.
 
         Args:
-            probabilities: (rows, classes). A row of NaN gets the last of `_labels`.
+            finished: (rows, outputs) see Answers.
             ids: (rows,) of the samples.
         """
         assert self._file is not None
-        places = np.where(np.isnan(probabilities[:, 0]), -1, probabilities.argmax(axis=1))
-        self._appended += len(places)
+        self._appended += len(ids)
         with writing(self._path):
             if self._path.suffix == ".npy":
-                records = np.empty(len(places), dtype=self._record)
-                records["label"], records["probabilities"] = self._labels[places], probabilities
+                records = np.empty(len(ids), dtype=self._record)
+                self._answers.fill(records, finished)
                 if self._names is not None:
                     records["id"] = self._names[ids]
                 self._file.write(records.tobytes())
             else:
-                numbers = [[f"{value:.{self._digits}g}" for value in row] for row in probabilities.tolist()]
-                rows = [[self._texts[place], *row] for place, row in zip(places.tolist(), numbers, strict=True)]
+                rows = self._answers.cells(finished)
                 if self._names is not None:
                     rows = [[str(name), *row] for name, row in zip(self._names[ids], rows, strict=True)]
                 self._file.write(_csv(rows))
@@ -115,25 +110,6 @@ class PredictionFile:
                 self._file.close()
             with contextlib.suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
-
-
-def column_names(classes: Classes) -> list[str]:
-    """The columns of a .csv file, but for that of the names of samples; "id" is none of them."""
-    between = "" if classes.plain else "_"
-    return ["label", *(f"p{between}{label}" for label in classes.values)]
-
-
-def _labels(classes: Classes) -> npt.NDArray[Any]:
-    """The labels of all classes as a file holds them, and after them what stands for no label.
-
-    That is -1, or the number below the smallest class; NaN where labels are floats; the empty text. Booleans become
-    0 and 1.
-    """
-    values = classes.values
-    if values.dtype.kind in "ib":
-        whole = values.astype(np.int64)
-        return np.append(whole, min(-1, int(whole[0]) - 1))
-    return np.append(values, np.array([np.nan if values.dtype.kind == "f" else ""], values.dtype))
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> bytes:

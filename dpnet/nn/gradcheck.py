@@ -10,8 +10,9 @@ third derivative: 2e-13 of it at h = 1e-6. The loss itself is rounded to some 1e
 divides by h: an absolute error of 1e-10 to 1e-9 for a loss near 1. At h = 1e-6 both errors are small in float64. In
 float32 no h is small enough for one and large enough for the other.
 
-At a kink (ReLU at 0) there is no derivative to compare with. If a hidden unit is active at w + h and not at w - h, or
-the reverse, the quotient is a mean of two slopes: such an entry is counted, not compared.
+At a kink (ReLU at 0, the absolute error at 0) there is no derivative to compare with. If a hidden unit is active at
+w + h and not at w - h, or the reverse, or an error of such a loss changes its sign, the quotient is a mean of two
+slopes: such an entry is counted, not compared.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.arrays import Matrix, Targets, Vector, aligned_zeros
 from dpnet.compute.loops import reference
 from dpnet.compute.loops.interface import Loops
 from dpnet.compute.products.interface import Products
@@ -29,7 +30,7 @@ from dpnet.compute.products.numpy import NUMPY
 from dpnet.compute.random import GRADCHECK, random_bits
 from dpnet.nn.activations import ACTIVATIONS
 from dpnet.nn.layout import Layout, Tensor
-from dpnet.nn.losses.softmax_nll import SoftmaxNLL
+from dpnet.nn.losses.interface import Loss
 from dpnet.nn.network import MLP
 
 MAX_RELATIVE_ERROR = 1e-6
@@ -67,14 +68,14 @@ def check(
     activation: str,
     params: Vector,
     x: Matrix,
-    labels: Labels,
+    targets: Targets,
     *,
     seed: int,
+    loss: Loss,
     entries: int = 200,
     h: float = 1e-6,
     products: Products = NUMPY,
     loops: Loops = reference,
-    label_smoothing: float = 0.0,
 ) -> list[TensorCheck]:
     """Compares backward with central differences of the mean loss, for every weight and bias.
 
@@ -83,25 +84,24 @@ def check(
         activation: a name in `ACTIVATIONS`.
         params: (layout.size,) float64; not changed.
         x: (rows, inputs) float64, at least one row.
-        labels: (rows,) int64.
+        targets: what the loss compares the outputs with.
         seed: chooses the entries of a tensor that has more than `entries`.
+        loss: the end of the network, for float64 and as many rows.
         entries: most entries to compare in each tensor. Each costs two forward passes.
         h: step to either side.
         products: matrix products of the network.
-        loops: element-wise work of the network and its loss.
-        label_smoothing: of the loss.
+        loops: element-wise work of the network.
 
     Returns:
         One result for each tensor of the layout, in its order.
     """
     assert params.dtype == x.dtype == np.float64, (params.dtype, x.dtype)
     assert len(x) > 0
-    loss_of = SoftmaxNLL(len(x), layout.sizes[-1], np.float64, loops, smoothing=label_smoothing)
-    probe = _Probe(layout, activation, params, x, labels, products, loops, loss_of)
-    loss, grad = probe.gradient()
+    probe = _Probe(layout, activation, params, x, targets, products, loops, loss)
+    value, grad = probe.gradient()
     # The error that rounding alone can cause in a quotient. The gradients of a dead or saturated layer are smaller, and
     # their relative error means nothing.
-    noise = ROUNDING_ERRORS * float(np.finfo(np.float64).eps) * max(1.0, loss) / h
+    noise = ROUNDING_ERRORS * float(np.finfo(np.float64).eps) * max(1.0, value) / h
     results = []
     for index, tensor in enumerate(layout.tensors):
         chosen = _choose(tensor, index, seed, entries)
@@ -140,10 +140,10 @@ class _Probe:
         activation: str,
         params: Vector,
         x: Matrix,
-        labels: Labels,
+        targets: Targets,
         products: Products,
         loops: Loops,
-        loss: SoftmaxNLL,
+        loss: Loss,
     ) -> None:
         self._layout = layout
         self._model = MLP(layout, activation, max_rows=len(x), dtype=np.float64, products=products, loops=loops)
@@ -151,14 +151,14 @@ class _Probe:
         self._loss = loss
         self._flat = params.copy()
         self._params = layout.views(self._flat)
-        self._x, self._labels = x, labels
+        self._x, self._targets = x, targets
 
     def gradient(self) -> tuple[float, Vector]:
         """The loss, and its gradient by backward, (layout.size,)."""
         grad = aligned_zeros(self._layout.size, np.float64)
-        logits = self._model.forward(self._x, self._params)
-        total, _ = self._loss(logits, self._labels, 1 / len(self._x))
-        self._model.backward(logits, self._layout.views(grad))
+        outputs = self._model.forward(self._x, self._params)
+        total, _ = self._loss(outputs, self._targets, 1 / len(self._x))
+        self._model.backward(outputs, self._layout.views(grad))
         return total / len(self._x), grad
 
     def difference(self, entry: int, h: float) -> float | None:
@@ -174,9 +174,10 @@ class _Probe:
         return (loss_above - loss_below) / (above - below)
 
     def _loss_at(self, entry: int, value: float) -> tuple[float, list[bytes]]:
-        """The loss with parameter `entry` set to `value`, and which hidden units are active in which rows."""
+        """The loss with parameter `entry` set to `value`, and on which side of every kink it is taken."""
         self._flat[entry] = value
-        logits = self._model.forward(self._x, self._params)
-        total, _ = self._loss(logits, self._labels, 1.0)
+        outputs = self._model.forward(self._x, self._params)
+        sides = [(outputs > self._targets).tobytes()] if self._loss.has_kink else []
+        total, _ = self._loss(outputs, self._targets, 1.0)
         hidden: list[npt.NDArray[np.floating]] = self._model.outputs[:-1]
-        return total / len(self._x), [(y > 0).tobytes() for y in hidden if self._has_kink]
+        return total / len(self._x), sides + [(y > 0).tobytes() for y in hidden if self._has_kink]

@@ -40,7 +40,7 @@ class MLP:
     may change.
 
     Args:
-        layout: the widths; without hidden layers this is softmax regression.
+        layout: the widths; without hidden layers this is a linear model.
         activation: a name in `ACTIVATIONS`, of every hidden layer.
         max_rows: rows of its buffers.
         dtype: float32 or float64, of every array.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dpnet.output.events import EpochTaken, Event, Note, RanksLost, Sink, StepsTaken
 from dpnet.output.footer import Footer, duration
 from dpnet.output.screen import PlainScreen, Screen
+from dpnet.parallel.scores import measure_text
 from dpnet.text import counted
 
 BETWEEN_S = 30.0
@@ -134,12 +135,17 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
         case StepsTaken() | EpochTaken():
             parts = [_place(event, length), f"training loss {event.loss:.4f}"]
             if isinstance(event, EpochTaken) and event.eval_loss is not None:
-                name = event.eval_split
-                parts += [f"{name} loss {event.eval_loss:.4f}", f"{name} accuracy {event.eval_accuracy:.2%}"]
+                name, score = event.eval_split, _one(accuracy=event.eval_accuracy, r2=event.eval_r2)
+                parts += [f"{name} loss {event.eval_loss:.4f}", f"{name} {score}"]
             else:
-                parts.append(f"training accuracy {event.accuracy:.2%}")
+                parts.append(f"training {_one(accuracy=event.accuracy, mae=event.mae)}")
             return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)
     return ""
+
+
+def _one(**measures: float | None) -> str:
+    """The first measure that there is, in words."""
+    return next((measure_text(name, value) for name, value in measures.items() if value is not None), "")
 
 
 def _place(event: StepsTaken | EpochTaken, length: Length) -> str:

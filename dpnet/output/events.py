@@ -21,24 +21,26 @@ class StepsTaken:
     Attributes:
         step: steps taken in all.
         epoch: passes over the training data in all.
-        loss: mean over the samples of these steps, in nats.
-        accuracy: share of these samples that were classified correctly.
+        loss: mean over the samples of these steps, see `parallel.scores.Scores`.
+        accuracy: share of these samples that were classified correctly; None: they have no classes.
         learning_rate: of the last of these steps.
         samples_per_s: of all ranks together.
         samples: used in all.
+        mae: mean absolute error of these samples, in the units of the targets; None: these are no numbers.
     """
 
     step: int
     epoch: float
     loss: float
-    accuracy: float
+    accuracy: float | None
     learning_rate: float
     samples_per_s: float
     samples: int
+    mae: float | None = None
 
     def row(self) -> Row:
         """See Event.row."""
-        return {name: value for name, value in vars(self).items() if name != "samples"}
+        return {name: value for name, value in _known(self).items() if name != "samples"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,13 @@ class Evaluated:
     eval_accuracy: float | None
     eval_samples: int | None
     eval_split: str
+    eval_r2: float | None = None
+    eval_rmse: float | None = None
+    eval_mae: float | None = None
 
     def row(self) -> Row:
         """See Event.row."""
-        return dict(vars(self))
+        return _known(self)
 
 
 @dataclass(frozen=True)
@@ -64,22 +69,26 @@ class EpochTaken:
     Attributes:
         step: steps taken in all.
         epoch: passes over the training data in all.
-        loss: mean over the samples since the last such event, in nats.
-        accuracy: share of these samples that were classified correctly.
+        loss: mean over the samples since the last such event.
+        accuracy: share of these samples that were classified correctly; None: they have no classes.
         samples_per_s: of all ranks together, since the last such event.
         eval_loss: of an evaluation after this step; None: there was none.
         eval_accuracy: likewise.
         eval_split: "validation" or "test": the data that evaluations take.
+        mae: see StepsTaken.
+        eval_r2: as eval_accuracy, of numbers.
     """
 
     step: int
     epoch: float
     loss: float
-    accuracy: float
+    accuracy: float | None
     samples_per_s: float
     eval_loss: float | None = None
     eval_accuracy: float | None = None
     eval_split: str = "test"
+    mae: float | None = None
+    eval_r2: float | None = None
 
     def row(self) -> None:
         """None: the learning curve has the same numbers in rows of their own."""
@@ -160,6 +169,11 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Show no more."""
+
+
+def _known(event: object) -> Row:
+    """The fields of an event, without the measures that its task does not have."""
+    return {name: value for name, value in vars(event).items() if value is not None}
 
 
 def _without_place(event: object) -> Row:

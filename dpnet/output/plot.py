@@ -1,4 +1,4 @@
-"""Learning curves as a picture: loss and accuracy of one or several runs, from their metrics.jsonl."""
+"""Learning curves as a picture: loss and accuracy (or absolute error) of runs, from their metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dpnet.errors import DataError, DpnetError, OutputError
 from dpnet.files import writing
 from dpnet.output.run_directory import METRICS
+from dpnet.parallel.scores import MEASURES
 from dpnet.text import shorten
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Point = tuple[float, float]
-KEYS = ("epoch", "loss", "accuracy", "eval_loss", "eval_accuracy")
+KEYS = ("epoch", "loss", "accuracy", "mae", "eval_loss", "eval_accuracy", "eval_mae")
 """The keys of a row that are drawn."""
+YLABELS = {
+    "accuracy": ("cross-entropy per sample (nats)", "samples classified correctly"),
+    "mae": ("loss per sample (of standardized targets)", "mean absolute error (units of the target)"),
+}
+"""What the two axes show, by the measure beside the loss."""
 MAX_MARKERS = 60
 """Points of a curve of which each has a marker; the markers of more would hide the curve."""
 
@@ -47,14 +53,14 @@ def read_metrics(run: Path) -> list[Row]:
 
 
 def plot_runs(runs: Sequence[Path], out: Path) -> None:
-    """Draw loss and accuracy over epochs, of training and of validation or test data.
+    """Draw loss and accuracy, or absolute error, over epochs, of training and of validation or test data.
 
     Args:
         runs: run directories; one colour each.
         out: the picture; its ending chooses the format.
 
     Raises:
-        DataError: a run has no learning curve.
+        DataError: a run has no learning curve, or some are of classes and some of numbers.
         DpnetError: matplotlib is not installed.
         OutputError: the picture cannot be written.
     """
@@ -65,20 +71,22 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     both = figure.subplots(1, 2, sharex=True)
     names = [run.resolve().name for run in runs]
+    curves = [read_metrics(run) for run in runs]
+    measure = _measure(curves)
     all_losses: list[float] = []
-    for index, (run, name) in enumerate(zip(runs, names, strict=True)):
-        rows = read_metrics(run)
+    for index, (rows, name) in enumerate(zip(curves, names, strict=True)):
         all_losses += [value for key in ("loss", "eval_loss") for _, value in _points(rows, key)]
-        for axes, what in zip(both, ("loss", "accuracy"), strict=True):
+        for axes, what in zip(both, ("loss", measure), strict=True):
             _draw(axes, training_points(rows, what), "-", color=f"C{index}", label=f"{name}, training", alpha=0.6)
             label = f"{name}, {_evaluated_on(rows)}"
             _draw(axes, _points(rows, f"eval_{what}"), "o--", color=f"C{index}", label=label)
     figure.suptitle(shorten(", ".join(names), 100))
-    losses, accuracies = both
-    losses.set(title="loss", xlabel="epoch", ylabel="cross-entropy per sample (nats)")
+    losses, measures = both
+    losses.set(title="loss", xlabel="epoch", ylabel=YLABELS[measure][0])
     _scale(losses, all_losses)
-    accuracies.set(title="accuracy", xlabel="epoch", ylabel="samples classified correctly")
-    accuracies.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
+    measures.set(title=MEASURES[measure], xlabel="epoch", ylabel=YLABELS[measure][1])
+    if measure == "accuracy":
+        measures.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
     for axes in both:
         axes.grid(alpha=0.3)
         if axes.get_lines():
@@ -88,6 +96,14 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
             figure.savefig(out, dpi=150)
         except ValueError as error:  # matplotlib does not know the format.
             raise OutputError(f"cannot write {out}: {error}") from error
+
+
+def _measure(curves: Sequence[Sequence[Row]]) -> str:
+    """What is drawn beside the loss: what is measured of training samples, too."""
+    found = {name for rows in curves for row in rows for name in YLABELS if name in row or f"eval_{name}" in row}
+    if len(found) > 1:
+        raise DataError("some of these runs are of classes and some of numbers; draw them in pictures of their own")
+    return found.pop() if found else "accuracy"
 
 
 def training_points(rows: Sequence[Row], key: str) -> list[Point]:

@@ -7,34 +7,19 @@ rank, and the sums over blocks are exact, so the scores have the same bits for e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from dpnet.comm.group import Group
-from dpnet.compute.arrays import Labels, Matrix, SampleIds
+from dpnet.compute.arrays import Matrix, SampleIds, Targets
 from dpnet.compute.shares import ceil_div, share
 from dpnet.errors import DataError
 from dpnet.nn.layout import Views
 from dpnet.parallel.replica import Replica
+from dpnet.parallel.scores import Scores
 from dpnet.whereabouts import HERE
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Result of an evaluation.
-
-    Attributes:
-        loss: mean negative log-likelihood, in nats, weighted where the samples have weights.
-        accuracy: fraction of samples whose largest logit is that of their label; of their weight, where they have one.
-        samples: number of samples.
-    """
-
-    loss: float
-    accuracy: float
-    samples: int
 
 
 class Blocks:
@@ -69,43 +54,48 @@ class Evaluator:
 
     Attributes:
         samples: number of samples that are scored.
+        scorer: makes the scores of their sums.
     """
 
     def __init__(self, group: Group, replica: Replica, *, batch_size: int) -> None:
         self._group = group
-        self._data, self._network, self._loss = replica.dataset, replica.network, replica.loss
+        self._data, self._network, self.scorer = replica.dataset, replica.network, replica.scorer
         self._known = self._data.known
         self.samples = len(self._data) if self._known is None else len(self._known)
         weights = self._data.weights
         if weights is not None and not (weights if self._known is None else weights[self._known]).any():
             raise DataError("the samples to be scored have the weight 0 together; one must be above 0", agreed=True)
         self._blocks = Blocks(group, self.samples, batch_size)
-        self._sums = np.zeros((3, self._blocks.num))
+        self._sums = np.zeros((self._blocks.num, self.scorer.num_sums))
 
     def __call__(self, params: Views) -> Scores:
         """The scores with parameters `params`, the same on every rank; collective."""
-        weight, loss, hits = self.sums(params)
-        return Scores(loss / weight, hits / weight, self.samples)
+        return self.scorer.scores(self.sums(params), self.samples)
 
-    def sums(self, params: Views) -> tuple[float, float, float]:
-        """Weight, loss and hits of all samples: exact sums over blocks, the same on every rank; collective."""
+    def sums(self, params: Views) -> Sequence[float]:
+        """The sums of the scorer for all samples: exact sums over blocks, the same on every rank; collective."""
         for block, places in self._blocks:
             ids = places if self._known is None else self._known[places]
-            self._sums[:, block] = self.score(ids, params)
+            self._sums[block] = self.score(ids, params)
             HERE.beat()
-        for of_blocks in self._sums:
-            self._group.allgather_into(of_blocks, self._blocks.counts)
-        # fsum rounds once, at the end: the sum of the block sums is exact.
-        weight, loss, hits = map(math.fsum, self._sums)
-        return weight, loss, hits
+        counts = [count * self.scorer.num_sums for count in self._blocks.counts]
+        self._group.allgather_into(self._sums.reshape(-1), counts)
+        return [*map(_exact_sum, self._sums.T.tolist())]
 
-    def score(self, ids: SampleIds, params: Views) -> tuple[float, float, float]:
-        """Weight, loss and hits, summed over some samples that this rank computes."""
-        x, labels = self._data.gather(ids)
-        return self.score_logits(ids, self._network.forward(x, params), labels)
+    def score(self, ids: SampleIds, params: Views) -> Sequence[float]:
+        """The sums of some samples that this rank computes."""
+        x, targets = self._data.gather(ids)
+        return self.score_outputs(ids, self._network.forward(x, params), targets)
 
-    def score_logits(self, ids: SampleIds, logits: Matrix, labels: Labels) -> tuple[float, float, float]:
-        """As `score`, from the logits, which are overwritten."""
+    def score_outputs(self, ids: SampleIds, outputs: Matrix, targets: Targets) -> Sequence[float]:
+        """As `score`, from the outputs, which are overwritten."""
         weights = None if self._data.weights is None else self._data.weights[ids]
-        weight = float(len(ids) if weights is None else weights.sum())
-        return weight, *self._loss(logits, labels, 1.0, weights)
+        return self.scorer.sums(outputs, targets, weights)
+
+
+def _exact_sum(of_blocks: Sequence[float]) -> float:
+    """The sum, rounded once, at the end; infinite where it is beyond float64."""
+    try:
+        return math.fsum(of_blocks)
+    except OverflowError:
+        return math.inf

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dpnet.compute.arrays import Labels, Matrix, SampleIds
+from dpnet.compute.arrays import Matrix, SampleIds, Targets
 from dpnet.data.dataset import Dataset
 from dpnet.parallel.plan import Plan
 
@@ -28,7 +28,7 @@ class Gathered(NamedTuple):
     """The outcome of one gathering, and the time that it spent asleep."""
 
     x: Matrix
-    labels: Labels
+    labels: Targets
     asleep_s: float
 
 
@@ -50,7 +50,7 @@ class Feed:
         self._ahead: tuple[int, int] | None = None
         self._helper: _Helper | None = None
 
-    def gather(self, step: int, shard: int, *, first: int = 0) -> tuple[Matrix, Labels]:
+    def gather(self, step: int, shard: int, *, first: int = 0) -> tuple[Matrix, Targets]:
         """The samples of a shard and their labels, views that hold until the next call for the same rows.
 
         Args:

@@ -19,7 +19,8 @@ from dpnet.compute.arrays import Vector
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Views
 from dpnet.output.run_directory import RunDirectory
-from dpnet.parallel.evaluate import Evaluator, Scores
+from dpnet.parallel.evaluate import Evaluator
+from dpnet.parallel.scores import Scores
 from dpnet.resilience import nonfinite
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress

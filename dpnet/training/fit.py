@@ -30,6 +30,7 @@ from dpnet.training.build import build_schedule, count_steps, count_steps_per_ep
 SHARES = ("data.test", "data.validation")
 """Keys that hold samples out where they are numbers: another number leaves other samples to train on."""
 OF_THE_STATE = (
+    "model.task",
     "model.hidden_layers",
     "model.activation",
     "model.dtype",

@@ -56,10 +56,10 @@ class Loop:
         self, setup: Setup, data: TrainingData, start: StartingPoint, run_dir: RunDirectory, signals: StopSignals
     ) -> None:
         self._setup, self._source, self._signals = setup, data.source, signals
-        self._reporting = Reporting(setup.group, run_dir, setup.job.output.progress, data.source.watched)
+        how = setup.job.output.progress, data.source.watched, setup.job.model.task
+        self._reporting = Reporting(setup.group, run_dir, *how)
         self._checkpointing = Checkpointing(setup, data.identity, run_dir, start)
-        self._run_dir, self._stopwatch = run_dir, Stopwatch(start.progress.step)
-        self._restarts = False
+        self._run_dir, self._stopwatch, self._restarts = run_dir, Stopwatch(start.progress.step), False
         self._go_to(start.progress, start.vectors)
 
     def _go_to(self, progress: Progress, vectors: StateVectors | None) -> None:

@@ -24,8 +24,8 @@ from dpnet.config.job import Job, TrainConfig
 from dpnet.data import statistics
 from dpnet.data.finite import check_scaled, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, identity
-from dpnet.data.scaling import UNSCALED, Scaling, fit
-from dpnet.data.sources import DataSource, Split, check_classes, open_source
+from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
+from dpnet.data.sources import DataSource, Split, check_classes, open_source, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
@@ -82,8 +82,8 @@ def open_data(job: Job, group: Group) -> DataSource:
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there.
     """
-    section, seed = job.data, job.train.seed
-    source = everywhere(group, lambda: check_classes(open_source(section.source, section, seed=seed)))
+    data, seed, task = job.data, job.train.seed, job.model.task
+    source = everywhere(group, lambda: check_classes(open_source(data.source, data, seed=seed, task=task)))
     check_alike(group, _shapes(source))
     return source
 
@@ -91,7 +91,8 @@ def open_data(job: Job, group: Group) -> DataSource:
 def _shapes(source: DataSource) -> dict[str, str | None]:
     """The shapes of the data, as an error shows them."""
     classes = source.train.classes
-    shapes: dict[str, str | None] = {"the classes": f"{len(classes):,}: {classes.text()}"}
+    of_outputs = f"{source.outputs:,} targets" if source.is_regression else f"{len(classes):,}: {classes.text()}"
+    shapes: dict[str, str | None] = {"the targets" if source.is_regression else "the classes": of_outputs}
     every = {"training": source.train, "validation": source.validation, "test": source.test}
     for name, split in every.items():
         text = "without samples" if split is None else f"{counted(len(split), 'sample')} x {split.features}"
@@ -131,7 +132,7 @@ def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Mo
 
 def build_layout(job: Job, source: DataSource) -> Layout:
     """The layout of the network that the job trains on this data."""
-    return Layout((source.features, *job.model.hidden_layers, source.classes))
+    return Layout((source.features, *job.model.hidden_layers, source.outputs))
 
 
 def check_world_size(train: TrainConfig, world_size: int) -> None:
@@ -170,11 +171,19 @@ def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], g
     Raises:
         DataError: the values are too far apart, or one of them is not finite once it is scaled.
     """
-    scaling = everywhere(group, lambda: fit(job.data.scale, measured["train"]))
+    scaling = everywhere(group, lambda: _fit(job, source.train, measured["train"]))
     for name, split in source.splits.items():
         if job.data.check and name in measured:
             check_range(split, measured[name], scaling, job.model.dtype, group)
     return scaling
+
+
+def _fit(job: Job, train: Split, moments: Moments) -> Scaling:
+    """The scaling of the inputs, and of the targets if these are numbers."""
+    scaling, targets = fit(job.data.scale, moments), require_labels(train)
+    if targets.ndim == 1:
+        return scaling
+    return dataclasses.replace(scaling, targets=fit_targets(targets, train.weights, train.labels_file))
 
 
 def check_range(split: Split, measured: Moments, scaling: Scaling, dtype: str, group: Group) -> None:
@@ -229,8 +238,8 @@ def rehearse(setup: Setup, source: DataSource) -> None:
             evaluate=dataclasses.replace(job.evaluate, batch_size=1),
         ),
         group=LocalGroup(),
-        layout=Layout((source.features, *hidden_layers, source.classes)),
-        scaling=UNSCALED,
+        layout=Layout((source.features, *hidden_layers, source.outputs)),
+        scaling=dataclasses.replace(UNSCALED, targets=setup.scaling.targets),
     )
     with doing(setup.group, "preparing loops, which are compiled at the first start and kept"):
         for first in (True, False):

@@ -7,13 +7,13 @@ communication.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dpnet.config.job import EvaluateConfig
 from dpnet.errors import CheckpointError
-from dpnet.parallel.evaluate import Scores
+from dpnet.parallel.scores import MEASURES, SMALLER_IS_BETTER, Scores
 from dpnet.parallel.step_sums import Sums
 from dpnet.text import shorten
 
@@ -30,8 +30,12 @@ _LEAST = {
     "bad_step": -1,
     "best_value": -sys.float_info.max,
     "reference_value": -sys.float_info.max,
+    "eval_r2": -sys.float_info.max,
+    "best_r2": -sys.float_info.max,
 }
 """Least values of the numbers that may be below 0."""
+_OF_NUMBERS = tuple(f"{which}_{name}" for which in ("eval", "best") for name in ("r2", "rmse", "mae"))
+"""Measures that checkpoints of classifiers lack."""
 _LATER = ("best_loss", "best_accuracy", "reference_value")
 """Numbers that checkpoints of earlier versions of dpnet lack."""
 
@@ -43,12 +47,14 @@ class Progress:
     Attributes:
         step: steps taken.
         seconds: time spent on training, over all restarts.
-        samples, weight, loss, hits: sums over the steps since the last row of the learning curve.
+        samples, weight, loss, hits: sums over the steps since the last row of the learning curve, see `Sums`.
         eval_step: step of the last evaluation; -1 before the first.
-        eval_loss, eval_accuracy, eval_samples: its scores.
+        eval_loss, eval_accuracy, eval_r2, eval_rmse, eval_mae, eval_samples: its scores; None for a measure that the
+            task does not have.
         best_step: step of the best evaluation; -1 before the first.
         best_value: its score in the metric of `evaluate.metric`, made such that larger is better.
-        best_loss, best_accuracy: its scores; None for one that an earlier dpnet did not record.
+        best_loss, best_accuracy, best_r2, best_rmse, best_mae: its scores; None also for one that an earlier dpnet did
+            not record.
         reference_value: the last score that counted as an improvement: one above the reference before it by more than
             `evaluate.min_delta`. So progress in small steps counts as soon as it adds up to that.
         evaluations_waited: evaluations since then.
@@ -81,6 +87,12 @@ class Progress:
     bad_step: int = -1
     learning_rate_scale: float = 1.0
     ranks_lost: int = 0
+    eval_r2: float | None = None
+    eval_rmse: float | None = None
+    eval_mae: float | None = None
+    best_r2: float | None = None
+    best_rmse: float | None = None
+    best_mae: float | None = None
 
     def __copy__(self) -> Progress:
         """A copy, as is made after every step: several times as fast as copy.copy would make it."""
@@ -112,10 +124,9 @@ class Progress:
         Returns:
             whether they are the best so far.
         """
-        self.eval_step, self.eval_loss = self.step, scores.loss
-        self.eval_accuracy, self.eval_samples = scores.accuracy, scores.samples
-        # Larger is better.
-        value = scores.accuracy if how.metric == "accuracy" else -scores.loss
+        self.eval_step, self.eval_samples = self.step, scores.samples
+        self._record("eval", scores)
+        value = scores.measures[how.metric] * (-1 if how.metric in SMALLER_IS_BETTER else 1)
         if self.reference_value is None or value > self.reference_value + how.min_delta:
             self.reference_value, self.evaluations_waited = value, 0
         else:
@@ -123,8 +134,16 @@ class Progress:
         is_best = self.best_value is None or value > self.best_value
         if is_best:
             self.best_step, self.best_value = self.step, value
-            self.best_loss, self.best_accuracy = scores.loss, scores.accuracy
+            self._record("best", scores)
         return is_best
+
+    def _record(self, which: str, scores: Scores) -> None:
+        for name in MEASURES:
+            setattr(self, f"{which}_{name}", getattr(scores, name))
+
+    def measures(self, which: str, names: Iterable[str]) -> dict[str, float | None]:
+        """Measures of the last evaluation, "eval", or of the best one, "best", by name."""
+        return {name: getattr(self, f"{which}_{name}") for name in names}
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Progress:
@@ -135,6 +154,7 @@ class Progress:
         """
         names = {field.name: str(field.type) for field in fields(cls)}
         is_earlier = not any(name in kept for name in _LATER)
+        kept = {**dict.fromkeys(_OF_NUMBERS), **kept}
         if is_earlier:
             kept = {**kept, **dict.fromkeys(_LATER), "reference_value": kept.get("best_value")}
         if "samples" in kept and "weight" not in kept:
@@ -154,7 +174,8 @@ class Progress:
                     f"expected a finite number, at least {least:g}"
                 )
         progress = cls(**kept)
-        if progress.eval_step >= 0 and None in (progress.eval_loss, progress.eval_accuracy, progress.eval_samples):
+        scores = progress.eval_loss, progress.eval_samples
+        if progress.eval_step >= 0 and (None in scores or progress.eval_accuracy is progress.eval_r2 is None):
             raise CheckpointError(f"the checkpoint lacks the scores of its evaluation at step {progress.eval_step}")
         if is_earlier and 0 <= progress.best_step == progress.eval_step:
             progress.best_loss, progress.best_accuracy = progress.eval_loss, progress.eval_accuracy
@@ -163,7 +184,9 @@ class Progress:
     def forget_best(self) -> None:
         """Forget the best evaluation so far: it was chosen by another metric."""
         self.best_step, self.evaluations_waited = -1, 0
-        self.best_value = self.best_loss = self.best_accuracy = self.reference_value = None
+        self.best_value = self.reference_value = None
+        for name in MEASURES:
+            setattr(self, f"best_{name}", None)
 
     def complete_best(self, metric: str) -> None:
         """Fill in the best score that follows from `best_value`, where an earlier dpnet has not recorded it."""
@@ -179,5 +202,5 @@ class Progress:
         self.ranks_lost, self.seconds = other.ranks_lost, other.seconds
 
     def to_dict(self) -> dict[str, Any]:
-        """The progress as the manifest of a checkpoint holds it."""
-        return asdict(self)
+        """The progress as the manifest of a checkpoint holds it; without measures that its task does not have."""
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in _OF_NUMBERS}

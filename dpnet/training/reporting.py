@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dpnet import whereabouts
 from dpnet.comm.agree import on_root
@@ -16,6 +16,7 @@ from dpnet.output.metrics_file import MetricsFile
 from dpnet.output.run_directory import RunDirectory
 from dpnet.output.screen import current
 from dpnet.parallel.plan import Plan
+from dpnet.parallel.scores import MEASURED, MEASURES
 from dpnet.resilience.stragglers import totals
 from dpnet.training.progress import Progress
 from dpnet.whereabouts import HERE, STEP
@@ -66,10 +67,14 @@ class Reporting:
         run_dir: holds the learning curve.
         console: `output.progress` of the configuration.
         watched: "validation" or "test": which data evaluations take.
+        task: of the network.
     """
 
-    def __init__(self, group: Group, run_dir: RunDirectory, console: str, watched: str) -> None:
+    def __init__(
+        self, group: Group, run_dir: RunDirectory, console: str, watched: str, task: str = "classification"
+    ) -> None:
         self._group, self._run_dir, self._console, self._watched = group, run_dir, console, watched
+        self._measured = MEASURED[task]
         self._sinks: Sequence[Sink] = ()
         self._plan: Plan | None = None
         self._last_samples, self._last_s = 0, 0.0
@@ -108,26 +113,26 @@ class Reporting:
         now_s, samples = time.perf_counter(), self._samples(progress)
         speed = round((samples - self._last_samples) / (now_s - self._last_s), 1)
         self._last_samples, self._last_s = samples, now_s
-        loss, accuracy = progress.loss / progress.weight, progress.hits / progress.weight
         self._epoch_sums.add_row(progress)
-        self._write(StepsTaken(progress.step, self._epoch(progress), loss, accuracy, learning_rate, speed, samples))
+        row = self._means(progress.loss / progress.weight, progress.hits / progress.weight)
+        row |= {"learning_rate": learning_rate, "samples_per_s": speed, "samples": samples}
+        self._write(StepsTaken(progress.step, self._epoch(progress), **row))
 
     def evaluated(self, progress: Progress) -> None:
         """Report the scores of the current step, and the training up to it."""
-        scores = (progress.eval_loss, progress.eval_accuracy, progress.eval_samples)
-        self._write(Evaluated(progress.step, self._epoch(progress), *scores, self._watched))
-        self.epoch_taken(progress, progress.eval_loss, progress.eval_accuracy)
+        scores: dict[str, Any] = {f"eval_{name}": value for name, value in progress.measures("eval", MEASURES).items()}
+        place, samples = (progress.step, self._epoch(progress)), progress.eval_samples
+        self._write(Evaluated(*place, **scores, eval_samples=samples, eval_split=self._watched))
+        self.epoch_taken(progress, **{name: scores[name] for name in ("eval_loss", "eval_accuracy", "eval_r2")})
 
-    def epoch_taken(
-        self, progress: Progress, eval_loss: float | None = None, eval_accuracy: float | None = None
-    ) -> None:
+    def epoch_taken(self, progress: Progress, **scores: float | None) -> None:
         """Report the training since the last call, with the scores after it, if there are any."""
         HERE.enter(whereabouts.REPORT)
         (samples, weight, loss, hits), seconds = self._epoch_sums.take(progress)
         if weight > 0:
-            means = (loss / weight, hits / weight, samples / seconds)
-            scores = (eval_loss, eval_accuracy, self._watched)
-            self._write(EpochTaken(progress.step, self._epoch(progress), *means, *scores))
+            place, means = (progress.step, self._epoch(progress)), self._means(loss / weight, hits / weight)
+            more: dict[str, Any] = {**means, **scores, "eval_split": self._watched}
+            self._write(EpochTaken(*place, samples_per_s=samples / seconds, **more))
 
     def ranks_lost(
         self, progress: Progress, members: Sequence[Member], world_size: int, *, detect_s: float, recover_s: float
@@ -152,6 +157,10 @@ class Reporting:
         with contextlib.ExitStack() as stack:  # A sink that fails leaves no other open.
             for sink in sinks:
                 stack.callback(sink.close)
+
+    def _means(self, loss: float, measure: float) -> dict[str, Any]:
+        """The means of training samples, by name."""
+        return {"loss": loss, "accuracy": None, self._measured: measure}
 
     def _write(self, event: Event) -> None:
         for sink in self._sinks:

@@ -17,6 +17,7 @@ from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
+from dpnet.config.model import METRICS
 from dpnet.errors import Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
@@ -156,7 +157,8 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
     loop = Loop(setup, data, start, run_dir, signals)
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
         saved = on_root(group, run_dir.checkpoints.steps)
-        summary = complete_again(summary, loop.progress, saved, source.watched, functools.partial(say, group))
+        tell, measures = functools.partial(say, group), METRICS[job.model.task]
+        summary = complete_again(summary, loop.progress, saved, source.watched, tell, measures)
         say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
         return directory.named(summary)
     step = start.progress.step

@@ -16,7 +16,7 @@ from dpnet.checkpoint.tensors import state_vectors
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout
@@ -187,6 +187,7 @@ def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_
     def unpack() -> StartingPoint:
         vectors = state_vectors(found, layout, build_optimizer(job).slots, job.model.dtype)
         scaling = Scaling.from_tensors(found.scaling)
+        check_targets_scaling(scaling, job.model.task, layout.sizes[-1])
         return StartingPoint(_progress(found, job), StateVectors(*vectors, found.step), scaling, is_own)
 
     return everywhere(group, unpack)

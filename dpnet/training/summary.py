@@ -10,7 +10,9 @@ from dpnet import whereabouts
 from dpnet.checkpoint.format import digest, step_name
 from dpnet.checkpoint.waiting import Waiting
 from dpnet.comm.agree import on_root, on_root_asleep
+from dpnet.config.model import METRICS
 from dpnet.output.run_directory import CHECKPOINTS, RunDirectory
+from dpnet.parallel.scores import MEASURES, scores_text
 from dpnet.text import counted
 from dpnet.training.final_scores import NOT_TESTED, FinalScores, final_scores
 from dpnet.training.parts import Parts
@@ -74,7 +76,9 @@ def finish(
     tested = final_scores(setup, parts, run_dir, progress, tell)
     HERE.enter(whereabouts.END)
     steps = on_root(group, run_dir.checkpoints.steps)
-    summary = summarize(parts, progress, tested, world_size=group.world_size, samples_per_s=speed, saved=steps)
+    measures = METRICS[setup.job.model.task]
+    sizes: dict[str, Any] = {"world_size": group.world_size, "samples_per_s": speed}
+    summary = summarize(parts, progress, tested, **sizes, saved=steps, measures=measures)
     waiting = Waiting(run_dir.path, tell)
     on_root_asleep(group, lambda: run_dir.write_summary(summary), lambda: waiting.tell("the summary"))
     group.conclude()
@@ -89,13 +93,14 @@ def summarize(
     world_size: int,
     samples_per_s: float,
     saved: Sequence[int],
+    measures: Sequence[str] = METRICS["classification"],
 ) -> Summary:
-    """The summary of a training that is complete; `saved` are the steps that have a checkpoint."""
+    """The summary of a training that is complete, with these `measures`; the steps `saved` have a checkpoint."""
     return {
         "status": "finished" if progress.step >= parts.total_steps else "stopped_early",
         "steps": progress.step,
         "world_size": world_size,
-        **scores_of(progress, saved, parts.watched, tested),
+        **scores_of(progress, saved, parts.watched, tested, measures),
         "samples_per_s": round(samples_per_s, 1),
         "seconds": round(progress.seconds, 3),
         "digest": digest(parts.layout.named(parts.state.params)),
@@ -104,33 +109,38 @@ def summarize(
 
 
 def scores_of(
-    progress: Progress, saved: Sequence[int], watched: str, tested: FinalScores = NOT_TESTED
+    progress: Progress,
+    saved: Sequence[int],
+    watched: str,
+    tested: FinalScores = NOT_TESTED,
+    measures: Sequence[str] = METRICS["classification"],
 ) -> dict[str, Any]:
     """The last and the best scores of a training, as its summary has them; the arguments as in `summarize`."""
-    if watched == "test":
-        last = progress.eval_accuracy, progress.eval_loss
-        best = progress.best_accuracy, progress.best_loss
-    else:
-        last, best = (
-            (None, None) if scores is None else (scores.accuracy, scores.loss) for scores in (tested.last, tested.best)
-        )
+    last, best = progress.measures("eval", measures), progress.measures("best", measures)
+    of_test, best_of_test = (
+        of_watched
+        if watched == "test"
+        else {name: None if scores is None else scores.measures[name] for name in measures}
+        for of_watched, scores in ((last, tested.last), (best, tested.best))
+    )
     return {
         "eval_split": watched,
-        "eval_accuracy": progress.eval_accuracy,
-        "eval_loss": progress.eval_loss,
+        **{f"eval_{name}": last[name] for name in measures},
         "best_step": progress.best_step if progress.best_step >= 0 else None,
-        "best_accuracy": progress.best_accuracy,
-        "best_loss": progress.best_loss,
+        **{f"best_{name}": best[name] for name in measures},
         "best_checkpoint": f"{CHECKPOINTS}/{step_name(progress.best_step)}" if progress.best_step in saved else None,
-        "test_accuracy": last[0],
-        "test_loss": last[1],
-        "best_test_accuracy": best[0],
-        "best_test_loss": best[1],
+        **{f"test_{name}": of_test[name] for name in measures},
+        **{f"best_test_{name}": best_of_test[name] for name in measures},
     }
 
 
 def complete_again(
-    found: Summary, progress: Progress, saved: Sequence[int], watched: str, tell: Callable[[str], None]
+    found: Summary,
+    progress: Progress,
+    saved: Sequence[int],
+    watched: str,
+    tell: Callable[[str], None],
+    measures: Sequence[str] = METRICS["classification"],
 ) -> Summary:
     """The summary of a training that was started again after its end; tells its scores.
 
@@ -140,8 +150,9 @@ def complete_again(
         saved: see `summarize`.
         watched: see `summarize`.
         tell: is called with the scores, if there are any.
+        measures: of the task.
     """
-    scores = scores_of(progress, saved, watched)
+    scores = scores_of(progress, saved, watched, measures=measures)
     tested = {name: found[name] for name in scores if "test" in name and name in found}
     if text := best_and_last({**scores, **tested}, progress.step):
         tell(text)
@@ -162,17 +173,15 @@ def best_and_last(scores: Mapping[str, Any], steps: int) -> str:
     name, at_end = scores["eval_split"], scores["best_step"] == steps
     lost = "" if at_end or scores["best_checkpoint"] else "; its checkpoint is not kept"
     where = "at the end" if at_end else f"at step {scores['best_step']:,}{lost}"
-    lines = [f"best {name} scores  {scores_text(scores['best_loss'], scores['best_accuracy'])}, {where}"]
+    lines = [f"best {name} scores  {_text(scores, 'best')}, {where}"]
     if not at_end:
-        lines.append(f"last {name} scores  {scores_text(scores['eval_loss'], scores['eval_accuracy'])}")
+        lines.append(f"last {name} scores  {_text(scores, 'eval')}")
     tested = {"test scores of the best": "best_test", "test scores of the last": "test"}
     for what, of in ({"test scores": "test"} if at_end else tested).items():
         if name != "test" and scores[f"{of}_loss"] is not None:
-            lines.append(f"{what}  {scores_text(scores[f'{of}_loss'], scores[f'{of}_accuracy'])}")
+            lines.append(f"{what}  {_text(scores, of)}")
     return "\n".join(lines)
 
 
-def scores_text(loss: float | None, accuracy: float | None) -> str:
-    """Scores in words; one that an earlier dpnet has not recorded is unknown."""
-    accuracy_text = "unknown" if accuracy is None else f"{accuracy:.2%}"
-    return f"accuracy {accuracy_text}, loss {'unknown' if loss is None else f'{loss:.4f}'}"
+def _text(scores: Mapping[str, Any], which: str) -> str:
+    return scores_text({name: scores[f"{which}_{name}"] for name in MEASURES if f"{which}_{name}" in scores})

@@ -28,6 +28,7 @@ from dpnet.config.job import (
     TrainConfig,
 )
 from dpnet.config.keys import KEYS, SECTIONS
+from dpnet.config.model import METRICS
 from dpnet.config.section import Governs
 from dpnet.errors import ConfigError, OutputError
 
@@ -69,7 +70,14 @@ def loaded(tmp_path):
 def test_the_defaults_are_the_documented_ones():
     assert load(None) == Job()
     assert to_dict(Job()) == {
-        "model": {"hidden_layers": [256, 128], "activation": "relu", "dtype": "float32"},
+        "model": {
+            "task": "classification",
+            "loss": "squared_error",
+            "huber_delta": 1.0,
+            "hidden_layers": [256, 128],
+            "activation": "relu",
+            "dtype": "float32",
+        },
         "data": {
             "source": "digits",
             "features": [],
@@ -195,6 +203,7 @@ DATA_KEYS = (
     "scale, check and unknown_labels"
 )
 RESULT = """
+model.task model.loss model.huber_delta
 model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.weight
 data.features data.ignore data.categorical data.missing data.class_weights train.global_batch_size train.seed
 train.label_smoothing train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum
@@ -256,6 +265,9 @@ AT_LEAST_0 = [*BAD_INTEGERS, -1]
 NOT_NEGATIVE = [*BAD_NUMBERS, -1, -1e-9]
 POSITIVE = [*NOT_NEGATIVE, 0, 0.0, -0.0]
 BAD_VALUES = {
+    "model.task": [*BAD_CHOICES, "multilabel"],
+    "model.loss": [*BAD_CHOICES, "mse"],
+    "model.huber_delta": POSITIVE,
     "model.hidden_layers": [64, "64", {}, None, [0], [64, -1], [64, True], [64.0], ["64"], [[64]], [2**63]],
     "model.activation": BAD_CHOICES,
     "model.dtype": [*BAD_CHOICES, "float16", 32],
@@ -827,7 +839,7 @@ schedules = st.one_of(
 intervals = st.integers(0, 2**63 - 1)
 evaluations = one_of(
     EvaluateConfig,
-    {"batch_size": counts, "metric": choices("evaluate.metric"), "patience": intervals, "min_delta": not_negative},
+    {"batch_size": counts, "patience": intervals, "min_delta": not_negative},
     every_epochs=intervals,
     every_steps=intervals,
 ).filter(lambda how: not how.patience or 0 not in (how.every_epochs, how.every_steps))
@@ -838,9 +850,25 @@ checkpoints = one_of(
     every_steps=intervals,
     every_seconds=not_negative,
 )
+tasks = st.one_of(
+    st.tuples(models, st.sampled_from(METRICS["classification"])),
+    st.tuples(
+        st.builds(ModelConfig, task=st.just("regression"), loss=st.just("huber"), huber_delta=positive),
+        st.sampled_from(METRICS["regression"]),
+    ),
+)
+
+
+def job_of_task(task, evaluate, train, **others):
+    model, metric = task
+    if model.task == "regression":
+        train = dataclasses.replace(train, label_smoothing=0.0)
+    return Job(model=model, evaluate=dataclasses.replace(evaluate, metric=metric), train=train, **others)
+
+
 jobs = st.builds(
-    Job,
-    model=models,
+    job_of_task,
+    task=tasks,
     data=st.builds(DataConfig, source=texts, scale=choices("data.scale"), check=st.booleans()),
     train=trains,
     optimizer=optimizers,
@@ -876,6 +904,60 @@ def test_a_job_file_is_written_one_line_a_key():
     assert [line.strip("[]") for line in lines if line.startswith("[")] == list(SECTIONS)
 
 
+# The task
+
+
+def test_the_score_that_chooses_the_best_follows_from_the_task(loaded):
+    assert Job().evaluate.metric == loaded("").evaluate.metric == "accuracy"
+    assert loaded("", "model.task=regression").evaluate.metric == "r2"
+    assert Job(model=ModelConfig(task="regression")).evaluate.metric == "r2"
+    assert loaded("", "model.task=regression", "evaluate.metric=mae").evaluate.metric == "mae"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[model]\ntask = "regression"\n[evaluate]\nmetric = "accuracy"',
+            'evaluate.metric is "accuracy", and model.task is "regression"; it must be "r2", "rmse", "mae" or "loss" '
+            "(job.toml line 4)",
+        ),
+        (
+            '[evaluate]\nmetric = "r2"',
+            'evaluate.metric is "r2", and model.task is "classification"; it must be "accuracy" or "loss" '
+            "(job.toml line 2)",
+        ),
+        (
+            '[model]\nloss = "huber"',
+            'model.loss is "huber", which has no effect with model.task = "classification"; it is for "regression" '
+            "(job.toml line 2)",
+        ),
+        (
+            '[model]\ntask = "regression"\nhuber_delta = 2.0',
+            'model.huber_delta is 2.0, which has no effect with model.loss = "squared_error"; it is for "huber" '
+            "(job.toml line 3)",
+        ),
+        (
+            '[model]\ntask = "regression"\n[train]\nlabel_smoothing = 0.1',
+            'train.label_smoothing is 0.1, which has no effect with model.task = "regression"; it is for '
+            '"classification" (job.toml line 4)',
+        ),
+        (
+            '[model]\ntask = "regression"\n[data]\nclass_weights = "balanced"',
+            'data.class_weights is "balanced", which has no effect with model.task = "regression"; it is for '
+            '"classification" (job.toml line 4)',
+        ),
+        (
+            '[model]\ntask = "regression"\n[data]\nunknown_labels = "ignore"',
+            'data.unknown_labels is "ignore", which has no effect with model.task = "regression"; it is for '
+            '"classification" (job.toml line 4)',
+        ),
+    ],
+)
+def test_a_key_of_another_task_is_refused(complaint, text, message):
+    assert complaint(text) == message
+
+
 # Documentation
 
 
@@ -906,7 +988,7 @@ def test_the_template_has_every_key_with_its_documentation():
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
     of_data = {"test", "validation", "header", "target", "id", "weight", "class_weights"}
-    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "dir", *of_data}
+    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "metric", "dir", *of_data}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ def test_the_embedded_digits():
     source = open_source("digits")
     assert (source.train.inputs.shape, source.test.inputs.shape) == ((1437, 64), (360, 64))
     assert (source.train.inputs.dtype, source.train.labels.dtype) == (np.uint8, np.int64)
-    assert (source.features, source.classes, source.train.inputs.max()) == (64, 10, 16)
+    assert (source.features, source.outputs, source.train.inputs.max()) == (64, 10, 16)
     assert source.train.inputs_file == "digits (x_train)"
     np.testing.assert_array_equal(open_split("digits").inputs, source.test.inputs)
     np.testing.assert_array_equal(open_split("digits", "train").labels, source.train.labels)

@@ -116,6 +116,15 @@ def test_one_job_file_trains_from_every_format_with_the_same_digest(runs):
     assert len({(one["test_loss"], one["test_accuracy"], one["best_loss"]) for one in scores}) == 1
 
 
+def test_numbers_are_learnt_from_every_format_with_the_same_digest(folder, job, tmp_path):
+    summaries = []
+    for name in ("d.csv", "parts", "d.npz", "d.hdf5", "d.svm"):
+        settings = [f"data.source={folder}/{name}", f"output.dir={tmp_path}/{name}", "model.task=regression"]
+        summaries.append(dpnet.train(dpnet.load_job(job, settings), GROUP))
+    assert len({(one["digest"], one["test_r2"], one["test_mae"], one["best_loss"]) for one in summaries}) == 1
+    assert summaries[0]["test_mae"] > 0.1  # The labels 7, -1 and 3, in their own units.
+
+
 def test_every_format_is_evaluated_alike(runs, folder):
     by_table = load_network(str(runs / "d.csv"), GROUP)
     expected = evaluate(by_table, str(folder / "d.csv"), GROUP)

@@ -113,7 +113,7 @@ def test_mnist():
         pytest.skip(f"MNIST is not at {folder}; set DPNET_DATA")
     source = open_source(str(folder))
     assert (source.train.inputs.shape, source.test.inputs.shape) == ((60000, 784), (10000, 784))
-    assert (source.train.inputs.dtype, source.classes) == (np.uint8, 10)
+    assert (source.train.inputs.dtype, source.outputs) == (np.uint8, 10)
     assert np.bincount(source.train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert source.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert round(source.train.inputs.mean() / 255, 4) == 0.1307

@@ -139,7 +139,7 @@ def test_labels_that_training_never_saw_can_be_left_out(source, tmp_path):
 def test_every_class_keeps_a_training_sample_however_large_the_share(tmp_path):
     np.savez(tmp_path / "data.npz", x_train=np.arange(5)[:, None], y_train=[0, 0, 0, 0, 1])
     found = opened(str(tmp_path / "data.npz"), 0.99)
-    assert (found.classes, sorted(found.train.labels), len(found.validation)) == (2, [0, 1], 3)
+    assert (found.outputs, sorted(found.train.labels), len(found.validation)) == (2, [0, 1], 3)
 
 
 def test_a_mapped_file_stays_mapped(tmp_path):

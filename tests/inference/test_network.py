@@ -18,7 +18,7 @@ from dpnet.checkpoint.format import step_name
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.products import wheels
 from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
-from dpnet.inference import predict as predict_module
+from dpnet.inference import answers as answers_module
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network, make_network
 from dpnet.inference.predict import Predictions, predict
@@ -151,7 +151,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(trained, tmp_path, monkey
     folder = trained[0]
     (tmp_path / name).write_text("old")
     network, calls = load_network(str(folder / "run"), GROUP), []
-    original = predict_module.softmax
+    original = answers_module.softmax
 
     def failing(values):
         calls.append(1)
@@ -159,7 +159,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(trained, tmp_path, monkey
             raise error
         original(values)
 
-    monkeypatch.setattr(predict_module, "softmax", failing)
+    monkeypatch.setattr(answers_module, "softmax", failing)
     with pytest.raises(type(error)):
         predict(network, str(folder / "data.npz"), tmp_path / name, GROUP, batch_size=7)
     assert os.listdir(tmp_path) == [name]

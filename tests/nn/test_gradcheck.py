@@ -14,12 +14,13 @@ from dpnet.nn.gradcheck import check
 from dpnet.nn.init import initialize
 from dpnet.nn.layers import Layer
 from dpnet.nn.layout import Layout
+from dpnet.nn.losses.regression import AbsoluteError, HuberError, SquaredError
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 
 each = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 
 
-def run(activation="relu", sizes=(6, 5, 4, 3), x=None, change=None, **options):
+def run(activation="relu", sizes=(6, 5, 4, 3), x=None, change=None, smoothing=0.0, loss=None, **options):
     layout = Layout(sizes)
     params = np.zeros(layout.size)
     initialize(layout, activation, 1, params)
@@ -27,9 +28,11 @@ def run(activation="relu", sizes=(6, 5, 4, 3), x=None, change=None, **options):
         change(layout.named(params))
     rng = np.random.default_rng(2)
     x = rng.standard_normal((7, sizes[0])) if x is None else x
-    labels = rng.integers(0, sizes[-1], len(x))
+    targets = rng.integers(0, sizes[-1], len(x)) if loss is None else rng.standard_normal((len(x), sizes[-1]))
+    loops = options.get("loops", reference)
+    loss = loss or SoftmaxNLL(len(x), sizes[-1], np.float64, loops, smoothing=smoothing)
     before = params.tobytes()
-    results = check(layout, activation, params, x, labels, seed=4, **options)
+    results = check(layout, activation, params, x, targets, seed=4, loss=loss, **options)
     assert params.tobytes() == before
     assert [(r.name, r.shape) for r in results] == [(t.name, t.shape) for t in layout.tensors]
     return results
@@ -46,9 +49,38 @@ def test_right_gradients_pass(activation, sizes):
 
 
 def test_the_gradient_of_a_smoothed_loss_passes_and_a_wrong_one_is_caught(monkeypatch):
-    assert all(result.ok for result in run(label_smoothing=0.2))
+    assert all(result.ok for result in run(smoothing=0.2))
     monkeypatch.setattr(SoftmaxNLL, "_spread", lambda *_: None)
-    assert not all(result.ok for result in run(label_smoothing=0.2))
+    assert not all(result.ok for result in run(smoothing=0.2))
+
+
+NUMBERS = {
+    "squared": SquaredError(7, np.ones(3)),
+    "absolute": AbsoluteError(7, np.ones(3)),
+    "Huber's": HuberError(7, np.ones(3), 0.7),
+}
+
+
+@pytest.mark.parametrize("loss", NUMBERS)
+def test_the_gradient_of_a_loss_of_numbers_passes_and_a_wrong_one_is_caught(monkeypatch, loss):
+    results = run("tanh", loss=NUMBERS[loss])
+    assert all(result.ok and result.compared for result in results)
+    right = type(NUMBERS[loss])._turn
+
+    def broken(self, errors, losses):
+        right(self, errors, losses)
+        errors[0, 0] *= 1.001
+
+    monkeypatch.setattr(type(NUMBERS[loss]), "_turn", broken)
+    assert not all(result.ok for result in run("tanh", loss=NUMBERS[loss]))
+
+
+def test_an_error_that_changes_its_sign_is_a_kink_of_the_absolute_error():
+    # All parameters are 0, and so are all outputs and targets; of inputs that are 0 the weights do not matter.
+    loss = AbsoluteError(4, np.ones(3))
+    layout, params = Layout((6, 3)), np.zeros(Layout((6, 3)).size)
+    results = check(layout, "tanh", params, np.zeros((4, 6)), np.zeros((4, 3)), seed=4, loss=loss)
+    assert [(r.name, r.compared, r.kinks) for r in results] == [("0.weight", 18, 0), ("0.bias", 0, 3)]
 
 
 @pytest.mark.parametrize("wrong", ["dweight", "dbias", "dx"])

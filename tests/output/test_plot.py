@@ -27,6 +27,15 @@ def test_any_curve_makes_a_picture_without_a_warning(tmp_path, rows):
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_of_numbers_show_their_absolute_error_and_not_beside_runs_of_classes(tmp_path):
+    trained = {"step": 1, "epoch": 0.5, "loss": 0.5, "mae": 12.0}
+    numbers = run(tmp_path / "numbers", trained, {"step": 2, "epoch": 1.0, "eval_loss": 0.4, "eval_mae": 9.0})
+    plot_runs([numbers], tmp_path / "out.svg")
+    assert "mean absolute error (units of the target)" in (tmp_path / "out.svg").read_text()
+    with pytest.raises(DataError, match="some of these runs are of classes and some of numbers"):
+        plot_runs([numbers, run(tmp_path / "classes", TRAINED)], tmp_path / "out.svg")
+
+
 def test_the_picture_shows_every_run_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(run(tmp_path / "second", TRAINED, EVALUATED))
     plot_runs([run(tmp_path / "first", TRAINED, EVALUATED), tmp_path / "second" / "."], tmp_path / "out.svg")

@@ -13,8 +13,9 @@ from dpnet.data.scaling import UNSCALED
 from dpnet.data.split import make_split
 from dpnet.errors import DataError
 from dpnet.nn.layout import Layout
-from dpnet.parallel.evaluate import Blocks, Evaluator, Scores
+from dpnet.parallel.evaluate import Blocks, Evaluator
 from dpnet.parallel.replica import build_replica
+from dpnet.parallel.scores import OfClasses, Scores
 
 NUM_SAMPLES, SIZE = 23, 5
 
@@ -60,10 +61,11 @@ def test_the_scores_are_those_of_the_samples_of_all_ranks():
     replica = SimpleNamespace(
         dataset=Samples(),
         network=SimpleNamespace(forward=lambda x, params: x),
-        loss=lambda logits, labels, scale, weights: (float(logits.sum()), int((labels > 19).sum())),
+        scorer=OfClasses(lambda logits, labels, scale, weights: (float(logits.sum()), int((labels > 19).sum()))),
     )
-    theirs = [np.array([5.0, 5.0, -1, -1, -1]), np.array([100.0, 200.0, -1, -1, -1]), np.array([2.0, 4.0, -1, -1, -1])]
-    scores = Evaluator(Rank(1, 2, theirs), replica, batch_size=SIZE)([])
+    theirs = np.full((5, 3), -1.0)
+    theirs[:2] = [5, 100, 2], [5, 200, 4]
+    scores = Evaluator(Rank(1, 2, [theirs.ravel()]), replica, batch_size=SIZE)([])
     assert scores == Scores((100 + 200 + sum(range(10, 23))) / 23, (2 + 4 + 3) / 23, 23)
 
 
@@ -74,10 +76,10 @@ def test_samples_without_a_known_class_enter_no_score(world_size):
     replica = SimpleNamespace(
         dataset=SimpleNamespace(known=known, weights=None, gather=lambda ids: (ids, ids)),
         network=SimpleNamespace(forward=lambda x, params: x),
-        loss=lambda logits, labels, scale, weights: (scored.extend(logits.tolist()) or 0.0, 0),
+        scorer=OfClasses(lambda logits, labels, scale, weights: (scored.extend(logits.tolist()) or 0.0, 0)),
     )
     for rank in range(world_size):
-        scores = Evaluator(Rank(rank, world_size, [np.ones(3), np.zeros(3), np.zeros(3)]), replica, batch_size=4)([])
+        scores = Evaluator(Rank(rank, world_size, [np.ones(9)]), replica, batch_size=4)([])
         assert scores.samples == len(known)
     assert scored == known.tolist()
 

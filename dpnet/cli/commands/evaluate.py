@@ -10,12 +10,13 @@ from dpnet.comm.group import World
 from dpnet.inference.evaluate import Evaluation, evaluate
 from dpnet.inference.network import load_network
 from dpnet.inference.nonfinite import rows_text
+from dpnet.parallel.scores import scores_text
 from dpnet.text import counted
 from dpnet.training.announce import aside, say
 
 
 def run(arguments: argparse.Namespace, group: World) -> int:
-    """Print accuracy, loss and number of samples, and what else is asked for."""
+    """Print the scores and the number of samples, and what else is asked for."""
     network = load_network(arguments.checkpoint, group, last=arguments.last, tell=functools.partial(aside, group))
     scores = evaluate(
         network,
@@ -37,5 +38,5 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 
 
 def _text(scores: Evaluation) -> str:
-    line = f"accuracy {scores.accuracy:.4%}  loss {scores.loss:.6f}  samples {scores.samples}"
+    line = f"{scores_text(scores.measures, digits=6, between='  ')}  samples {scores.samples}"
     return line if scores.details is None else f"{line}\n\n{details_text(scores.details)}"

@@ -36,11 +36,10 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         params = aligned_zeros(layout.size, np.float64)
         initialize(layout, job.model.activation, job.train.seed, params)
         ids = build_plan(job.train, len(source.train), 1).batch(0)[:ROWS]
-        x, labels = setup.dataset(source.train, len(ids)).gather(ids)
+        replica = setup.training_replica(source.train, len(ids))
+        how = job.model.activation, params, *replica.dataset.gather(ids)
         products, loops = backend.products, backend.kernels.loops
-        how = job.model.activation, params, x, labels
-        smoothing = job.train.label_smoothing
-        return check(layout, *how, seed=job.train.seed, products=products, loops=loops, label_smoothing=smoothing)
+        return check(layout, *how, seed=job.train.seed, loss=replica.loss, products=products, loops=loops)
 
     results = on_root(group, work)
     say(group, gradcheck_table(results, MAX_RELATIVE_ERROR))

@@ -1,4 +1,4 @@
-"""`dpnet predict`: labels and probabilities from a trained network."""
+"""`dpnet predict`: labels and probabilities, or numbers, from a trained network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 
 from dpnet.comm.group import World
+from dpnet.inference.answers import answers_of
 from dpnet.inference.network import load_network
 from dpnet.inference.nonfinite import rows_text
 from dpnet.inference.predict import predict
@@ -28,6 +29,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     say(group, f"{made.samples} predictions in {arguments.out}")
     if made.nonfinite:
         skips = arguments.nonfinite == "skip"
-        total, what = made.samples + made.nonfinite * skips, "left out" if skips else "marked by label -1 and NaN"
+        total = made.samples + made.nonfinite * skips
+        what = "left out" if skips else f"marked by {answers_of(network).unknown}"
         aside(group, rows_text(made.nonfinite, total, made.nonfinite_rows, what))
     return 0

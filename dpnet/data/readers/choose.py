@@ -11,11 +11,11 @@ from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.hdf5 import BareHdf5, Hdf5
 from dpnet.data.readers.idx import IdxFile, IdxFolder
+from dpnet.data.readers.interface import Reader
 from dpnet.data.readers.npy import NpyFile, NpyFolder
 from dpnet.data.readers.npz import BareNpz, Npz
 from dpnet.data.readers.recipes import conversion
 from dpnet.data.readers.svmlight import SvmFile
-from dpnet.data.split import Reader
 from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.errors import DataError
 from dpnet.files import where_from

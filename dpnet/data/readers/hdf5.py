@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dpnet.config.data import DataConfig
+from dpnet.config.model import Task
 from dpnet.data.readers.hdf5_file import find_sets, is_hdf5, list_sets, read_arrays
 from dpnet.data.readers.recipes import key_for
 from dpnet.data.split import NAMES as WORDS
@@ -30,10 +31,10 @@ class Hdf5:
         """Whether the file holds x or y of the split."""
         return _word(source, split) is not None
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The data sets of the split; the labels may be missing."""
         word = _word(source, split) or split
-        return read_hdf5(source, f"x_{word}", f"y_{word}", f"w_{word}")
+        return read_hdf5(source, f"x_{word}", f"y_{word}", f"w_{word}", task=task)
 
 
 def _word(source: str, split: str) -> str | None:
@@ -57,12 +58,12 @@ class BareHdf5:
         """True: the file serves as any split."""
         return True
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The data sets x and y; the labels may be missing."""
-        return read_hdf5(source, "x", "y", "w")
+        return read_hdf5(source, "x", "y", "w", task=task)
 
 
-def read_hdf5(path: str, inputs: str, labels: str, weights: str) -> Split:
+def read_hdf5(path: str, inputs: str, labels: str, weights: str, *, task: Task | None = "classification") -> Split:
     """A Split of data sets of an HDF5 file; without labels or weights where these data sets are missing.
 
     Args:
@@ -70,6 +71,7 @@ def read_hdf5(path: str, inputs: str, labels: str, weights: str) -> Split:
         inputs: path of the inputs in the file.
         labels: path of the labels.
         weights: path of the weights.
+        task: what the labels are; None: they are not looked at.
 
     Raises:
         DataError: the inputs are missing, or a data set cannot be read or does not make a Split.
@@ -86,6 +88,7 @@ def read_hdf5(path: str, inputs: str, labels: str, weights: str) -> Split:
         arrays.get(labels),
         f"{path} ({inputs})",
         f"{path} ({labels})",
+        task=task,
         weights=arrays.get(weights),
         weights_file=f"{path} ({weights})",
     )

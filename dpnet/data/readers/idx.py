@@ -34,6 +34,7 @@ from typing import IO, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.config.model import Task
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
 from dpnet.data.split import NAMES, Split, make_split
@@ -83,7 +84,7 @@ class IdxFolder:
         """Whether there are images or labels of the split."""
         return any(entry.word in WORDS[split] for entry in _one_set(source))
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The images and labels of the split; the labels may be missing."""
         entries = _one_set(source)
         images, labels = (_find(entries, split, what) for what in ("images", "labels"))
@@ -96,7 +97,8 @@ class IdxFolder:
                 f"it holds {listed(os.listdir(folder))}."
             )
         labels_file = labels or Path(_place(source)[0]) / f"{start}{word}-labels-idx1-ubyte"
-        return make_split(read_idx(images), None if labels is None else _labels(labels), str(images), str(labels_file))
+        numbers = None if labels is None else _labels(labels)
+        return make_split(read_idx(images), numbers, str(images), str(labels_file), task=task)
 
 
 class IdxFile:
@@ -112,7 +114,7 @@ class IdxFile:
         """True: the file serves as any split."""
         return True
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """All samples of the file; the labels may be missing."""
         inputs, folder = Path(source), os.path.dirname(source) or "."
         named = _NAME.fullmatch(inputs.name)
@@ -123,7 +125,7 @@ class IdxFile:
         expected = inputs.with_name(f"{inputs.name.partition('images')[0]}labels-idx1-ubyte")
         if labels is None:
             return make_split(read_idx(inputs), None, source, str(expected))
-        return make_split(read_idx(inputs), _labels(labels.path), source, str(labels.path))
+        return make_split(read_idx(inputs), _labels(labels.path), source, str(labels.path), task=task)
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
+from dpnet.config.model import Task
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_size, guarded
 from dpnet.data.split import NAMES, SPLITS, Split, make_split
@@ -44,12 +45,12 @@ class NpyFolder:
         """Whether the folder holds x or y of the split."""
         return _word(source, split) is not None
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The mapped inputs and the labels of the split; the labels may be missing."""
         inputs, labels, weights = (Path(source) / f"{name}_{_word(source, split) or split}.npy" for name in "xyw")
         if not os.path.exists(inputs):
             raise DataError(f"{inputs} is missing; the folder holds {listed(os.listdir(source))}.")
-        return _split(inputs, labels, weights)
+        return _split(inputs, labels, weights, task)
 
 
 def _word(folder: str, split: str) -> str | None:
@@ -73,19 +74,19 @@ class NpyFile:
         """True: the file serves as any split."""
         return True
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """All samples of the file, mapped; the labels may be missing."""
         inputs = Path(source)
         if not re.fullmatch(r"x([-_.].*)?\.npy", inputs.name):
             return make_split(map_npy(inputs), None, source, "")
         labels, weights = (inputs.with_name(f"{name}{inputs.name[1:]}") for name in "yw")
-        return _split(inputs, labels, weights)
+        return _split(inputs, labels, weights, task)
 
 
-def _split(inputs: Path, labels: Path, weights: Path) -> Split:
+def _split(inputs: Path, labels: Path, weights: Path, task: Task | None) -> Split:
     """The mapped inputs, with the labels and the weights that there are."""
     y, w = (map_npy(path) if path.exists() else None for path in (labels, weights))
-    return make_split(map_npy(inputs), y, str(inputs), str(labels), weights=w, weights_file=str(weights))
+    return make_split(map_npy(inputs), y, str(inputs), str(labels), task=task, weights=w, weights_file=str(weights))
 
 
 class Header(NamedTuple):

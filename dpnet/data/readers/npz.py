@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.config.model import Task
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
 from dpnet.data.readers.npy import read_header
@@ -36,10 +37,10 @@ class Npz:
         """Whether the file holds x or y of the split."""
         return _word(npz_keys(source), split) is not None
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The arrays of the split; the labels may be missing."""
         word = _word(npz_keys(source), split) or split
-        return read_npz_split(source, f"x_{word}", f"y_{word}", f"w_{word}")
+        return read_npz_split(source, f"x_{word}", f"y_{word}", f"w_{word}", task=task)
 
 
 def _word(keys: Sequence[str], split: str) -> str | None:
@@ -62,9 +63,9 @@ class BareNpz:
         """True: the file serves as any split."""
         return True
 
-    def read(self, source: str, split: str) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The arrays x and y; the labels may be missing."""
-        return read_npz_split(source, "x", "y", "w")
+        return read_npz_split(source, "x", "y", "w", task=task)
 
 
 def npz_keys(source: str) -> list[str]:
@@ -79,7 +80,13 @@ def npz_keys(source: str) -> list[str]:
 
 
 def read_npz_split(
-    source: str, inputs_key: str, labels_key: str, weights_key: str = "", *, name: str | None = None
+    source: str,
+    inputs_key: str,
+    labels_key: str,
+    weights_key: str = "",
+    *,
+    name: str | None = None,
+    task: Task | None = "classification",
 ) -> Split:
     """A Split of two arrays of an .npz file; without labels if that array is missing.
 
@@ -89,6 +96,7 @@ def read_npz_split(
         labels_key: name of the labels.
         weights_key: name of the weights, which may be missing.
         name: what messages call the file; None: `source`.
+        task: what the labels are.
 
     Raises:
         DataError: the inputs are missing, or an array cannot be read or does not make a Split.
@@ -106,7 +114,8 @@ def read_npz_split(
         inputs = _read_member(archive, inputs_key, inputs_file)
         labels = _read_member(archive, labels_key, labels_file) if labels_key in keys else None
         weights = _read_member(archive, weights_key, weights_file) if weights_key in keys else None
-    return make_split(inputs, labels, inputs_file, labels_file, weights=weights, weights_file=weights_file)
+    files = inputs_file, labels_file
+    return make_split(inputs, labels, *files, task=task, weights=weights, weights_file=weights_file)
 
 
 def _read_member(archive: zipfile.ZipFile, key: str, file: str) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.config.model import Task
 from dpnet.data.readers.guards import check_memory
 from dpnet.data.readers.svmlight_text import PACKED, Parsed, begins_so, parse
 from dpnet.data.split import Indices, Split, make_split
@@ -53,18 +54,19 @@ class SvmFile:
         """Whether the samples serve as those of the split."""
         return self._alone or split == "train"
 
-    def read(self, source: str, split: str, like: Indices | None = None) -> Split:
+    def read(self, source: str, split: str, task: Task | None = "classification", like: Indices | None = None) -> Split:
         """All samples of the file, with float64 inputs in memory.
 
         Args:
             source: the file.
             split: what the samples are for.
+            task: what the labels are; None: they are not looked at.
             like: what the training data say of the features; None: these are the training data.
         """
-        return read_svmlight(source, like)
+        return read_svmlight(source, like, task)
 
 
-def read_svmlight(path: str, like: Indices | None = None) -> Split:
+def read_svmlight(path: str, like: Indices | None = None, task: Task | None = "classification") -> Split:
     """See `SvmFile.read`.
 
     Raises:
@@ -86,7 +88,11 @@ def read_svmlight(path: str, like: Indices | None = None) -> Split:
             "classified by itself"
         )
     inputs = _spread(path, parsed, columns, width)
-    split = make_split(inputs, _whole(parsed.labels), path, path, lambda row: f"{path}, line {parsed.lines[row]}")
+
+    def place(row: int) -> str:
+        return f"{path}, line {parsed.lines[row]}"
+
+    split = make_split(inputs, _whole(parsed.labels), path, path, place, task=task)
     return dataclasses.replace(split, first_index=first, remarks=(*split.remarks, *remarks))
 
 

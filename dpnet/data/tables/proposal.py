@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from dpnet.config.data import DataConfig
+from dpnet.config.model import Task
 from dpnet.data.classes import label_list, label_text
-from dpnet.data.split import Split
+from dpnet.data.split import Split, require_labels
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.files import is_text, read_table
 from dpnet.data.tables.fit import MAX_DETECTED
@@ -18,6 +19,7 @@ from dpnet.data.tables.roles import find_target, guess_target
 from dpnet.data.tables.source import open_tables
 from dpnet.data.tables.textfile import look_at
 from dpnet.data.tables.texts import stands_for
+from dpnet.data.targets import looks_like_targets, targets_text
 from dpnet.text import counted
 
 IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
@@ -76,13 +78,15 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
         settings["data.missing"] = "mean"
     section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
-    train, _, test, schema = open_tables(section, path, seed=0)
+    if (task := _task(table.columns[name])) == "regression":
+        settings["model.task"] = task
+    train, _, test, schema = open_tables(section, path, 0, task)
     assert test is not None
     guessed = "" if target is not None else " (a guess: if it is another column, change data.target)"
     lines = [
         f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
         f"The target is {label_text(name)}{guessed}.",
-        f"It has {len(train.classes):,} classes: {_labels(train, test)}.",
+        _targets(train, test) if task == "regression" else _classes(train, test),
     ]
     if head is not None and not table.header:
         doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
@@ -129,10 +133,21 @@ def _described(column: Column) -> str:
     return f"number, {known.min():g} to {known.max():g}{gone}"
 
 
-def _labels(train: Split, test: Split) -> str:
-    """The labels, and how many rows the rarest has."""
+def _task(column: Column) -> Task:
+    """What the target looks like."""
+    return "regression" if column.kind == "number" and looks_like_targets(column.values) else "classification"
+
+
+def _targets(train: Split, test: Split) -> str:
+    """The targets, and what they are taken for."""
+    numbers = np.concatenate([require_labels(train), require_labels(test)])
+    return f'It holds numbers ({targets_text(numbers)}): model.task = "regression".'
+
+
+def _classes(train: Split, test: Split) -> str:
+    """The classes, and how many rows the rarest has."""
     numbers = [split.labels for split in (train, test) if split.labels is not None]
     counts = np.bincount(np.concatenate(numbers), minlength=len(train.classes))
     order = np.argsort(-counts, kind="stable")
     rare = f"{label_text(train.classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"
-    return f"{train.classes.text()}; the rarest, {rare}"
+    return f"It has {len(train.classes):,} classes: {train.classes.text()}; the rarest, {rare}."

@@ -7,8 +7,9 @@ import os
 
 import numpy as np
 
-from dpnet.compute.arrays import Vector
+from dpnet.compute.arrays import Targets, Vector
 from dpnet.config.data import DataConfig
+from dpnet.config.model import Task
 from dpnet.data.hold_out import cut
 from dpnet.data.labels import number_labels
 from dpnet.data.sample_weights import weights_text
@@ -18,10 +19,12 @@ from dpnet.data.tables.encoding import check_known, encode
 from dpnet.data.tables.files import ENDINGS, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
+from dpnet.data.tables.numbers import targets_of
 from dpnet.data.tables.roles import Roles, find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, weights_of
 from dpnet.data.tables.textfile import look_at
+from dpnet.data.targets import check_targets
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed
@@ -30,13 +33,16 @@ VERBS = {"test": "test", "validation": "validate"}
 """What the rows are for that are held out."""
 
 
-def open_tables(section: DataConfig, path: str, seed: int) -> tuple[Split, Split | None, Split | None, Schema]:
+def open_tables(
+    section: DataConfig, path: str, seed: int, task: Task = "classification"
+) -> tuple[Split, Split | None, Split | None, Schema]:
     """Opens tables to train on.
 
     Args:
         section: of the job.
         path: of the training data.
         seed: see `sources.open_source`.
+        task: see `sources.open_source`.
 
     Returns:
         the training samples; those of data.validation and of data.test, if there are any; and their schema.
@@ -52,38 +58,43 @@ def open_tables(section: DataConfig, path: str, seed: int) -> tuple[Split, Split
     if roles.texts:
         # Codes such as 01234 are to be read as they stand.
         table = read_table(path, as_text=roles.texts, verbatim=roles.verbatim, header=table.header)
-    table, shares = _cut(section, table, roles, seed)
+    table, shares = _cut(section, table, roles, seed, task)
     schema = fit_schema(table, roles, missing=section.missing)
-    train = _split(table, schema, kept=roles.keeps_labels)
-    of_labels = remarks_on_numbers(table, roles.target)
+    train = _split(table, schema, kept=roles.keeps_labels, task=task)
+    of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
     read = _of_parts(table) if table.parts else _of_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
+    held = {name: _split(rows, schema, task=task) for name, rows in shares.items()}
     validation, test = (
-        _split(shares[name], schema) if name in shares else None if value is None else _open_named(name, value, schema)
+        held.get(name) if value is None or name in held else _open_named(name, value, schema, task)
         for name, value in (("validation", section.validation), ("test", section.test))
     )
     return train, validation, test, schema
 
 
-def _cut(section: DataConfig, table: Table, roles: Roles, seed: int) -> tuple[Table, dict[str, Table]]:
+def _cut(section: DataConfig, table: Table, roles: Roles, seed: int, task: Task) -> tuple[Table, dict[str, Table]]:
     """The rows to train on, and those that keys hold out as shares: to test with, and of the others to validate."""
     if not isinstance(section.test, float) and not isinstance(section.validation, float):
         return table, {}
-    labels = labels_of(table, roles.target, kept=roles.keeps_labels)
-    numbers, _ = number_labels(labels, table.file, place_of(table, roles.target))
+    numbers: Targets
+    place = place_of(table, roles.target)
+    if task == "regression":
+        numbers = check_targets(targets_of(table, roles.target, kept=roles.keeps_labels), table.file, place)
+    else:
+        numbers, _ = number_labels(labels_of(table, roles.target, kept=roles.keeps_labels), table.file, place)
     rows = cut(numbers, section, file=table.file, seed=seed)
     shares = {name: table.take(rows[name], f"rows to {verb} with") for name, verb in VERBS.items() if name in rows}
     return table.take(rows["train"], "rows to train on"), shares
 
 
-def _open_named(name: str, value: str | float, schema: Schema) -> Split:
+def _open_named(name: str, value: str | float, schema: Schema, task: Task) -> Split:
     """The table that data.test or data.validation names."""
     path = os.path.expanduser(str(value))
     if not os.path.exists(path):
         raise DataError(f"data.{name} is {value}: there is no such file. {where_from(path)}".rstrip())
     if not is_table(path):
         raise DataError(f"data.{name} is {value}, which is no table ({', '.join(ENDINGS)}); name one.")
-    return open_table(path, schema)
+    return open_table(path, schema, task=task)
 
 
 def _of_parts(table: Table) -> list[str]:
@@ -103,13 +114,14 @@ def _of_header(section: DataConfig, table: Table) -> list[str]:
     return [f"{table.file}, {table.text.head.shown} is taken for names; if it is a sample: data.header = false"]
 
 
-def open_table(path: str, schema: Schema, *, labelled: bool = True) -> Split:
+def open_table(path: str, schema: Schema, *, labelled: bool = True, task: Task = "classification") -> Split:
     """Opens a table that a network is applied to; the labels may be missing.
 
     Args:
         path: of the table.
         schema: of the training data.
         labelled: the labels are wanted, if there are any; else they are not looked at.
+        task: what they are.
 
     Raises:
         DataError: the table cannot be read, or does not have the columns of the schema; or no row has a category that
@@ -118,9 +130,9 @@ def open_table(path: str, schema: Schema, *, labelled: bool = True) -> Split:
     """
     told = _check_head(path, schema) if is_text(path) else []
     table = read_table(path, as_text=schema.texts, verbatim=schema.verbatim, header=schema.unnamed is None)
-    split = _split(table, schema, labelled=labelled, foreign=True)
+    split = _split(table, schema, labelled=labelled, foreign=True, task=task)
     remarks = [*split.remarks, *told]
-    if labelled and split.labels is not None:
+    if labelled and split.labels is not None and task == "classification":
         remarks += remarks_on_numbers(table, schema.target)
     if not labelled and schema.id is not None and split.names is None:
         remarks.append(f"{path} has no column {schema.id!r} (data.id): the predictions do not name the rows")
@@ -155,21 +167,34 @@ def _check_head(path: str, schema: Schema) -> list[str]:
     return [f"{path}, {head.shown} is taken for a sample, as the training data had no header"]
 
 
-def _split(table: Table, schema: Schema, *, kept: bool = True, labelled: bool = True, foreign: bool = False) -> Split:
+def _split(
+    table: Table,
+    schema: Schema,
+    *,
+    kept: bool | None = None,
+    labelled: bool = True,
+    foreign: bool = False,
+    task: Task = "classification",
+) -> Split:
     """The samples of a table.
 
     Args:
         table: the data.
         schema: of the training data.
-        kept: see `labels_of`.
+        kept: see `labels_of`; None: what labels are text is known from the training data.
         labelled: see `open_table`.
         foreign: it is another file than that of the training.
+        task: see `open_table`.
     """
     inputs, strange = encode(schema, table)
     if foreign:
         check_known(schema, table, strange)
     has_labels = labelled and schema.target in table.columns
-    labels = labels_of(table, schema.target, kept=kept) if has_labels else None
+    labels = None
+    if has_labels and task == "regression":
+        labels = targets_of(table, schema.target, kept=bool(kept))
+    elif has_labels:
+        labels = labels_of(table, schema.target, kept=kept is not False)
     remarks = tuple(
         f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} that the training data do not "
         f"have, and that counts as none: {listed(found.texts, 5)}"
@@ -180,7 +205,7 @@ def _split(table: Table, schema: Schema, *, kept: bool = True, labelled: bool = 
         table.check_lines(schema.id)
     names = None if column is None else np.append(column.texts, "")[column.values]
     file = f"{table.name}, column {schema.target!r}"
-    split = make_split(inputs, labels, table.name, file, place_of(table, schema.target))
+    split = make_split(inputs, labels, table.name, file, place_of(table, schema.target), task=task)
     weights, of_weights = _weights(table, schema) if labels is not None else (None, ())
     return dataclasses.replace(split, remarks=(*remarks, *of_weights), names=names, weights=weights)
 

@@ -110,7 +110,8 @@ def _check_text(table: Table, target: str, column: Column) -> None:
     assert row is not None
     raise DataError(
         f"{table.place(row, target)}: the label is {label_text(str(column.texts[column.values[row]]))}, in a column of "
-        f'{kind}. {NO_REGRESSION} If these are classes: data.categorical = ["{target}"].'
+        f'{kind}. Targets that are numbers, written plainly: model.task = "regression". If these are classes: '
+        f'data.categorical = ["{target}"].'
     )
 
 

@@ -43,12 +43,12 @@ of (3) by the weight of its own class.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.arrays import Labels, Matrix, Targets, Vector, aligned_zeros
 from dpnet.compute.loops import reference
 from dpnet.compute.loops.interface import Loops
 from dpnet.errors import DataError
@@ -65,6 +65,9 @@ class SoftmaxNLL:
         smoothing: e of the module's text, at least 0 and below 1: how much of a label is spread over all classes.
     """
 
+    has_kink: ClassVar[bool] = False
+    """See Loss: it is smooth."""
+
     def __init__(
         self, max_rows: int, classes: int, dtype: npt.DTypeLike, loops: Loops = reference, *, smoothing: float = 0.0
     ) -> None:
@@ -74,14 +77,14 @@ class SoftmaxNLL:
         self._views: dict[int, tuple[Vector, Vector]] = {}
 
     def __call__(
-        self, logits: Matrix, labels: Labels, scale: float, weights: Vector | None = None
+        self, outputs: Matrix, targets: Targets, scale: float, weights: Vector | None = None
     ) -> tuple[float, float]:
         """Negative log-likelihood summed over the batch, in nats, and the number of correct guesses.
 
         Args:
-            logits: (rows, classes), C order. Overwritten with d loss / d logits = (softmax - onehot) * scale, or
-                (softmax - t) * scale with label smoothing.
-            labels: (rows,) int64, in [0, classes).
+            outputs: (rows, classes) the logits, C order. Overwritten with d loss / d logits = (softmax - onehot) *
+                scale, or (softmax - t) * scale with label smoothing.
+            targets: (rows,) int64, the labels, in [0, classes).
             scale: factor on the gradient, 1 / global number of samples in this step, or 1 / their weight. Nothing else
                 is ever divided by a number of samples: all later sums, over rows, shards and ranks, are plain sums.
             weights: (rows,) float64, each at least 0: how much a row counts; None: each counts as 1.
@@ -94,6 +97,7 @@ class SoftmaxNLL:
         Raises:
             DataError: a label lies outside [0, classes).
         """
+        logits, labels = outputs, targets
         rows, loops = len(logits), self._loops
         if rows not in self._views:
             self._views[rows] = self._at_label[:rows], self._total[:rows]

@@ -26,7 +26,7 @@ def test_every_type_comes_back_in_native_byte_order(tmp_path, to_idx, dtype, com
 def test_folder_of_mnist_names_plain_and_compressed(idx_folder):
     source = open_source(str(idx_folder))
     assert source.name == str(idx_folder)
-    assert (source.features, source.classes) == (4, 3)
+    assert (source.features, source.outputs) == (4, 3)
     np.testing.assert_array_equal(source.train.inputs, np.arange(12, dtype=np.uint8).reshape(3, 4), strict=True)
     np.testing.assert_array_equal(source.train.labels, np.array([0, 1, 2]), strict=True)
     np.testing.assert_array_equal(source.test.inputs, np.arange(12, 20, dtype=np.uint8).reshape(2, 4), strict=True)

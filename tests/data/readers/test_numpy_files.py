@@ -38,7 +38,7 @@ def test_npz_round_trip(tmp_path, save):
     np.testing.assert_array_equal(source.train.labels, Y, strict=True)
     np.testing.assert_array_equal(source.test.inputs, X[:2] + 1, strict=True)
     np.testing.assert_array_equal(source.test.labels, np.array([2, 0]), strict=True)
-    assert (source.features, source.classes) == (3, 3)
+    assert (source.features, source.outputs) == (3, 3)
     np.testing.assert_array_equal(open_split(str(tmp_path / "a.npz"), "train").inputs, X)
     np.testing.assert_array_equal(open_split(str(tmp_path / "a.npz")).inputs, X[:2] + 1)
 

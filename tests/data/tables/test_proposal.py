@@ -77,14 +77,35 @@ def test_a_column_of_a_usual_name_is_the_target_wherever_it_stands():
 
 
 def test_a_target_that_cannot_be_learnt_is_refused_and_nothing_is_written(capsys):
-    Path("u.csv").write_text("a,price\n" + "".join(f"1,{row}.5\n" for row in range(9)))
+    Path("u.csv").write_text("a,day\n" + "".join(f"1,{row + 1}.2.2020\n" for row in range(9)))
     assert dpnet(["init", "--data", "u.csv"]) == 1
-    assert "regression" in capsys.readouterr().err
+    assert "in a column of dates or times" in capsys.readouterr().err
     assert not Path("job.toml").exists()
     with pytest.raises(DataError, match=r"no column 'pric' \(--target\)"):
         propose_table("u.csv", "u.csv", "pric")
     with pytest.raises(DataError, match=r"--target is 7, but u\.csv has 2 columns"):
         propose_table("u.csv", "u.csv", 7)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_regression"),
+    [
+        (lambda row: row + 0.5, True),
+        (lambda row: 100 + row, True),  # Whole numbers that two rows share, as in scikit-learn's diabetes.
+        (lambda row: row % 10, False),
+        (lambda row: row % 10 / 2, True),
+        (lambda row: f"c{row % 30}", False),
+    ],
+)
+def test_a_target_of_many_numbers_proposes_a_regression(capsys, target, is_regression):
+    Path("u.csv").write_text("a,price\n" + "".join(f"{row}.25,{target(row // 2)}\n" for row in range(120)))
+    assert dpnet(["init", "r.toml", "--data", "u.csv"]) == 0
+    said, job = capsys.readouterr().out, load(Path("r.toml"))
+    assert ("It holds numbers (120 targets, " in said) == is_regression
+    assert job.model.task == ("regression" if is_regression else "classification")
+    np.savez("u.npz", x_train=np.zeros((60, 2)), y_train=np.array([target(row) for row in range(60)]))
+    assert dpnet(["init", "s.toml", "--data", "u.npz"]) == 0
+    assert load(Path("s.toml")).model.task == job.model.task
 
 
 def test_other_data_are_looked_at_too(capsys):

@@ -189,7 +189,7 @@ def test_an_error_names_the_line_of_the_file_though_rows_are_held_out(tmp_path):
             {"target": "kind", "test": 0.001},
             r"data.test is 0.001: of the 60 rows of .*that is not one of any class",
         ),
-        ({"target": "x"}, r"column 'x': the label is .*; expected whole numbers, .*\(regression\)"),
+        ({"target": "x"}, r"column 'x': the label is .*; expected whole numbers, .*model.task"),
     ],
 )
 def test_what_a_job_says_of_a_table_must_fit_it(runs, section, message):

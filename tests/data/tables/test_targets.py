@@ -66,7 +66,9 @@ def test_names_of_classes_may_have_digits(tmp_path, texts):
     ],
 )
 def test_dates_and_numbers_with_units_are_no_classes_unless_the_target_is_named(tmp_path, texts, kind):
-    with pytest.raises(DataError, match=rf"column 'y': the label is .*, in a column of {kind}. Targets .* on yet. If "):
+    with pytest.raises(
+        DataError, match=rf"column 'y': the label is .*, in a column of {kind}. Targets .* model.task = .*. If "
+    ):
         labels(tmp_path, *texts)
     assert labels(tmp_path, *texts, categorical=("y",))[0] == sorted(texts)
 

@@ -1,0 +1,44 @@
+"""The section [model] of a job file; see `dpnet.config.job`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from dpnet.config.section import Governs, OnlyFor, Range, Section
+
+Task = Literal["classification", "regression"]
+METRICS: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "loss"),
+    "regression": ("r2", "rmse", "mae", "loss"),
+}
+"""The scores of each task that can choose the best evaluation; the first is the default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Section, governs=Governs.RESULT):
+    """The network. Its numbers of inputs and of outputs follow from the data."""
+
+    task: Annotated[
+        Task,
+        "classification: labels of classes. regression: numbers. Their scores (R2, RMSE, MAE) are in the units of the "
+        "data; the loss is that of standardized numbers, each target with mean 0 and deviation 1 in the training data.",
+    ] = "classification"
+    loss: Annotated[
+        Literal["squared_error", "absolute_error", "huber"],
+        OnlyFor(("regression",), "model.task"),
+        "What is minimized. huber: squared up to huber_delta, and a straight line beyond it.",
+    ] = "squared_error"
+    huber_delta: Annotated[
+        float,
+        Range(0, above=True),
+        OnlyFor(("huber",), "model.loss"),
+        "Largest error that huber squares, in deviations of the target.",
+    ] = 1.0
+    hidden_layers: Annotated[
+        tuple[int, ...], Range(1), "Neurons of each hidden layer; an empty list is a linear model."
+    ] = (256, 128)
+    activation: Annotated[
+        Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "Function after each hidden layer."
+    ] = "relu"
+    dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"

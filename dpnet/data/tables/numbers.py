@@ -1,0 +1,52 @@
+"""The targets of a regression in a table: what the column holds, as it is taken or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.classes import label_text
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.head import is_number
+from dpnet.data.tables.texts import first_row
+from dpnet.errors import DataError
+from dpnet.text import counted
+
+
+def targets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
+    """The targets of a table, as `targets.check_targets` takes them.
+
+    Args:
+        table: the data.
+        target: column of the targets.
+        kept: data.categorical names the column.
+
+    Raises:
+        DataError: a target is missing, or they are no numbers.
+    """
+    column = table.columns[target]
+    if kept:
+        raise DataError(
+            f'data.categorical has {target!r}, the target, and model.task is "regression", whose targets are numbers; '
+            "leave one of the two out."
+        )
+    if column.missing is not None:
+        row, number = int(np.argmax(column.missing)), int(column.missing.sum())
+        part = f" ({table.part})" if table.part else ""
+        raise DataError(
+            f"{table.place(row, target)}: the target is missing, as in {counted(number, 'row')} of "
+            f"{len(column.missing):,}{part}; take such rows out of the file."
+        )
+    if column.kind == "text":
+        row_of_text = first_row(np.array([not is_number(str(text)) for text in column.texts], np.bool_), column)
+        row = 0 if row_of_text is None else row_of_text
+        raise DataError(
+            f"{table.place(row, target)}: the target is {label_text(str(column.texts[column.values[row]]))}, a text; "
+            'expected numbers. Texts are labels of classes: model.task = "classification".'
+        )
+    if column.kind == "other":
+        raise DataError(f"{table.file}, column {target!r} holds {column.words}; expected targets that are numbers.")
+    table.check_lines(target)
+    return column.values

@@ -1,0 +1,174 @@
+"""Scores: how good a network is, from sums over samples that can be made in any pieces.
+
+With w the weight of a sample, t its target, z what the network gives for it, and m the mean target of all samples,
+each sum over samples weighted by w:
+
+    accuracy    sum w [the largest logit is that of the label] / sum w
+    R2          1 - sum w (z - t)^2 / sum w (t - m)^2       the share of the targets' variance that is explained
+    RMSE        (sum w (z - t)^2 / sum w)^(1/2)             in the units of the target
+    MAE         sum w |z - t| / sum w                       in the units of the target
+
+These are the definitions of scikit-learn (`r2_score`, `root_mean_squared_error`, `mean_absolute_error`), also for
+several outputs: R2, RMSE and MAE are the plain means of those of the outputs. Where all targets are the same there is
+no variance to explain, and R2 is 1 if they are met exactly, else 0; of a single sample, too.
+
+sum w (t - m)^2 is made without a first pass for m: with sums about any origin o it is
+
+    sum w (t - o)^2 - (sum w (t - o))^2 / sum w
+
+which loses digits only where o lies far from all targets. The target of the first sample is taken: of targets that are
+all the same, both terms are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dpnet.compute.arrays import Matrix, Targets, Vector
+from dpnet.data.scaling import Scaling
+from dpnet.nn.losses.interface import Loss
+
+MEASURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
+"""The measures among the scores, by their names in Scores; as people know them, and in the order in which they read."""
+SMALLER_IS_BETTER = ("rmse", "mae", "loss")
+MEASURED = {"classification": "accuracy", "regression": "mae"}
+"""What is measured of the samples of a step besides their loss, by task: `Sums.hits` makes it."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Result of an evaluation. A measure that the task does not have is None.
+
+    Attributes:
+        loss: mean loss, weighted where the samples have weights: negative log-likelihood, in nats; or of errors in
+            deviations of the targets.
+        accuracy: fraction of samples whose largest logit is that of their label; of their weight, where they have one.
+        samples: number of samples.
+        r2: see the module's text.
+        rmse: likewise.
+        mae: likewise.
+    """
+
+    loss: float
+    accuracy: float | None
+    samples: int
+    r2: float | None = None
+    rmse: float | None = None
+    mae: float | None = None
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The measures that the task has, by name."""
+        return {name: value for name in MEASURES if (value := getattr(self, name)) is not None}
+
+
+class Scorer(Protocol):
+    """Makes the sums of some samples, and scores of the sums of all.
+
+    Attributes:
+        num_sums: how many sums there are; the first is that of the weights.
+    """
+
+    num_sums: int
+
+    def sums(self, outputs: Matrix, targets: Targets, weights: Vector | None) -> Sequence[float]:
+        """The sums over some rows.
+
+        Args:
+            outputs: (rows, outputs) of the network; overwritten.
+            targets: of the rows.
+            weights: (rows,), or None: each counts as 1.
+        """
+
+    def scores(self, sums: Sequence[float], samples: int) -> Scores:
+        """The scores, of sums over so many samples that do not weigh 0 together."""
+
+
+class OfClasses:
+    """The scores of a classifier.
+
+    Args:
+        loss: gives the loss and the hits.
+    """
+
+    num_sums = 3
+
+    def __init__(self, loss: Loss) -> None:
+        self._loss = loss
+
+    def sums(self, outputs: Matrix, targets: Targets, weights: Vector | None) -> Sequence[float]:
+        """Weight, loss and hits; see Scorer.sums."""
+        return _weight(outputs, weights), *self._loss(outputs, targets, 1.0, weights)
+
+    def scores(self, sums: Sequence[float], samples: int) -> Scores:
+        """See Scorer.scores."""
+        weight, loss, hits = sums
+        return Scores(loss / weight, hits / weight, samples)
+
+
+class OfNumbers:
+    """The scores of a regression.
+
+    Args:
+        loss: gives the loss.
+        scaling: of the targets.
+        origin: (outputs,) o of the module's text, scaled as the targets are.
+    """
+
+    def __init__(self, loss: Loss, scaling: Scaling, origin: Vector) -> None:
+        self._loss, self._units, self._origin = loss, scaling.units, origin
+        self.num_sums = 2 + 4 * len(self._units)
+
+    def sums(self, outputs: Matrix, targets: Targets, weights: Vector | None) -> Sequence[float]:
+        """Weight and loss; and of each output t - o, its square, the square of the error, and its size.
+
+        See Scorer.sums.
+        """
+        errors, centred = outputs.astype(np.float64) - targets, targets - self._origin
+        terms = np.hstack([centred, np.square(centred), np.square(errors), np.abs(errors)])
+        if weights is not None:
+            terms *= weights[:, np.newaxis]
+        loss, _ = self._loss(outputs, targets, 1.0, weights)
+        return _weight(outputs, weights), loss, *np.add.reduce(terms, axis=0).tolist()
+
+    def scores(self, sums: Sequence[float], samples: int) -> Scores:
+        """See Scorer.scores."""
+        weight, loss, *of_outputs = sums
+        shifts, squares, of_errors, sizes = np.array(of_outputs).reshape(4, -1)
+        variance = np.maximum(squares - np.square(shifts) / weight, 0)
+        unexplained = np.divide(of_errors, variance, out=np.where(of_errors > 0, 1.0, 0.0), where=variance > 0)
+        return Scores(
+            loss / weight,
+            None,
+            samples,
+            r2=float(np.mean(1 - unexplained)),
+            rmse=float(np.mean(np.sqrt(of_errors / weight) * self._units)),
+            mae=float(np.mean(sizes / weight * self._units)),
+        )
+
+
+def _weight(outputs: Matrix, weights: Vector | None) -> float:
+    return float(len(outputs) if weights is None else weights.sum())
+
+
+def measure_text(name: str, value: float | None, *, digits: int = 4) -> str:
+    """A measure in words: `accuracy 93.20%`; one that is not known is said to be so.
+
+    Args:
+        name: one of MEASURES.
+        value: of the measure.
+        digits: behind the point of a loss or an R2; what has the units of the data has as many that are not 0, and one.
+    """
+    if value is None:
+        return f"{MEASURES[name]} unknown"
+    kind = {"accuracy": f".{digits - 2}%", "loss": f".{digits}f", "r2": f".{digits}f"}.get(name, f".{digits + 1}g")
+    return f"{MEASURES[name]} {value:{kind}}"
+
+
+def scores_text(measures: Mapping[str, float | None], *, digits: int = 4, between: str = ", ") -> str:
+    """Measures in words, see `measure_text`."""
+    return between.join(measure_text(name, measures[name], digits=digits) for name in MEASURES if name in measures)
