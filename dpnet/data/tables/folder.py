@@ -9,6 +9,7 @@ The rows follow the sorted names of the files, so they are those of one file in 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -30,6 +31,10 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 SPLIT_NAME = re.compile(r"(?<![a-z])(train|test|val|valid|validation|dev|eval)(?![a-z])")
 """What a file is called that is no part of a table, but all of its training or test rows."""
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+OTHER_TABLE = re.compile(r".*\.(parquet|parq|pq|csv|tsv|feather|arrow|orc|avro)(\.\w{1,6})?", re.IGNORECASE)
+"""How other files are called that hold rows: of other kinds, with other endings, or compressed as a whole."""
+MAGIC = b"PAR1"
+"""The first bytes of a Parquet file; Hive gives its files no ending."""
 
 
 def is_folder_table(path: str) -> bool:
@@ -39,16 +44,66 @@ def is_folder_table(path: str) -> bool:
     try:
         with guarded(path):
             names = [name for name in os.listdir(path) if _counts(name)]
-            parts = parts_of(path)
+            parts = _parts(path)
     except DataError:
         return False
-    others = [name for name in names if name.lower().endswith((".csv", ".tsv", ".csv.gz", ".feather", ".arrow"))]
+    endings = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".feather", ".arrow")
+    others = [name for name in names if name.lower().endswith(endings)]
     splits = {found[1] for part in parts if (found := SPLIT_NAME.search(Path(part).name.lower()))}
     return bool(parts) and not others and len(splits) + any(not SPLIT_NAME.search(part.lower()) for part in parts) == 1
 
 
 def parts_of(folder: str) -> list[str]:
-    """Paths of the Parquet files of a folder, relative to it, in the order of their rows."""
+    """Paths of the Parquet files of a folder, relative to it, in the order of their rows.
+
+    Raises:
+        DataError: it holds rows elsewhere too: in files that are not called .parquet, or in folders that are not called
+            NAME=VALUE.
+    """
+    left = next(_left_out(folder, "", inside=True), None)
+    if left is None:
+        return _parts(folder)
+    path, odd = left
+    why = f"{path} would be left out" if odd is None else f"{path} would be left out, as it lies in {odd!r}"
+    ways = (
+        "the files of a table end in .parquet; rename it if it is one of them, or move it elsewhere."
+        if odd is None
+        else "folders within a table are called NAME=VALUE, as country=de; rename it, or move its files."
+    )
+    raise DataError(f"{folder}: {why}: {ways}")
+
+
+def _left_out(folder: str, inner: str, *, inside: bool) -> Iterator[tuple[str, str | None]]:
+    """The files that hold rows and are no part of the table, each with the name of the folder that is the reason.
+
+    Args:
+        folder: of the table.
+        inner: the folder within it to look through.
+        inside: the Parquet files there are parts of the table.
+    """
+    for entry in sorted(os.scandir(os.path.join(folder, inner)), key=lambda entry: entry.name):
+        path = os.path.join(inner, entry.name)
+        if not _counts(entry.name):
+            continue
+        if entry.is_dir():
+            part = inside and PARTITION.fullmatch(entry.name) is not None
+            for file, odd in _left_out(folder, path, inside=part):
+                yield file, path if inside and not part else odd
+        elif not (inside and entry.name.lower().endswith(".parquet")) and _holds_rows(entry):
+            yield path, None
+
+
+def _holds_rows(file: os.DirEntry[str]) -> bool:
+    if OTHER_TABLE.fullmatch(file.name):
+        return True
+    if not file.is_file():
+        return False
+    with contextlib.suppress(OSError), open(file.path, "rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC
+    return False
+
+
+def _parts(folder: str) -> list[str]:
     found = sorted(_walk(folder, ""))
     if len(found) > MAX_FILES:
         raise DataError(f"{folder} holds more than {MAX_FILES:,} Parquet files; write fewer, larger ones.")

@@ -175,3 +175,23 @@ def test_a_damaged_file_of_a_folder_is_named(folder):
     Path(folder / "part-3.parquet").write_bytes(b"x" * 100)
     with pytest.raises(DataError, match=r"part-3\.parquet does not start with PAR1"):
         opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("2020/p.parquet", r"sales\.parquet: 2020/p\.parquet would be left out, as it lies in '2020': folders within"),
+        ("a/b/p.parquet", r"a/b/p\.parquet would be left out, as it lies in 'a'"),
+        ("c=1/x/p.parquet", r"c=1/x/p\.parquet would be left out, as it lies in 'c=1/x'"),
+        ("c=1/x.csv", r"c=1/x\.csv would be left out: the files of a table end in \.parquet; rename it"),
+        ("q.pq", r"q\.pq would be left out"),
+        ("q.parquet.gz", r"q\.parquet\.gz would be left out"),
+        ("000000_0", r"000000_0 would be left out"),
+        ("x.tsv.gz", r"is a folder with .*x\.tsv\.gz; name one of these"),
+    ],
+)
+def test_rows_that_would_be_left_out_are_refused_by_file(folder, name, message):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(TABLE, str(folder / name))
+    with pytest.raises(DataError, match=message):
+        opened(folder)
