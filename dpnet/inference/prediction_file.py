@@ -113,7 +113,15 @@ class PredictionFile:
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> bytes:
-    """Rows of a CSV file: text with a comma, a quote or a line break is quoted."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    """Rows of a CSV file: text with a comma, a quote or a line break, be it a carriage return alone, is quoted."""
+    lines = list[str]()
+    # What stands in the end of lines is quoted, in every version of Python; so both characters of a line break do.
+    csv.writer(_Collector(lines), lineterminator="\r\n").writerows(rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines).encode()
+
+
+class _Collector:
+    """A file for csv.writer, which writes a row at once."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
