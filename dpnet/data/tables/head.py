@@ -35,6 +35,10 @@ PLAIN = re.compile(r"[ \t]*[-+]?(?:\d+\.?\d*|\.\d+|inf|infinity|nan)(?:e[-+]?\d+
 """A number as programs write it, and as Arrow reads it."""
 MANY = 6
 """So many numbers do not rise by chance."""
+BLANKS = re.compile(r"[-–—.*_]+|\\N|unknown|missing|none|nil|null|nan|n\.?/?[ad]\.?|not available", re.IGNORECASE)
+"""What people and programs write where a value is missing, beside `MISSING`."""
+ODD = re.compile(r"[-+<>≤≥~≈=$€£¥(\s]*\d[\d.,'’_\s]*\s?(?:[%)+]|[^\W\d_]{1,3}|°\s?[CF])?", re.IGNORECASE)
+"""A number as people write it: >100, 12 kg, 1,234."""
 
 
 @dataclass(frozen=True)
@@ -163,12 +167,17 @@ def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Litera
     repeated = [place for place in again if place not in numbers]
     twice = [cell for cell, count in Counter(cells[place] for place in present).items() if count > 1]
     if above:
-        usual = repeated or twice or set(above) <= set(again)
+        usual = repeated or twice or set(above) <= set(again) or _usual(cells, columns, above)
         if not usual and _in_a_row([float(cells[place]) for place in numbers]):
             return "yes", ""
         return "unclear", f"numbers such as {cells[above[0]].strip()} stand in it above numbers"
-    if named:
+    # What stands above numbers speaks for names; but in `\N,red,yes` above `5,red,no` less than the others against.
+    if len({cells[place] for place in named}) > len(repeated) and not all(_is_odd(cells[place]) for place in named):
         return "yes", ""
+    blank = [place for place, cell in enumerate(cells) if cell.strip() and place not in present]
+    doubtful = sorted(named) or [place for place in blank if _mostly_numbers(columns[place])]
+    if doubtful and not repeated:
+        return "unclear", f"{shorten(repr(cells[doubtful[0]].strip()), 40)} above numbers may stand for a value"
     if repeated or twice:
         where = "in the same column below" if repeated else "in it twice"
         return "unclear", f"{shorten(repr(cells[repeated[0]] if repeated else twice[0]), 40)} stands {where}"
@@ -195,6 +204,20 @@ def _judged_numbers(
     if _in_a_row(values) and 2 * sum(usual) < len(values):
         return "unclear", "its numbers stand in a row, as names do"
     return "no", ""
+
+
+def _is_odd(cell: str) -> bool:
+    """Whether a cell above numbers may well be one of them, and no name: it stands for a missing one, or has a unit."""
+    return BLANKS.fullmatch(cell.strip()) is not None or ODD.fullmatch(cell) is not None
+
+
+def _usual(cells: Sequence[str], columns: Sequence[Sequence[str]], above: Sequence[int]) -> bool:
+    """Whether a few numbers, and no years, are as those below them."""
+    if len(above) >= MANY or all(1900 <= float(cells[place]) <= 2100 for place in above):
+        return False
+    below = [[float(cell) for cell in columns[place] if is_plain(cell)] for place in above]
+    within = [min(known) <= float(cells[place]) <= max(known) for place, known in zip(above, below, strict=True)]
+    return 2 * sum(within) > len(above)
 
 
 def _mostly_numbers(column: Sequence[str]) -> bool:

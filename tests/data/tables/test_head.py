@@ -39,7 +39,10 @@ IRIS, DIGITS, LETTERS = some(5, 3, 1, 0, LABELS), some([5, 0, 4], [0], [3, 200, 
         (LETTERS, "unclear", "'p' stands in the same column below"),
         ([["x", "x", "won"], *some(["o"], ["o"], ["lost"])], "unclear", "'x' stands in it twice"),
         ([["colour", "shape"], *LETTERS], "yes", ""),
-        ([["y", "x1"], *some(["y", "n"], 3)], "yes", ""),  # A target whose name is one of its values.
+        ([["y", "x1", "x2"], *some(["y", "n"], 3, 4)], "yes", ""),  # A target whose name is one of its values.
+        ([["y", "x1"], *some(["y", "n"], 3)], "unclear", "'y' stands in the same column below"),
+        ([["#", "name", "price"], *some(1, list("abcd"), 3)], "yes", ""),
+        ([["no.", "2019-01", "2019-02"], *some(1, 3, 4)], "yes", ""),
         ([["", "a", "kind"], *some(list(range(40)), 1, ["u"])], "yes", ""),  # The index of a data frame.
         (DIGITS, "no", ""),
         ([["1.5", 2, "NA"], *some(1, 2, 3)], "no", ""),
@@ -57,6 +60,7 @@ IRIS, DIGITS, LETTERS = some(5, 3, 1, 0, LABELS), some([5, 0, 4], [0], [3, 200, 
         ([[0, 1], *some(5, ["a", "b"])], "unclear", "the number 1 stands in it above words"),
         ([[5, 1], *some(5, ["a", "1", "b"])], "no", ""),
         ([[6, "2013-09-28", 7], *some([6, 7], ["2014-01-01", "2015-02-02"], [7, 6])], "unclear", "numbers such as 6"),
+        ([["user", 1, 2, 3], *some(["a", "b"], 0, [5, 0], [2, 9])], "unclear", "numbers such as 1"),
         ([["a", "b"]], "yes", ""),
     ],
 )
@@ -64,6 +68,16 @@ def test_names_are_told_from_samples(head, rows, names, why):
     found = head(*rows)
     assert (found.names, found.why[: len(why)]) == (names, why)
     assert found.cells == [str(cell) for cell in rows[0]]
+
+
+@pytest.mark.parametrize(
+    "odd", [r"\N", "-", "..", "unknown", "missing", ">100", "12 kg", "1,234", "$5", "5%", "NA", "?"]
+)
+@pytest.mark.parametrize("others", [["red", "yes"], ["Anna"], ["Anna", "Berlin"]])
+def test_a_value_above_numbers_is_no_name(head, odd, others):
+    again = [["red", "no"], ["blue", "yes"], ["red", "yes"]]  # The colours stand below too, the names of people do not.
+    rows = again if "red" in others else [[f"{one} {row}" for one in others] for row in range(3)]
+    assert head([odd, *others], *([row, *row_of] for row, row_of in enumerate(rows)), delimiter="|").names == "unclear"
 
 
 @pytest.mark.parametrize(
