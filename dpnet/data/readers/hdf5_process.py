@@ -28,7 +28,7 @@ from dpnet.data.readers.hdf5_find import MAX_LISTED, MAX_NAME, data_sets, find, 
 from dpnet.errors import DataError
 from dpnet.text import counted, listed, shorten
 
-BASE_S, BYTES_PER_S = 20, 1 << 22
+BASE_S, BYTES_PER_S = 10, 1 << 22
 """Most processor time: so much, and a second more for so many bytes of data."""
 MAX_ERROR = 5000
 """Most characters of an error."""
