@@ -289,3 +289,16 @@ def test_init_looks_into_files_of_arrays(folder, simulated, monkeypatch, capsys)
         assert {key: getattr(data, key) for key in section} == section
         assert data.test == 0.2
         assert run(["train", f"{name}.toml", "--set=train.epochs=1", "--output", name]) == 0
+
+
+def test_targets_that_are_numbers_are_alike_in_every_format(tmp_path):
+    target = X @ np.arange(1, FEATURES + 1) / 8
+    csv.write_csv(pa.table({**{f"x{n}": X[:, n] for n in range(FEATURES)}, "kind": target}), tmp_path / "r.csv")
+    sklearn.dump_svmlight_file(X, target, str(tmp_path / "r.svm"))
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["x_train"], file["y_train"] = X, target
+    (tmp_path / "job.toml").write_text(JOB.replace("[model]", '[model]\ntask = "regression"'))
+    for name in ("r.csv", "r.svm", "r.h5"):
+        words = ["--set", f"data.source={tmp_path}/{name}", "--output", f"{tmp_path}/{name}-run"]
+        assert run(["train", str(tmp_path / "job.toml"), *words]) == 0
+    assert len({digest(tmp_path / f"{name}-run") for name in ("r.csv", "r.svm", "r.h5")}) == 1

@@ -46,7 +46,8 @@ def choose_reader(source: str, readers: tuple[Reader, ...], what: str = "The dat
     for reader in readers:
         if reader.fits(path):
             return path, reader
-    descriptions = [*(reader.description for reader in readers), f"a table: {', '.join(ENDINGS)}, or a folder of .parquet files"]
+    tables = f"a table: {', '.join(ENDINGS)}, or a folder of .parquet files"
+    descriptions = [*(reader.description for reader in readers), tables]
     kinds = "\n".join(["What is expected, one of:", *(f"  {kind}" for kind in descriptions)])
     if not os.path.exists(path):
         hint, start = _nearby(path), where_from(path)
