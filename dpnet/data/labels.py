@@ -107,14 +107,17 @@ def _whole(labels: npt.NDArray[np.floating[Any]], place: Place) -> npt.NDArray[n
     return labels.astype(np.float64)
 
 
+def too_long(place: str, length: int) -> DataError:
+    """The error for a label of more than MAX_TEXT characters."""
+    return DataError(f"{place}: the label has {length} characters; expected at most {MAX_TEXT}: the name of a class.")
+
+
 def _text(labels: npt.NDArray[Any], file: str, place: Place) -> npt.NDArray[np.str_]:
     if labels.dtype.itemsize > 4 * MAX_TEXT:
         row = int(np.argmax(np.char.str_len(labels)))
         length = len(labels[row])
         if length > MAX_TEXT:
-            raise DataError(
-                f"{place(row)}: the label has {length} characters; expected at most {MAX_TEXT}: the name of a class."
-            )
+            raise too_long(place(row), length)
     try:
         text = (
             np.char.decode(labels, "utf-8")

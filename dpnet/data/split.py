@@ -59,7 +59,7 @@ class Split:
         labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
             file of labels belongs to a file with the name of the inputs.
         remarks: sentences on what is odd about the samples.
-        names: (n,) text, what the samples are called; None: they have no names.
+        names: (n,) str as objects, what the samples are called; None: they have no names.
         weights: (n,) float64, how much each sample counts in losses and means: finite, at least 0, and above 0 for one
             or more; None: each counts as 1.
         rows: (n,) int64, which rows of `inputs` are the samples, in order; None: all of them. What needs inputs takes
@@ -74,7 +74,7 @@ class Split:
     inputs_file: str
     labels_file: str
     remarks: tuple[str, ...] = ()
-    names: npt.NDArray[np.str_] | None = None
+    names: npt.NDArray[np.object_] | None = None
     weights: Vector | None = None
     rows: SampleIds | None = None
     place: Place | None = None

@@ -18,6 +18,9 @@ from dpnet.errors import ConfigError
 from dpnet.files import unfinished, writing
 from dpnet.inference.answers import Answers
 
+MAX_NAME = 1000
+"""Most characters of the name of a sample in an .npy file."""
+
 
 class PredictionFile:
     """A file of predictions, .npy or .csv, that appears when it is complete. Only rank 0 opens it.
@@ -28,7 +31,7 @@ class PredictionFile:
         answers: what is written of each sample.
         dtype: of the outputs.
         name: column of the names of samples; None: they have none.
-        names: (samples,) of all samples.
+        names: (samples,) str, of all samples.
     """
 
     def __init__(
@@ -38,12 +41,13 @@ class PredictionFile:
         answers: Answers,
         dtype: np.dtype[Any],
         name: str | None = None,
-        names: npt.NDArray[np.str_] | None = None,
+        names: npt.NDArray[np.object_] | None = None,
     ) -> None:
         self._path, self._temporary = path, unfinished(path)
         self._num_samples, self._answers, self._appended = num_samples, answers, 0
         self._name, self._names = name, names
-        of_names = [] if names is None else [("id", names.dtype)]
+        self._longest = 0 if names is None else max(map(len, names), default=0)
+        of_names = [] if names is None else [("id", f"<U{max(1, self._longest)}")]
         self._record = np.dtype([*of_names, *answers.record(dtype)])
         self._file: BinaryIO | None = None
 
@@ -51,11 +55,16 @@ class PredictionFile:
         """Make the file under a temporary name and write its header.
 
         Raises:
-            ConfigError: the ending names no format.
+            ConfigError: the ending names no format, or a name is too long for it.
             OutputError: the file cannot be written; the other methods raise it too.
         """
         if self._path.suffix not in (".npy", ".csv"):
             raise ConfigError(f"--out is {self._path}; it must end in .npy or .csv")
+        if self._path.suffix == ".npy" and self._longest > MAX_NAME:
+            raise ConfigError(
+                f"--out is {self._path}, in which every name of a row takes the room of the longest, which has "
+                f"{self._longest:,} characters; write a .csv file."
+            )
         with writing(self._path):
             self._file = self._temporary.open("wb")
             if self._path.suffix == ".npy":

@@ -31,7 +31,7 @@ class Column:
         kind: "number", "boolean", "text", or "other": what cannot be an input.
         values: (rows,) the numbers, int64 or float64, NaN where they are missing; the booleans; or of text the place in
             `texts`, -1 where it is missing.
-        texts: the distinct texts, in no order.
+        texts: (texts,) str, the distinct texts, in no order; as objects, each of which takes the room that it needs.
         missing: (rows,) bool; None: nothing is missing.
         words: what the file says it holds.
         wide: (rows,) bool: numbers beyond 2**53 that are not what the file holds, or have neighbours that float64 does
@@ -40,7 +40,7 @@ class Column:
 
     kind: Literal["number", "boolean", "text", "other"]
     values: npt.NDArray[Any]
-    texts: npt.NDArray[np.str_]
+    texts: npt.NDArray[np.object_]
     missing: npt.NDArray[np.bool_] | None
     words: str
     wide: npt.NDArray[np.bool_] | None = None
@@ -70,11 +70,11 @@ def make_column(array: Any, as_text: bool, place: str) -> Column:
         array = _texts(array)
     missing = array.is_null(nan_is_null=kinds.is_floating(array.type)).to_numpy()
     some_missing = missing if missing.any() else None
-    no_texts = np.zeros(0, "<U1")
+    no_texts = np.zeros(0, np.object_)
     if _is_text(kinds, array.type):
         codes = array.combine_chunks().dictionary_encode()
         places = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return Column("text", places, _unicode(codes.dictionary.to_pylist(), place), some_missing, words)
+        return Column("text", places, _checked(codes.dictionary.to_pylist(), place), some_missing, words)
     if kinds.is_boolean(array.type):
         return Column("boolean", array.fill_null(False).to_numpy(), no_texts, some_missing, words)
     if kinds.is_integer(array.type):
@@ -100,11 +100,11 @@ def _texts(array: Any) -> Any:
     return arrow.chunked_array([[None if np.isnan(one) else str(one) for one in numbers]], arrow.string())
 
 
-def _unicode(texts: list[str], place: str) -> npt.NDArray[np.str_]:
+def _checked(texts: list[str], place: str) -> npt.NDArray[np.object_]:
     strange = next((text for text in texts if "\0" in text), None)
     if strange is not None:  # numpy would take "a\0" for "a".
         raise DataError(f"{place}: the text {shorten(repr(strange), 40)} holds a zero byte; take such bytes out.")
-    return np.array(texts, np.str_)
+    return np.array(texts, np.object_)
 
 
 def without(column: Column, gone: npt.NDArray[np.bool_]) -> Column:

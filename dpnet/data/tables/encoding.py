@@ -153,7 +153,7 @@ def check_known(schema: Schema, table: Table, strange: dict[str, Strange]) -> No
         if found.rows < FEW_ROWS and not meant:
             continue
         texts, categories = (
-            listed([repr(text) for text in some if not meant or _plain(text) in meant], 5)
+            listed([shorten(repr(text), 40) for text in some if not meant or _plain(text) in meant], 5)
             for some in (found.texts, feature.categories)
         )
         ways = "" if feature.fill is None else " Where the category is not known, leave the cell empty."

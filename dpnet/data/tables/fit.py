@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -43,9 +44,10 @@ def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
     unnamed = None if table.header else len(table.columns)
     schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id, unnamed, roles.weight)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
+        name = max(features, key=lambda feature: len(json.dumps(asdict(feature)))).name
         raise DataError(
-            f"{table.file}: the names of its columns and categories take {size >> 20} MiB; leave columns out with "
-            "data.ignore."
+            f"{table.file}: the names of its columns and categories take {size >> 20} MiB, the longest those of "
+            f"column {name!r}; {_out(name)}."
         )
     return schema
 

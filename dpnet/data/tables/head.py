@@ -31,7 +31,7 @@ MAX_LINE = 1 << 24
 HEAD_CHARACTERS = 1 << 20
 HEAD_LINES = 1000
 """So much is looked at, and at least two lines."""
-PLAIN = re.compile(r"[ \t]*[-+]?(?:\d+\.?\d*|\.\d+|inf|infinity|nan)(?:e[-+]?\d+)?[ \t]*", re.IGNORECASE | re.ASCII)
+PLAIN = re.compile(r"[ \t]*[-+]?(?:\d+(?:\.\d*)?|\.\d+|inf|infinity|nan)(?:e[-+]?\d+)?[ \t]*", re.IGNORECASE | re.ASCII)
 """A number as programs write it, and as Arrow reads it."""
 MANY = 6
 """So many numbers do not rise by chance."""

@@ -27,7 +27,7 @@ from dpnet.data.tables.textfile import look_at
 from dpnet.data.targets import check_targets
 from dpnet.errors import DataError
 from dpnet.files import where_from
-from dpnet.text import counted, listed
+from dpnet.text import counted, listed, shorten
 
 VERBS = {"test": "test", "validation": "validate"}
 """What the rows are for that are held out."""
@@ -197,13 +197,13 @@ def _split(
         labels = labels_of(table, schema.target, kept=kept is not False)
     remarks = tuple(
         f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} that the training data do not "
-        f"have, and that counts as none: {listed(found.texts, 5)}"
+        f"have, and that counts as none: {listed([shorten(text) for text in found.texts], 5)}"
         for name, found in strange.items()
     )
     column = table.columns.get(schema.id) if schema.id is not None else None
     if schema.id is not None and column is not None:
         table.check_lines(schema.id)
-    names = None if column is None else np.append(column.texts, "")[column.values]
+    names = None if column is None else np.append(column.texts, [""])[column.values]
     file = f"{table.name}, column {schema.target!r}"
     split = make_split(inputs, labels, table.name, file, place_of(table, schema.target), task=task)
     weights, of_weights = _weights(table, schema) if labels is not None else (None, ())

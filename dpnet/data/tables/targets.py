@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
 from dpnet.data.classes import label_text
-from dpnet.data.labels import NO_REGRESSION
+from dpnet.data.labels import MAX_TEXT, NO_REGRESSION, too_long
 from dpnet.data.sample_weights import check_weights
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
@@ -52,9 +52,11 @@ def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
     if column.kind != "text":
         return column.values
     table.check_lines(target)
+    if (row := first_row(np.array([len(text) > MAX_TEXT for text in column.texts], np.bool_), column)) is not None:
+        raise too_long(table.place(row, target), len(column.texts[column.values[row]]))
     if not kept:
         _check_text(table, target, column)
-    labels: npt.NDArray[Any] = column.texts[column.values]
+    labels: npt.NDArray[Any] = column.texts.astype(np.str_)[column.values]
     return labels
 
 
