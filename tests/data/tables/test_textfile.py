@@ -7,7 +7,7 @@ import pytest
 
 from dpnet.config.data import DataConfig
 from dpnet.data.sources import open_source, open_split
-from dpnet.data.tables import textfile
+from dpnet.data.tables import lines, textfile
 from dpnet.data.tables.files import read_table
 from dpnet.errors import DataError
 
@@ -73,6 +73,33 @@ def test_a_quote_that_swallows_rows_is_found(file, lines, message, name):
         opened(file(gzip.compress(text) if name.endswith("gz") else text, name), ignore=("id",))
 
 
+@pytest.mark.parametrize(
+    ("first", "closes", "message"),
+    [
+        ('id,"x,k', '3,"5,a', "line 1, the name 'x,k.n0,0,a.*: a quotation mark .* closes it 4 lines below"),
+        ('id,x,"k', '3,5,"a', "line 1, the name 'k.n0,0,a.*: a quotation mark .* closes it 4 lines below"),
+        ('"id,x,k', '3",5,a', "line 1, the name 'id,x,k.*: a quotation mark .* closes it 4 lines below"),
+        (
+            'id,x,"k',
+            "3,5,a",
+            r"no rows below line 1 \(id,x,\"k\): a quotation mark is open there, and nothing closes it",
+        ),
+        ('"id,x,k', "3,5,a", r"no rows below line 1 .*: a quotation mark is open there, and nothing closes it"),
+    ],
+)
+@pytest.mark.parametrize("long", ["", "b" * 2000])
+def test_a_quote_among_the_names_that_swallows_rows_is_found(file, first, closes, message, long):
+    lines = quoted(closes.replace("a", "a" + long), 5, first, 1)
+    with pytest.raises(DataError, match=message):
+        opened(file([line.replace(",b", ",b" + long) for line in lines]), header=True)
+
+
+def test_a_name_of_several_lines_is_one(file):
+    rows = [f"{row},{row % 7},{'ab'[row % 2]}" for row in range(9)]
+    table = read_table(file(['id,"height, left', '(cm), all",k', *rows]))
+    assert (table.rows, list(table.columns)) == (9, ["id", "height, left\n(cm), all", "k"])
+
+
 def test_text_of_several_lines_is_read_where_it_is_no_label_category_or_name(file):
     lines = ["note,x,k", *(f'"one, two\nthree\n{row}",{row},{"ab"[row % 2]}' for row in range(20))]
     path = file([*lines, '"end\n",20,"b"'])
@@ -123,7 +150,7 @@ def test_a_line_is_counted_as_an_editor_does(file, end):
 
 
 def test_a_row_too_far_down_is_counted_from_0(file, monkeypatch):
-    monkeypatch.setattr(textfile, "MAX_SEARCHED", 1)
+    monkeypatch.setattr(lines, "MAX_SEARCHED", 1)
     table = read_table(file(["x", *"12345"]))
     assert [table.place(row, "x").split(", ")[1] for row in (1, 2)] == ["line 3", "row 2 (from 0)"]
 
