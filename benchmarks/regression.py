@@ -11,6 +11,8 @@ of Adam depends on but by its eps. The initial parameters are each program's own
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import tempfile
 import warnings
@@ -61,7 +63,7 @@ def split(arrays: Arrays, seed: int) -> dict[str, np.ndarray[Any, Any]]:
 
 def ours(arrays: dict[str, np.ndarray[Any, Any]], seed: int, epochs: int) -> float:
     """Test R2 of dpnet."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         source = os.path.join(folder, "d.npz")
         np.savez(source, **arrays)
         job = {
@@ -90,7 +92,7 @@ def theirs(arrays: dict[str, np.ndarray[Any, Any]], seed: int, epochs: int) -> f
     length = {"max_iter": epochs, "n_iter_no_change": epochs, "tol": 0.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return float(MLPRegressor(HIDDEN, **how, **length).fit(x, y).score(x_test, y_test))
+        return float(MLPRegressor(hidden_layer_sizes=HIDDEN, **how, **length).fit(x, y).score(x_test, y_test))
 
 
 def main() -> None:

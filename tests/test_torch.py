@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
-from dpnet.config.job import Job, ModelConfig, OptimizerConfig, OutputConfig, TrainConfig
+from dpnet.config.job import DataConfig, Job, ModelConfig, OptimizerConfig, OutputConfig, TrainConfig
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import measure_scaling, open_data, prepare
 from dpnet.training.run import train
@@ -99,6 +99,51 @@ def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_no
     ours = np.concatenate([array.ravel() for array in parts.layout.named(parts.state.params).values()])
     theirs = np.concatenate([tensor.numpy().ravel() for tensor in model.state_dict().values()])
     assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize(
+    ("loss", "theirs"),
+    [
+        ("squared_error", torch.nn.MSELoss(reduction="none")),
+        ("absolute_error", torch.nn.L1Loss(reduction="none")),
+        ("huber", torch.nn.HuberLoss(delta=0.5, reduction="none")),
+    ],
+)
+def test_a_hundred_steps_with_numbers_and_weights_give_the_parameters_of_pytorch(tmp_path, loss, theirs):
+    chance = np.random.default_rng(3)
+    given, w = chance.standard_normal((70, 5)), chance.integers(0, 3, 70)
+    targets = np.stack([9 + 4 * given[:, 0] * given[:, 1], given[:, 2]], 1)
+    np.savez(tmp_path / "d.npz", x_train=given, y_train=targets, w_train=w)
+    # tanh: with the absolute error many slopes of the loss jump, and few of the network should.
+    job = Job(
+        model=ModelConfig(
+            task="regression", loss=loss, huber_delta=0.5, hidden_layers=(8,), activation="tanh", dtype="float64"
+        ),
+        data=DataConfig(source=str(tmp_path / "d.npz")),
+        train=TrainConfig(steps=100, global_batch_size=70, threads=1),
+        optimizer=OptimizerConfig(name="sgd", learning_rate=0.05, momentum=0.9),
+    )
+    group = LocalGroup()
+    source = open_data(job, group)
+    scaling = measure_scaling(job, source, group)
+    parts = build_parts(prepare(job, group, source, backend=plain_backend(), scaling=scaling), source)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+    model.load_state_dict(
+        {key: torch.tensor(value) for key, value in parts.layout.named(parts.state.params.copy()).items()}
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    mean, weights = np.average(targets, axis=0, weights=w), torch.tensor(w, dtype=torch.float64)
+    deviation = np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=w))
+    x, y = torch.tensor((given - scaling.offset) * scaling.factor), torch.tensor((targets - mean) / deviation)
+    for step in range(100):
+        sums = parts.trainer.step(step)
+        optimizer.zero_grad()
+        value = (theirs(model(x), y).mean(1) * weights).sum() / weights.sum()
+        value.backward()
+        optimizer.step()
+        assert sums.loss / sums.weight == pytest.approx(float(value.detach()), rel=1e-6)
+    for name, ours in parts.layout.named(parts.state.params).items():
+        np.testing.assert_allclose(ours, model.state_dict()[name].numpy(), rtol=1e-6, atol=1e-9)
 
 
 def test_a_checkpoint_is_a_state_dict(tmp_path):
