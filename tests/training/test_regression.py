@@ -268,6 +268,24 @@ def test_a_network_of_numbers_is_not_continued_as_one_of_classes_nor_with_other_
         job(folder, other, **{"model.task": "numbers"})
 
 
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"offset": np.array([np.nan, 0])}, "is not a vector of finite numbers"),
+        ({"factor": np.array([0.0, 1])}, "a factor of 0"),
+        ({"factor": np.array([5e-324, 1])}, "too small for float64"),
+        ({"factor": np.ones(3), "offset": np.ones(3)}, "its scaling is of 3 targets"),
+        ({"factor": np.ones(3)}, "its scaling is of 2 targets"),
+        ({"factor": np.ones(2, int)}, "is not a vector of finite numbers"),
+    ],
+)
+def test_a_strange_scaling_of_targets_in_a_checkpoint_is_refused(trained, tensors, message):
+    found = read(trained[0] / "run/checkpoints/latest")
+    found.scaling.update({f"targets.scaling.{name}": tensor for name, tensor in tensors.items()})
+    with pytest.raises(CheckpointError, match=message):
+        make_network(found)
+
+
 def test_the_scaling_of_targets_of_any_size_is_exact(tmp_path):
     y = 1e15 + np.arange(90.0)
     source = save(tmp_path / "d.npz", arrays(), y_train=y, w_train=np.ones(90), y_test=y[:31])

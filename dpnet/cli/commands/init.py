@@ -60,7 +60,7 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
     if found.test is None and _can_hold_out(found.train):
         settings["data.test"] = TEST_SHARE
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
-    lines = [f'{seen}{targets}: model.task = "regression".']
+    lines = [f'{seen}{targets}: model.task = "regression"; for classes, leave that out.']
     if task == "regression":
         settings["model.task"] = task
     else:

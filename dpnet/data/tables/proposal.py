@@ -141,7 +141,7 @@ def _task(column: Column) -> Task:
 def _targets(train: Split, test: Split) -> str:
     """The targets, and what they are taken for."""
     numbers = np.concatenate([require_labels(train), require_labels(test)])
-    return f'It holds numbers ({targets_text(numbers)}): model.task = "regression".'
+    return f'It holds numbers ({targets_text(numbers)}): model.task = "regression"; for classes, leave that out.'
 
 
 def _classes(train: Split, test: Split) -> str:
