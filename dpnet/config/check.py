@@ -102,6 +102,8 @@ def _check_value(name: str, given: Given) -> Any:
     if name not in KEYS:
         raise ValueError(_unknown(name, given))
     key, value = KEYS[name], given.value
+    if isinstance(value, Mapping):
+        value = {str(label).lower() if isinstance(label, bool) else str(label): one for label, one in value.items()}
     seen = f"{name} is {_shown(value)}; it must be"
     try:
         checked = _adapter(name).validate_python(tuple(value) if isinstance(value, list) else value)

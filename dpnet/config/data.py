@@ -88,9 +88,10 @@ class DataConfig(Section, governs=Governs.RESULT):
         str | dict[str, float] | None,
         ClassWeights(),
         OnlyFor(("classification",), "model.task"),
-        "How much the training samples of each class count in the loss; test samples all count alike. balanced: each "
-        "class as much as any other, whatever the number of its samples. Classes that the table does not name weigh 1.",
-    ] = follows("all 1", example="balanced")  # noqa: RUF009  # The default is None.  # noqa: RUF009  # The default is None.
+        "How much the samples of each class count in loss and accuracy of the training; test samples all count alike. "
+        "balanced: each class as much as any other, whatever the number of its samples. Classes that the table does "
+        "not name weigh 1.",
+    ] = follows("all 1", example="balanced")  # noqa: RUF009  # The default is None.
     scale: Annotated[
         Literal["none", "unit", "standardize"],
         "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "

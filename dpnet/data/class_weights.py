@@ -51,7 +51,7 @@ def weigh_classes(split: Split, setting: str | Mapping[str, float] | None) -> Sp
     order = np.argsort(-of_classes, kind="stable")
     named = [f"{label_text(split.classes.values[place])} {of_classes[place]:.4g}" for place in order]
     shown = named if len(named) <= SHOWN else [*named[: SHOWN - 1], "...", named[-1]]
-    remark = f"the classes weigh, in the training loss alone: {', '.join(shown)}"
+    remark = f"the classes weigh, in loss and accuracy of the training: {', '.join(shown)}"
     return dataclasses.replace(split, weights=weights, remarks=(*split.remarks, remark))
 
 
@@ -71,9 +71,12 @@ def _named(setting: Mapping[str, float], split: Split) -> Weights:
         raise DataError(
             f"data.class_weights names {listed(strange)}; the classes of {split.labels_file} are {classes.text()}."
         )
-    weights = np.ones(len(classes))
+    weights, named = np.ones(len(classes)), dict[int, str]()
     for name, weight in setting.items():
-        weights[place_of[name]] = weight
+        place = place_of[name]
+        if place in named:
+            raise DataError(f"data.class_weights names {named[place]} and {name}, which are one class; leave one out.")
+        weights[place], named[place] = weight, name
     return weights
 
 

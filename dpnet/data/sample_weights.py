@@ -40,8 +40,8 @@ def check_weights(weights: npt.NDArray[Any], samples: int, file: str, place: Pla
         row = int(np.argmin(right))
         where = f"{file}, row {row} (from 0)" if place is None else place(row)
         raise DataError(
-            f"{where}: the weight is {values[row]}; expected a number from 0 to {LARGEST:g}. A weight of 0 leaves a "
-            "sample out."
+            f"{where}: the weight is {values[row]}; expected a number from 0 to {LARGEST:g}. A weight of 0 "
+            "leaves a sample out of loss and scores."
         )
     if not values.any():
         raise DataError(f"{file}: all weights are 0; expected one or more above it.")

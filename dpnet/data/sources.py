@@ -19,7 +19,7 @@ from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labe
 from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
-from dpnet.errors import DataError
+from dpnet.errors import ConfigError, DataError
 from dpnet.text import words
 
 __all__ = [
@@ -179,7 +179,8 @@ def open_split(
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
         ConfigError: what reads the source is not installed.
     """
-    assert split in SPLITS
+    if split not in SPLITS:
+        raise ConfigError(f"the split is {split!r}; expected {words([repr(one) for one in SPLITS], 'or')}")
     path = os.path.expanduser(source)
     if is_table(path):
         if schema is None:

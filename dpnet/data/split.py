@@ -134,7 +134,8 @@ class Split:
             way: how the user asks for that, for messages.
 
         Raises:
-            DataError: a label is none of the classes, and that is an error; or all are none of them.
+            DataError: a label is none of the classes, and that is an error; or all are none of them; or the samples
+                that are left weigh nothing.
         """
         if self.labels is None or self.classes == classes:
             return self
@@ -142,6 +143,11 @@ class Split:
         labels = renumbered[self.labels]
         if (renumbered == UNKNOWN).any() and (unknown == "error" or not (labels != UNKNOWN).any()):
             raise self._unknown(labels, renumbered, classes, of, way)
+        if self.weights is not None and not self.weights[labels != UNKNOWN].any():
+            raise DataError(
+                f"{self.labels_file}: the samples whose label is one of the classes have the weight 0 together; one "
+                "must be above 0."
+            )
         return dataclasses.replace(self, labels=labels, classes=classes)
 
     def _unknown(self, labels: Labels, renumbered: Labels, classes: Classes, of: str, way: str) -> DataError:
@@ -192,10 +198,10 @@ def make_split(
     """
     _check_inputs(inputs, inputs_file)
     flat = inputs.reshape(len(inputs), -1)
+    if labels is None or task is None:
+        return Split(flat, None, plain_classes(0), inputs_file, labels_file, place=place)  # Nothing will be weighed.
     checked = None if weights is None else check_weights(weights, len(flat), weights_file)
     remarks = () if checked is None else (f"{weights_file}: {weights_text(checked)}",)
-    if labels is None or task is None:
-        return Split(flat, None, plain_classes(0), inputs_file, labels_file, remarks, weights=checked, place=place)
     if labels.ndim > 0 and len(labels) != len(flat):
         raise DataError(
             f"{labels_file} holds {len(labels)} labels, but {inputs_file} holds {len(flat)} samples; "

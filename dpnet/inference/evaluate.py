@@ -95,7 +95,7 @@ def evaluate(
     if not sums[0]:
         raise DataError(f"{samples.inputs_file}: the rows that are left have the weight 0 together", agreed=True)
     if tally is not None and samples.weights is not None:
-        aside(group, "note: the scores of classes count samples; weights enter the loss and the accuracy alone")
+        aside(group, "note: weights enter accuracy, loss and log loss; the other scores count samples")
     num = evaluator.samples - left_out
     num_unknown = len(samples) - evaluator.samples
     scores = evaluator.scorer.scores(sums, num)

@@ -136,7 +136,7 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
             parts = [_place(event, length), f"training loss {event.loss:.4f}"]
             if isinstance(event, EpochTaken) and event.eval_loss is not None:
                 name, score = event.eval_split, _one(accuracy=event.eval_accuracy, r2=event.eval_r2)
-                parts += [f"{name} loss {event.eval_loss:.4f}", f"{name} {score}"]
+                parts.append(f"{name} loss {event.eval_loss:.4f}, {score}")
             else:
                 parts.append(f"training {_one(accuracy=event.accuracy, mae=event.mae)}")
             return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from dpnet.comm.group import Group
 from dpnet.compute.arrays import Matrix, SampleIds, Targets
 from dpnet.compute.shares import ceil_div, share
-from dpnet.errors import DataError
 from dpnet.nn.layout import Views
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.scores import Scores
@@ -62,9 +61,6 @@ class Evaluator:
         self._data, self._network, self.scorer = replica.dataset, replica.network, replica.scorer
         self._known = self._data.known
         self.samples = len(self._data) if self._known is None else len(self._known)
-        weights = self._data.weights
-        if weights is not None and not (weights if self._known is None else weights[self._known]).any():
-            raise DataError("the samples to be scored have the weight 0 together; one must be above 0", agreed=True)
         self._blocks = Blocks(group, self.samples, batch_size)
         self._sums = np.zeros((self._blocks.num, self.scorer.num_sums))
 

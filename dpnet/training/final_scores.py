@@ -21,7 +21,6 @@ from dpnet.nn.layout import Views
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.scores import Scores
-from dpnet.resilience import nonfinite
 from dpnet.training.parts import Parts
 from dpnet.training.progress import Progress
 from dpnet.training.setup import Setup
@@ -33,8 +32,9 @@ class FinalScores:
     """The test scores at the end; None where there are none.
 
     Attributes:
-        last: of the last parameters.
-        best: of those with the best validation scores; None also if their checkpoint was not kept, or is damaged.
+        last: of the last parameters; None also if a loss is not finite.
+        best: of those with the best validation scores; None also if their checkpoint was not kept, or is damaged,
+            or a loss is not finite.
     """
 
     last: Scores | None = None
@@ -54,30 +54,31 @@ def final_scores(
         parts: of the training.
         run_dir: with its checkpoints, all of which are on the disk.
         progress: at its end.
-        tell: is called on rank 0 with a sentence if the best checkpoint is damaged.
-
-    Raises:
-        DivergenceError: a loss is not finite.
+        tell: is called with a sentence where there are no scores for a reason that one does not expect.
     """
     if parts.tester is None:
         return NOT_TESTED
     HERE.enter(whereabouts.EVALUATION)
     with np.errstate(over="ignore", invalid="ignore"):
-        last = _scores(parts.tester, parts.state.layers, setup, progress)
+        last = _scores(parts.tester, parts.state.layers, "last", tell)
         if progress.best_step == progress.step:
             return FinalScores(last, last)
         params = on_root(setup.group, lambda: _best_parameters(setup, parts, run_dir, progress.best_step, tell))
         if params is None:
             return FinalScores(last)
-        return FinalScores(last, _scores(parts.tester, parts.layout.views(params), setup, progress))
+        return FinalScores(last, _scores(parts.tester, parts.layout.views(params), "best", tell))
 
 
-def _scores(tester: Evaluator, params: Views, setup: Setup, progress: Progress) -> Scores:
+def _scores(tester: Evaluator, params: Views, which: str, tell: Callable[[str], None]) -> Scores | None:
+    """The test scores with some parameters. A loss that is not finite is told: the training itself has succeeded."""
     scores = tester(params)
-    if not math.isfinite(scores.loss):
-        rate = setup.job.optimizer.learning_rate
-        raise nonfinite.error("the test loss", step=progress.step, skipped_in_a_row=0, learning_rate=rate)
-    return scores
+    if math.isfinite(scores.loss):
+        return scores
+    tell(
+        f"note: the {which} parameters have no test scores: their test loss is not finite; `dpnet evaluate` names the "
+        "sample"
+    )
+    return None
 
 
 def _best_parameters(

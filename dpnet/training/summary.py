@@ -67,7 +67,6 @@ def finish(
 
     Raises:
         OutputError: the summary cannot be written.
-        DivergenceError: a final score is not finite.
         WorkerLost: a rank was lost meanwhile; raised on every rank or on none.
     """
     group = setup.group

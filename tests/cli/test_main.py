@@ -444,7 +444,7 @@ def interrupted(*options, times=1):
     command = [sys.executable, "-m", "dpnet", "train", "--output", "a run", *LONG, *options]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in job.stdout:
-        if "test accuracy" in line:
+        if "test loss" in line:
             break
     for _ in range(times):
         job.send_signal(signal.SIGINT)

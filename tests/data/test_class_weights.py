@@ -28,7 +28,7 @@ def test_balanced_weights_are_those_of_scikit_learn(weights):
 def test_a_table_names_some_classes_and_the_others_weigh_one():
     weighed = weigh_classes(split_of(LABELS), {"cat": 2.5, "dog": 0})
     assert weighed.weights.tolist() == [0, 2.5, 0, 1, 0, 0]
-    assert weighed.remarks == ("the classes weigh, in the training loss alone: cat 2.5, eel 1, dog 0",)
+    assert weighed.remarks == ("the classes weigh, in loss and accuracy of the training: cat 2.5, eel 1, dog 0",)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,11 @@ def test_a_class_whose_samples_weigh_nothing_weighs_nothing():
 def test_without_a_setting_nothing_changes():
     split = split_of(LABELS)
     assert weigh_classes(split, None) is split
+
+
+@pytest.mark.parametrize(
+    ("labels", "setting"), [([3.0, 7.0], {"7": 2.0, "7.0": 3.0}), ([True, False], {"true": 2.0, "True": 3.0})], ids=str
+)
+def test_two_names_of_one_class_are_refused(labels, setting):
+    with pytest.raises(DataError, match=f"names {' and '.join(setting)}, which are one class"):
+        weigh_classes(split_of(labels), setting)

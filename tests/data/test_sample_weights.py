@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dpnet.config.data import DataConfig
+from dpnet.data.classes import plain_classes
 from dpnet.data.identity import ChunkHasher, differences, identity
 from dpnet.data.sources import open_source, open_split
 from dpnet.data.split import make_split
@@ -102,3 +103,39 @@ def test_other_weights_are_other_data(saved):
     without = dataclasses.replace(source, train=dataclasses.replace(source.train, weights=None))
     assert differences(before, identity_of(without)) == ["there are no training weights; the run had float64 [6]"]
     assert differences(identity_of(without), before) == ["the training weights are float64 [6]; the run had none"]
+
+
+def test_samples_of_known_classes_that_weigh_nothing_are_refused_with_the_data():
+    split = make_split(X[:3], np.arange(3), "x", "y", weights=np.array([0, 1.0, 0]))
+    with pytest.raises(DataError, match="y: the samples whose label is one of the classes have the weight 0 together"):
+        split.numbered_as(plain_classes(1), of="the network", unknown="ignore")
+
+
+def test_weights_that_nobody_needs_are_not_looked_at(tmp_path):
+    np.savez(tmp_path / "new.npz", x=X, w=np.zeros(2))
+    assert open_split(str(tmp_path / "new.npz")).weights is None
+    np.savez(tmp_path / "labelled.npz", x=X, y=Y, w=np.zeros(2))
+    assert open_split(str(tmp_path / "labelled.npz"), labelled=False).weights is None
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["x_val", "y_val", "w_validation"], "holds x_val and y_val, and w_validation beside: give the arrays of one"),
+        (["x_validation", "y_validation", "x_val", "y_val"], "x_validation and y_validation, and x_val and y_val"),
+        (["w_valid"], "holds w_valid, but no x_valid; leave the weights out"),
+    ],
+    ids=str,
+)
+def test_no_array_is_left_out_for_its_name(tmp_path, kind, names, message):
+    arrays = {"x_train": X, "y_train": Y, **{name: {"x": X, "y": Y, "w": W}[name[0]] for name in names}}
+    path = tmp_path / ("d.npz" if kind == "npz" else "d")
+    if kind == "npz":
+        np.savez(path, **arrays)
+    else:
+        path.mkdir()
+        for name, array in arrays.items():
+            np.save(path / f"{name}.npy", array)
+    with pytest.raises(DataError, match=message):
+        open_source(str(path))

@@ -52,9 +52,7 @@ def test_weighted_scores_are_those_of_scikit_learn(trained, tmp_path, spoiled, c
     assert scores.loss == pytest.approx(metrics.log_loss(y[kept], records["probabilities"][kept], **how), rel=1e-6)
     assert scores.accuracy == pytest.approx(metrics.accuracy_score(y[kept], records["label"][kept], **how), rel=1e-14)
     assert scores.details.support.sum() == len(kept) == scores.samples
-    assert (
-        "the scores of classes count samples; weights enter the loss and the accuracy alone" in capsys.readouterr().err
-    )
+    assert "note: weights enter accuracy, loss and log loss; the other scores count samples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("batch_size", [7, 512])

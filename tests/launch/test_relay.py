@@ -64,7 +64,7 @@ def test_a_terminal_shows_a_bar_while_ranks_train_and_whole_words_at_the_end(tmp
     words = " ".join(line.strip() for line in lines)
     for epoch in (1, 2, 3):
         assert re.search(
-            rf"epoch {epoch}/3 training loss \d\.\d{{4}} test loss \d\.\d{{4}} test accuracy", re.sub(" +", " ", words)
+            rf"epoch {epoch}/3 training loss \d\.\d{{4}} test loss \d\.\d{{4}}, accuracy", re.sub(" +", " ", words)
         )
     own = [line for line in lines if not line.startswith(("a library", "dpnet launch"))]
     assert max(len(line) for line in own if " " in line.strip()) <= max(columns, resize or 0)

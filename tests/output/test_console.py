@@ -52,9 +52,9 @@ def test_an_epoch_is_a_line_with_training_and_test_loss():
     ):
         console.write(event)
     assert screen.lines == [
-        "epoch  3/20  training loss 0.2500  test loss 0.1250  test accuracy 90.00%",
+        "epoch  3/20  training loss 0.2500  test loss 0.1250, accuracy 90.00%",
         "epoch 12/20  training loss 0.2500  training accuracy 50.00%",
-        "epoch 3.50, step 1,750/1,000  training loss 0.2500  test loss 0.1250  test accuracy 90.00%",
+        "epoch 3.50, step 1,750/1,000  training loss 0.2500  test loss 0.1250, accuracy 90.00%",
         "hello",
     ]
 
@@ -70,7 +70,7 @@ def test_without_a_bar_the_lines_show_the_speed_and_long_epochs_have_lines_betwe
     console.write(STEPS)
     assert screen.lines == [
         "epoch 0.50, step 1,301/1,000  training loss 0.2500  training accuracy 50.00%  1,234 samples/s",
-        "epoch  3/20  training loss 0.2500  test loss 0.1250  test accuracy 90.00%  1,234 samples/s",
+        "epoch  3/20  training loss 0.2500  test loss 0.1250, accuracy 90.00%  1,234 samples/s",
     ]
 
 

@@ -8,10 +8,8 @@ import pytest
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
 from dpnet.config.job import ModelConfig
-from dpnet.data.classes import plain_classes
 from dpnet.data.scaling import UNSCALED
 from dpnet.data.split import make_split
-from dpnet.errors import DataError
 from dpnet.nn.layout import Layout
 from dpnet.parallel.evaluate import Blocks, Evaluator
 from dpnet.parallel.replica import build_replica
@@ -98,12 +96,3 @@ def test_a_sample_enters_the_scores_with_its_weight():
     assert scores[0].loss == pytest.approx(scores[1].loss, rel=1e-14)
     assert scores[0].accuracy == pytest.approx(scores[1].accuracy, rel=1e-14)
     assert (scores[0].samples, scores[1].samples) == (11, weights.sum())
-
-
-def test_samples_that_weigh_nothing_have_no_scores():
-    split = make_split(np.ones((3, 2)), np.arange(3), "x", "y", weights=np.array([0, 1.0, 0]))
-    split = split.numbered_as(plain_classes(1), of="the network", unknown="ignore")
-    layout = Layout((2, 1))
-    replica = build_replica(ModelConfig(hidden_layers=()), split, UNSCALED, layout, 3, plain_backend())
-    with pytest.raises(DataError, match="have the weight 0 together"):
-        Evaluator(LocalGroup(), replica, batch_size=3)

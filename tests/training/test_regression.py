@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def test_the_console_and_inspect_show_scores_of_numbers(trained, tmp_path, capsy
     train(job(tmp_path, str(folder / "d.npz"), **{"output.progress": "plain"}), GROUP)
     text = capsys.readouterr().out
     assert "note: 90 targets of 2 numbers: " in text
-    assert "test R2 " in text
+    assert re.search(r"test loss \d\.\d{4}, R2 ", text)
     assert "accuracy" not in text
     assert "best test scores  R2 " in text
     assert dpnet(["inspect", str(folder / "run")]) == 0

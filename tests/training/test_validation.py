@@ -186,3 +186,17 @@ def test_that_some_of_the_training_samples_were_not_trained_on_is_told(tmp_path,
         capfd.readouterr()
         dpnet.evaluate(network, "digits", LocalGroup(), split=split)
         assert capfd.readouterr().err == told
+
+
+def test_a_test_loss_that_is_not_finite_costs_the_training_no_summary(tmp_path, capsys):
+    source = save_data(tmp_path / "d.npz", 90, 30, features=20, classes=3)
+    with np.load(source) as arrays:
+        huge = np.full_like(arrays["x_test"], 3e38, np.float32)
+        np.savez(source, **{**arrays, "x_train": arrays["x_train"] / np.float32(100), "x_test": huge})
+    settings = {"data.source": source, "data.scale": "none", "data.validation": 0.1, "train.epochs": 2}
+    settings["optimizer.learning_rate"] = 0.3
+    summary = train(tmp_path / "run", {**settings, "train.global_batch_size": 16, "output.progress": "plain"})
+    assert summary["status"] == "finished"
+    assert [summary[name] for name in TESTED] == [None] * 4
+    assert json.loads((tmp_path / "run/summary.json").read_text())["digest"] == summary["digest"]
+    assert "the last parameters have no test scores: their test loss is not finite" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from typing import Any
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
 from dpnet.data.readers.hdf5_file import find_sets, is_hdf5, list_sets, read_arrays
+from dpnet.data.readers.names import find_word
 from dpnet.data.readers.recipes import key_for
 from dpnet.data.split import NAMES as WORDS
 from dpnet.data.split import SPLITS, Split, make_split
@@ -29,18 +30,12 @@ class Hdf5:
 
     def has(self, source: str, split: str) -> bool:
         """Whether the file holds x or y of the split."""
-        return _word(source, split) is not None
+        return find_word(split, find_sets(source, NAMES), source) is not None
 
     def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The data sets of the split; the labels may be missing."""
-        word = _word(source, split) or split
+        word = find_word(split, find_sets(source, NAMES), source) or split
         return read_hdf5(source, f"x_{word}", f"y_{word}", f"w_{word}", task=task)
-
-
-def _word(source: str, split: str) -> str | None:
-    """What a split is called in the names of its data sets; None: there are none of it."""
-    there = find_sets(source, NAMES)
-    return next((word for word in WORDS[split] if not {f"x_{word}", f"y_{word}"}.isdisjoint(there)), None)
 
 
 class BareHdf5:

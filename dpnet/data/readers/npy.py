@@ -22,7 +22,8 @@ from numpy.lib import format as npy_format
 from dpnet.config.model import Task
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_size, guarded
-from dpnet.data.split import NAMES, SPLITS, Split, make_split
+from dpnet.data.readers.names import find_word
+from dpnet.data.split import SPLITS, Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
 
@@ -43,22 +44,21 @@ class NpyFolder:
 
     def has(self, source: str, split: str) -> bool:
         """Whether the folder holds x or y of the split."""
-        return _word(source, split) is not None
+        return find_word(split, _names(source), source) is not None
 
     def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The mapped inputs and the labels of the split; the labels may be missing."""
-        inputs, labels, weights = (Path(source) / f"{name}_{_word(source, split) or split}.npy" for name in "xyw")
+        word = find_word(split, _names(source), source) or split
+        inputs, labels, weights = (Path(source) / f"{name}_{word}.npy" for name in "xyw")
         if not os.path.exists(inputs):
             raise DataError(f"{inputs} is missing; the folder holds {listed(os.listdir(source))}.")
         return _split(inputs, labels, weights, task)
 
 
-def _word(folder: str, split: str) -> str | None:
-    """What a split is called in the names of its files; None: there are none of it."""
-    return next(
-        (word for word in NAMES[split] if any(os.path.isfile(Path(folder) / f"{name}_{word}.npy") for name in "xy")),
-        None,
-    )
+def _names(folder: str) -> set[str]:
+    """The names of the .npy files in a folder, without their ending."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return {name[:-4] for name in names if name.endswith(".npy") and os.path.isfile(Path(folder) / name)}
 
 
 class NpyFile:

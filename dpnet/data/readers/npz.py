@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ import numpy.typing as npt
 from dpnet.config.model import Task
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
+from dpnet.data.readers.names import find_word
 from dpnet.data.readers.npy import read_header
 from dpnet.data.readers.recipes import renaming
-from dpnet.data.split import NAMES, SPLITS, Split, make_split
+from dpnet.data.split import SPLITS, Split, make_split
 from dpnet.errors import DataError
 from dpnet.text import listed
 
@@ -35,17 +35,12 @@ class Npz:
 
     def has(self, source: str, split: str) -> bool:
         """Whether the file holds x or y of the split."""
-        return _word(npz_keys(source), split) is not None
+        return find_word(split, npz_keys(source), source) is not None
 
     def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The arrays of the split; the labels may be missing."""
-        word = _word(npz_keys(source), split) or split
+        word = find_word(split, npz_keys(source), source) or split
         return read_npz_split(source, f"x_{word}", f"y_{word}", f"w_{word}", task=task)
-
-
-def _word(keys: Sequence[str], split: str) -> str | None:
-    """What a split is called in the names of its arrays; None: there are none of it."""
-    return next((word for word in NAMES[split] if not {f"x_{word}", f"y_{word}"}.isdisjoint(keys)), None)
 
 
 class BareNpz:

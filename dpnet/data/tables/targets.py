@@ -77,7 +77,7 @@ def weights_of(table: Table, name: str) -> Vector:
         row, number = int(np.argmax(column.missing)), counted(int(column.missing.sum()), "row")
         raise DataError(
             f"{table.place(row, name)}: the weight is missing, as in {number} of {table.rows:,}; "
-            "write 0 there to leave a row out."
+            "with 0 there the row counts in no loss and no score."
         )
     return check_weights(column.values, table.rows, where, place_of(table, name))
 

@@ -109,13 +109,15 @@ class SoftmaxNLL:
         if self._smoothing:
             self._mix(logits, at_label)
         np.exp(logits, logits)
-        loops.softmax_gradient(logits, labels, total, scale)  # (2): p - y
+        of_all = scale if weights is None else 1.0
+        loops.softmax_gradient(logits, labels, total, of_all)  # (2): p - y
         if self._smoothing:
-            self._spread(logits, labels, scale)
+            self._spread(logits, labels, of_all)
         np.log(total, total)
         if weights is None or right is None:
             return loops.softmax_loss(total, at_label), hits  # (1): log S - z_c
-        logits *= weights.astype(logits.dtype)[:, np.newaxis]
+        # At most 1 each, while 1 / the weight of a batch may be more than float32 holds.
+        logits *= (weights * scale).astype(logits.dtype)[:, np.newaxis]
         total -= at_label
         total *= weights
         return float(np.add.reduce(total)), float(np.add.reduce(weights * right))

@@ -149,6 +149,14 @@ def test_a_row_of_weight_three_counts_as_three_rows_and_one_of_weight_zero_as_no
     np.testing.assert_allclose(gradient, plain * weights[:, None], rtol=4 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("size", [1e-44, 1e30])
+def test_only_the_ratio_of_weights_counts_in_the_gradient(size):
+    logits, labels, weights = np.array([[0.5, -1.0], [0.0, 2.0]]), [0, 0], np.array([1.0, 3.0])
+    _, _, expected = run(logits, labels, 1 / 4, np.float32, weights=weights)
+    _, _, gradient = run(logits, labels, 1 / (4 * size), np.float32, weights=weights * size)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6)
+
+
 def test_no_rows_weigh_nothing():
     nothing = np.empty((0, 3), np.float32), np.empty(0, np.int64), 0.1, np.empty(0)
     assert SoftmaxNLL(4, 3, np.float32)(*nothing) == (0, 0)
