@@ -54,13 +54,13 @@ class Columns(Mapping[str, Column]):
     def _made(self, name: str) -> Column:
         array, as_text = self._table.column(name), name in self._as_text
         column = make_column(array, as_text, f"{self._file}, column {name!r}")
-        if self._text is None:
-            return column
         if column.kind == "text":
             texts = [str(text) for text in column.texts]
             gone = [not text if name in self._verbatim else text.strip() in MISSING for text in texts]
             column = without(column, np.array(gone, np.bool_))
-            return column if as_text else as_numbers(column)
+            return column if as_text or self._text is None else as_numbers(column)
+        if self._text is None:
+            return column
         if column.values.dtype.kind == "f" and (rows := np.flatnonzero(abs(column.values) >= EXACT)).size:
             texts = self._text.read([name], only=name).column(0).take(rows).to_pylist()
             return dataclasses.replace(column, wide=wide_numbers(column.values, rows, texts))
@@ -81,6 +81,13 @@ class Columns(Mapping[str, Column]):
             array = self._table.column(name) if self._text is None else self._text.read([name], only=name).column(0)
             texts = map(str, make_column(array, True, self._file).texts)
             return [text for text in texts if text.strip() not in MISSING]
+
+    def written(self, name: str, row: int) -> str:
+        """What the file holds in a column and a row, counted in the file, for messages; nothing where it is missing."""
+        with guarded_arrow(self._file):
+            array = self._table.column(name) if self._text is None else self._text.read([name], only=name).column(0)
+            value = array[row].as_py()
+            return "" if value is None else str(value).strip()
 
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""

@@ -23,7 +23,7 @@ from dpnet.errors import DataError
 from dpnet.text import shorten
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "?")
-"""What stands for a missing value in a file of text: what pandas takes for it, and the question mark of UCI's data."""
+"""What stands for a missing value as text, in all files: what pandas takes for it, and the question mark of UCI's."""
 DELIMITERS = "\t|;,"
 """What may separate cells; the rarest within text first."""
 MAX_LINE = 1 << 24

@@ -94,10 +94,8 @@ def _missing(table: Table, target: str, column: Column) -> DataError:
             return DataError(
                 f"{table.place(row, target)}: {seen}; the others are numbers such as {example}. {NO_REGRESSION}"
             )
-    ways = ""
-    if table.text is not None:
-        written = str(table.text.read([target], only=target).column(0)[table.number(row)]).strip()
-        ways = f' If {written} is a class: data.categorical = ["{target}"].' if written else ""
+    written = table.columns.written(target, table.number(row))
+    ways = f' If {written} is a class: data.categorical = ["{target}"].' if written not in ("", "nan") else ""
     return DataError(f"{table.place(row, target)}: {seen}; take such rows out of the file.{ways}")
 
 

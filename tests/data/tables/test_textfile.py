@@ -12,6 +12,7 @@ from dpnet.data.tables.files import read_table
 from dpnet.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
+feather = pytest.importorskip("pyarrow.feather")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 
@@ -235,3 +236,29 @@ def test_a_category_is_the_same_from_every_kind_of_file(file, texts, values):
         other = open_split(path, schema=source.schema)
         assert np.array_equal(other.inputs, source.train.inputs)
         assert other.remarks == ()
+
+
+def test_the_same_texts_stand_for_a_missing_value_in_every_kind_of_file(file):
+    columns = {"x": list(range(6)), "c": ["red", "", "blue", " ?", "NA", None], "k": list("ababab")}
+    cells = zip(*columns.values(), strict=True)
+    text = file(["x,c,k", *(",".join("" if cell is None else str(cell) for cell in row) for row in cells)])
+    feather.write_feather(pa.table(columns), text.replace(".csv", ".feather"))
+    paths = [text, file(columns, "t.parquet"), text.replace(".csv", ".feather")]
+    for path in paths:
+        with pytest.raises(DataError, match=r"column 'c': the value is missing, as in 4 rows of 6"):
+            opened(path)
+    made = [opened(path, missing="indicator") for path in paths]
+    assert made[0].schema.features[1].categories == ("blue", "red")
+    for source in made[1:]:
+        assert source.schema == made[0].schema
+        assert np.array_equal(source.train.inputs, made[0].train.inputs)
+
+
+def test_texts_that_stand_for_a_missing_value_are_names_and_classes_in_files_of_columns_too(file):
+    columns = {"id": ["NA", "?", "a", "b"], "x": [1, 2, 3, 4], "k": ["NA", "u", "NA", "u"]}
+    path = file(columns, "t.parquet")
+    with pytest.raises(DataError, match=r"the label is missing, .* If NA is a class: data.categorical = \[\"k\"\]"):
+        opened(path, id="id")
+    source = opened(path, id="id", categorical=("k",))
+    assert source.train.names.tolist() == columns["id"]
+    assert source.train.classes.values.tolist() == ["NA", "u"]
