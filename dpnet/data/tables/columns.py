@@ -62,7 +62,7 @@ class Columns(Mapping[str, Column]):
         if self._text is None:
             return column
         if column.values.dtype.kind == "f" and (rows := np.flatnonzero(abs(column.values) >= EXACT)).size:
-            texts = self._text.read([name], only=name).column(0).take(rows).to_pylist()
+            texts = self._text.texts([name]).column(0).take(rows).to_pylist()
             return dataclasses.replace(column, wide=wide_numbers(column.values, rows, texts))
         return column
 
@@ -78,14 +78,14 @@ class Columns(Mapping[str, Column]):
     def texts(self, name: str) -> list[str]:
         """The different texts that stand in a column of the file, whatever they are taken for; without missing ones."""
         with guarded_arrow(self._file):
-            array = self._table.column(name) if self._text is None else self._text.read([name], only=name).column(0)
+            array = self._table.column(name) if self._text is None else self._text.texts([name]).column(0)
             texts = map(str, make_column(array, True, self._file).texts)
             return [text for text in texts if text.strip() not in MISSING]
 
     def written(self, name: str, row: int) -> str:
         """What the file holds in a column and a row, counted in the file, for messages; nothing where it is missing."""
         with guarded_arrow(self._file):
-            array = self._table.column(name) if self._text is None else self._text.read([name], only=name).column(0)
+            array = self._table.column(name) if self._text is None else self._text.texts([name]).column(0)
             value = array[row].as_py()
             return "" if value is None else str(value).strip()
 

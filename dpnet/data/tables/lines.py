@@ -95,6 +95,18 @@ class Lines:
             raise DataError(f"{seen}: a quotation mark is open there, and nothing closes it. Take the mark out.")
         raise DataError(f"{seen}; expected at least one.")
 
+    def holds_hexadecimals(self) -> bool:
+        """Whether 0x stands anywhere in it."""
+        end = b""
+        with self._open() as stream:
+            while piece := stream.read(MAX_LINE):
+                piece = end + piece
+                # To look for x alone is much faster where there is none.
+                if (b"x" in piece or b"X" in piece) and (b"0x" in piece or b"0X" in piece):
+                    return True
+                end = piece[-1:]
+        return False
+
     def is_open(self) -> bool:
         """Whether the file ends within quotes, as its last cell ends with a line break or holds one."""
         end = b""

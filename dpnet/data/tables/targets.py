@@ -23,8 +23,8 @@ from dpnet.text import counted, words
 MANY = 20
 """So many different numbers with units may be classes."""
 FRACTION = re.compile(r"[.,]\d{1,2}(?!\d)")
-CODE = re.compile(r"\s*(?:[-+]?0\d|0x|\+)", re.IGNORECASE)
-"""How codes begin that are more than numbers: 01234, 0x1F, +49."""
+CODE = re.compile(r"\s*(?:[-+]?0\d|\+)")
+"""How codes begin that are more than numbers: 01234, +49."""
 
 
 def place_of(table: Table, target: str) -> Callable[[int], str]:
@@ -146,6 +146,4 @@ def _value(text: str) -> int | float:
     text = text.strip().lower()
     if text in ("true", "false"):
         return int(text == "true")
-    if text.startswith("0x"):
-        return int(text, 16)
     return int(text) if text.removeprefix("-").isdecimal() else float(text)

@@ -25,21 +25,33 @@ TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 class TextFile(Lines):
     """A file of text whose columns Arrow reads."""
 
-    def read(self, as_text: Collection[str] = (), only: str | None = None) -> Any:
+    def read(self, as_text: Collection[str] = ()) -> Any:
         """Its columns as a table of Arrow.
 
         Args:
             as_text: names of columns to take as text, whatever stands in them.
-            only: name of the one column to read; None: all.
 
         Raises:
             DataError: a row is of another width, a byte is no UTF-8, a quote swallows rows, or there are none.
         """
+        arrow = importlib.import_module("pyarrow")
+        table = self._parsed(as_text, None)
+        if any(arrow.types.is_binary(kind) for kind in table.schema.types):
+            self.refuse_bytes()
+        table = self._with_codes(table)
+        self._check_quotes(table)
+        return table
+
+    def texts(self, names: Collection[str]) -> Any:
+        """Some of its columns, as text, as a table of Arrow; `read` has taken the whole file already."""
+        return self._parsed(names, list(names))
+
+    def _parsed(self, as_text: Collection[str], only: list[str] | None) -> Any:
         arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
         names = None if self.header else [str(place) for place in range(len(self.head.cells))]
         try:
             with arrow.input_stream(self.path, compression="gzip" if self.packed else None) as stream:
-                table = arrow_csv.read_csv(
+                return arrow_csv.read_csv(
                     stream,
                     arrow_csv.ReadOptions(
                         use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=self.head.skip
@@ -50,7 +62,7 @@ class TextFile(Lines):
                         null_values=list(MISSING),
                         strings_can_be_null=False,
                         quoted_strings_can_be_null=True,
-                        include_columns=None if only is None else [only],
+                        include_columns=only,
                     ),
                 )
         except arrow.ArrowInvalid as error:
@@ -66,10 +78,18 @@ class TextFile(Lines):
                     "look for one by itself."
                 ) from error
             raise
-        if any(arrow.types.is_binary(kind) for kind in table.schema.types):
-            self.refuse_bytes()
-        if only is None:
-            self._check_quotes(table)
+
+    def _with_codes(self, table: Any) -> Any:
+        """The table with hexadecimal numbers as text: Arrow takes 0x1F for 31, and 0xFFFFFFFFFFFFFFFF for -1."""
+        arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
+        integers = [field.name for field in table.schema if arrow.types.is_integer(field.type)]
+        if not integers or len(set(table.column_names)) < table.num_columns or not self.holds_hexadecimals():
+            return table
+        texts = self.texts(integers)
+        for name in integers:
+            trimmed = compute.utf8_trim_whitespace(texts[name])
+            if compute.any(compute.starts_with(trimmed, "0x", ignore_case=True)).as_py():
+                table = table.set_column(table.column_names.index(name), name, texts[name])
         return table
 
     def _check_quotes(self, table: Any) -> None:

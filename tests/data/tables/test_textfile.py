@@ -206,6 +206,21 @@ def test_large_numbers_that_are_what_the_file_holds_are_taken(file):
     assert found.tolist() == [float(number) for number in numbers]
 
 
+@pytest.mark.parametrize("codes", [["0xFFFFFFFFFFFFFFFF", "0x01"], ["0x1F", "0X20"], [" 0x1F", "31", "32"]])
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_hexadecimal_numbers_are_text(file, codes, name):
+    text = ("\n".join(["n,c,k", *(f"7,{code},{code}" for code in codes)]) + "\n").encode()
+    path = file(gzip.compress(text) if name.endswith("gz") else text, name)
+    source = opened(path, categorical=("c",))
+    assert source.schema.features[1].categories == tuple(sorted(codes))
+    assert source.train.classes.values.tolist() == sorted(codes)
+    if "31" not in codes:
+        assert opened(path).schema == source.schema
+    else:
+        with pytest.raises(DataError, match=r"the value is ' 0x1F', in a column of numbers; expected plain numbers"):
+            opened(path)
+
+
 def test_a_zero_byte_is_refused(file):
     for content in (b"t,k\nu\0,a\nu,b\n", b"t,k\nu,a\nv,a\0\n"):
         with pytest.raises(DataError, match=r"column '[tk]': the text '[ua]\\x00' holds a zero byte"):
