@@ -9,7 +9,6 @@ A first line that is taken for names by mistake is a sample lost, and nobody see
 
 from __future__ import annotations
 
-import csv
 import gzip
 import re
 from collections import Counter
@@ -19,13 +18,12 @@ from typing import IO, Literal
 
 import numpy as np
 
+from dpnet.data.tables.delimiters import best
 from dpnet.errors import DataError
 from dpnet.text import shorten
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "?")
 """What stands for a missing value as text, in all files: what pandas takes for it, and the question mark of UCI's."""
-DELIMITERS = "\t|;,"
-"""What may separate cells; the rarest within text first."""
 MAX_LINE = 1 << 24
 """Most characters of a line."""
 HEAD_CHARACTERS = 1 << 20
@@ -89,7 +87,7 @@ def read_head(path: str, *, packed: bool) -> Head:
     """
     with gzip.open(path, "rt", encoding="utf-8-sig") if packed else open(path, encoding="utf-8-sig") as stream:
         lines = list(_first_lines(stream, path))
-    delimiter, records = max((_Records(lines, sign) for sign in DELIMITERS), key=_Records.likely).taken()
+    delimiter, records = best(lines, path).taken()
     if not records:
         return Head(delimiter, 0, [], "yes")
     skip, cells = records[0]
@@ -121,37 +119,6 @@ def _first_lines(stream: IO[str], path: str) -> Iterator[str]:
             )
         size += len(line)
         yield line
-
-
-class _Records:
-    """The first lines, taken apart at a delimiter: numbers of the lines before each record, and its cells."""
-
-    def __init__(self, lines: Sequence[str], delimiter: str) -> None:
-        self.delimiter, self.records = delimiter, list[tuple[int, list[str]]]()
-        reader, before = csv.reader(lines, delimiter=delimiter), 0
-        try:
-            for cells in reader:
-                self.records.append((before, cells))
-                before = reader.line_num
-        except csv.Error:  # A cell of 128 KiB: a quote that was never closed.
-            pass
-        filled = [len(cells) for _, cells in self.records if any(cell.strip() for cell in cells)]
-        self.width, rows = Counter(filled).most_common(1)[0] if filled else (0, 0)
-        self.share = rows / max(1, len(filled))
-
-    def likely(self) -> tuple[bool, bool, float, int, bool]:
-        """Greater for a delimiter that divides more lines alike; of lines that none divides, for the comma."""
-        records = self.taken()[1]
-        first = bool(records) and len(records[0][1]) == self.width
-        return self.width > 1, first, self.share, self.width, self.width <= 1 and self.delimiter == ","
-
-    def taken(self) -> tuple[str, list[tuple[int, list[str]]]]:
-        """The delimiter, and the records from the first that is neither empty nor a comment of another width."""
-        for place, (_, cells) in enumerate(self.records):
-            comment = cells and cells[0].startswith("#") and len(cells) != self.width
-            if any(cell.strip() for cell in cells) and not comment:
-                return self.delimiter, self.records[place:]
-        return self.delimiter, []
 
 
 def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Literal["yes", "no", "unclear"], str]:

@@ -87,6 +87,12 @@ def test_a_value_above_numbers_is_no_name(head, odd, others):
         (["a;b", "1,5;2,5", "3,5;4,5"], ";", 0, ["a", "b"]),
         (["a\tb", "x, y; z\tu", "x, y; z\tv"], "\t", 0, ["a", "b"]),
         (["id,kinds", "1,a|b|c", "2,a|c|d"], ",", 0, ["id", "kinds"]),
+        (["Berlin, DE, 10115;yes", "Rome, IT, 00118;no"], ";", 0, ["Berlin, DE, 10115", "yes"]),
+        (["Rome, IT\tyes", "Oslo, NO\tno", "Bonn, DE\tno"], "\t", 0, ["Rome, IT", "yes"]),
+        (["a,b\tc,d", "1,2\t3,4", "5,6\t7,8"], "\t", 0, ["a,b", "c,d"]),
+        (["1,5;2,5", "3,5;4,5", "3,5;4,0"], ";", 0, ["1,5", "2,5"]),
+        (["1,0|1,p", "2,1|1,q"], ",", 0, ["1", "0|1", "p"]),
+        (["39, a, x", "50, b, y"], ",", 0, ["39", " a", " x"]),
         (["a", "1", "2"], ",", 0, ["a"]),
         (["# made by a, b, and c", "", "   ", "a,b", "1,2", "3,4"], ",", 3, ["a", "b"]),
         (["#a,b", "1,2", "3,4"], ",", 0, ["#a", "b"]),
@@ -98,6 +104,16 @@ def test_a_value_above_numbers_is_no_name(head, odd, others):
 def test_the_delimiter_is_that_of_most_lines_and_the_head_begins_with_cells(head, lines, delimiter, skip, cells):
     found = head(*lines)
     assert (found.delimiter, found.skip, found.cells) == (delimiter, skip, cells)
+
+
+def test_a_file_of_tabs_is_cut_at_tabs_if_it_has_any(tmp_path):
+    for name, text, cells in [
+        ("t.tsv", "a,b,c\td\n1,2,3\t4\n1,2,3\n", ["a,b,c", "d"]),
+        ("t.TSV", "a,b\n1,2\n", ["a", "b"]),
+        ("t.tsv", "1,2,3\tp\n4,5,6\tq\n", ["1,2,3", "p"]),
+    ]:
+        (tmp_path / name).write_text(text)
+        assert read_head(str(tmp_path / name), packed=False).cells == cells
 
 
 def test_a_long_first_line_is_read_to_its_end_and_one_too_long_is_refused(head, monkeypatch):
