@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +14,25 @@ from dpnet.config.model import Task
 from dpnet.data.classes import label_list, label_text
 from dpnet.data.split import Split, require_labels
 from dpnet.data.tables.column import Column
+from dpnet.data.tables.columns import Table
 from dpnet.data.tables.files import is_text, read_table
 from dpnet.data.tables.fit import MAX_DETECTED
 from dpnet.data.tables.roles import find_target, guess_target
+from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_tables
 from dpnet.data.tables.textfile import look_at
 from dpnet.data.tables.texts import stands_for
 from dpnet.data.targets import looks_like_targets, targets_text
+from dpnet.errors import DataError
 from dpnet.text import counted
 
 IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
 """Names of columns that only number the rows, if every value in them is another one."""
+ROW_NAMES = re.compile(r"Unnamed: \d+(\.\d+)*|level_\d+|\.\.\.\d+|_c0|(?i:row[._ ]?names?)")
+"""How pandas, readr, Spark and R call the names or numbers of rows that were saved as a column."""
 IS_IDENTIFIER = "looks like identifiers"
+MANY = 10
+"""So many rows are not numbered by chance, and so many values may well be classes."""
 SHOWN = 60
 """Most columns that are described."""
 FEW = 5
@@ -80,9 +88,8 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
     if (task := _task(table.columns[name])) == "regression":
         settings["model.task"] = task
-    train, _, test, schema = open_tables(section, path, 0, task)
-    assert test is not None
-    guessed = "" if target is not None else " (a guess: if it is another column, change data.target)"
+    train, test, schema = _opened(section, path, task, reasons, guessed=target is None)
+    guessed = "" if target is not None else _doubt(path, table, name, task)
     lines = [
         f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
         f"The target is {label_text(name)}{guessed}.",
@@ -101,6 +108,52 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     return Proposal(settings, lines)
 
 
+def _doubt(path: str, table: Table, name: str, task: Task) -> str:
+    """That the target is a guess, and what to do where it is another column."""
+    first = next(iter(table.columns))
+    if task == "classification" or first == name or not 1 < len(np.unique(table.columns[first].values)) <= MANY:
+        return " (a guess: if it is another column, change data.target)"
+    way = f"dpnet init --data {shlex.quote(path)} --target {shlex.quote(first)}"
+    return f" (a guess: if it is another column, such as {label_text(first)}: {way})"
+
+
+def _opened(
+    section: DataConfig, path: str, task: Task, reasons: dict[str, str], *, guessed: bool
+) -> tuple[Split, Split, Schema]:
+    """The data as the job would train on them.
+
+    Args:
+        section: of the job.
+        path: of the table.
+        task: of the network.
+        reasons: why each column but the target is left out, or "".
+        guessed: nobody has said what the target is.
+    """
+    name = section.target
+    hint, other = "", next((other for other, reason in reasons.items() if not reason), None)
+    if guessed and other is not None:
+        hint = (
+            f"\nThe target, column {name!r}, is a guess; if it is another: dpnet init --data {shlex.quote(path)} "
+            f"--target {shlex.quote(other)}, for example."
+        )
+    if not reasons:
+        raise DataError(f"{path} has one column, {name!r}; expected inputs beside the labels.")
+    if all(reasons.values()):
+        others = "; ".join(f"{other!r} {reason}" for other, reason in [*reasons.items()][:FEW])
+        more = f"; and {len(reasons) - FEW:,} more" if len(reasons) > FEW else ""
+        raise DataError(
+            f"{path}: no column is left to learn from. The target is {name!r}, and the others had better be no inputs: "
+            f"{others}{more}. Make numbers or categories of them."
+        )
+    try:
+        train, _, test, schema = open_tables(section, path, 0, task)
+    except DataError as error:
+        of_target = hint if f"column {name!r}" in str(error) else ""
+        raise DataError(f"{error}{of_target}") from error
+    assert test is not None
+    return train, test, schema
+
+
 def _reason(name: str, column: Column, rows: int) -> str:
     """Why a column should not be an input; empty: it should."""
     if column.kind == "other":
@@ -108,15 +161,29 @@ def _reason(name: str, column: Column, rows: int) -> str:
     if column.missing is not None and column.missing.all():
         return "holds no value"
     distinct = len(column.texts) if column.kind == "text" else 0
-    if column.kind == "text" and distinct == rows and IDENTIFIER.fullmatch(name):
-        return IS_IDENTIFIER
+    if column.kind != "boolean" and (found := _of_rows(name, column, rows)):
+        return found
     if column.kind == "text" and (kind := stands_for(column)[0]):
         return f"holds {kind} as text"
     if distinct > MAX_DETECTED:
         return "looks like free text or names"
-    if column.values.dtype.kind in "iu" and IDENTIFIER.fullmatch(name) and len(np.unique(column.values)) == rows:
-        return IS_IDENTIFIER
     return ""
+
+
+def _of_rows(name: str, column: Column, rows: int) -> str:
+    """What to say of a column that names or numbers the rows; in rows that are sorted it would give the labels away.
+
+    One of the names may well be NA, and be taken for a missing one.
+    """
+    known = column.values if column.missing is None else column.values[~column.missing]
+    if 2 * len(known) <= rows or len(np.unique(known)) < len(known) or (known != np.floor(known)).any():
+        return ""
+    if IDENTIFIER.fullmatch(name):
+        return IS_IDENTIFIER
+    if ROW_NAMES.fullmatch(name):
+        return IS_IDENTIFIER if column.kind == "text" else "only numbers the rows"
+    counts = column.kind == "number" and len(known) == rows >= MANY and known[0] in (0, 1)
+    return "only numbers the rows" if counts and (np.diff(known.astype(np.float64)) == 1).all() else ""
 
 
 def _described(column: Column) -> str:

@@ -133,3 +133,64 @@ def test_what_is_said_of_a_table_needs_one(capsys, option):
     assert dpnet(["init", *option]) == 2
     assert "--target and --header are of a table; name it: --data FILE" in capsys.readouterr().err
     assert not Path("job.toml").exists()
+
+
+def proposed(columns):
+    """What is proposed for a table of these columns, whose target is y."""
+    names = [*columns, "y"]
+    rows = zip(*columns.values(), ["a", "b"] * (ROWS // 2), strict=True)
+    Path("u.csv").write_text("\n".join(",".join(map(str, row)) for row in (names, *rows)) + "\n")
+    return propose_table("u.csv", "u.csv", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("Unnamed: 0", range(ROWS), "only numbers the rows"),
+        ("Unnamed: 0.1", [(7 * row) % ROWS for row in range(ROWS)], "only numbers the rows"),
+        ("t", range(1, ROWS + 1), "only numbers the rows"),
+        ("level_0", [f"{row}.0" for row in range(ROWS)], "only numbers the rows"),
+        ("year", range(1900, 1900 + ROWS), ""),
+        ("t", [row // 2 for row in range(ROWS)], ""),
+    ],
+)
+def test_a_column_that_numbers_the_rows_is_no_input(name, values, said):
+    proposal = proposed({name: values, "x": [row % 5 for row in range(ROWS)]})
+    assert proposal.settings.get("data.ignore") == ([name] if said else None)
+    assert "data.id" not in proposal.settings
+    assert (f"left out, as it {said}" in proposal.lines[3]) is bool(said)
+
+
+@pytest.mark.parametrize("form", ["A{}", "{}", "{} kg", "0{}"])
+def test_one_of_the_identifiers_may_be_called_na(form):
+    proposal = proposed({"id": ["NA", *(form.format(row) for row in range(1, ROWS))], "x": [1] * ROWS})
+    assert proposal.settings["data.id"] == "id"
+    assert not {"data.ignore", "data.missing"} & set(proposal.settings)
+
+
+def test_why_no_input_is_left_is_said_of_each_column():
+    with pytest.raises(
+        DataError, match=r"no column is left.* 'y', and .*: 'id' looks like identifiers; 'review' looks l"
+    ):
+        proposed({"id": range(ROWS), "review": [f"text of {row} words" for row in range(ROWS)]})
+    with pytest.raises(DataError, match=r"u\.csv has one column, 'y'; expected inputs"):
+        proposed({})
+
+
+def test_an_error_over_a_guessed_target_says_that_it_was_a_guess():
+    Path("u.csv").write_text("kind,a,b\n" + "x,1,2\nz,3,\n" * 9)
+    with pytest.raises(
+        DataError, match=r"the label is missing[^\n]*\nThe target, column 'b', is a guess; .*--target kind,"
+    ):
+        propose_table("u.csv", "u.csv", None)
+    with pytest.raises(DataError, match=r"the label is missing[^\n]*$"):
+        propose_table("u.csv", "u.csv", "b")
+
+
+def test_a_guess_that_is_a_number_names_the_column_that_may_be_classes():
+    Path("u.csv").write_text("".join(f"{1 + row // 60},{row * 0.37},{row * 13 % 70 / 9}\n" for row in range(180)))
+    proposal = propose_table("u.csv", "u.csv", None)
+    assert (
+        "The target is 2 (a guess: if it is another column, such as 0: dpnet init --data u.csv --target 0)."
+        in proposal.lines
+    )
