@@ -22,7 +22,7 @@ from dpnet.data.tables.head import is_number
 from dpnet.data.tables.numbers import targets_of
 from dpnet.data.tables.roles import Roles, find_roles
 from dpnet.data.tables.schema import Schema
-from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, weights_of
+from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, remarks_on_units, weights_of
 from dpnet.data.tables.textfile import look_at
 from dpnet.data.targets import check_targets
 from dpnet.errors import DataError
@@ -62,6 +62,7 @@ def open_tables(
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels, task=task)
     of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
+    of_labels += [] if roles.keeps_labels else remarks_on_units(table, roles.target)
     read = _of_parts(table) if table.parts else _of_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
     held = {name: _split(rows, schema, task=task) for name, rows in shares.items()}

@@ -115,6 +115,21 @@ def _check_text(table: Table, target: str, column: Column) -> None:
     )
 
 
+def remarks_on_units(table: Table, target: str) -> list[str]:
+    """A sentence where classes are called as numbers with units are: 5 kg, 50%."""
+    column = table.columns[target]
+    if column.kind != "text":
+        return []
+    kind, alike = stands_for(column)
+    units = sorted(text for text, is_one in zip(column.texts, alike, strict=True) if is_one and not is_plain(text))
+    if kind != "numbers" or not units:
+        return []
+    return [
+        f"{table.file}, column {target!r}: labels such as {units[0]!r} are names of classes, and no numbers; if that "
+        f'is meant: data.categorical = ["{target}"]'
+    ]
+
+
 def remarks_on_numbers(table: Table, target: str) -> list[str]:
     """A sentence where labels in a file of text are taken as numbers, and are not written as such: 01 is 1.
 

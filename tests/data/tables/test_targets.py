@@ -74,6 +74,16 @@ def test_dates_and_numbers_with_units_are_no_classes_unless_the_target_is_named(
     assert labels(tmp_path, *texts, categorical=("y",))[0] == sorted(texts)
 
 
+@pytest.mark.parametrize("texts", [("5 kg", "6 kg"), ("50%", "60%"), ("$10", "$5"), ("1,000", "2,000"), ("5", "6 kg")])
+def test_a_few_numbers_with_units_are_names_of_classes_and_told(tmp_path, texts):
+    shown = next(text for text in texts if not text.isdigit())
+    found, said = labels(tmp_path, *texts)
+    assert found == sorted(texts)
+    assert len(said) == 1
+    assert f"labels such as {shown!r} are names of classes, and no numbers; if that is meant: data.cat" in said[0]
+    assert labels(tmp_path, *texts, categorical=("y",)) == (sorted(texts), ())
+
+
 def test_digits_that_were_saved_as_text_are_classes(tmp_path):
     columns = {"x": list(range(60)), "y": [str(row % 30) for row in range(60)]}
     parquet.write_table(pa.table(columns), str(tmp_path / "t.parquet"))
