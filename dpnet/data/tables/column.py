@@ -92,10 +92,12 @@ def make_column(array: Any, as_text: bool, place: str) -> Column:
 
 
 def _texts(array: Any) -> Any:
-    """Any values as text: numbers as Python, and so pandas, writes them in a file."""
+    """Any values as text: numbers as Python, and so pandas, writes them in a file; lists and bytes as they are."""
     arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
     if not arrow.types.is_floating(array.type):
-        return compute.cast(array, arrow.string())
+        with contextlib.suppress(arrow.ArrowNotImplementedError, arrow.ArrowInvalid):
+            return compute.cast(array, arrow.string())
+        return array
     numbers = array.to_numpy()
     return arrow.chunked_array([[None if np.isnan(one) else str(one) for one in numbers]], arrow.string())
 

@@ -203,6 +203,9 @@ def _split(
     )
     column = table.columns.get(schema.id) if schema.id is not None else None
     if schema.id is not None and column is not None:
+        if column.kind == "other":
+            seen = f"{table.file}, column {schema.id!r} (data.id) holds {column.words}"
+            raise DataError(f"{seen}; expected text, numbers or dates that name the rows: leave data.id out.")
         table.check_lines(schema.id)
     names = None if column is None else np.append(column.texts, [""])[column.values]
     file = f"{table.name}, column {schema.target!r}"
