@@ -28,6 +28,7 @@ _KINDS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b"\x93NUMPY",), "an array of numpy", "name it .npy"),
     ((b"\x89HDF\r\n",), "an HDF5 file", "name it .h5"),
     ((b"PAR1",), "a Parquet file", "name it .parquet"),
+    ((b"ARROW1", b"FEA1"), "a Feather file", "name it .feather"),
     ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), "a picture", "save the pixels of all samples by numpy: np.savez"),
     ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickled object of Python", "save its arrays: np.savez"),
 )

@@ -1,11 +1,12 @@
-"""Reads table files by pyarrow: CSV and TSV (see `textfile`), Parquet (also folders, see `folder`), and Feather."""
+"""Reads tables by pyarrow: CSV and TSV (see `textfile`), Parquet (also folders, see `folder`), Feather and streams."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from dpnet.text import listed
 
 ENDINGS = (*TEXT_ENDINGS, ".parquet", ".feather", ".arrow")
 """How the names of tables end."""
+CONTINUATION, END_OF_STREAM = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
+"""How each message of a stream of Arrow begins, and the mark of its end."""
+SEPARATORS = "\n,;\t|"
+"""What stands in a table that is text."""
 INDEX = re.compile(r"|__index_level_\d+__")
 """How pandas names the index of a data frame in a file: not at all, or so."""
 
@@ -76,13 +81,17 @@ def _check_pyarrow(path: str) -> None:
 def _names(path: str, table: Any) -> list[str]:
     """The columns of a table; without the index of a data frame, which is no column of the user's."""
     names: list[str] = [name for name in table.column_names if not INDEX.fullmatch(name)]
-    if len(set(names)) < len(names):
-        twice = {name for name in names if names.count(name) > 1}
-        raise DataError(f"{path} has several columns of the same name: {listed(twice)}; name each once.")
+    _check_twice(path, names)
     for place, name in enumerate(table.column_names):
         if place and not name and table.column(place).null_count < table.num_rows:
             raise DataError(f"{path}: column {place} (from 0) has no name; give it one, or take it out.")
     return names
+
+
+def _check_twice(path: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = {name for name, count in Counter(names).items() if count > 1}
+        raise DataError(f"{path} has several columns of the same name: {listed(twice)}; name each once.")
 
 
 def _read_part(path: str) -> Any:
@@ -95,17 +104,62 @@ def _read_columns(path: str) -> Any:
     """A file that stores columns: Parquet, or Arrow's own format."""
     with Path(path).open("rb") as stream:
         head = stream.read(HEAD_BYTES)
-    magic, kind = (b"PAR1", "a Parquet file") if path.lower().endswith(".parquet") else (b"ARROW1", "a Feather file")
-    if not head.startswith(magic):
-        refuse_foreign(path, head, kind)
-        raise DataError(f"{path} does not start with {magic.decode()}, as {kind} does; it is damaged: copy it again.")
-    if magic == b"PAR1":
-        parquet = importlib.import_module("pyarrow.parquet")
-        metadata = parquet.read_metadata(path)
-        rows, columns = metadata.num_rows, metadata.num_columns
-        check_memory(path, 8 * rows * columns, f"{rows:,} rows of {columns:,} columns")
-        table = parquet.read_table(path, use_threads=False)
+    if path.lower().endswith(".parquet"):
+        table = _read_parquet(path, head)
+    elif head.startswith(CONTINUATION):
+        table = _read_stream(path)
     else:
-        table = importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
+        table = _read_feather(path, head)
     table.validate(full=True)  # Arrow trusts offsets that a damaged file made.
     return table
+
+
+def _read_parquet(path: str, head: bytes) -> Any:
+    _check_magic(path, head, b"PAR1", "a Parquet file")
+    parquet = importlib.import_module("pyarrow.parquet")
+    metadata = parquet.read_metadata(path)
+    rows, columns = metadata.num_rows, metadata.num_columns
+    check_memory(path, 8 * rows * columns, f"{rows:,} rows of {columns:,} columns")
+    _check_twice(path, metadata.schema.to_arrow_schema().names)
+    return parquet.read_table(path, use_threads=False)
+
+
+def _read_feather(path: str, head: bytes) -> Any:
+    if head.startswith(b"FEA1"):
+        raise DataError(
+            f"{path} is a Feather file of version 1, which is not read any more; write it again, in Python, with "
+            f"pandas: pd.read_feather({path!r}).to_feather({path!r})"
+        )
+    _check_magic(path, head, b"ARROW1", "a Feather file")
+    return importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
+
+
+def _read_stream(path: str) -> Any:
+    """Arrow's format for streams, in which Hugging Face's `datasets` keeps its files.
+
+    It may end anywhere, but for a mark that says so: without it rows at the end could be missing, and nobody sees it.
+    """
+    arrow = importlib.import_module("pyarrow")
+    with arrow.OSFile(path) as file:
+        table = arrow.ipc.open_stream(file).read_all()
+        read, size = file.tell(), file.size()
+    with Path(path).open("rb") as stream:
+        stream.seek(-len(END_OF_STREAM), os.SEEK_END)
+        ends = stream.read() == END_OF_STREAM
+    if read < size:
+        raise DataError(f"{path} holds more after the end of its table, at byte {read:,}; expected one table.")
+    if not ends:
+        raise DataError(f"{path} does not end as a stream of Arrow does; it is truncated: copy or write it again.")
+    return table
+
+
+def _check_magic(path: str, head: bytes, magic: bytes, kind: str) -> None:
+    if head.startswith(magic):
+        return
+    refuse_foreign(path, head, kind)
+    if not head:
+        raise DataError(f"{path} is empty; expected {kind}.")
+    text = head.decode("utf-8", "ignore")
+    if all(one.isprintable() or one.isspace() for one in text) and set(text) & set(SEPARATORS):
+        raise DataError(f"{path} is text, not {kind}; if cells stand in its lines, name it .csv.")
+    raise DataError(f"{path} does not start with {magic.decode()}, as {kind} does; it is damaged: copy it again.")

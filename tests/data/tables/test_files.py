@@ -149,7 +149,7 @@ def test_some_rows_keep_their_numbers_and_their_texts(read):
         ("t.csv", b"<!doctype html><html>", "is a web page .*, not a table"),
         ("t.csv", b"PK\x03\x04....", "is a zip archive"),
         ("t.csv", b"\x1f\x8b\x08broken", "t.csv (is truncated or damaged|cannot be read)"),
-        ("t.parquet", "a,b\n1,2\n", "does not start with PAR1, as a Parquet file does"),
+        ("t.parquet", "a,b\n1,2\n", "is text, not a Parquet file; .* name it .csv"),
         ("t.parquet", b"PAR1 and no more", "t.parquet cannot be read"),
         ("t.feather", b"ARROW1\0\0 and no more", "t.feather cannot be read"),
         ("t.feather", b"PAR1 and no more", "is a Parquet file, not a Feather file"),
