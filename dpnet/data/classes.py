@@ -10,6 +10,7 @@ the same way, and predictions have the labels that the user knows.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,9 +39,11 @@ class Classes:
 
     Attributes:
         values: (classes,) the labels, sorted, each once: int64, float64, bool or text.
+        written: they are text only as a file of text had among them some that is no number: 1 may mean the number 1.
     """
 
     values: npt.NDArray[Any]
+    written: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,6 +79,13 @@ class Classes:
         places = np.minimum(np.searchsorted(self.values, labels), len(self) - 1)
         return np.where(self.values[places] == labels, places, UNKNOWN).astype(np.int64)
 
+    def number_of(self, other: Classes) -> Labels:
+        """The number of the class that each class of other data is; UNKNOWN where it is none."""
+        if not other.written or self.kind == "text":
+            return self.number(other.values)
+        places = {value: place for place, value in enumerate(self.values.tolist())}
+        return np.array([places.get(_meant(str(text)), UNKNOWN) for text in other.values], np.int64)
+
     def record(self) -> list[Any] | None:
         """The classes as a checkpoint keeps them; None where they are plain."""
         return None if self.plain else self.values.tolist()
@@ -83,6 +93,18 @@ class Classes:
     def text(self) -> str:
         """The labels, as far as a message has room."""
         return label_list(self.values)
+
+
+def _meant(text: str) -> int | float | bool | None:
+    """The number or the boolean that a text stands for; None: neither."""
+    text = text.strip().lower()
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        if "_" not in text and text.isascii():
+            with contextlib.suppress(ValueError):
+                return kind(text)
+    return None
 
 
 def find_classes(labels: npt.NDArray[Any], *, file: str) -> Classes:

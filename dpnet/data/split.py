@@ -139,7 +139,7 @@ class Split:
         """
         if self.labels is None or self.classes == classes:
             return self
-        renumbered = classes.number(self.classes.values)
+        renumbered = classes.number_of(self.classes)
         labels = renumbered[self.labels]
         if (renumbered == UNKNOWN).any() and (unknown == "error" or not (labels != UNKNOWN).any()):
             raise self._unknown(labels, renumbered, classes, of, way)
@@ -158,7 +158,7 @@ class Split:
         place = f"{self.labels_file}, row {in_file} (from 0)" if self.place is None else self.place(in_file)
         seen = f"{place}: the label is {label_text(self.classes.values[self.labels[row]])}"
         what = f"{of} has the classes {classes.text()}"
-        if self.classes.kind != classes.kind:
+        if self.classes.kind != classes.kind and (renumbered == UNKNOWN).all():
             what += f": they are {classes.kind}, these labels are {self.classes.kind}"
         if number == len(self):
             return DataError(f"{seen}, and no other is known either: {what}; give data of the same classes.")

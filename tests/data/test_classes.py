@@ -55,6 +55,20 @@ def test_numbers_are_compared_by_value_and_never_with_text():
     assert Classes(np.array(["0", "1"])).number(np.array([0, 1])).tolist() == [UNKNOWN, UNKNOWN]
 
 
+@pytest.mark.parametrize(
+    ("values", "texts", "numbers"),
+    [
+        ([1, 2, 7], [" 1", "2.0", "7e0", "07", "1_0", "1.5", "two", "nan", "True"], [0, 1, 2, 2, -1, -1, -1, -1, 0]),
+        ([0.5, 2.0], ["0.5", "2", "1"], [0, 1, -1]),
+        ([2**62, 2**62 + 1], [str(2**62 + 1), str(2**62 + 2)], [1, -1]),
+        ([False, True], ["TRUE", "false", "maybe"], [1, 0, -1]),
+        (["1", "a"], ["a", "1", "1.0"], [1, 0, -1]),
+    ],
+)
+def test_text_of_a_file_of_text_means_the_numbers_that_it_shows(values, texts, numbers):
+    assert Classes(np.array(values)).number_of(Classes(np.array(texts), written=True)).tolist() == numbers
+
+
 def test_labels_from_0_without_a_gap_are_not_recorded():
     assert find_classes(np.array([2, 0, 1]), file="y").record() is None
     assert find_classes(np.array([2, 0]), file="y").record() == [0, 2]

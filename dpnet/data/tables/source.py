@@ -210,6 +210,8 @@ def _split(
     names = None if column is None else np.append(column.texts, [""])[column.values]
     file = f"{table.name}, column {schema.target!r}"
     split = make_split(inputs, labels, table.name, file, place_of(table, schema.target), task=task)
+    if split.classes.kind == "text" and table.text is not None:
+        split = dataclasses.replace(split, classes=dataclasses.replace(split.classes, written=True))
     weights, of_weights = _weights(table, schema) if labels is not None else (None, ())
     return dataclasses.replace(split, remarks=(*remarks, *of_weights), names=names, weights=weights)
 

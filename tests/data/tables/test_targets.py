@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dpnet.config.data import DataConfig
-from dpnet.data.sources import open_source
+from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
@@ -111,3 +111,22 @@ def test_a_missing_label_is_refused_by_row(tmp_path):
 def test_labels_that_float64_does_not_tell_apart_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"column 'y': the label is 9223372036854775808, and float64 does not tell"):
         labels(tmp_path, "9223372036854775809", "9223372036854775808")
+
+
+@pytest.mark.parametrize(
+    ("classes", "odd"),
+    [((0, 1), "7"), ((0, 1), "unknown"), ((False, True), "maybe"), (("a", "b"), "7"), ((0.0, 1.0), "x")],
+)
+def test_one_odd_label_does_not_make_the_others_unknown(tmp_path, classes, odd):
+    train, test = (tmp_path / f"{name}.csv" for name in ("train", "test"))
+    train.write_text("x,y\n" + "".join(f"{row},{classes[row % 2]}\n" for row in range(20)))
+    test.write_text(train.read_text() + f"1,{odd}\n")
+    source = open_source(str(train), DataConfig(target="y"))
+    other = open_split(str(test), schema=source.schema)
+    seen = (
+        rf"line 22, column 'y': the label is {odd}, and the network has the classes {source.train.classes.text()}\. 1"
+    )
+    with pytest.raises(DataError, match=seen):
+        other.numbered_as(source.train.classes, of="the network", unknown="error")
+    kept = other.numbered_as(source.train.classes, of="the network", unknown="ignore")
+    assert kept.labels.tolist() == [*source.train.labels.tolist(), -1]
