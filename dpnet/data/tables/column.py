@@ -19,6 +19,7 @@ from dpnet.data.tables.head import is_number
 from dpnet.errors import DataError
 from dpnet.text import shorten
 
+BOOLEANS = ("true", "false")
 EXACT = 2**53
 """Up to this one float64 tells integers apart."""
 
@@ -118,9 +119,16 @@ def without(column: Column, gone: npt.NDArray[np.bool_]) -> Column:
     return dataclasses.replace(column, values=values, texts=column.texts[~gone], missing=values < 0)
 
 
-def as_numbers(column: Column) -> Column:
-    """A column of text as numbers, if it holds nothing else: Arrow knows no sign + and no spaces around NA."""
+def as_values(column: Column) -> Column:
+    """A column of text as numbers or booleans, if it holds nothing else.
+
+    Arrow knows no sign + before a number, and no spaces around NA and True.
+    """
     texts = [str(text) for text in column.texts]
+    words = [text.strip().lower() for text in texts]
+    if set(words) <= {*BOOLEANS, "1", "0"} and set(words) & {*BOOLEANS}:
+        booleans = np.array([*(word in ("true", "1") for word in words), False])[column.values]
+        return Column("boolean", booleans, column.texts[:0], column.missing, column.words)
     if not texts or not all(map(is_number, texts)):
         return column
     values = np.array([*map(float, texts), np.nan])[column.values]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dpnet.compute.arrays import SampleIds
-from dpnet.data.tables.column import EXACT, Column, as_numbers, guarded_arrow, make_column, wide_numbers, without
+from dpnet.data.tables.column import EXACT, Column, as_values, guarded_arrow, make_column, wide_numbers, without
 from dpnet.data.tables.head import MISSING
 from dpnet.data.tables.textfile import TextFile
 from dpnet.errors import DataError
@@ -58,7 +58,7 @@ class Columns(Mapping[str, Column]):
             texts = [str(text) for text in column.texts]
             gone = [not text if name in self._verbatim else text.strip() in MISSING for text in texts]
             column = without(column, np.array(gone, np.bool_))
-            return column if as_text or self._text is None else as_numbers(column)
+            return column if as_text or self._text is None else as_values(column)
         if self._text is None:
             return column
         if column.values.dtype.kind == "f" and (rows := np.flatnonzero(abs(column.values) >= EXACT)).size:

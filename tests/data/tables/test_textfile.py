@@ -170,6 +170,15 @@ def test_a_line_that_is_too_long_is_told_as_such(file, monkeypatch):
 IDS = ["NA", "null", "None", "", "nan", "?", "007"]
 
 
+@pytest.mark.parametrize("written", ["True", " True", "True ", "TRUE", "1", " 1 "])
+@pytest.mark.parametrize("gone", ["", " ?", "NA "])
+def test_booleans_stay_booleans_beside_spaces(file, written, gone):
+    source = opened(file(["x,k", "True,a", "False,b", ",a"]), missing="mean")
+    other = file(["x,k", f"{written},a", "False,b", f"{gone},a"])
+    assert open_split(other, schema=source.schema).inputs.tolist() == [[1], [0], [0.5]]
+    assert opened(other, missing="mean").schema == source.schema
+
+
 def test_the_names_of_rows_stand_as_they_are(file):
     path = file(["id,x,k", *(f"{name},{row},{'ab'[row % 2]}" for row, name in enumerate(IDS))])
     source = opened(path, id="id")
