@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.tables.column import EXACT, Column, as_values, guarded_arrow, make_column, wide_numbers, without
@@ -43,6 +44,7 @@ class Columns(Mapping[str, Column]):
     ) -> None:
         self._file, self._table, self._names = file, table, dict.fromkeys(names)
         self._as_text, self._verbatim, self._text, self._rows = as_text, verbatim, text, rows
+        self._wide = dict[str, npt.NDArray[np.bool_] | None]()
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._names:
@@ -61,9 +63,10 @@ class Columns(Mapping[str, Column]):
             return column if as_text or self._text is None else as_values(column)
         if self._text is None:
             return column
-        if column.values.dtype.kind == "f" and (rows := np.flatnonzero(abs(column.values) >= EXACT)).size:
-            texts = self._text.texts([name]).column(0).take(rows).to_pylist()
-            return dataclasses.replace(column, wide=wide_numbers(column.values, rows, texts))
+        if column.values.dtype.kind == "f" and (abs(column.values) >= EXACT).any():
+            if not self._wide:
+                self._wide.update(_find_wide(self._table, self._text, set(self._names) - set(self._as_text)))
+            return dataclasses.replace(column, wide=self._wide[name])
         return column
 
     def __iter__(self) -> Iterator[str]:
@@ -92,7 +95,37 @@ class Columns(Mapping[str, Column]):
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
         assert self._rows is None
-        return Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text, rows)
+        taken = Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text, rows)
+        taken._wide = self._wide
+        return taken
+
+
+def _find_wide(table: Any, text: TextFile, names: Collection[str]) -> dict[str, npt.NDArray[np.bool_] | None]:
+    """Which numbers of a file of text are not what it holds, see `Column.wide`: of all columns, in one more reading.
+
+    Args:
+        table: as Arrow read it.
+        text: the file.
+        names: of columns that are not taken as text.
+    """
+    large: dict[str, npt.NDArray[np.float64]] = {}
+    for name in names:
+        array = table.column(name)
+        if str(array.type) == "double" or (str(array.type) == "int64" and array.null_count):
+            numbers = array.to_numpy().astype(np.float64)
+            if (abs(numbers) >= EXACT).any():
+                large[name] = numbers
+    wide = {name: np.zeros(len(numbers), np.bool_) for name, numbers in large.items()}
+    first = 0
+    for piece in text.pieces(list(large)):
+        part = slice(first, first + piece.num_rows)
+        for name, numbers in large.items():
+            rows = np.flatnonzero(abs(numbers[part]) >= EXACT)
+            found = wide_numbers(numbers[part], rows, piece.column(name).take(rows).to_pylist())
+            if found is not None:
+                wide[name][part] = found
+        first += piece.num_rows
+    return {name: mask if mask.any() else None for name, mask in wide.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ found by `columns`, which knows the columns where nothing does: an identifier ma
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,25 +46,33 @@ class TextFile(Lines):
         """Some of its columns, as text, as a table of Arrow; `read` has taken the whole file already."""
         return self._parsed(names, list(names))
 
-    def _parsed(self, as_text: Collection[str], only: list[str] | None) -> Any:
+    def pieces(self, names: Collection[str]) -> Iterator[Any]:
+        """The same in batches of rows, which take less memory."""
+        arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
+        with arrow.input_stream(self.path, compression="gzip" if self.packed else None) as stream:
+            yield from arrow_csv.open_csv(stream, *self._options(names, list(names)))
+
+    def _options(self, as_text: Collection[str], only: list[str] | None) -> Iterator[Any]:
+        """How Arrow is to read the file, to take it apart, and to convert its cells."""
         arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
         names = None if self.header else [str(place) for place in range(len(self.head.cells))]
+        yield arrow_csv.ReadOptions(
+            use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=self.head.skip
+        )
+        yield arrow_csv.ParseOptions(delimiter=self.head.delimiter, newlines_in_values=True)
+        yield arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(as_text, arrow.string()),
+            null_values=list(MISSING),
+            strings_can_be_null=False,
+            quoted_strings_can_be_null=True,
+            include_columns=only,
+        )
+
+    def _parsed(self, as_text: Collection[str], only: list[str] | None) -> Any:
+        arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
         try:
             with arrow.input_stream(self.path, compression="gzip" if self.packed else None) as stream:
-                return arrow_csv.read_csv(
-                    stream,
-                    arrow_csv.ReadOptions(
-                        use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=self.head.skip
-                    ),
-                    arrow_csv.ParseOptions(delimiter=self.head.delimiter, newlines_in_values=True),
-                    arrow_csv.ConvertOptions(
-                        column_types=dict.fromkeys(as_text, arrow.string()),
-                        null_values=list(MISSING),
-                        strings_can_be_null=False,
-                        quoted_strings_can_be_null=True,
-                        include_columns=only,
-                    ),
-                )
+                return arrow_csv.read_csv(stream, *self._options(as_text, only))
         except arrow.ArrowInvalid as error:
             if "UTF8" in str(error):
                 self.refuse_bytes()

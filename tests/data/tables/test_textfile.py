@@ -215,6 +215,23 @@ def test_large_numbers_that_are_what_the_file_holds_are_taken(file):
     assert found.tolist() == [float(number) for number in numbers]
 
 
+def test_large_numbers_take_one_more_reading_of_the_file_however_many_columns_have_them(file, monkeypatch):
+    monkeypatch.setattr(textfile, "MAX_LINE", 1 << 12)  # So the file comes in pieces.
+    rows = [[f"{row}.5e20", f"{2**70 + 2**20 * row}", str(BIG) if row == 700 else "1.5", "a"] for row in range(900)]
+    path = file(["u,v,w,k", *map(",".join, rows)])
+    read, pieces = [], textfile.TextFile.pieces
+    monkeypatch.setattr(textfile.TextFile, "pieces", lambda text, names: read.append(text) or pieces(text, names))
+    columns = read_table(path).columns
+    assert [None if column.wide is None else np.flatnonzero(column.wide).tolist() for column in columns.values()] == [
+        None,
+        None,
+        [700],
+        None,
+    ]
+    assert columns.take(np.array([700, 3]))["w"].wide.tolist() == [True, False]
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("codes", [["0xFFFFFFFFFFFFFFFF", "0x01"], ["0x1F", "0X20"], [" 0x1F", "31", "32"]])
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
 def test_hexadecimal_numbers_are_text(file, codes, name):
