@@ -88,6 +88,11 @@ def toml_value(value: Any) -> str:
     return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
 
 
+def setting(key: str, value: Any) -> str:
+    """A setting for a message, to be copied into a job file: `data.ignore = ["x"]`."""
+    return f"{key} = {toml_value(value)}"
+
+
 def _keys_of(section_name: str, section: Section) -> list[Key]:
     hints = typing.get_type_hints(type(section), include_extras=True)
     entries: Sequence[Field[Any]] = fields(section)  # type: ignore[arg-type]  # Every section is a dataclass.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dpnet.config.data import DataConfig
+from dpnet.config.keys import setting
 from dpnet.config.model import Task
 from dpnet.data.readers.hdf5_file import find_sets, is_hdf5, list_sets, read_arrays
 from dpnet.data.readers.names import find_word
@@ -120,5 +121,5 @@ def _missing(path: str, inputs: str) -> DataError:
     features, target = (key_for(name, list(sets)) or "..." for name in ("x_train", "y_train"))
     return DataError(
         f"{path} has no data set {inputs}; it holds {held or 'none'}. Say which are the inputs and the labels: "
-        f'data.features = ["{features}"], data.target = "{target}".'
+        f"{setting('data.features', [features])}, {setting('data.target', target)}."
     )

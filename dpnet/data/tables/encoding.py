@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.config.keys import setting
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
@@ -109,7 +110,9 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
     if column.wide is not None:
         row = int(np.argmax(column.wide))
         seen = f"{table.place(row, name)}: the value is {column.values[row]}, beyond 2**53"
-        raise DataError(f'{seen}: its neighbours would be the same input; leave it out: data.ignore = ["{name}"].')
+        raise DataError(
+            f"{seen}: its neighbours would be the same input; leave it out: {setting('data.ignore', [name])}."
+        )
     if column.missing is not None:
         numbers[column.missing] = feature.fill
         if feature.indicator:

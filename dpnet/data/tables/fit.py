@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from dpnet.config.keys import setting
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import missing_value
@@ -85,7 +86,7 @@ def _check_plain_text(name: str, column: Column, table: Table) -> None:
     kind, alike = stands_for(column)
     if not kind:
         return
-    force = f'Or take them for categories: data.categorical = ["{name}"].'
+    force = f"Or take them for categories: {setting('data.categorical', [name])}."
     if kind != "numbers":
         row = first_row(alike, column)
         assert row is not None
@@ -112,9 +113,9 @@ def _check_categories(name: str, texts: Sequence[str], table: Table, *, forced: 
     seen = f"{table.file}, column {name!r} holds {len(texts):,} different texts, such as {shorten(repr(texts[0]), 40)}"
     if len(texts) > (MAX_CATEGORIES if forced else MAX_DETECTED):
         can_force = not forced and len(texts) <= MAX_CATEGORIES
-        force = f', or take them for categories: data.categorical = ["{name}"]' if can_force else ""
+        force = f", or take them for categories: {setting('data.categorical', [name])}" if can_force else ""
         raise DataError(f"{seen}, which look like free text, dates or names; {_out(name)}{force}.")
 
 
 def _out(name: str) -> str:
-    return f'leave the column out: data.ignore = ["{name}"]'
+    return f"leave the column out: {setting('data.ignore', [name])}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dpnet.config.data import DataConfig
+from dpnet.config.keys import setting
 from dpnet.data.tables.columns import Table
 from dpnet.errors import DataError
 from dpnet.text import counted, listed
@@ -126,7 +127,7 @@ def find_target(target: str | int | None, table: Table, said_by: str = "data.tar
     if target is None:
         raise DataError(
             f"{table.file} is a table with the columns {listed(names)}; say which of them holds the labels: "
-            f'data.target = "{guess_target(table)}", for example.'
+            f"{setting('data.target', guess_target(table))}, for example."
         )
     if isinstance(target, int):
         if not -len(names) <= target < len(names):

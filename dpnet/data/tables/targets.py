@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
+from dpnet.config.keys import setting
 from dpnet.data.classes import label_text
 from dpnet.data.labels import MAX_TEXT, NO_REGRESSION, too_long
 from dpnet.data.sample_weights import check_weights
@@ -95,7 +96,7 @@ def _missing(table: Table, target: str, column: Column) -> DataError:
                 f"{table.place(row, target)}: {seen}; the others are numbers such as {example}. {NO_REGRESSION}"
             )
     written = table.columns.written(target, table.number(row))
-    ways = f' If {written} is a class: data.categorical = ["{target}"].' if written not in ("", "nan") else ""
+    ways = f" If {written} is a class: {setting('data.categorical', [target])}." if written not in ("", "nan") else ""
     return DataError(f"{table.place(row, target)}: {seen}; take such rows out of the file.{ways}")
 
 
@@ -111,7 +112,7 @@ def _check_text(table: Table, target: str, column: Column) -> None:
     raise DataError(
         f"{table.place(row, target)}: the label is {label_text(str(column.texts[column.values[row]]))}, in a column of "
         f'{kind}. Targets that are numbers, written plainly: model.task = "regression". If these are classes: '
-        f'data.categorical = ["{target}"].'
+        f"{setting('data.categorical', [target])}."
     )
 
 
@@ -126,7 +127,7 @@ def remarks_on_units(table: Table, target: str) -> list[str]:
         return []
     return [
         f"{table.file}, column {target!r}: labels such as {units[0]!r} are names of classes, and no numbers; if that "
-        f'is meant: data.categorical = ["{target}"]'
+        f"is meant: {setting('data.categorical', [target])}"
     ]
 
 
@@ -142,7 +143,7 @@ def remarks_on_numbers(table: Table, target: str) -> list[str]:
     of_value: dict[int | float, list[str]] = {}
     for text in texts:
         of_value.setdefault(_value(text), []).append(text)
-    ways = f'data.categorical = ["{target}"]'
+    ways = setting("data.categorical", [target])
     where = f"{table.file}, column {target!r}"
     for value, written in of_value.items():
         if len(written) > 1:
