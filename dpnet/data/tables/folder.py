@@ -31,8 +31,13 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 SPLIT_NAME = re.compile(r"(?<![a-z])(train|test|val|valid|validation|dev|eval)(?![a-z])")
 """What a file is called that is no part of a table, but all of its training or test rows."""
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
-OTHER_TABLE = re.compile(r".*\.(parquet|parq|pq|csv|tsv|feather|arrow|orc|avro)(\.\w{1,6})?", re.IGNORECASE)
+OTHER_TABLE = re.compile(
+    r".*\.(parquet|parq|pq|csv|tsv|feather|arrow|orc|avro)(\.(gz|gzip|bz2|xz|zst|zstd|lz4|lzo|br|snappy|zip))?",
+    re.IGNORECASE,
+)
 """How other files are called that hold rows: of other kinds, with other endings, or compressed as a whole."""
+VERSIONED = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
+"""Folders in which a log says which of the files beside them are rows of the table, and which were replaced."""
 MAGIC = b"PAR1"
 """The first bytes of a Parquet file; Hive gives its files no ending."""
 
@@ -58,8 +63,14 @@ def parts_of(folder: str) -> list[str]:
 
     Raises:
         DataError: it holds rows elsewhere too: in files that are not called .parquet, or in folders that are not called
-            NAME=VALUE.
+            NAME=VALUE. Or a log, which is not read, says which of the files are rows.
     """
+    for name, kind in VERSIONED.items():
+        if os.path.isdir(os.path.join(folder, name)):
+            raise DataError(
+                f"{folder} is a table of {kind}, as {name} in it shows, and some of its files may have been replaced; "
+                "write the table as Parquet files in a folder of their own."
+            )
     left = next(_left_out(folder, "", inside=True), None)
     if left is None:
         return _parts(folder)

@@ -195,3 +195,16 @@ def test_rows_that_would_be_left_out_are_refused_by_file(folder, name, message):
     parquet.write_table(TABLE, str(folder / name))
     with pytest.raises(DataError, match=message):
         opened(folder)
+
+
+def test_check_sums_beside_the_files_are_left_alone(folder):
+    for name in ("part-0.parquet.md5", "part-0.parquet.sha256", "columns.json"):
+        (folder / name).write_text("no table")
+    assert len(opened(folder).train) == 30
+
+
+@pytest.mark.parametrize(("name", "kind"), [("_delta_log", "Delta Lake"), (".hoodie", "Hudi")])
+def test_a_folder_whose_log_says_which_files_count_is_refused(folder, name, kind):
+    (folder / name).mkdir()
+    with pytest.raises(DataError, match=rf"is a table of {kind}, as {name} in it shows, and some .* replaced"):
+        opened(folder)
