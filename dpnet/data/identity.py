@@ -158,7 +158,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if before.get("labels") != now.get("labels"):
         found.insert(0, f"the classes are {_classes(now)}; in the run they were {_classes(before)}")
     if before.get("schema") != now.get("schema"):
-        found.insert(0, f"the columns are {_columns(now)}; in the run they were {_columns(before)}")
+        columns, were = _columns(now), _columns(before)
+        same = "the columns become other inputs than in the run, by their categories or what stands for missing values"
+        found.insert(0, same if columns == were else f"the columns are {columns}; in the run they were {were}")
     return found
 
 

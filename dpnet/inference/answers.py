@@ -46,11 +46,10 @@ class ClassAnswers:
         classes: of the network.
     """
 
-    unknown = "label -1 and NaN"
-
     def __init__(self, classes: Classes) -> None:
         self._classes, self._labels = classes, _labels(classes)
         self._texts = [*map(str, classes.values.tolist()), str(self._labels[-1])]
+        self.unknown = f"label {self._texts[-1]} and NaN" if self._texts[-1] else "an empty label and NaN"
 
     def finish(self, outputs: Matrix) -> None:
         """See Answers.finish: to probabilities."""

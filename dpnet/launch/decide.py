@@ -86,10 +86,11 @@ class Decision:
 def killed(code: int) -> str:
     """By which signal a rank was killed, and why perhaps, as the exit code of mpirun says; empty: none was.
 
-    Open MPI returns 128 + n, MPICH n, which is none of dpnet's own codes.
+    Open MPI returns 128 + n, MPICH n, which is none of dpnet's own codes. Who was killed is not known: mpirun itself
+    leaves the same code.
     """
     number = code - 128 if code > 128 else code
-    return f"a rank was killed by signal {number}; {_SIGNALS[number]}" if number in _SIGNALS else ""
+    return f"a rank, or mpirun, was killed by signal {number}; {_SIGNALS[number]}" if number in _SIGNALS else ""
 
 
 def decide(outcomes: Sequence[Outcome], max_restarts: int) -> Decision:

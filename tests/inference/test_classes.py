@@ -10,7 +10,9 @@ from dpnet.checkpoint import format as checkpoint
 from dpnet.cli.main import run as dpnet
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
+from dpnet.data.classes import Classes
 from dpnet.errors import CheckpointError, DataError
+from dpnet.inference.answers import ClassAnswers
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network, make_network
 from dpnet.inference.predict import predict
@@ -149,3 +151,10 @@ def test_a_checkpoint_with_labels_of_other_classes_is_refused(named):
         make_network(found)
     del found.manifest["data"]["labels"]  # As checkpoints were before.
     assert make_network(found).classes.values.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"), [(["cat", "dog"], "an empty label and NaN"), ([-3, 4], "label -4 and NaN")], ids=str
+)
+def test_what_stands_for_no_answer_is_said_as_it_is(labels, words):
+    assert ClassAnswers(Classes(np.array(labels))).unknown == words

@@ -51,7 +51,7 @@ def test_no_more_than_so_many_restarts():
     assert decide(outcomes, 2).wait_s is not None
     decision = decide(outcomes, 1)
     assert (decision.wait_s, decision.exit_code) == (None, 137)
-    why = "exit code 137 (a rank was killed by signal 9; the system's memory ran out?)"
+    why = "exit code 137 (a rank, or mpirun, was killed by signal 9; the system's memory ran out?)"
     assert decision.why == f"gave up after 2 attempts: {why} at step 20"
     assert decide([outcome(0)], 0).exit_code == 1
 
@@ -98,9 +98,9 @@ def test_progress_begins_the_count_and_the_waits_anew():
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        (137, "a rank was killed by signal 9; the system's memory ran out?"),
-        (9, "a rank was killed by signal 9; the system's memory ran out?"),
-        (135, "a rank was killed by signal 7; /dev/shm or a disk is full?"),
+        (137, "a rank, or mpirun, was killed by signal 9; the system's memory ran out?"),
+        (9, "a rank, or mpirun, was killed by signal 9; the system's memory ran out?"),
+        (135, "a rank, or mpirun, was killed by signal 7; /dev/shm or a disk is full?"),
         (143, ""),
         (1, ""),
         (75, ""),
