@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 DELIMITERS = "\t|;,"
 """What may separate cells; the rarest within text first."""
+SAID = re.compile(r'"?sep=([^"\w])"?', re.IGNORECASE)
+"""A first line that is neither names nor a sample."""
 FEW = 20
 """So many records are looked at for pieces of texts."""
 NUMBERS = re.compile(r"-?\d+;-?\d+", re.ASCII)
@@ -16,7 +18,12 @@ NUMBERS = re.compile(r"-?\d+;-?\d+", re.ASCII)
 
 
 def best(lines: Sequence[str], path: str) -> Records:
-    """The first lines of a file, taken apart at what separates its cells most likely; in a .tsv file at its tabs."""
+    """The first lines of a file, taken apart at what separates its cells most likely.
+
+    The first line may say what that is, as Excel has it: sep=; A .tsv file is taken apart at its tabs.
+    """
+    if said := SAID.fullmatch(lines[0].strip("\r\n") if lines else ""):
+        return Records(lines, said[1])
     made = [Records(lines, sign) for sign in DELIMITERS]
     if path.lower().endswith((".tsv", ".tsv.gz")) and made[0].width > 1:
         return made[0]
@@ -56,9 +63,10 @@ class Records:
         return all(cell.startswith(" ") for cell in cells[1:]) or any(map(NUMBERS.fullmatch, cells))
 
     def taken(self) -> tuple[str, list[tuple[int, list[str]]]]:
-        """The delimiter, and the records from the first that is neither empty nor a comment of another width."""
+        """The delimiter, and the records from the first that is not empty, `SAID` or a comment of another width."""
         for place, (_, cells) in enumerate(self.records):
             comment = cells and cells[0].startswith("#") and len(cells) != self.width
-            if any(cell.strip() for cell in cells) and not comment:
+            said = place == 0 and SAID.fullmatch(self.delimiter.join(cells))
+            if any(cell.strip() for cell in cells) and not comment and not said:
                 return self.delimiter, self.records[place:]
         return self.delimiter, []

@@ -109,9 +109,10 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
     numbers[:] = column.values
     if column.wide is not None:
         row = int(np.argmax(column.wide))
-        seen = f"{table.place(row, name)}: the value is {column.values[row]}, beyond 2**53"
+        written = table.columns.written(name, table.number(row))
         raise DataError(
-            f"{seen}: its neighbours would be the same input; leave it out: {setting('data.ignore', [name])}."
+            f"{table.place(row, name)}: the value is {written}, beyond 2**53: its neighbours would be the same input; "
+            f"leave it out: {setting('data.ignore', [name])}."
         )
     if column.missing is not None:
         numbers[column.missing] = feature.fill

@@ -49,6 +49,7 @@ class Head:
         cells: of that line.
         names: whether these are names: "yes", "no" (a sample), or "unclear".
         why: names are unclear; in words.
+        alone: no other line follows.
     """
 
     delimiter: str
@@ -56,6 +57,7 @@ class Head:
     cells: list[str]
     names: Literal["yes", "no", "unclear"]
     why: str = ""
+    alone: bool = False
 
     @property
     def shown(self) -> str:
@@ -92,17 +94,21 @@ def read_head(path: str, *, packed: bool) -> Head:
         return Head(delimiter, 0, [], "yes")
     skip, cells = records[0]
     _refuse_spaces(path, [row for _, row in records])
-    return Head(delimiter, skip, cells, *_judged(cells, [row for _, row in records[1:] if len(row) == len(cells)]))
+    judged = _judged(cells, [row for _, row in records[1:] if len(row) == len(cells)])
+    return Head(delimiter, skip, cells, *judged, alone=len(records) == 1)
 
 
 def _refuse_spaces(path: str, records: Sequence[Sequence[str]]) -> None:
     """Refuse lines of one cell each that are several numbers, or a number and words, with spaces between."""
     pieces = [row[0].split() for row in records if len(row) == 1]
+    names, widths = records[0], {len(row) for row in pieces[1:]}
     width = len(pieces[0]) if len(pieces) == len(records) > 1 else 1
-    if width > 1 and all(len(row) == width and any(map(is_plain, row)) for row in pieces[1:]):
+    # R's write.table names the rows as well, but not their column.
+    if width > 1 and widths in ({width}, {width + 1}) and all(any(map(is_plain, row)) for row in pieces[1:]):
+        hint = " In R: write.csv(..., row.names = FALSE)." if '"' in names[0] or widths == {width + 1} else ""
         raise DataError(
-            f"{path}: spaces seem to stand between the cells, such as {shorten(records[0][0].strip(), 40)!r}; expected "
-            "commas, semicolons, tabs or |. Put one of these in place of the spaces."
+            f"{path}: spaces seem to stand between the cells, such as {shorten(names[0].strip(), 40)!r}; expected "
+            f"commas, semicolons, tabs or |. Put one of these in place of the spaces.{hint}"
         )
 
 
@@ -129,6 +135,8 @@ def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Litera
     again = [place for place in present if cells[place] in set(columns[place])]
     if len(numbers) == len(present):
         return _judged_numbers(cells, columns, set(again))
+    if not rows and numbers:
+        return "unclear", "no line stands below it"
     over = {place for place in present if _mostly_numbers(columns[place])}
     above, named = [place for place in numbers if place in over], over - {*numbers, *again}
     repeated = [place for place in again if place not in numbers]

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from dpnet.text import counted, shorten
 
 MAX_SEARCHED = 5_000_000
 """Most rows that are counted for the line in a message."""
+MANY = 100
+"""So many rows are alike."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,12 @@ class Lines:
     def _open(self) -> IO[bytes]:
         return gzip.open(self.path) if self.packed else Path(self.path).open("rb")  # type: ignore[return-value]
 
+    def _text(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(self._open(), encoding="utf-8-sig", errors="replace")
+
     def _records(self) -> Iterator[tuple[int, int, list[str]]]:
         """Lines before each record and after it, and its cells; what lies before the head is left out."""
-        with io.TextIOWrapper(self._open(), encoding="utf-8-sig", errors="replace") as lines:
+        with self._text() as lines:
             for _ in range(self.head.skip):
                 next(lines)
             reader, before = csv.reader(lines, delimiter=self.head.delimiter), 0
@@ -74,17 +80,43 @@ class Lines:
     def refuse_width(self) -> None:
         """Refuse the first row of another width than the first line, if there is one."""
         width = len(self.head.cells)
-        for before, after, cells in self._records():
-            if cells and len(cells) != width:
-                hint = ""
-                if after > before + 1:
-                    hint = f" A quotation mark is open there, to line {after}: is it meant?"
-                elif len(cells) == width + 1 and before == self.head.skip + 1 and cells[-1]:
-                    hint = " If the first is a name of the row, as R writes it: write.csv(..., row.names = FALSE)."
-                raise DataError(
-                    f"{self.path}, line {before + 1} has {counted(len(cells), 'cell')}, and the first line {width}: "
-                    f"{shorten(repr(self.head.delimiter.join(cells)), 50)}. Every line must have as many.{hint}"
-                )
+        records = (record for record in self._records() if record[2])
+        for before, after, cells in records:
+            if len(cells) == width:
+                continue
+            with self._text() as stream:
+                raw = "".join(itertools.islice(stream, before, after)).rstrip("\r\n")
+            first = before == self.head.skip + self.header
+            shifted = first and all(len(cells) == width + 1 for _, _, cells in itertools.islice(records, MANY))
+            hint = self._hint(raw, cells, after, shifted=shifted)
+            raise DataError(
+                f"{self.path}, line {before + 1} has {counted(len(cells), 'cell')}, and the first line {width}: "
+                f"{shorten(repr(raw), 50)}. Every line must have as many.{hint}"
+            )
+
+    def _hint(self, raw: str, cells: list[str], after: int, *, shifted: bool) -> str:
+        """Why a row may have too few cells or too many.
+
+        Args:
+            raw: its lines.
+            cells: that they make.
+            after: number of the last of the lines.
+            shifted: it is the first row, and all rows have one more cell than the line of the names.
+        """
+        sign = re.escape(self.head.delimiter)
+        if "\n" in raw or "\r" in raw:
+            return f" A quotation mark is open there, to line {after}: is it meant?"
+        if raw.count('"') % 2:
+            return " A quotation mark is open there, and nothing closes it: take it out."
+        if re.search(rf'{sign}\s+"', raw):
+            return " A quotation mark counts only where the cell begins: take the space before it out."
+        if re.search(rf"(?:^|{sign})\s*'[^']*{sign}[^']*'\s*(?:{sign}|$)", raw):
+            return (
+                f' Only double quotation marks keep a {self.head.delimiter} within a cell: "a{self.head.delimiter}b".'
+            )
+        if shifted and len(cells) == len(self.head.cells) + 1 and cells[-1]:
+            return " If the first is a name of the row, as R writes it: write.csv(..., row.names = FALSE)."
+        return ""
 
     def refuse_no_rows(self) -> None:
         """Refuse a file that has a first line and nothing else, as a quotation mark there may enclose the rest."""

@@ -145,7 +145,7 @@ def _check_head(path: str, schema: Schema) -> list[str]:
     head = look_at(path).head
     names = [feature.name for feature in schema.features]
     if schema.unnamed is None:
-        if head.names != "yes" and not set(names) & set(head.cells):
+        if (head.names != "yes" or head.alone) and not set(names) & set(head.cells):
             raise DataError(
                 f"{path} has no header, as it seems: {head.shown} holds no names, and the training data had the "
                 f"columns {listed(names)}; put a line of names above it."

@@ -18,6 +18,8 @@ from dpnet.data.tables.lines import Lines
 from dpnet.errors import DataError
 from dpnet.text import counted, shorten
 
+MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""How UTF-16 begins mostly; the message on other bytes tells it."""
 TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 """How the names of files of text end."""
 
@@ -184,9 +186,18 @@ def look_at(path: str) -> TextFile:
     packed = start.startswith(GZIP)
     if not packed:
         refuse_foreign(path, start, "a table")
+        _refuse_utf16(path, start)
     try:
         head = read_head(path, packed=packed)
     except UnicodeDecodeError as error:
         TextFile(path, packed, Head(",", 0, [], "yes"), header=True).refuse_bytes()
         raise DataError(f"{path} is not UTF-8 text ({error}); save it as UTF-8.") from error
     return TextFile(path, packed, head, head.names == "yes")
+
+
+def _refuse_utf16(path: str, start: bytes) -> None:
+    """Refuse UTF-16 without a mark at its beginning: every other byte is 0, which is UTF-8 too."""
+    for kind, first in (("UTF-16LE", 1), ("UTF-16BE", 0)):
+        half = start[first::2]
+        if 2 * half.count(0) > max(2, len(half)) and not start.startswith(MARKS):
+            raise DataError(f"{path} is {kind}; save it as UTF-8: iconv -f {kind} -t UTF-8 {path}")

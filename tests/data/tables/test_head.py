@@ -62,6 +62,7 @@ IRIS, DIGITS, LETTERS = some(5, 3, 1, 0, LABELS), some([5, 0, 4], [0], [3, 200, 
         ([[6, "2013-09-28", 7], *some([6, 7], ["2014-01-01", "2015-02-02"], [7, 6])], "unclear", "numbers such as 6"),
         ([["user", 1, 2, 3], *some(["a", "b"], 0, [5, 0], [2, 9])], "unclear", "numbers such as 1"),
         ([["a", "b"]], "yes", ""),
+        ([["a", 1]], "unclear", "no line stands below it"),
     ],
 )
 def test_names_are_told_from_samples(head, rows, names, why):

@@ -76,10 +76,12 @@ def test_a_file_with_a_header_or_other_columns_does_not_follow_one_without(witho
 
 
 def test_a_file_without_a_header_does_not_follow_one_with_names(tmp_path):
-    (tmp_path / "t.csv").write_text("1,0.5,red,0.25\n2,0.5,red,0.25\n")
     (tmp_path / "named.csv").write_text("colour,x,kind\n" + "red,1.5,a\nblue,2.5,b\n" * 9)
     train(tmp_path / "run", {**SETTINGS, "data.source": str(tmp_path / "named.csv"), "data.target": "kind"})
     network = load_network(str(tmp_path / "run"), GROUP)
-    seen = r"t.csv has no header, as it seems: line 1 \(1,0.5,red,0.25\) holds no names, .* the columns colour, x;"
-    with pytest.raises(DataError, match=seen):
-        predict(network, str(tmp_path / "t.csv"), tmp_path / "p.csv", GROUP)
+    for row in ("1,0.5,red,0.25", "red,1.5,a", "red,u"):
+        for text in (f"{row}\n{row}\n", f"{row}\n", row):
+            (tmp_path / "t.csv").write_text(text)
+            seen = rf"t.csv has no header, as it seems: line 1 \({row}\) holds no names, .* the columns colour, x;"
+            with pytest.raises(DataError, match=seen):
+                predict(network, str(tmp_path / "t.csv"), tmp_path / "p.csv", GROUP)

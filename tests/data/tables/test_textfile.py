@@ -1,6 +1,7 @@
 """Nothing of a file of text is lost or merged: quotes, bytes, lines, large numbers, words for what is missing."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -131,6 +132,9 @@ def test_text_of_several_lines_may_end_the_file(file):
         (b"x,t,k\n" + b"1,a,a\n" * 60_000 + b"2,ol\xe9,b\n", r"line 60002: the byte 0xE9 in '2,olé,b' is not UTF-8"),
         (b"x,t,k\n" + b"1,a,a\n" * 60_000 + b"2,a,\x80\n", "line 60002: the byte 0x80 in .* Latin-1 or Windows-1252"),
         ("x,k\n1,a\n".encode("utf-16"), 'is UTF-16, as Excel writes "Unicode Text"; save it as UTF-8'),
+        ("x,k\n1,a\n".encode("utf-16-le"), "is UTF-16LE; save it as UTF-8: iconv -f UTF-16LE -t UTF-8 .*t.csv"),
+        ("x,k\n1,a\n".encode("utf-16-be"), "is UTF-16BE; save it as UTF-8"),
+        (b"x,k", r"has no rows below line 1 \(x,k\); expected at least one"),
     ],
 )
 @pytest.mark.parametrize("section", [{}, {"categorical": ("t",)}])
@@ -156,9 +160,33 @@ def test_a_row_too_far_down_is_counted_from_0(file, monkeypatch):
     assert [table.place(row, "x").split(", ")[1] for row in (1, 2)] == ["line 3", "row 2 (from 0)"]
 
 
-def test_names_of_rows_without_a_name_are_told_as_what_they_are(file):
-    with pytest.raises(DataError, match=r"line 2 has 3 cells, and the first line 2: .* row.names = FALSE"):
-        opened(file(['"x","k"', '"1",5,"a"', '"2",6,"b"']))
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['"x","k"', '"1",5,"a"', '"2",6,"b"'], "line 2 has 3 cells, and the first line 2: .* row.names = FALSE"),
+        (["x,k", "1,5,a", "6,b"], "line 2 has 3 cells, and the first line 2: '1,5,a'. Every line must have as many.$"),
+        (["x,t,k", '1, "u, v",a', "2,w,b"], "line 2 has 4 cells, .* where the cell begins: take the space before it"),
+        (["x,t,k", "1,'u, v',a", "2,w,b"], "line 2 has 4 cells, .* Only double quotation marks keep"),
+        (["x,t,k", "1,'tis,a", "2,'twas,b,c"], "line 3 has 4 cells, .* must have as many.$"),
+        (["x,t,k", "1,u,a", '"2,w,b'], "line 3 has 1 cell, .*: '\"2,w,b'. .* open there, and nothing closes it"),
+        (
+            ['"x" "t" "k"', '"1" 1 2 "a"', '"2" 1 3 "b"'],
+            r"spaces seem to stand .* In R: write.csv\(..., row.names = FALSE",
+        ),
+    ],
+)
+def test_why_a_line_has_another_number_of_cells_is_told(file, lines, message):
+    with pytest.raises(DataError, match=message):
+        opened(file(lines))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("sign", [";", "\t", ","])
+def test_a_line_that_names_the_delimiter_for_excel_is_no_row(file, sign, end):
+    rows = [f"{row},5{sign}{'ab'[row % 2]}" if sign == ";" else f"{row}{sign}{'ab'[row % 2]}" for row in range(4)]
+    table = read_table(file(end.join([f"sep={sign}", f"t{sign}k", *rows]).encode()))
+    assert (table.rows, list(table.columns)) == (4, ["t", "k"])
+    assert table.place(0, "t").endswith("line 3, column 't'")
 
 
 def test_a_line_that_is_too_long_is_told_as_such(file, monkeypatch):
@@ -192,7 +220,8 @@ BIG = 2**53 + 1
 @pytest.mark.parametrize("large", [f"{BIG}.0", str(BIG), str(2**63 + 1), str(2**64 + 1), f"-{BIG}", f" {BIG}"])
 @pytest.mark.parametrize("other", ["1", "2.5", "", "NA "])
 def test_numbers_that_would_merge_are_refused_however_the_file_writes_them(file, large, other):
-    with pytest.raises(DataError, match=r"line 3, column 'x': the value is .*, beyond 2\*\*53"):
+    seen = rf"line 3, column 'x': the value is {re.escape(large.strip())}, beyond 2\*\*53"
+    with pytest.raises(DataError, match=seen):
         opened(file(["x,k", "7,b", f"{large},a", f"{other},b"]), missing="mean")
 
 
