@@ -6,13 +6,7 @@ import os
 import threading
 
 from dpnet.compute.cores.available import available_cores, core_set
-from dpnet.compute.cores.usage import busy_shares
-from dpnet.text import counted
-
-MOMENT_S = 0.08
-"""How long the cores are watched before ranks are bound to them: eight ticks of /proc/stat, a twentieth of a start."""
-IDLE = 0.6
-"""A core that is less idle than this has another program on it. The system itself takes a few per cent."""
+from dpnet.compute.cores.usage import others_text
 
 
 def binding_obstacle(ranks: int, threads: int) -> tuple[str, bool]:
@@ -29,10 +23,8 @@ def binding_obstacle(ranks: int, threads: int) -> tuple[str, bool]:
         return "a CPU quota is for no cores in particular", False
     if free != allowed_cores():
         return "mpirun would bind to cores outside of this process's affinity", False
-    busy = busy_shares(free, MOMENT_S)
-    if busy and min(1 - share for share in busy) < IDLE:
-        return f"other programs use {sum(busy) / len(busy):.0%} of {counted(len(busy), 'core')}", True
-    return "", False
+    others = others_text(free)
+    return others, bool(others)
 
 
 def allowed_cores() -> frozenset[int]:

@@ -13,6 +13,7 @@ from dpnet.compute import threads
 from dpnet.compute.arrays import Zeros, aligned_zeros
 from dpnet.compute.backend import NUMPY, Backend, Libraries, choose_libraries, make_backend
 from dpnet.compute.cores.available import core_set
+from dpnet.compute.cores.usage import others_text
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
@@ -88,7 +89,20 @@ def choose_backend(train: TrainConfig, group: Group) -> Backend:
         libraries.products if len(products) == 1 else NUMPY.products,
         libraries.kernels if len(kernels) == 1 else NUMPY.kernels,
     )
+    if group.world_size == 1 and num_threads > 1 and not train.threads and agreed.products == NUMPY.products:
+        _tell_if_busy(group, core_sets[0])
     return everywhere(group, lambda: make_backend(agreed, num_threads))
+
+
+def _tell_if_busy(group: Group, cores: frozenset[int]) -> None:
+    """Tell that other programs are on the cores of a rank of several threads.
+
+    Threads of numpy's BLAS wait for each other at every product. Where another program has the core of one of them, a
+    step takes as many times as long as the scheduler lets that program run.
+    """
+    if others := others_text(cores):
+        advice = "threads then wait for each other at every step: train.threads=1 is faster, and so is dpnet launch"
+        aside(group, f"note: {others}; {advice}")
 
 
 def _tell_if_crowded(group: Group, num_threads: int, core_sets: Sequence[frozenset[int]]) -> None:

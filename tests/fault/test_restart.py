@@ -40,7 +40,9 @@ def supervised(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(escalation, "KILL_AFTER_S", 0.3)
     monkeypatch.setattr(attempt, "LEFTOVERS_END_S", 0.3)
     monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: str(tmp_path / "mpirun"))
-    monkeypatch.setattr("dpnet.launch.cores.busy_shares", lambda cores, seconds: [])  # No note about other programs.
+    monkeypatch.setattr(
+        "dpnet.compute.cores.usage.busy_shares", lambda cores, seconds: []
+    )  # No note about other programs.
 
     def run(script, *options, command=("train",), version="mpirun (Open MPI) 5.0.8", probe=":"):
         lines = [

@@ -62,7 +62,9 @@ def quiet(monkeypatch):
         monkeypatch.setattr(cores, "available_cores", lambda: available)
         monkeypatch.setattr(cores, "core_set", lambda: frozenset(free))
         monkeypatch.setattr(cores, "allowed_cores", lambda: frozenset(allowed))
-        monkeypatch.setattr(cores, "busy_shares", lambda chosen, seconds: list(busy) if chosen == set(free) else None)
+        monkeypatch.setattr(
+            "dpnet.compute.cores.usage.busy_shares", lambda chosen, seconds: list(busy) if chosen == set(free) else None
+        )
 
     use()
     return use

@@ -6,6 +6,7 @@ from threadpoolctl import threadpool_limits
 from dpnet.comm.local import LocalGroup
 from dpnet.compute import backend, threads
 from dpnet.compute.backend import Libraries
+from dpnet.compute.cores import usage
 from dpnet.compute.loops.interface import Kernels
 from dpnet.compute.products.choose import PRODUCTS
 from dpnet.config.job import TrainConfig
@@ -103,3 +104,26 @@ def test_nodes_that_choose_the_same_take_that(monkeypatch, made):
     chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numba")))
     assert chosen.products is products
     assert chosen.kernels.name == "numba"
+
+
+@pytest.mark.parametrize(
+    ("busy", "train", "told"),
+    [
+        ([0.9, 0.7], TrainConfig(blas="numpy"), True),
+        ([0.1, 0.2], TrainConfig(blas="numpy"), False),
+        ([], TrainConfig(blas="numpy"), False),
+        ([0.9, 0.9], TrainConfig(blas="numpy", threads=2), False),  # As the user wants it.
+        ([0.9, 0.9], TrainConfig(blas="numpy", reproducible_shards=2), False),  # One thread.
+    ],
+    ids=str,
+)
+def test_a_rank_of_several_threads_beside_other_programs_is_told_what_is_faster(monkeypatch, capsys, busy, train, told):
+    monkeypatch.setattr(threads, "threads_from_user", lambda: 2)
+    monkeypatch.setattr(usage, "busy_shares", lambda cores, seconds: busy)
+    choose_backend(train, LocalGroup())
+    text = capsys.readouterr().err
+    expected = (
+        "note: other programs use 80% of 2 cores; threads then wait for each other at every step: train.threads=1"
+    )
+    assert (expected in text) == told
+    assert ("other programs" in text) == told

@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dpnet.compute.cores.quota import ROOT
+from dpnet.text import counted
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 """The unit of /proc/stat, whatever the kernel's own ticks are: 10 ms nearly everywhere."""
+
+MOMENT_S = 0.08
+"""How long the cores are watched at a start: eight ticks of /proc/stat, a twentieth of a start."""
+IDLE = 0.6
+"""A core that is less idle than this has another program on it. The system itself takes a few per cent."""
 
 
 class CoreTime(NamedTuple):
@@ -59,6 +65,14 @@ def busy_shares(cores: Iterable[int], seconds: float) -> list[float]:
     after = core_times()
     spent = [after[core].since(before[core]) for core in cores if core in before and core in after]
     return [1 - each.idle / each.whole for each in spent if each.whole > 0]
+
+
+def others_text(cores: Iterable[int]) -> str:
+    """That other programs are on these cores, while this process sleeps for a moment; empty: they are idle."""
+    busy = busy_shares(cores, MOMENT_S)
+    if not busy or min(1 - share for share in busy) >= IDLE:
+        return ""
+    return f"other programs use {sum(busy) / len(busy):.0%} of {counted(len(busy), 'core')}"
 
 
 def used_s(helpers: Iterable[int] = (), root: Path = ROOT) -> float:
