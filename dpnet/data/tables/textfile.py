@@ -95,11 +95,15 @@ class TextFile(Lines):
         integers = [field.name for field in table.schema if arrow.types.is_integer(field.type)]
         if not integers or len(set(table.column_names)) < table.num_columns or not self.holds_hexadecimals():
             return table
-        texts = self.texts(integers)
-        for name in integers:
-            trimmed = compute.utf8_trim_whitespace(texts[name])
-            if compute.any(compute.starts_with(trimmed, "0x", ignore_case=True)).as_py():
-                table = table.set_column(table.column_names.index(name), name, texts[name])
+        codes: set[str] = set()
+        for piece in self.pieces(integers):
+            for name in {*integers} - codes:
+                trimmed = compute.utf8_trim_whitespace(piece[name])
+                if compute.any(compute.starts_with(trimmed, "0x", ignore_case=True)).as_py():
+                    codes.add(name)
+        texts = self.texts(codes) if codes else {}
+        for name in codes:
+            table = table.set_column(table.column_names.index(name), name, texts[name])
         return table
 
     def _check_quotes(self, table: Any) -> None:
