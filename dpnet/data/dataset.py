@@ -77,13 +77,13 @@ class Dataset:
         return len(self._raw if self._numbers is None else self._numbers)
 
     @property
-    def first_targets(self) -> Vector:
-        """(outputs,) the scaled targets of the first sample; of classes, none."""
+    def heaviest_targets(self) -> Vector:
+        """(outputs,) the scaled targets of the first sample of those with the largest weight; of classes, none."""
         if self._targets is None:
             return np.zeros(0)
-        first = self._targets.rows(1)
-        self._targets.gather(np.zeros(1, np.int64), first)
-        return np.asarray(first[0])
+        found = self._targets.rows(1)
+        self._targets.gather(np.array([0 if self.weights is None else self.weights.argmax()]), found)
+        return np.asarray(found[0])
 
     def numbers(self, ids: SampleIds) -> SampleIds:
         """The numbers in their file of the samples `ids`."""
@@ -147,11 +147,17 @@ class _Targets:
 
 
 def _targets_of(split: Split, scaling: Scaling) -> _Targets | None:
-    """The targets of a split; None: it has labels of classes, or none at all."""
-    if split.labels is None or split.labels.ndim == 1:
+    """The targets of a split; None: it has labels of classes, or none at all.
+
+    A target of weight 0 may be anything: the mean stands for it, as the square of what it is may be beyond float64.
+    """
+    targets = split.labels
+    if targets is None or targets.ndim == 1:
         return None
     assert scaling.targets is not None
-    return _Targets(split.labels, scaling.targets)
+    if split.weights is not None and not split.weights.all():
+        targets = np.where(split.weights[:, np.newaxis] > 0, targets, scaling.targets.offset)
+    return _Targets(targets, scaling.targets)
 
 
 class _OfRows:

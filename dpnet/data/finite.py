@@ -1,4 +1,4 @@
-"""Inputs that are not finite: found by row and column, and reported alike by training, evaluation and prediction.
+"""Inputs and targets that are not finite: found by row, and reported alike by training, evaluation and prediction.
 
 What counts is the value that reaches the network. NaN and infinity do so from any file. A finite number can do so too:
 scaled, it may be beyond the network's precision.
@@ -6,17 +6,21 @@ scaled, it may be beyond the network's precision.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
-from dpnet.data.split import Inputs
+from dpnet.data.split import Inputs, Split
 from dpnet.errors import DataError
 
 if TYPE_CHECKING:
     from dpnet.data.scaling import Scaling  # It imports `statistics`, which checks inputs here.
+
+LARGEST_TARGET = 1e100
+"""Largest scaled target: the square of an error as large, weighted, and the sum of very many of them, are finite."""
 
 
 def check_finite(raw: Inputs, numbers: range | SampleIds, file: str) -> None:
@@ -69,6 +73,32 @@ def may_overflow(low: float, high: float, scaling: Scaling, dtype: npt.DTypeLike
     with np.errstate(over="ignore", invalid="ignore"):
         extremes = [(np.float64(value) - scaling.offset) * scaling.factor for value in (low, high)]
         return not all(np.isfinite(extreme.astype(dtype)).all() for extreme in extremes)
+
+
+def check_scaled_targets(splits: Iterable[Split], scaling: Scaling) -> None:
+    """Check the targets of a regression as the loss sees them; one of weight 0 may be anything. Classes have none.
+
+    Raises:
+        DataError: a target, scaled, is larger than LARGEST_TARGET; the first one is named.
+    """
+    if (fit := scaling.targets) is None:
+        return
+    for split in splits:
+        if split.labels is None:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            bad = ~(np.abs((split.labels - fit.offset) * fit.factor) <= LARGEST_TARGET)
+        if split.weights is not None:
+            bad &= split.weights[:, np.newaxis] > 0
+        if bad.any():
+            row, column = (int(number) for number in np.argwhere(bad)[0])
+            in_file = int(split.numbers(row, row + 1)[0])
+            place = f"{split.labels_file}, row {in_file} (from 0)" if split.place is None else split.place(in_file)
+            raise DataError(
+                f"{place}: the target is {split.labels[row, column]:g}, and the training targets have the mean "
+                f"{fit.offset[column]:g} and the deviation {fit.units[column]:g}: so far away its error is beyond "
+                "float64; repair or leave out that sample, or give it the weight 0."
+            )
 
 
 def _first_bad(values: Inputs) -> tuple[int, int] | None:

@@ -41,7 +41,8 @@ def remarks(source: DataSource, moments: Mapping[str, Moments], arrays: Mapping[
 def _of_classes(source: DataSource) -> Iterator[str]:
     classes = source.train.classes
     if source.is_regression:
-        yield targets_text(require_labels(source.train))
+        targets, weights = require_labels(source.train), source.train.weights
+        yield targets_text(targets if weights is None else targets[weights > 0])
         return
     if len(classes) == 1:
         yield f"all training samples are of class {classes.text()}: there is nothing to learn"

@@ -167,8 +167,8 @@ def fit_targets(targets: npt.NDArray[np.float64], weights: Vector | None, file: 
     offset, spread = np.array(means), np.array(spreads)
     if not (np.isfinite(offset).all() and np.isfinite(spread).all()):
         raise DataError(
-            f"{file}: the targets range from {targets.min():g} to {targets.max():g}: too wide for float64; rescale "
-            "them first."
+            f"{file}: the targets range from {targets[heavy].min():g} to {targets[heavy].max():g}: too wide for "
+            "float64; rescale them first."
         )
     return Scaling(offset, _inverse(spread, offset))
 

@@ -25,6 +25,7 @@ from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
 from dpnet.data.classes import Classes, plain_classes, recorded_classes
+from dpnet.data.finite import check_scaled_targets
 from dpnet.data.hold_out import cut
 from dpnet.data.identity import first_index_in, has_inputs
 from dpnet.data.scaling import Scaling, check_targets_scaling
@@ -206,8 +207,8 @@ def open_samples(network: Network, source: str, split: str, group: Group, *, unk
         seen, expected = samples.outputs, network.layout.sizes[-1]
         if task == "regression" and samples.labels is not None and seen != expected:
             raise DataError(f"{samples.labels_file} has {seen} targets for a sample; the network gives {expected}")
-        way = "--unknown-labels=ignore"
-        return samples.numbered_as(network.classes, of="the network", unknown=unknown, way=way)
+        check_scaled_targets([samples], network.scaling)
+        return samples.numbered_as(network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")
 
     samples = everywhere(group, work)
     for remark in (*samples.remarks, *_seen(network, source, split, samples)):

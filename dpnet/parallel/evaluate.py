@@ -90,8 +90,10 @@ class Evaluator:
 
 
 def _exact_sum(of_blocks: Sequence[float]) -> float:
-    """The sum, rounded once, at the end; infinite where it is beyond float64."""
+    """The sum, rounded once, at the end; infinite where it is beyond float64, NaN where blocks are inf and -inf."""
     try:
         return math.fsum(of_blocks)
     except OverflowError:
         return math.inf
+    except ValueError:
+        return math.nan

@@ -55,7 +55,7 @@ def build_replica(
         classifies = SoftmaxNLL(rows, layout.sizes[-1], dtype, loops, smoothing=label_smoothing)
         return Replica(dataset, network, classifies, OfClasses(classifies))
     loss = LOSSES[model.loss](model, rows, scaling.targets.units)
-    return Replica(dataset, network, loss, OfNumbers(loss, scaling.targets, dataset.first_targets))
+    return Replica(dataset, network, loss, OfNumbers(loss, scaling.targets, dataset.heaviest_targets))
 
 
 LOSSES: dict[str, Callable[[ModelConfig, int, Vector], Loss]] = {

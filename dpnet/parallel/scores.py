@@ -16,12 +16,14 @@ sum w (t - m)^2 is made without a first pass for m: with sums about any origin o
 
     sum w (t - o)^2 - (sum w (t - o))^2 / sum w
 
-which loses digits only where o lies far from all targets. The target of the first sample is taken: of targets that are
-all the same, both terms are 0.
+which loses digits where o lies far from m. The target of a sample with the largest weight is taken. Its own distance
+enters the variance, so of n samples the second term is at most n times the result; and of targets that are all the
+same, both terms are 0. A deviation below LEAST_SPREAD counts as none, as in the scaling.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,7 +31,7 @@ from typing import Protocol
 import numpy as np
 
 from dpnet.compute.arrays import Matrix, Targets, Vector
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import LEAST_SPREAD, Scaling
 from dpnet.nn.losses.interface import Loss
 
 MEASURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
@@ -64,6 +66,12 @@ class Scores:
     def measures(self) -> dict[str, float]:
         """The measures that the task has, by name."""
         return {name: value for name in MEASURES if (value := getattr(self, name)) is not None}
+
+    @property
+    def not_finite(self) -> str:
+        """A measure that is not finite, as people know it, the loss before others; empty: there is none."""
+        bad = [MEASURES[name] for name, value in self.measures.items() if not math.isfinite(value)]
+        return bad[-1] if bad else ""
 
 
 class Scorer(Protocol):
@@ -139,8 +147,11 @@ class OfNumbers:
         """See Scorer.scores."""
         weight, loss, *of_outputs = sums
         shifts, squares, of_errors, sizes = np.array(of_outputs).reshape(4, -1)
-        variance = np.maximum(squares - np.square(shifts) / weight, 0)
-        unexplained = np.divide(of_errors, variance, out=np.where(of_errors > 0, 1.0, 0.0), where=variance > 0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = np.maximum(squares - np.square(shifts) / weight, 0)
+            varies = variance > weight * LEAST_SPREAD**2
+            # Without variance 1 - 0 or 1 - 1; NaN stays NaN.
+            unexplained = np.divide(of_errors, variance, out=np.where(of_errors > 0, 1.0, of_errors), where=varies)
         return Scores(
             loss / weight,
             None,

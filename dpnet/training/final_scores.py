@@ -5,7 +5,6 @@ The test data have chosen nothing until then, so these are the scores to expect 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,9 +31,9 @@ class FinalScores:
     """The test scores at the end; None where there are none.
 
     Attributes:
-        last: of the last parameters; None also if a loss is not finite.
+        last: of the last parameters; None also if one is not finite.
         best: of those with the best validation scores; None also if their checkpoint was not kept, or is damaged,
-            or a loss is not finite.
+            or one is not finite.
     """
 
     last: Scores | None = None
@@ -70,12 +69,12 @@ def final_scores(
 
 
 def _scores(tester: Evaluator, params: Views, which: str, tell: Callable[[str], None]) -> Scores | None:
-    """The test scores with some parameters. A loss that is not finite is told: the training itself has succeeded."""
+    """The test scores with some parameters. One that is not finite is told: the training itself has succeeded."""
     scores = tester(params)
-    if math.isfinite(scores.loss):
+    if not (bad := scores.not_finite):
         return scores
     tell(
-        f"note: the {which} parameters have no test scores: their test loss is not finite; `dpnet evaluate` names the "
+        f"note: the {which} parameters have no test scores: their test {bad} is not finite; `dpnet evaluate` names the "
         "sample"
     )
     return None

@@ -193,8 +193,8 @@ class Loop:
         assert self.parts.evaluator is not None
         HERE.enter(whereabouts.EVALUATION)
         scores = self.parts.evaluator(self.parts.state.layers)
-        if not math.isfinite(scores.loss):
-            raise self._diverged(f"the {self.parts.watched} loss")
+        if bad := scores.not_finite:
+            raise self._diverged(f"the {self.parts.watched} {bad}")
         is_best = self.progress.add_evaluation(scores, self._setup.job.evaluate)
         self._reporting.evaluated(self.progress)
         return is_best

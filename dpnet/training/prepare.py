@@ -22,7 +22,7 @@ from dpnet.compute.shares import share
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data import statistics
-from dpnet.data.finite import check_scaled, may_overflow
+from dpnet.data.finite import check_scaled, check_scaled_targets, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, identity
 from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
 from dpnet.data.sources import DataSource, Split, check_classes, open_source, require_labels
@@ -66,11 +66,12 @@ def prepare(
 
     Raises:
         ConfigError: what the job asks for is not installed.
-        DataError: an input is not finite.
+        DataError: an input is not finite, or a target too large.
     """
     backend = backend or choose_backend(job.train, group)
     scaling = scaling or measure_scaling(job, source, group)
     setup = Setup(job, group, backend, build_layout(job, source), scaling)
+    everywhere(group, lambda: check_scaled_targets(source.splits.values(), setup.scaling))
     rehearse(setup, source)
     return setup
 

@@ -63,6 +63,22 @@ def test_targets_far_from_0_and_close_together_lose_no_digits():
     assert scores.r2 == pytest.approx(metrics.r2_score(targets, said), rel=1e-6)
 
 
+def test_errors_that_are_no_numbers_are_not_taken_for_targets_that_are_met():
+    scaling = Scaling(np.zeros(1), np.ones(1))
+    scores = OfNumbers(SquaredError(1, scaling.units), scaling, np.zeros(1)).scores([2.0, 1.0, 0, 0, np.nan, 1], 2)
+    assert np.isnan(scores.r2)
+    assert scores.not_finite == "RMSE"
+    assert Scores(np.inf, 0.5, 3).not_finite == "loss"
+    assert Scores(0.5, 0.5, 3).not_finite == ""
+
+
+def test_targets_closer_than_float64_can_square_have_no_variance():
+    targets = np.where(np.arange(40) % 2, 0.0, 1e-160)[:, np.newaxis]
+    scaling = Scaling(np.zeros(1), np.ones(1))
+    scorer = OfNumbers(SquaredError(40, scaling.units), scaling, targets[0])
+    assert scorer.scores(scorer.sums(targets + 1, targets, None), 40).r2 == 0
+
+
 def test_measures_in_words():
     assert measure_text("accuracy", 0.93204) == "accuracy 93.20%"
     assert measure_text("rmse", 12345678.9) == "RMSE 1.2346e+07"

@@ -122,16 +122,21 @@ def test_units_of_the_targets_change_the_scores_and_not_the_network(tmp_path):
     assert moved["eval_loss"] == pytest.approx(plain["eval_loss"], rel=1e-6)
 
 
-def test_a_target_of_weight_zero_may_be_anything_and_changes_nothing(tmp_path):
+def test_a_target_of_weight_zero_may_be_anything_and_changes_nothing(tmp_path, capsys):
     given = arrays()
-    wild = given["y_train"].copy()
-    wild[given["w_train"] == 0] = 1e30
-    digests = []
-    for name, targets in (("plain", given["y_train"]), ("wild", wild)):
+    given["w_train"][0] = given["w_test"][0] = 0
+    found = []
+    for name, target in (("plain", None), ("wild", 1e20), ("huge", -1e200)):
         (tmp_path / name).mkdir()
-        source = save(tmp_path / name / "d.npz", given, y_train=targets)
-        digests.append(train(job(tmp_path / name, source), GROUP)["digest"])
-    assert digests[0] == digests[1]
+        wild = {} if target is None else {f"y_{of}": given[f"y_{of}"].copy() for of in ("train", "test")}
+        for of, targets in wild.items():
+            targets[given[f"w{of[1:]}"] == 0] = target
+        source = save(tmp_path / name / "d.npz", given, **wild)
+        summary = train(job(tmp_path / name, source, **{"output.progress": "plain"}), GROUP)
+        text = re.search("note: .* targets of 2 numbers.*", capsys.readouterr().out).group()
+        found.append([text, summary["digest"], *(summary[f"eval_{of}"] for of in ("loss", "r2", "rmse", "mae"))])
+        assert evaluate(load_network(str(tmp_path / name / "run"), GROUP), source, GROUP).r2 == summary["eval_r2"]
+    assert found[0] == found[1] == found[2]
 
 
 def test_one_output_is_a_number_and_the_csv_file_holds_the_same_numbers(tmp_path):
@@ -194,7 +199,8 @@ def test_the_console_and_inspect_show_scores_of_numbers(trained, tmp_path, capsy
     folder, _, summary, _ = trained
     train(job(tmp_path, str(folder / "d.npz"), **{"output.progress": "plain"}), GROUP)
     text = capsys.readouterr().out
-    assert "note: 90 targets of 2 numbers: " in text
+    heavy = np.count_nonzero(trained[1]["w_train"])
+    assert f"note: {heavy} targets of 2 numbers: " in text
     assert re.search(r"test loss \d\.\d{4}, R2 ", text)
     assert "accuracy" not in text
     assert "best test scores  R2 " in text
@@ -217,7 +223,7 @@ def test_the_best_evaluation_is_that_of_the_metric(tmp_path, metric):
 
 def test_constant_targets_are_told_and_met(tmp_path, capsys):
     given = arrays(outputs=1)
-    source = save(tmp_path / "d.npz", given, y_train=np.full(90, 0.1), y_test=np.full(31, 0.1))
+    source = save(tmp_path / "d.npz", given, y_train=np.full(90, 0.1), y_test=np.full(31, 0.1), w_train=np.ones(90))
     summary = train(job(tmp_path, source, **{"output.progress": "plain", "train.epochs": 1}), GROUP)
     assert "all 90 training targets are 0.1: there is nothing to learn" in capsys.readouterr().out
     assert summary["eval_r2"] in (0.0, 1.0)
@@ -247,6 +253,31 @@ def test_what_are_no_targets_is_refused_by_row(tmp_path, targets, message):
     given = {name: values for name, values in arrays().items() if name.endswith("train")}
     with pytest.raises(DataError, match=message):
         train(job(tmp_path, save(tmp_path / "d.npz", given, y_train=targets)), GROUP)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_a_target_whose_error_is_beyond_float64_is_refused_by_row_before_anything_is_trained(trained, tmp_path, loss):
+    _, given, _, network = trained
+    targets = given["y_test"].copy()
+    row = int(np.flatnonzero(given["w_test"])[2])
+    targets[row, 1] = -1e200
+    source = save(tmp_path / "d.npz", given, y_test=targets)
+    message = rf"row {row} \(from 0\): the target is -1e\+200, and the training targets have the mean 1e\+06 and"
+    with pytest.raises(DataError, match=message):
+        train(job(tmp_path, source, **{"model.loss": loss}), GROUP)
+    assert not (tmp_path / "run/checkpoints/latest").exists()
+    with pytest.raises(DataError, match=message):
+        evaluate(network, source, GROUP)
+    assert len(predictions(tmp_path, network, source)) == 31
+
+
+def test_targets_of_both_signs_beyond_float64_are_refused_without_a_traceback(tmp_path):
+    targets = np.where(np.arange(62).reshape(31, 2) < 30, 1e300, -1e300)
+    with pytest.raises(DataError, match=r"row \d+ \(from 0\): the target is"):
+        train(
+            job(tmp_path, save(tmp_path / "d.npz", arrays(), y_test=targets, y_train=1e-10 * arrays()["y_train"])),
+            GROUP,
+        )
 
 
 def test_test_targets_of_another_number_are_refused(tmp_path):
