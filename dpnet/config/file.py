@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -157,7 +158,7 @@ def _read(path: Path) -> dict[str, Given]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"cannot read the job file {path}: {error.strerror or error}") from error
+        raise ConfigError(f"cannot read the job file {path}: {error.strerror or error}{_meant(path)}") from error
     if len(data) > MAX_BYTES:
         raise ConfigError(f"the job file {path} has more than {MAX_BYTES} bytes; give a job file, as of dpnet init")
     try:
@@ -167,6 +168,16 @@ def _read(path: Path) -> dict[str, Given]:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path} line {line} is no UTF-8 text: byte 0x{data[error.start]:02x}") from error
     return flatten(_parse(text, path), _places(text, path))
+
+
+def _meant(path: Path) -> str:
+    """The file beside a path that does not exist that the user may have meant, to end a sentence with."""
+    try:
+        names = [] if path.exists() else os.listdir(path.parent)
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean {path.with_name(close[0])}?" if close else ""
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:

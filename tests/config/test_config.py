@@ -561,6 +561,14 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     assert error_of(tmp_path) == f"cannot read the job file {tmp_path}: Is a directory"
 
 
+def test_a_mistyped_name_of_a_job_file_is_answered_with_the_one_beside_it(tmp_path):
+    (tmp_path / "mnist.toml").touch()
+    assert error_of(tmp_path / "minst.toml", tmp_path=tmp_path) == (
+        "cannot read the job file minst.toml: No such file or directory; did you mean mnist.toml?"
+    )
+    assert "did you mean" not in error_of(tmp_path / "else.toml")
+
+
 def test_a_config_error_ends_the_command_with_code_2():
     assert ConfigError.exit_code == 2
 
