@@ -84,8 +84,8 @@ def read_svmlight(path: str, like: Indices | None = None, task: Task | None = "c
         remarks.append(_beyond(path, parsed, beyond, first, width))
     if parsed.groups:
         remarks.append(
-            f"{path}: {counted(parsed.groups, 'line')} of {rows:,} with qid, a group to rank within; each sample is "
-            "classified by itself"
+            f"{path}: {counted(parsed.groups, 'line')} of {rows:,} with qid, a group to rank within; each sample "
+            "stands by itself"
         )
     inputs = _spread(path, parsed, columns, width)
 
@@ -113,7 +113,7 @@ def _numbering(path: str, parsed: Parsed, like: Indices | None) -> tuple[int, in
             f"{path}, line {line} has the index 0, and the training data count from 1: no sample of them has an index "
             "0. If all count from 0, write the pair 0:0 into a line of the training data."
         )
-    if like.first == 0 and low > 0 and high == width:
+    if like.first == 0 and low > 0 and high >= width:
         line = parsed.line(int(np.argmax(parsed.indices)))
         raise DataError(
             f"{path}, line {line} has the index {high}, and none is 0: it seems to count from 1, and the training data "
@@ -121,6 +121,13 @@ def _numbering(path: str, parsed: Parsed, like: Indices | None) -> tuple[int, in
         )
     if like.first is not None:
         return like.first, width
+    if low > 0 and high > width:
+        line = parsed.line(int(np.argmax(parsed.indices)))
+        raise DataError(
+            f"{path}, line {line} has the index {high}, for {width} features, and none is 0: do they count from 0 or "
+            f"from 1? Leave out what is beyond the {width} features, and write a pair that tells it into one line: 0:0 "
+            f"if from 0, {width}:0 if from 1."
+        )
     if low > 0 and high < width:
         raise DataError(
             f"{path} has the indices {low} to {high}, for {width} features: do they count from 0 or from 1? Write a "

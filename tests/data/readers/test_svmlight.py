@@ -136,13 +136,15 @@ def test_other_data_have_the_features_of_the_training_data(read, text, like, row
     [
         ("1 1:1\n1 0:1\n", Indices(3, 1), r"line 2 has the index 0, and the training data count from 1"),
         ("1 1:1\n1 3:1\n", Indices(3, 0), r"line 2 has the index 3, and none is 0: it seems to count from 1, and the"),
+        ("1 1:1 2:1 3:1\n" * 9 + "1 1:1 4:1\n", Indices(3, 0), r"line 10 has the index 4, and none is 0: it seems to"),
+        ("1 1:1 2:1 3:1\n" * 9 + "1 4:1\n", Indices(3, None), r"line 10 has the index 4, .* 0:0 if from 0, 3:0 if f"),
         ("1 1:1\n1 2:1\n", Indices(3, None), r"indices 1 to 2, for 3 features: .* 0:0 if from 0, 3:0 if from 1"),
         (
             "1 1:1\n1 7:1\n0 9:1\n",
             Indices(3, 1),
             r"line 2 has the index 7, and .* end at 3\. So it is with 2 of 3 samp",
         ),
-        ("1 1:1 2:1 4:1\n", Indices(3, None), r"line 1 has the index 4, and those of the training data end at 3"),
+        ("1 0:0 2:1 4:1\n", Indices(3, None), r"line 1 has the index 4, and those of the training data end at 2"),
     ],
 )
 def test_indices_that_contradict_the_training_data_are_refused(read, text, like, message):
@@ -163,6 +165,8 @@ def test_rare_features_that_no_training_sample_has_are_left_out_and_told(read):
         "1 sample with a feature that no training sample has, and that is left out: line 2 has the index 9, and those "
         "of the training data end at 3"
     )
+    split = read("1 0:0 2:2\n0 1:3 9:1\n1 1:4\n", like=Indices(3, 0))
+    assert split.inputs.tolist() == [[0, 0, 2], [0, 3, 0], [0, 4, 0]]
 
 
 def test_rows_that_would_not_fit_in_memory_are_refused_before_it_is_taken(read, monkeypatch):
