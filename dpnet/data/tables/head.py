@@ -35,6 +35,8 @@ MANY = 6
 """So many numbers do not rise by chance."""
 BLANKS = re.compile(r"[-–—.*_]+|\\N|unknown|missing|none|nil|null|nan|n\.?/?[ad]\.?|not available", re.IGNORECASE)
 """What people and programs write where a value is missing, beside `MISSING`."""
+NO_NAME = re.compile(rf"{BLANKS.pattern}|true|false|yes", re.IGNORECASE)
+"""What is hardly the name of a column; No may be short for number."""
 ODD = re.compile(r"[-+<>≤≥~≈=$€£¥(\s]*\d[\d.,'’_\s]*\s?(?:[%)+]|[^\W\d_]{1,3}|°\s?[CF])?", re.IGNORECASE)
 """A number as people write it: >100, 12 kg, 1,234."""
 
@@ -156,6 +158,8 @@ def _judged(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Litera
     if repeated or twice:
         where = "in the same column below" if repeated else "in it twice"
         return "unclear", f"{shorten(repr(cells[repeated[0]] if repeated else twice[0]), 40)} stands {where}"
+    if strange := [cell.strip() for cell in cells if NO_NAME.fullmatch(cell.strip())]:
+        return "unclear", f"{strange[0]!r} is hardly a name"
     return "yes", ""
 
 
