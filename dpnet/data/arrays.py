@@ -135,7 +135,11 @@ def open_keyed(path: str, section: DataConfig | None, task: Task | None) -> Spli
     names = named_in(section) if section is not None and is_hdf5(path) else None
     if names is None or names[0] not in find_sets(path, names[:1]):
         return None
-    return read_hdf5(path, *names, task=task)
+    split = read_hdf5(path, *names, task=task)
+    if names[2] and split.weights is None and split.labels is not None:
+        remark = f"{path} has no data set {names[2]} (data.weight): every sample counts as 1"
+        split = dataclasses.replace(split, remarks=(*split.remarks, remark))
+    return split
 
 
 def read_like(reader: Reader, path: str, split: str, like: Indices | None, task: Task | None) -> Split:

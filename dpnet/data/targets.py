@@ -35,8 +35,9 @@ def check_targets(targets: npt.NDArray[Any], file: str, place: Place | None = No
     place = place or (lambda row: f"{file}, row {row} (from 0)")
     kind, shape = targets.dtype.kind, targets.shape
     if kind in "US" and targets.size:
+        text = targets.flat[0].decode(errors="replace") if kind == "S" else str(targets.flat[0])
         raise DataError(
-            f"{place(0)}: the target is {label_text(str(targets.flat[0]))}, a text; expected numbers. Texts are "
+            f"{place(0)}: the target is {label_text(text)}, a text; expected numbers. Texts are "
             'labels of classes: model.task = "classification".'
         )
     if kind not in "biuf" or targets.ndim not in (1, 2) or 0 in shape[1:]:

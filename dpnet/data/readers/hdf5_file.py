@@ -122,7 +122,7 @@ class _Reading:
 
     Raises:
         DataError: from any method: the file is damaged or refused.
-        ConfigError: from the constructor: h5py is not installed.
+        ConfigError: likewise: h5py is not installed, or cannot be imported.
     """
 
     def __init__(self, path: str, order: Mapping[str, Any]) -> None:
@@ -166,6 +166,8 @@ class _Reading:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise DataError(answer["error"])
+        if "unusable" in answer:
+            raise ConfigError(answer["unusable"])
         return answer
 
     def array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -4,7 +4,7 @@
     {"find": ["x", "sim/x"]}   {"found": ["sim/x"]}
     {"read": ["sim/x"]}        {"dtype": "<f4", "shape": [100, 8], "offset": 2048}: there they lie, to be mapped;
                                or with "offset": null, and then the bytes follow, and {}
-    anything else              {"error": "a sentence"}
+    anything else              {"error": "a sentence"}; {"unusable": "a sentence"} where h5py cannot be imported
 
 Nothing is read from any other file, whatever the file says: neither through links nor as storage of its data sets.
 """
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from dpnet.data.labels import MAX_TEXT
 from dpnet.data.readers.guards import DEFLATE_RATIO, READ_BYTES, check_memory, guarded, memory
 from dpnet.data.readers.hdf5_find import MAX_LISTED, MAX_NAME, data_sets, find, is_there, plain, words
-from dpnet.errors import DataError
+from dpnet.errors import ConfigError, DataError
 from dpnet.text import counted, listed, shorten
 
 BASE_S, BYTES_PER_S = 10, 1 << 22
@@ -45,6 +45,8 @@ def main() -> None:
         answer(path, json.loads(order))
     except DataError as error:
         _say({"error": shorten(plain(str(error)), MAX_ERROR)})
+    except ConfigError as error:
+        _say({"unusable": shorten(plain(str(error)), MAX_ERROR)})
     sys.stdout.flush()
 
 
@@ -65,7 +67,17 @@ def answer(path: str, order: dict[str, Any]) -> None:
 
     Raises:
         DataError: the file is damaged, or a data set is refused.
+        ConfigError: h5py cannot be imported.
     """
+    try:
+        importlib.import_module("h5py")
+    except MemoryError:
+        raise
+    except Exception as error:  # One that was built for another numpy raises a ValueError, for example.
+        raise ConfigError(
+            f"{path} is an HDF5 file, and h5py cannot be imported ({type(error).__name__}: {error}); install it again: "
+            "pip install --force-reinstall h5py"
+        ) from error
     with guarded(path):
         _answer(path, order)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dpnet.config.data import DataConfig
+from dpnet.data.arrays import open_keyed
 from dpnet.data.readers import hdf5_file, hdf5_process
 from dpnet.data.readers.hdf5 import BareHdf5, Hdf5, named_in
 from dpnet.data.readers.hdf5_file import find_sets, list_sets, read_arrays
@@ -247,6 +248,32 @@ def test_without_h5py_the_extra_is_named(named, monkeypatch):
     monkeypatch.setattr(hdf5_file.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"is an HDF5 file, .* install it: pip install 'dpnet\[hdf5\]'"):
         read_arrays(named, ["x_train"])
+
+
+@pytest.mark.parametrize("error", ["ImportError('libhdf5.so')", "ValueError('libhdf5.so')"])
+def test_an_h5py_that_is_broken_is_not_taken_for_a_damaged_file(named, tmp_path, monkeypatch, error):
+    (tmp_path / "h5py").mkdir()
+    (tmp_path / "h5py/__init__.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"h5py cannot be imported \(\w+Error: libhdf5\.so\); install it again"):
+        read_arrays(named, ["x_train"])
+
+
+def test_test_data_without_the_weights_that_a_job_names_are_told(tmp_path):
+    path = str(tmp_path / "t.h5")
+    with h5py.File(path, "w") as made:
+        made["a"], made["b"] = X, Y
+    section = DataConfig(features=("a",), target="b", weight="heavy")
+    remark = f"{path} has no data set heavy (data.weight): every sample counts as 1"
+    assert remark in open_keyed(path, section, "classification").remarks
+    assert open_keyed(path, section, None).remarks == ()
+
+
+def test_a_text_for_a_target_is_shown_as_it_is(tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as made:
+        made["x"], made["y"] = X, [f"é{n}" for n in Y]
+    with pytest.raises(DataError, match=r"the target is é\d, a text"):
+        BareHdf5().read(str(tmp_path / "t.h5"), "train", "regression")
 
 
 def test_processor_time_and_memory_are_limited_by_the_bytes_that_are_read(monkeypatch):
