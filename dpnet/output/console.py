@@ -78,7 +78,7 @@ class BarConsole:
     def write(self, event: Event) -> None:
         """See Sink.write."""
         if isinstance(event, StepsTaken | EpochTaken):
-            self._loss = f"loss {event.loss:.4f}"
+            self._loss = measure_text("loss", event.loss)
 
     def close(self) -> None:
         """See Sink.close."""
@@ -133,10 +133,10 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
                 f"{counted(event.world_size, 'rank')}, {event.recover_s:.2f} s later"
             )
         case StepsTaken() | EpochTaken():
-            parts = [_place(event, length), f"training loss {event.loss:.4f}"]
+            parts = [_place(event, length), f"training {measure_text('loss', event.loss)}"]
             if isinstance(event, EpochTaken) and event.eval_loss is not None:
                 name, score = event.eval_split, _one(accuracy=event.eval_accuracy, r2=event.eval_r2)
-                parts.append(f"{name} loss {event.eval_loss:.4f}, {score}")
+                parts.append(f"{name} {measure_text('loss', event.eval_loss)}, {score}")
             else:
                 parts.append(f"training {_one(accuracy=event.accuracy, mae=event.mae)}")
             return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)

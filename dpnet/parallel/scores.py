@@ -36,6 +36,8 @@ from dpnet.nn.losses.interface import Loss
 
 MEASURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
 """The measures among the scores, by their names in Scores; as people know them, and in the order in which they read."""
+LARGE = 1e6
+"""From here on a loss or an R2 is shown with an exponent."""
 SMALLER_IS_BETTER = ("rmse", "mae", "loss")
 MEASURED = {"classification": "accuracy", "regression": "mae"}
 """What is measured of the samples of a step besides their loss, by task: `Sums.hits` makes it."""
@@ -172,11 +174,14 @@ def measure_text(name: str, value: float | None, *, digits: int = 4) -> str:
     Args:
         name: one of MEASURES.
         value: of the measure.
-        digits: behind the point of a loss or an R2; what has the units of the data has as many that are not 0, and one.
+        digits: behind the point of a loss or an R2; what has the units of the data has as many that are not 0, and one,
+            and so has what is very large.
     """
     if value is None:
         return f"{MEASURES[name]} unknown"
-    kind = {"accuracy": f".{digits - 2}%", "loss": f".{digits}f", "r2": f".{digits}f"}.get(name, f".{digits + 1}g")
+    kind = f".{digits - 2}%" if name == "accuracy" else f".{digits + 1}g"
+    if name in ("loss", "r2") and abs(value) < LARGE:
+        kind = f".{digits}f"
     return f"{MEASURES[name]} {value:{kind}}"
 
 

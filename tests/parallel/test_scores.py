@@ -82,6 +82,8 @@ def test_targets_closer_than_float64_can_square_have_no_variance():
 def test_measures_in_words():
     assert measure_text("accuracy", 0.93204) == "accuracy 93.20%"
     assert measure_text("rmse", 12345678.9) == "RMSE 1.2346e+07"
+    assert measure_text("loss", 1e250) == "loss 1e+250"
+    assert measure_text("r2", -1234567.0) == "R2 -1.2346e+06"
     assert measure_text("mae", None) == "MAE unknown"
     assert scores_text({"loss": 0.25, "accuracy": 0.5}) == "accuracy 50.00%, loss 0.2500"
     scores = Scores(0.5, None, 3, r2=0.25, rmse=2.0, mae=1.5)
