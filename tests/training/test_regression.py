@@ -300,6 +300,12 @@ def test_a_network_of_numbers_is_not_continued_as_one_of_classes_nor_with_other_
         job(folder, other, **{"model.task": "numbers"})
 
 
+def test_a_run_of_numbers_that_is_to_go_on_as_one_of_classes_says_that_it_is_none(trained, capsys):
+    assert dpnet(["train", "--resume", str(trained[0] / "run"), "--set", "model.task=classification"]) == 2
+    seen = "model.task is classification (--set), and the run is a regression. A run keeps its task"
+    assert seen in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [

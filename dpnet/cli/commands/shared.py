@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from dpnet.checkpoint.folder import resolve
@@ -15,6 +16,7 @@ from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
 from dpnet.config.file import load, to_dict
 from dpnet.config.job import Job
+from dpnet.errors import ConfigError
 from dpnet.output.run_directory import CHECKPOINTS
 
 
@@ -29,7 +31,7 @@ def read_job(arguments: argparse.Namespace) -> Job:
     With `--resume PATH` and without a job file it is the one that wrote the checkpoint, in the directory of its run.
 
     Raises:
-        ConfigError: the job file or a setting is wrong.
+        ConfigError: the job file or a setting is wrong, or asks a run for another task.
         CheckpointError: there is no such checkpoint, or this dpnet does not know its job.
     """
     resumed = getattr(arguments, "resumed", None)
@@ -37,8 +39,20 @@ def read_job(arguments: argparse.Namespace) -> Job:
         return load(arguments.job, overrides(arguments))
     path = resolve(Path(resumed))
     base = to_dict(job_of(Checkpoint({}, {}, {}, read_manifest(path / "manifest.json"))))
+    _check_task(overrides(arguments), base["model"]["task"])
     # The run may have been moved since it recorded its directory.
     base["output"].pop("dir", None)
     if path.parent.name == CHECKPOINTS:
         base["output"]["dir"] = os.path.relpath(path.parent.parent)
     return load(None, overrides(arguments), base=base)
+
+
+def _check_task(settings: Sequence[str], task: str) -> None:
+    """Raises ConfigError if a setting gives a run another task: what belongs to its own would contradict that."""
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key.strip() == "model.task" and value.strip(" \"'") != task:
+            raise ConfigError(
+                f"model.task is {value} (--set), and the run is a {task}. A run keeps its task: leave that out, or "
+                "train a new one, with a job file."
+            )
