@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 
 import numpy as np
@@ -126,3 +127,12 @@ def test_another_number_of_features_than_in_training():
     scaling = Scaling(np.zeros(4), np.ones(4))
     with pytest.raises(DataError, match=r"x\.npy has 3 features, but the scaling has 4 values of offset; give data"):
         Dataset(split_of(np.ones((2, 3))), scaling, max_rows=1, dtype=np.float32)
+
+
+def test_sums_begin_at_the_targets_of_the_heaviest_sample():
+    targets, weights = np.array([9.0, 1e20, 5.0, 6.0]), np.array([0, 1e-30, 2.0, 2.0])
+    split = make_split(np.ones((4, 2)), targets, "x", "y", task="regression", weights=weights)
+    scaling = dataclasses.replace(PLAIN, targets=Scaling(np.ones(1), np.full(1, 10.0)))
+    data = Dataset(split, scaling, max_rows=4, dtype=np.float32)
+    assert data.heaviest_targets.tolist() == [40]
+    assert data.gather(np.arange(4))[1].ravel().tolist() == [0, (1e20 - 1) * 10, 40, 50]
