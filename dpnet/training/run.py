@@ -161,6 +161,8 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
         summary = complete_again(summary, loop.progress, saved, source.watched, tell, measures)
         say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
         return directory.named(summary)
+    for note in start.notes:
+        say(group, f"note: {note}")
     step = start.progress.step
     announce(setup, data, loop.parts, step)
     on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))

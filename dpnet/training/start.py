@@ -41,6 +41,7 @@ class StartingPoint:
         is_own: whether the checkpoint, if any, belongs to this run. False: all that is in the run directory is set
             aside.
         changes: of the job since step 0, with the steps from which on they hold; kept in every checkpoint.
+        notes: what differs from the run so far, for the user; of no use if no step is left to take.
     """
 
     progress: Progress
@@ -48,6 +49,7 @@ class StartingPoint:
     scaling: Scaling | None = None
     is_own: bool = True
     changes: Sequence[Any] = ()
+    notes: Sequence[str] = ()
 
 
 def foresee(job: Job, resume: str, source: DataSource) -> bool:
@@ -91,7 +93,7 @@ def choose_start(
         OutputError: another training has the run directory.
     """
 
-    def find() -> tuple[Path, Checkpoint | None, bool, Sequence[str]]:
+    def find() -> tuple[Path, Checkpoint | None, bool, Sequence[str], Sequence[str]]:
         tell = current().say
         run_dir = directory.take(data, resume, tell)
         run_dir.checkpoints.restore()
@@ -99,23 +101,21 @@ def choose_start(
         # A new training belongs to its run.
         is_own = resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
         if found is None:
-            return run_dir.path, None, is_own, ()
+            return run_dir.path, None, is_own, (), ()
         known = known_of(run_dir.path if resume == "auto" else Path(resume), found.manifest)
         strict = is_own or job.output.dir is None
         notes, changes = _judge(known, job, len(data.source.train), data, strict=strict, is_checkpoint=resume != "auto")
         notes += numerics_notes(
             found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
         )
-        for note in notes:
-            tell(f"note: {note}")
-        return run_dir.path, found, is_own, changes
+        return run_dir.path, found, is_own, changes, notes
 
-    path, found, is_own, changes = on_root(group, find)
+    path, found, is_own, changes, notes = on_root(group, find)
     run_dir = directory.at(path, data)
     if found is None:
         return run_dir, StartingPoint(Progress(), is_own=is_own)
     start = start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
-    return run_dir, dataclasses.replace(start, changes=changes)
+    return run_dir, dataclasses.replace(start, changes=changes, notes=notes)
 
 
 def _judge(

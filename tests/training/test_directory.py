@@ -111,6 +111,17 @@ def kept(name):
     return {path: path.read_bytes() for path in Path("runs", name).rglob("[!.]*") if path.is_file()}
 
 
+def test_what_may_change_bits_from_here_on_is_told_only_where_steps_are_left(capsys):
+    run("train.epochs=1", "train.threads=1")
+    capsys.readouterr()
+    run("train.epochs=1", "train.threads=2")
+    out = capsys.readouterr().out
+    assert "is complete already" in out
+    assert "note: " not in out
+    run("train.epochs=2", "train.threads=2", "output.dir=runs/data")
+    assert "note: train.threads is 2, in the run it is 1" in capsys.readouterr().out
+
+
 def test_a_sweep_over_lengths_keeps_the_run_of_each_and_finds_each_again(capsys):
     alone = {epochs: run(f"train.epochs={epochs}", f"output.dir=alone-{epochs}")["digest"] for epochs in (1, 3, 2)}
     first = {n: run(f"train.epochs={n}") for n in (1, 3, 2)}
