@@ -14,7 +14,7 @@ from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import environment, fault_tolerance, flavour_flags, forwards_signals, is_open_mpi
 from dpnet.launch.hosts import all_here
 from dpnet.launch.options import TRAIN, Options, is_program, num_ranks, on_this_host, process_of
-from dpnet.launch.say import say
+from dpnet.launch.say import say, say_over_ctrl_c
 from dpnet.launch.signals import Signals
 from dpnet.output.terminal import Terminal
 from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
@@ -84,7 +84,7 @@ class Launcher:
                 num_ranks=num_ranks(options),
                 trains=command[0] == TRAIN,
                 forwards=self._forwards,
-                on_interrupt=lambda: say(told),
+                on_interrupt=lambda: say_over_ctrl_c(told),
                 terminal=self._terminal,
                 name=f"{self.name}-{self._attempts}",
                 directory=self._directory,
