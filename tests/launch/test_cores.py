@@ -49,6 +49,7 @@ def test_more_ranks_than_cores_are_told_at_once_where_they_are_known(monkeypatch
     monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
     monkeypatch.setattr(threads, "cores_text", lambda core_sets=(): "2 cores")
     monkeypatch.setattr(launcher, "forwards_signals", lambda mpirun: True)
+    monkeypatch.setattr(launcher, "fault_tolerance", lambda mpirun, options: [])  # There may be no mpirun on PATH.
     launcher.Launcher("mpirun", options.parse(arguments), None)
     text = capsys.readouterr().err
     assert text.startswith(f"dpnet launch: {told}") if told else not text
