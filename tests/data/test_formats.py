@@ -135,6 +135,7 @@ def test_every_format_is_evaluated_alike(runs, folder):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_the_digest_is_that_of_one_rank_also_where_others_go_on_within_an_epoch(runs, folder, job, tmp_path, num_ranks):
     names = ["d.hdf5", "d.svm"] if num_ranks == 2 else ["a9a.bz2", "parts"]
