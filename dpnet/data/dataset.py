@@ -152,7 +152,7 @@ def _targets_of(split: Split, scaling: Scaling) -> _Targets | None:
     A target of weight 0 may be anything: the mean stands for it, as the square of what it is may be beyond float64.
     """
     targets = split.labels
-    if targets is None or targets.ndim == 1:
+    if targets is None or not split.is_regression:
         return None
     assert scaling.targets is not None
     if split.weights is not None and not split.weights.all():

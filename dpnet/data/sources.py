@@ -80,7 +80,7 @@ class DataSource:
     @property
     def is_regression(self) -> bool:
         """Whether the labels are targets that are numbers."""
-        return self.train.labels is not None and self.train.labels.ndim > 1
+        return self.train.is_regression
 
 
 def open_source(
@@ -125,7 +125,7 @@ def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Sp
             f"{split.inputs_file} has {split.features} features, but {train.inputs_file} has {train.features}; "
             f"training and {name} samples must have the same."
         )
-    if split.outputs != train.outputs and train.labels is not None and train.labels.ndim > 1:
+    if split.outputs != train.outputs and train.is_regression:
         raise DataError(
             f"{split.labels_file} holds {split.outputs} targets for each sample, but {train.labels_file} holds "
             f"{train.outputs}; training and {name} samples must have the same."

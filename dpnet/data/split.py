@@ -110,14 +110,19 @@ class Split:
         return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows)
 
     @property
+    def is_regression(self) -> bool:
+        """Whether the labels are targets that are numbers."""
+        return self.labels is not None and self.labels.ndim > 1
+
+    @property
     def outputs(self) -> int:
         """Numbers that a network should give for a sample: one for each class, or for each target."""
-        return len(self.classes) if self.labels is None or self.labels.ndim == 1 else int(self.labels.shape[1])
+        return int(require_labels(self).shape[1]) if self.is_regression else len(self.classes)
 
     @property
     def known(self) -> SampleIds | None:
         """The samples whose label is one of the classes; None: all of them, or there are no labels."""
-        if self.labels is None or self.labels.ndim > 1 or self.labels.min() != UNKNOWN:
+        if self.labels is None or self.is_regression or self.labels.min() != UNKNOWN:
             return None
         return np.flatnonzero(self.labels != UNKNOWN)
 

@@ -36,10 +36,7 @@ def check_targets(targets: npt.NDArray[Any], file: str, place: Place | None = No
     kind, shape = targets.dtype.kind, targets.shape
     if kind in "US" and targets.size:
         text = targets.flat[0].decode(errors="replace") if kind == "S" else str(targets.flat[0])
-        raise DataError(
-            f"{place(0)}: the target is {label_text(text)}, a text; expected numbers. Texts are "
-            'labels of classes: model.task = "classification".'
-        )
+        raise is_a_text(place(0), text)
     if kind not in "biuf" or targets.ndim not in (1, 2) or 0 in shape[1:]:
         raise DataError(
             f"{file} holds targets of type {targets.dtype} and shape {shape}; expected numbers: (samples,), or "
@@ -55,6 +52,14 @@ def check_targets(targets: npt.NDArray[Any], file: str, place: Place | None = No
             "leave out that sample."
         )
     return numbers
+
+
+def is_a_text(place: str, text: str) -> DataError:
+    """The error for a target that is a text."""
+    return DataError(
+        f"{place}: the target is {label_text(text)}, a text; expected numbers. Texts are labels of classes: "
+        'model.task = "classification".'
+    )
 
 
 def looks_like_targets(values: npt.NDArray[Any]) -> bool:

@@ -33,6 +33,7 @@ import numpy as np
 from dpnet.compute.arrays import Matrix, Targets, Vector
 from dpnet.data.scaling import LEAST_SPREAD, Scaling
 from dpnet.nn.losses.interface import Loss
+from dpnet.parallel.weights import total
 
 MEASURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
 """The measures among the scores, by their names in Scores; as people know them, and in the order in which they read."""
@@ -112,7 +113,7 @@ class OfClasses:
 
     def sums(self, outputs: Matrix, targets: Targets, weights: Vector | None) -> Sequence[float]:
         """Weight, loss and hits; see Scorer.sums."""
-        return _weight(outputs, weights), *self._loss(outputs, targets, 1.0, weights)
+        return total(len(outputs), weights), *self._loss(outputs, targets, 1.0, weights)
 
     def scores(self, sums: Sequence[float], samples: int) -> Scores:
         """See Scorer.scores."""
@@ -143,7 +144,7 @@ class OfNumbers:
         if weights is not None:
             terms *= weights[:, np.newaxis]
         loss, _ = self._loss(outputs, targets, 1.0, weights)
-        return _weight(outputs, weights), loss, *np.add.reduce(terms, axis=0).tolist()
+        return total(len(outputs), weights), loss, *np.add.reduce(terms, axis=0).tolist()
 
     def scores(self, sums: Sequence[float], samples: int) -> Scores:
         """See Scorer.scores."""
@@ -162,10 +163,6 @@ class OfNumbers:
             rmse=float(np.mean(np.sqrt(of_errors / weight) * self._units)),
             mae=float(np.mean(sizes / weight * self._units)),
         )
-
-
-def _weight(outputs: Matrix, weights: Vector | None) -> float:
-    return float(len(outputs) if weights is None else weights.sum())
 
 
 def measure_text(name: str, value: float | None, *, digits: int = 4) -> str:

@@ -10,7 +10,7 @@ from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import Reducer
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
-from dpnet.parallel.weights import BatchWeights
+from dpnet.parallel.weights import BatchWeights, total
 from dpnet.state.banks import State
 from dpnet.state.update import SliceUpdate
 from dpnet.whereabouts import BACKWARD, COMMIT, DATA, FORWARD, HERE, REDUCE, UPDATE
@@ -78,7 +78,7 @@ class Trainer:
             enter(BACKWARD)
             backward = network.propagate(logits, reducer.dbiases)
             bad = not (backward.finite and math.isfinite(loss))
-            weight = len(x) if weights is None else float(weights.sum())
+            weight = total(len(x), weights)
             reducer.add(shard, backward, Sums(len(x), weight, loss, hits, bad, *requests))
             requests = NOTHING
         enter(REDUCE)

@@ -14,6 +14,11 @@ from dpnet.compute.arrays import Vector
 from dpnet.parallel.plan import Plan
 
 
+def total(rows: int, weights: Vector | None) -> float:
+    """The weight of so many rows together; without weights, their number."""
+    return float(rows if weights is None else weights.sum())
+
+
 class BatchWeights:
     """The weights of the samples of every step.
 

@@ -181,10 +181,10 @@ def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], g
 
 def _fit(job: Job, train: Split, moments: Moments) -> Scaling:
     """The scaling of the inputs, and of the targets if these are numbers."""
-    scaling, targets = fit(job.data.scale, moments), require_labels(train)
-    if targets.ndim == 1:
+    scaling = fit(job.data.scale, moments)
+    if not train.is_regression:
         return scaling
-    return dataclasses.replace(scaling, targets=fit_targets(targets, train.weights, train.labels_file))
+    return dataclasses.replace(scaling, targets=fit_targets(require_labels(train), train.weights, train.labels_file))
 
 
 def check_range(split: Split, measured: Moments, scaling: Scaling, dtype: str, group: Group) -> None:

@@ -48,7 +48,8 @@ class BareHdf5:
         """Whether the source is an HDF5 file that holds x, and no data set of a named split."""
         if not is_hdf5(source):
             return False
-        return "x" in find_sets(source, NAMES) and not any(Hdf5().has(source, split) for split in SPLITS)
+        there = find_sets(source, NAMES)
+        return "x" in there and all(find_word(split, there, source) is None for split in SPLITS)
 
     def has(self, source: str, split: str) -> bool:
         """True: the file serves as any split."""

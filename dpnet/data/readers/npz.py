@@ -52,7 +52,8 @@ class BareNpz:
         """Whether the source is an .npz file that holds x, and no array of a named split."""
         if not Npz().fits(source):
             return False
-        return "x" in npz_keys(source) and not any(Npz().has(source, split) for split in SPLITS)
+        keys = npz_keys(source)
+        return "x" in keys and all(find_word(split, keys, source) is None for split in SPLITS)
 
     def has(self, source: str, split: str) -> bool:
         """True: the file serves as any split."""

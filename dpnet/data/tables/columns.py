@@ -16,7 +16,7 @@ from dpnet.data.tables.column import EXACT, Column, as_values, guarded_arrow, ma
 from dpnet.data.tables.head import MISSING
 from dpnet.data.tables.textfile import TextFile
 from dpnet.errors import DataError
-from dpnet.text import shorten
+from dpnet.text import counted, shorten
 
 
 class Columns(Mapping[str, Column]):
@@ -81,16 +81,18 @@ class Columns(Mapping[str, Column]):
     def texts(self, name: str) -> list[str]:
         """The different texts that stand in a column of the file, whatever they are taken for; without missing ones."""
         with guarded_arrow(self._file):
-            array = self._table.column(name) if self._text is None else self._text.texts([name]).column(0)
-            texts = map(str, make_column(array, True, self._file).texts)
+            texts = map(str, make_column(self._as_written(name), True, self._file).texts)
             return [text for text in texts if text.strip() not in MISSING]
 
     def written(self, name: str, row: int) -> str:
         """What the file holds in a column and a row, counted in the file, for messages; nothing where it is missing."""
         with guarded_arrow(self._file):
-            array = self._table.column(name) if self._text is None else self._text.texts([name]).column(0)
-            value = array[row].as_py()
+            value = self._as_written(name)[row].as_py()
             return "" if value is None else str(value).strip()
+
+    def _as_written(self, name: str) -> Any:
+        """A column as Arrow reads it from the file, without taking text for numbers."""
+        return self._table.column(name) if self._text is None else self._text.texts([name]).column(0)
 
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
@@ -173,6 +175,10 @@ class Table:
             file, number = os.path.join(file, part), number - self.parts[part]
         where = f"row {number} (from 0)" if line is None else f"line {line}"
         return f"{file}, {where}, column {name!r}"
+
+    def count(self, rows: npt.NDArray[np.bool_]) -> str:
+        """How many of its rows these are, and of which, for messages: 3 rows of 320 (rows to train on)."""
+        return f"{counted(int(rows.sum()), 'row')} of {self.rows:,}" + (f" ({self.part})" if self.part else "")
 
     def check_lines(self, name: str) -> None:
         """Raises DataError if a text of a column goes over several lines of a file of text: labels and names do not."""

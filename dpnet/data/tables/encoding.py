@@ -15,7 +15,7 @@ from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.schema import Feature, Schema
 from dpnet.data.tables.texts import as_category, first_row
 from dpnet.errors import DataError
-from dpnet.text import counted, listed, shorten
+from dpnet.text import listed, shorten
 
 SIDE_BY_SIDE = 32
 """Inputs that are written together."""
@@ -178,9 +178,8 @@ def missing_value(table: Table, names: Iterable[str]) -> DataError:
     """The error for the columns in which a value is missing, at least one of `names`, and must not be."""
     found = {name: gone for name in names if (gone := table.columns[name].missing) is not None}
     name, missing = next(iter(found.items()))
-    rows = f"{counted(int(missing.sum()), 'row')} of {len(missing):,}" + (f" ({table.part})" if table.part else "")
     columns = f" Values are missing in {len(found)} columns: {listed(found)}." if len(found) > 1 else ""
     return DataError(
-        f"{table.place(np.argmax(missing), name)}: the value is missing, as in {rows}.{columns} To train with such "
-        'values: data.missing = "mean", "zero" or "indicator".'
+        f"{table.place(np.argmax(missing), name)}: the value is missing, as in {table.count(missing)}.{columns} To "
+        'train with such values: data.missing = "mean", "zero" or "indicator".'
     )

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.classes import label_text
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_number
 from dpnet.data.tables.texts import first_row
+from dpnet.data.targets import is_a_text
 from dpnet.errors import DataError
-from dpnet.text import counted
 
 
 def targets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
@@ -33,19 +32,14 @@ def targets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
             "leave one of the two out."
         )
     if column.missing is not None:
-        row, number = int(np.argmax(column.missing)), int(column.missing.sum())
-        part = f" ({table.part})" if table.part else ""
         raise DataError(
-            f"{table.place(row, target)}: the target is missing, as in {counted(number, 'row')} of "
-            f"{len(column.missing):,}{part}; take such rows out of the file."
+            f"{table.place(np.argmax(column.missing), target)}: the target is missing, as in "
+            f"{table.count(column.missing)}; take such rows out of the file."
         )
     if column.kind == "text":
         row_of_text = first_row(np.array([not is_number(str(text)) for text in column.texts], np.bool_), column)
         row = 0 if row_of_text is None else row_of_text
-        raise DataError(
-            f"{table.place(row, target)}: the target is {label_text(str(column.texts[column.values[row]]))}, a text; "
-            'expected numbers. Texts are labels of classes: model.task = "classification".'
-        )
+        raise is_a_text(table.place(row, target), str(column.texts[column.values[row]]))
     if column.kind == "other":
         raise DataError(f"{table.file}, column {target!r} holds {column.words}; expected targets that are numbers.")
     table.check_lines(target)

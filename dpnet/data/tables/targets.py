@@ -85,9 +85,8 @@ def weights_of(table: Table, name: str) -> Vector:
 
 def _missing(table: Table, target: str, column: Column) -> DataError:
     assert column.missing is not None
-    row, number = int(np.argmax(column.missing)), int(column.missing.sum())
-    part = f" ({table.part})" if table.part else ""
-    seen = f"the label is missing, as in {counted(number, 'row')} of {len(column.missing):,}{part}"
+    row = int(np.argmax(column.missing))
+    seen = f"the label is missing, as in {table.count(column.missing)}"
     if column.kind == "number":
         known = np.where(column.missing, 0, column.values)
         if (broken := np.isfinite(known) & (known != np.floor(known))).any():

@@ -43,6 +43,7 @@ w. A weight of 0 leaves it out.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -53,7 +54,7 @@ from dpnet.compute.arrays import Matrix, Targets, Vector
 Numbers = npt.NDArray[np.float64]
 
 
-class RegressionLoss:
+class RegressionLoss(ABC):
     """A loss of numbers, its gradient, and the absolute error, for one batch at a time. Errors are float64.
 
     Args:
@@ -98,9 +99,9 @@ class RegressionLoss:
         np.multiply(errors, scale / self._num_targets, out=outputs, casting="same_kind")
         return loss, distance
 
+    @abstractmethod
     def _turn(self, errors: Numbers, losses: Numbers) -> None:
         """Overwrite `losses` (rows, targets) with the losses of the errors, and the errors with the slopes there."""
-        raise NotImplementedError
 
 
 class SquaredError(RegressionLoss):
