@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.fuzzing import collector_off
 from helpers.night import NIGHT
 
 
@@ -49,3 +51,10 @@ def mnist() -> str:
     if not folder.is_dir():
         pytest.skip(f"no MNIST in {folder}; set DPNET_DATA to a folder that holds mnist/")
     return str(folder.resolve())
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """No garbage is collected within the test: for tests of what is nested too deeply."""
+    with collector_off():
+        yield

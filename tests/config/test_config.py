@@ -550,6 +550,7 @@ def test_a_message_has_the_line_of_the_key(complaint, text, line):
         ("[train]".encode("utf-16"), r"job.toml line 1 is no UTF-8 text: byte 0xff"),
     ],
 )
+@pytest.mark.usefixtures("no_collector")
 def test_a_file_that_is_no_toml_is_refused_with_the_line(complaint, text, expected):
     assert re.fullmatch(expected, complaint(text))
 

@@ -6,6 +6,7 @@ At night there are more examples, and other ones every time; DPNET_TEST_EXAMPLES
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import struct
 from collections.abc import Iterator
@@ -33,11 +34,28 @@ def examples(count: int) -> settings:
 
 
 @contextlib.contextmanager
+def collector_off() -> Iterator[None]:
+    """Let no garbage be collected within the block.
+
+    What is read here may be nested to the limit of recursion. At that depth, a finalizer of some other test's objects
+    can only fail; pytest would blame this test for it.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+@contextlib.contextmanager
 def only_dpnet_errors(kind: type[DpnetError] = DpnetError) -> Iterator[None]:
     """Let the block raise errors of that kind, whose message is not too long to show, and no others."""
     message = "none"
     try:
-        yield
+        with collector_off():
+            yield
     except kind as error:
         message = str(error)
     assert 0 < len(message) < LONGEST_MESSAGE

@@ -56,6 +56,7 @@ def test_rows_of_steps_that_are_taken_again_are_dropped(tmp_path):
     "tail",
     ['{"st', '{"step": 2}', "null\n", "[]\n", '{"loss": 1}\n', '{"step": "2"}\n', "[" * 99999 + "\n", "\0\udcff\n"],
 )
+@pytest.mark.usefixtures("no_collector")
 def test_what_is_no_whole_row_is_dropped(tmp_path, tail):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n' + tail.encode(errors="surrogateescape"))

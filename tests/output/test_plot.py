@@ -49,6 +49,7 @@ def test_a_last_line_that_is_not_complete_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "null", '{"epoch": "x"}', '{"loss": []}', "[" * 99999])
+@pytest.mark.usefixtures("no_collector")
 def test_a_damaged_curve_is_an_error(tmp_path, line):
     with pytest.raises(DataError, match=r"metrics\.jsonl (is damaged|line 2 is no row)"):
         read_metrics(run(tmp_path / "a", TRAINED, tail=line + "\n"))
