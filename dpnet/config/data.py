@@ -38,6 +38,13 @@ class DataConfig(Section, governs=Governs.RESULT):
         "training samples that is held out, of each class alike. Which samples these are follows from the labels and "
         "train.seed.",
     ] = follows("those of data.source, x_validation and y_validation, if it has any", example=0.1)
+    split: Annotated[
+        str | None,
+        Text("not empty"),
+        "Of a table: the column that says which rows are trained on, which validate and which test: train, validation "
+        "and test (also training, val, valid, dev, testing). It is no input. Where it names no validation or no test "
+        "rows, data.validation and data.test hold out shares of the others.",
+    ] = follows("no such column", example="split")
     header: Annotated[
         bool | None,
         Governs.OPERATION,  # How the file is read. What comes of it is compared by its content.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
@@ -25,7 +25,7 @@ from dpnet.text import words
 
 TABLE_KEYS = ("header", "id", "ignore", "categorical", "missing")
 """Keys of [data] that only tables have."""
-COLUMNS = {"target": "labels", "weight": "weights"}
+COLUMNS = {"target": "labels", "weight": "weights", "split": "validation or test samples"}
 """Keys that name a column of a table, and what other sources have in its place."""
 
 
@@ -63,6 +63,7 @@ def open_arrays(
         train = reader.read(path, "train", task)
         own = {name: reader.read(path, name, task) for name in ("validation", "test") if reader.has(path, name)}
     require_labels(train)
+    _check_split(section, source, own)
     remarks = _of_columns(section, source, train) if names is None else []
     wanted = {"validation": section.validation, "test": section.test}
     for name, split in own.items():
@@ -157,6 +158,15 @@ def _refuse_keys(section: DataConfig, source: str, hdf5: bool) -> None:
     if given:
         names, kinds = words(given, "and"), ", ".join(ENDINGS)
         raise DataError(f"{names} can be set only for a table ({kinds}), and {source} is none; leave it out.")
+
+
+def _check_split(section: DataConfig, source: str, own: Collection[str]) -> None:
+    """Raises DataError if a column is to say which samples are held out, and no samples are in place of it."""
+    if section.split is not None and not own:
+        raise DataError(
+            f"data.split is {section.split}, a column of a table, and {source} has neither validation nor test "
+            "samples; leave it out, and give these as x_validation and x_test, or by data.validation and data.test."
+        )
 
 
 def _of_columns(section: DataConfig, source: str, train: Split) -> list[str]:

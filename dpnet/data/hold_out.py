@@ -14,7 +14,9 @@ from dpnet.errors import DataError
 from dpnet.text import counted
 
 
-def cut(labels: npt.NDArray[Any], section: DataConfig, *, file: str, seed: int) -> dict[str, SampleIds]:
+def cut(
+    labels: npt.NDArray[Any], section: DataConfig, *, file: str, seed: int, rows: SampleIds | None = None
+) -> dict[str, SampleIds]:
     """Which rows are trained on, and which are held out as data.test and data.validation say.
 
     The rows to test with follow from the labels alone, so that trainings with other seeds are tested on the same ones.
@@ -25,6 +27,7 @@ def cut(labels: npt.NDArray[Any], section: DataConfig, *, file: str, seed: int) 
         section: of the job.
         file: with the labels, for messages.
         seed: of the training.
+        rows: that are shared out, in order; None: all.
 
     Returns:
         the rows "train", and of each key that is a share the rows "test" or "validation", each in order.
@@ -32,7 +35,7 @@ def cut(labels: npt.NDArray[Any], section: DataConfig, *, file: str, seed: int) 
     Raises:
         DataError: a share is less than a row.
     """
-    rows, found = np.arange(len(labels)), {}
+    rows, found = np.arange(len(labels)) if rows is None else rows, {}
     for name, share, its_seed, purpose in (
         ("test", section.test, 0, HOLD_OUT),
         ("validation", section.validation, seed, VALIDATION),

@@ -13,8 +13,9 @@ from dpnet.data.sources import require_labels
 from dpnet.data.split import UnknownLabels
 from dpnet.errors import ConfigError, DataError
 from dpnet.inference.details import Details
-from dpnet.inference.network import Network, check_call, open_samples, prepared
+from dpnet.inference.network import Network, check_call, prepared
 from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
+from dpnet.inference.samples import open_samples
 from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
 from dpnet.parallel.evaluate import Evaluator

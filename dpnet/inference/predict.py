@@ -13,9 +13,10 @@ from dpnet.comm.group import World
 from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.split import Split
 from dpnet.inference.answers import Answers, answers_of
-from dpnet.inference.network import Network, check_call, open_samples, prepared
+from dpnet.inference.network import Network, check_call, prepared
 from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
 from dpnet.inference.prediction_file import PredictionFile
+from dpnet.inference.samples import open_samples
 from dpnet.training.announce import aside
 from dpnet.training.setup import Setup
 

@@ -199,13 +199,13 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
 
 
 DATA_KEYS = (
-    "source, test, validation, header, target, id, weight, features, ignore, categorical, missing, class_weights, "
-    "scale, check and unknown_labels"
+    "source, test, validation, split, header, target, id, weight, features, ignore, categorical, missing, "
+    "class_weights, scale, check and unknown_labels"
 )
 RESULT = """
 model.task model.loss model.huber_delta
 model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.weight
-data.features data.ignore data.categorical data.missing data.class_weights train.global_batch_size train.seed
+data.split data.features data.ignore data.categorical data.missing data.class_weights train.global_batch_size train.seed
 train.label_smoothing train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum
 optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases
 optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs schedule.every_steps schedule.factor
@@ -274,6 +274,7 @@ BAD_VALUES = {
     "data.source": BAD_STRINGS,
     "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
     "data.validation": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
+    "data.split": [1, True, {}, ["a"], None, "", "\udcff"],
     "data.header": BAD_BOOLEANS,
     "data.target": [True, 1.5, {}, ["a"], "", "\udcff"],
     "data.id": [1, True, {}, ["a"], None, "", "\udcff"],
@@ -996,7 +997,7 @@ def test_the_template_has_every_key_with_its_documentation():
 
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
-    of_data = {"test", "validation", "header", "target", "id", "weight", "class_weights"}
+    of_data = {"test", "validation", "split", "header", "target", "id", "weight", "class_weights"}
     assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "metric", "dir", *of_data}
 
 

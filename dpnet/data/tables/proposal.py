@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
 from dpnet.data.classes import label_list, label_text
+from dpnet.data.parts.of_table import is_split_column, rows_of
 from dpnet.data.split import Split, require_labels
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
@@ -71,12 +73,16 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     if header is None and head is not None and head.names != "yes":
         header = False
     table = read_table(path, header=header)
-    name = guess_target(table) if target is None else find_target(target, table, "--target")
+    split = next((other for other, column in table.columns.items() if is_split_column(column)), None)
+    name = guess_target(table, but=split) if target is None else find_target(target, table, "--target")
+    split = None if split == name else split
     reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
-    ignored = [other for other, reason in reasons.items() if reason]
-    settings: dict[str, Any] = {"data.source": source, "data.target": name, "data.test": TEST_SHARE}
+    settings: dict[str, Any] = {"data.source": source, "data.target": name, **_held_out(table, split)}
+    if split is not None:
+        reasons[split] = "says which rows are trained on (data.split)"
     if header is not None:
         settings["data.header"] = header
+    ignored = [other for other, reason in reasons.items() if reason and other != split]
     identifiers = [other for other in ignored if reasons[other] == IS_IDENTIFIER]
     if len(identifiers) == 1:
         settings["data.id"] = identifiers[0]
@@ -88,24 +94,34 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
     if (task := _task(table.columns[name])) == "regression":
         settings["model.task"] = task
-    train, test, schema = _opened(section, path, task, reasons, guessed=target is None)
+    splits, schema = _opened(section, path, task, reasons, guessed=target is None)
     guessed = "" if target is not None else _doubt(path, table, name, task)
     lines = [
         f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
         f"The target is {label_text(name)}{guessed}.",
-        _targets(train, test) if task == "regression" else _classes(train, test),
+        _targets(splits) if task == "regression" else _classes(splits),
     ]
     if head is not None and not table.header:
         doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
         lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1, ...{doubt}.")
+    return Proposal(settings, [*lines, *_columns(table, reasons)])
+
+
+def _held_out(table: Table, split: str | None) -> dict[str, Any]:
+    """The keys that say which rows are held out, given the column that says it, if there is one."""
+    share = {} if split is not None and "test" in rows_of(table, split) else {"data.test": TEST_SHARE}
+    return share if split is None else {"data.split": split, **share}
+
+
+def _columns(table: Table, reasons: dict[str, str]) -> Iterator[str]:
+    """A line for each column but the target, with the reason why it is no input."""
     names = {other: label_text(other) for other in list(reasons)[:SHOWN]}
     width = max(map(len, names.values()))
     for other, text in names.items():
         why = f"; left out, as it {reasons[other]}" if reasons[other] else ""
-        lines.append(f"  {text:{width}}  {_described(table.columns[other])}{why}")
+        yield f"  {text:{width}}  {_described(table.columns[other])}{why}"
     if len(reasons) > SHOWN:
-        lines.append(f"  and {len(reasons) - SHOWN:,} more")
-    return Proposal(settings, lines)
+        yield f"  and {len(reasons) - SHOWN:,} more"
 
 
 def _doubt(path: str, table: Table, name: str, task: Task) -> str:
@@ -119,8 +135,8 @@ def _doubt(path: str, table: Table, name: str, task: Task) -> str:
 
 def _opened(
     section: DataConfig, path: str, task: Task, reasons: dict[str, str], *, guessed: bool
-) -> tuple[Split, Split, Schema]:
-    """The data as the job would train on them.
+) -> tuple[list[Split], Schema]:
+    """The data as the job would train on them, the training samples first.
 
     Args:
         section: of the job.
@@ -146,12 +162,11 @@ def _opened(
             f"{others}{more}. Make numbers or categories of them."
         )
     try:
-        train, _, test, schema = open_tables(section, path, 0, task)
+        *splits, schema = open_tables(section, path, 0, task)
     except DataError as error:
         of_target = hint if f"column {name!r}" in str(error) else ""
         raise DataError(f"{error}{of_target}") from error
-    assert test is not None
-    return train, test, schema
+    return [split for split in splits if split is not None], schema
 
 
 def _reason(name: str, column: Column, rows: int) -> str:
@@ -205,15 +220,15 @@ def _task(column: Column) -> Task:
     return "regression" if column.kind == "number" and looks_like_targets(column.values) else "classification"
 
 
-def _targets(train: Split, test: Split) -> str:
+def _targets(splits: list[Split]) -> str:
     """The targets, and what they are taken for."""
-    numbers = np.concatenate([require_labels(train), require_labels(test)])
+    numbers = np.concatenate([require_labels(split) for split in splits])
     return f'It holds numbers ({targets_text(numbers)}): model.task = "regression"; for classes, leave that out.'
 
 
-def _classes(train: Split, test: Split) -> str:
+def _classes(splits: list[Split]) -> str:
     """The classes, and how many rows the rarest has."""
-    numbers = [split.labels for split in (train, test) if split.labels is not None]
+    train, numbers = splits[0], [split.labels for split in splits if split.labels is not None]
     counts = np.bincount(np.concatenate(numbers), minlength=len(train.classes))
     order = np.argsort(-counts, kind="stable")
     rare = f"{label_text(train.classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"

@@ -26,6 +26,7 @@ class Roles(NamedTuple):
         weight: column of the weights of the rows; None: there is none.
         inputs: columns that are inputs, in the order of the table.
         categorical: those of them that are categories, whatever they hold.
+        split: column that says of each row whether it is trained on; None: there is none.
     """
 
     target: str
@@ -34,6 +35,7 @@ class Roles(NamedTuple):
     weight: str | None
     inputs: list[str]
     categorical: set[str]
+    split: str | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -54,8 +56,8 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     Raises:
         DataError: there is no such column, one would be two things, or no input is left.
     """
-    target, name, weight = find_target(section.target, table), section.id, section.weight
-    for key, one in (("data.id", name), ("data.weight", weight)):
+    target, name, weight, split = find_target(section.target, table), section.id, section.weight, section.split
+    for key, one in (("data.id", name), ("data.weight", weight), ("data.split", split)):
         if one is not None and one not in table.columns:
             raise no_column(table, one, key)
     if weight is not None and weight in (target, name):
@@ -66,10 +68,14 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
             f"data.id and data.target are both {name!r}; the column that names the rows is not that of their labels: "
             "leave data.id out."
         )
+    if split is not None and split in (target, name, weight):
+        key = {target: "data.target", name: "data.id"}.get(split, "data.weight")
+        raise DataError(f"data.split and {key} are both {split!r}; a column is one of the two: leave one key out.")
     other = {
         target: "the target",
         name: "the name of the rows (data.id)",
         weight: "the weight of the rows (data.weight)",
+        split: "what says which rows are trained on (data.split)",
     }
     names = [one for one in table.columns if one not in other]
     keeps = target in section.categorical
@@ -84,7 +90,7 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     ]
     if not inputs:
         raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
-    return Roles(target, keeps, name, weight, inputs, chosen["categorical"] & set(inputs))
+    return Roles(target, keeps, name, weight, inputs, chosen["categorical"] & set(inputs), split)
 
 
 def _matching(patterns: Sequence[str], table: Table, key: str) -> Iterator[str]:
@@ -106,9 +112,9 @@ def no_column(table: Table, name: str, key: str) -> DataError:
     return DataError(f"{table.file} has no column {name!r} ({key}); {hint}")
 
 
-def guess_target(table: Table) -> str:
-    """The column that most likely holds the labels: one of a usual name, else the last."""
-    names = list(table.columns)
+def guess_target(table: Table, but: str | None = None) -> str:
+    """The column that most likely holds the labels, and not `but`: one of a usual name, else the last."""
+    names = [name for name in table.columns if name != but] or list(table.columns)
     return next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
 
 

@@ -7,11 +7,10 @@ import os
 
 import numpy as np
 
-from dpnet.compute.arrays import Targets, Vector
+from dpnet.compute.arrays import Vector
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
-from dpnet.data.hold_out import cut
-from dpnet.data.labels import number_labels
+from dpnet.data.parts.of_table import cut_table
 from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
@@ -20,17 +19,13 @@ from dpnet.data.tables.files import ENDINGS, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
 from dpnet.data.tables.numbers import targets_of
-from dpnet.data.tables.roles import Roles, find_roles
+from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, remarks_on_units, weights_of
 from dpnet.data.tables.textfile import look_at
-from dpnet.data.targets import check_targets
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed, shorten
-
-VERBS = {"test": "test", "validation": "validate"}
-"""What the rows are for that are held out."""
 
 
 def open_tables(
@@ -58,34 +53,23 @@ def open_tables(
     if roles.texts:
         # Codes such as 01234 are to be read as they stand.
         table = read_table(path, as_text=roles.texts, verbatim=roles.verbatim, header=table.header)
-    table, shares = _cut(section, table, roles, seed, task)
+    parts = cut_table(section, table, roles, seed, task)
+    table = parts["train"]
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels, task=task)
     of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
     of_labels += [] if roles.keeps_labels else remarks_on_units(table, roles.target)
     read = _of_parts(table) if table.parts else _of_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
-    held = {name: _split(rows, schema, task=task) for name, rows in shares.items()}
     validation, test = (
-        held.get(name) if value is None or name in held else _open_named(name, value, schema, task)
+        _split(parts[name], schema, task=task)
+        if name in parts
+        else None
+        if value is None
+        else _open_named(name, value, schema, task)
         for name, value in (("validation", section.validation), ("test", section.test))
     )
     return train, validation, test, schema
-
-
-def _cut(section: DataConfig, table: Table, roles: Roles, seed: int, task: Task) -> tuple[Table, dict[str, Table]]:
-    """The rows to train on, and those that keys hold out as shares: to test with, and of the others to validate."""
-    if not isinstance(section.test, float) and not isinstance(section.validation, float):
-        return table, {}
-    numbers: Targets
-    place = place_of(table, roles.target)
-    if task == "regression":
-        numbers = check_targets(targets_of(table, roles.target, kept=roles.keeps_labels), table.file, place)
-    else:
-        numbers, _ = number_labels(labels_of(table, roles.target, kept=roles.keeps_labels), table.file, place)
-    rows = cut(numbers, section, file=table.file, seed=seed)
-    shares = {name: table.take(rows[name], f"rows to {verb} with") for name, verb in VERBS.items() if name in rows}
-    return table.take(rows["train"], "rows to train on"), shares
 
 
 def _open_named(name: str, value: str | float, schema: Schema, task: Task) -> Split:
