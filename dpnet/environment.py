@@ -51,6 +51,9 @@ ATTEMPT = "DPNET_ATTEMPT"
 OFFERED = "DPNET_FT_OFFERED"
 """Variable: `dpnet launch` has started a program of the user's own, without fault tolerance: `--ft` turns it on."""
 
+THREADS = "DPNET_THREADS"
+"""Variable: the threads of a rank, a share of the cores, that `dpnet launch` has set for all BLAS libraries."""
+
 CROWDED = "DPNET_CROWDED"
 """Variable: `dpnet launch` has told that there are more ranks than cores."""
 

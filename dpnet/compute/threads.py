@@ -1,6 +1,7 @@
 """How many threads the matrix products of this rank use.
 
-Without a setting, the cores of the node are shared out among its ranks. With `reproducible_shards` a rank uses one
+Without a setting, the cores of the node are shared out among its ranks, and numpy's BLAS takes no more threads than
+its products have work for: see `worth`. With `reproducible_shards` a rank uses one
 thread: a matrix product that is split over another number of threads may round differently, and a rank's share of the
 cores follows from world_size.
 """
@@ -9,22 +10,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from dpnet.compute.cores.available import available_cores, cores_text
-from dpnet.environment import launched
+from dpnet.environment import THREADS, launched
 from dpnet.text import counted
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
+OPERATIONS_PER_THREAD = 20e6
+"""Additions and multiplications of a product that are worth a thread of numpy's BLAS: 0.3 to 1 ms of work."""
+
 
 @functools.cache
 def threads_from_user() -> int:
-    """The smallest number of threads that the environment sets for a BLAS library; 0 if it sets none."""
+    """The smallest number of threads that the environment sets for a BLAS library; 0 if it sets none.
+
+    The share of the cores that `dpnet launch` sets is none that the user has set.
+    """
     # OpenMP takes a list, "4,2", for nested parallel regions. The outermost comes first.
     values = [os.environ.get(name, "").partition(",")[0].strip() for name in VARIABLES]
-    return min((int(value) for value in values if value.isdecimal() and int(value) > 0), default=0)
+    ours = os.environ.get(THREADS)
+    return min((int(value) for value in values if value.isdecimal() and int(value) > 0 and value != ours), default=0)
 
 
 def preset_threads() -> None:
@@ -79,6 +88,23 @@ def what_is_faster(ranks: int, threads: int, core_sets: Sequence[frozenset[int]]
         return "fewer threads are faster"
     fitting = max(1, cores // threads)
     return f"{fitting} ranks are faster, and learn the same" if fitting > 1 else "1 rank is faster, and learns the same"
+
+
+def worth(threads: int, rows: int, widths: Sequence[int]) -> int:
+    """How many of so many threads the largest product of a step of a rank has work for: at least one.
+
+    OpenBLAS splits even products of 64 x 64 matrices. Its threads wait for each other at the end of each product, and
+    where another program has the core of one of them, all wait for as long as that program runs. The smaller the
+    products, the more of them a second has, each with such a wait: a small network trains up to seven times slower by
+    two threads than by one, see benchmarks/README.md.
+
+    Args:
+        threads: that the rank may use.
+        rows: samples of a step of the rank.
+        widths: of the network, from its inputs to its outputs.
+    """
+    operations = 2 * rows * max(before * after for before, after in itertools.pairwise(widths))
+    return max(1, min(threads, int(operations / OPERATIONS_PER_THREAD)))
 
 
 @contextlib.contextmanager

@@ -49,7 +49,8 @@ class TrainConfig(Section, governs=Governs.RESULT):
         int,
         Governs.OPERATION,
         Range(0),
-        "Threads of each rank. 0: the cores of a node are shared out among its ranks; 1 with reproducible_shards.",
+        "Threads of each rank. 0: the cores of a node are shared out among its ranks, fewer where numpy multiplies and "
+        "the network is too small for them; 1 with reproducible_shards.",
     ] = 0
     kernels: Annotated[
         Literal["auto", "numpy", "numba"],

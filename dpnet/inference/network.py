@@ -159,5 +159,5 @@ def prepared(network: Network, group: World) -> Iterator[Setup]:
     MklProducts.may_grow = True  # A training may follow in this process.
     # Rows that overflow are looked for, see `inference.nonfinite`: numpy need not warn of them.
     with threads_kept(), np.errstate(all="ignore"):
-        backend = choose_available_backend(network.job.train, group)
+        backend = choose_available_backend(network.job.train, group, network.layout.sizes)
         yield Setup(network.job, group, backend, network.layout, network.scaling)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dpnet.compute.cores.available import available_cores
 from dpnet.compute.threads import VARIABLES, threads_from_user
-from dpnet.environment import FAULT_TOLERANCE
+from dpnet.environment import FAULT_TOLERANCE, THREADS
 from dpnet.errors import CommunicationError
 from dpnet.launch.cores import binding_obstacle
 from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks, on_this_host
@@ -190,7 +190,7 @@ def environment(options: Sequence[str]) -> Mapping[str, str]:
     by_option = any(name in option for option in options for name in VARIABLES)
     if by_option or threads_from_user() or names_hosts(options):
         return home
-    return {**home, **dict.fromkeys(VARIABLES, str(threads_of_each(options)))}
+    return {**home, **dict.fromkeys((*VARIABLES, THREADS), str(threads_of_each(options)))}
 
 
 def _home() -> Mapping[str, str]:

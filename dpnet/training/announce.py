@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from dpnet.about import __version__
 from dpnet.comm.group import Group
+from dpnet.compute.backend import NUMPY
+from dpnet.compute.cores.available import core_set
+from dpnet.compute.cores.usage import others_text
 from dpnet.compute.loops.choose import remark
 from dpnet.compute.shares import ceil_div
 from dpnet.config.job import EvaluateConfig, Job
@@ -66,7 +69,7 @@ def announce(setup: Setup, data: TrainingData, parts: Parts, step: int) -> None:
         say(group, text)
     if group.rank == 0:
         odd = remarks(source, data.moments, data.identity["arrays"])
-        for text in [*odd, *_without_effect(setup.job, source, parts)]:
+        for text in [*odd, *_without_effect(setup.job, source, parts), *_on_busy_cores(setup)]:
             say(group, f"note: {text}")
     if step:
         say(group, f"going on from the checkpoint of step {step:,}")
@@ -87,6 +90,19 @@ def _without_effect(job: Job, source: DataSource, parts: Parts) -> Iterator[str]
         yield f"evaluate.patience is {job.evaluate.patience}, which has no effect: {why}"
     if source.validation is not None:
         yield f"{counted(len(source.validation), 'validation sample')} without a use: {why}"
+
+
+def _on_busy_cores(setup: Setup) -> Iterator[str]:
+    """That other programs are on the cores of a rank of several threads.
+
+    Threads of numpy's BLAS wait for each other at every product. Where another program has the core of one of them, a
+    step takes as many times as long as the scheduler lets that program run.
+    """
+    backend = setup.backend
+    if setup.group.world_size > 1 or backend.threads == 1 or setup.job.train.threads:
+        return
+    if backend.products.name == NUMPY.products and (others := others_text(core_set())):
+        yield f"{others}; threads then wait for each other at every step: train.threads=1 is faster, or dpnet launch"
 
 
 def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:

@@ -68,7 +68,7 @@ def prepare(
         ConfigError: what the job asks for is not installed.
         DataError: an input is not finite, or a target too large.
     """
-    backend = backend or choose_backend(job.train, group)
+    backend = backend or choose_backend(job.train, group, build_layout(job, source).sizes)
     scaling = scaling or measure_scaling(job, source, group)
     setup = Setup(job, group, backend, build_layout(job, source), scaling)
     everywhere(group, lambda: check_scaled_targets(source.splits.values(), setup.scaling))

@@ -24,7 +24,7 @@ from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
 from dpnet.training.directory import Directory
 from dpnet.training.loop import Loop
-from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
+from dpnet.training.prepare import build_layout, check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
 from dpnet.training.summary import Summary, complete_again, summary_text
@@ -141,9 +141,9 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
         signals: that end the training.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    backend = choose_backend(job.train, group)
     with doing(group, f"reading the data {job.data.source}"):
         source = open_data(job, group)
+    backend = choose_backend(job.train, group, build_layout(job, source).sizes)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     with doing(group, "checking the data"):
         data = identify(job.data, source, group, measure=not resumes)

@@ -13,7 +13,7 @@ from dpnet.compute import threads
 from dpnet.compute.arrays import Zeros, aligned_zeros
 from dpnet.compute.backend import NUMPY, Backend, Libraries, choose_libraries, make_backend
 from dpnet.compute.cores.available import core_set
-from dpnet.compute.cores.usage import others_text
+from dpnet.compute.shares import ceil_div
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
@@ -65,44 +65,39 @@ class Setup:
         return build_replica(self.job.model, split, *sizes, self.backend, zeros, label_smoothing=smoothing)
 
 
-def choose_backend(train: TrainConfig, group: Group) -> Backend:
+def choose_backend(train: TrainConfig, group: Group, widths: Sequence[int]) -> Backend:
     """The backend that the configuration asks for; limits the threads of this process's BLAS. Collective.
 
-    The number of threads follows from the node. Products and kernels are the same on every rank: where "auto" would
-    choose differently on two ranks, all take numpy. A sum of results of two libraries would have the bits of neither,
-    and a node whose ranks had different kernels would wait for ever at the barriers of `prepare.rehearse`.
+    The number of threads follows from the node and, where nobody has set it, from the work of a step. Products and
+    kernels are the same on every rank: where "auto" would choose differently on two ranks, all take numpy. A sum of
+    results of two libraries would have the bits of neither, and a node whose ranks had different kernels would wait for
+    ever at the barriers of `prepare.rehearse`.
+
+    Args:
+        train: the configuration.
+        group: all ranks.
+        widths: of the network, from its inputs to its outputs.
 
     Raises:
         ConfigError: what the configuration asks for is not installed.
     """
     core_sets = group.node.allgather(core_set())
-    num_threads = threads.choose_threads(
-        train.threads,
-        reproducible=bool(train.reproducible_shards),
-        local_world_size=group.node.world_size,
-        core_sets=core_sets,
-    )
-    _tell_if_crowded(group, num_threads, core_sets)
     libraries = everywhere(group, lambda: choose_libraries(train.blas, train.kernels))
     products, kernels = (set(names) for names in zip(*group.allgather(libraries), strict=True))
     agreed = Libraries(
         libraries.products if len(products) == 1 else NUMPY.products,
         libraries.kernels if len(kernels) == 1 else NUMPY.kernels,
     )
-    if group.world_size == 1 and num_threads > 1 and not train.threads and agreed.products == NUMPY.products:
-        _tell_if_busy(group, core_sets[0])
+    num_threads = threads.choose_threads(
+        train.threads,
+        reproducible=bool(train.reproducible_shards),
+        local_world_size=group.node.world_size,
+        core_sets=core_sets,
+    )
+    if agreed.products == NUMPY.products and not train.threads and not threads.threads_from_user():
+        num_threads = threads.worth(num_threads, ceil_div(train.global_batch_size, group.world_size), widths)
+    _tell_if_crowded(group, num_threads, core_sets)
     return everywhere(group, lambda: make_backend(agreed, num_threads))
-
-
-def _tell_if_busy(group: Group, cores: frozenset[int]) -> None:
-    """Tell that other programs are on the cores of a rank of several threads.
-
-    Threads of numpy's BLAS wait for each other at every product. Where another program has the core of one of them, a
-    step takes as many times as long as the scheduler lets that program run.
-    """
-    if others := others_text(cores):
-        advice = "threads then wait for each other at every step: train.threads=1 is faster, and so is dpnet launch"
-        aside(group, f"note: {others}; {advice}")
 
 
 def _tell_if_crowded(group: Group, num_threads: int, core_sets: Sequence[frozenset[int]]) -> None:
@@ -118,9 +113,9 @@ def _tell_if_crowded(group: Group, num_threads: int, core_sets: Sequence[frozens
         aside(group, f"note: {text}" if len(hosts) == 1 else f"note: on {host}{more}: {text}")
 
 
-def choose_available_backend(train: TrainConfig, group: Group) -> Backend:
+def choose_available_backend(train: TrainConfig, group: Group, widths: Sequence[int]) -> Backend:
     """As `choose_backend`; but if a library is asked for by name, and is not installed, "auto" chooses. Collective."""
     try:
-        return choose_backend(train, group)
+        return choose_backend(train, group, widths)
     except ConfigError:
-        return choose_backend(dataclasses.replace(train, blas="auto", kernels="auto"), group)
+        return choose_backend(dataclasses.replace(train, blas="auto", kernels="auto"), group, widths)

@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from dpnet.compute import threads
 from dpnet.compute.fingerprint import fingerprint
-from dpnet.compute.threads import VARIABLES, choose_threads, limit_threads, preset_threads, threads_from_user
-from dpnet.environment import Launched
+from dpnet.compute.threads import VARIABLES, choose_threads, limit_threads, preset_threads, threads_from_user, worth
+from dpnet.environment import THREADS, Launched
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,30 @@ def test_the_smallest_number_of_the_environment_counts(monkeypatch, values, expe
     for name, value in zip(VARIABLES, values, strict=False):
         monkeypatch.setenv(name, value)
     assert threads_from_user() == expected
+
+
+def test_what_launch_has_set_is_not_taken_for_the_users(monkeypatch):
+    monkeypatch.setenv(THREADS, "4")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert threads_from_user() == 0
+    threads_from_user.cache_clear()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # By a program that launch has started.
+    assert threads_from_user() == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "widths", "expected"),
+    [
+        (64, (64, 256, 128, 10), 1),
+        (64, (784, 128, 10), 1),
+        (128, (784, 512, 256, 10), 5),
+        (32, (784, 512, 256, 10), 1),  # The same batch on four ranks.
+        (256, (784, 2048, 2048, 10), 12),
+        (1, (1, 1), 1),
+    ],
+)
+def test_a_thread_has_a_share_of_the_largest_product_that_is_worth_waiting_for(rows, widths, expected):
+    assert worth(12, rows, widths) == expected
 
 
 def test_variables_are_set_before_numpy_is_imported(monkeypatch):

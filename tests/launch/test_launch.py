@@ -19,6 +19,7 @@ from dpnet.cli import main as cli
 from dpnet.cli.commands import launch
 from dpnet.compute.cores.available import available_cores
 from dpnet.compute.threads import VARIABLES, threads_from_user
+from dpnet.environment import THREADS
 from dpnet.errors import CommunicationError, ConfigError
 from dpnet.launch import flags as launch_flags
 from dpnet.launch import hosts, options
@@ -168,7 +169,7 @@ def test_other_launchers_need_no_flags(tmp_path, version):
 def test_cores_are_shared_out_among_the_ranks(no_thread_variables, monkeypatch, name):
     monkeypatch.setattr(launch_flags, "available_cores", lambda: 8)
     for num_ranks, threads in ((1, "8"), (3, "2"), (8, "1"), (20, "1")):
-        assert launch_flags.environment([name, str(num_ranks)]) == dict.fromkeys(VARIABLES, threads)
+        assert launch_flags.environment([name, str(num_ranks)]) == dict.fromkeys((*VARIABLES, THREADS), threads)
 
 
 @pytest.mark.parametrize(

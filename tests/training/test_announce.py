@@ -4,7 +4,10 @@ import pytest
 from helpers.jobs import make_job, save_data, train
 
 from dpnet.comm.local import LocalGroup
+from dpnet.compute import threads
 from dpnet.compute.backend import plain_backend
+from dpnet.compute.cores import usage
+from dpnet.compute.threads import threads_kept
 from dpnet.training.announce import training_text
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import open_data, prepare
@@ -52,3 +55,27 @@ def test_validation_samples_without_evaluations_are_told(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "note: 144 validation samples without a use: evaluations are turned off\n" in out
     assert "flatters" not in out
+
+
+@pytest.mark.parametrize(
+    ("busy", "settings", "told"),
+    [
+        ([0.9, 0.7], {}, True),
+        ([0.1, 0.2], {}, False),
+        ([], {}, False),
+        ([0.9, 0.9], {"train.threads": 2}, False),  # As the user wants it.
+        ([0.9, 0.9], {"train.reproducible_shards": 2}, False),  # One thread.
+    ],
+    ids=str,
+)
+def test_a_rank_of_several_threads_beside_other_programs_is_told_what_is_faster(
+    monkeypatch, tmp_path, capsys, busy, settings, told
+):
+    monkeypatch.setattr(threads, "threads_from_user", lambda: 2)
+    monkeypatch.setattr(usage, "busy_shares", lambda cores, seconds: busy)
+    with threads_kept():
+        train(tmp_path, {"train.blas": "numpy", "train.epochs": 1, **settings})
+    text = capsys.readouterr().out
+    note = "note: other programs use 80% of 2 cores; threads then wait for each other at every step: train.threads=1"
+    assert (note in text) == told
+    assert ("other programs" in text) == told

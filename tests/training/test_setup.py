@@ -1,7 +1,7 @@
 """What a training computes with is the same on all ranks, wherever they run."""
 
 import pytest
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dpnet.comm.local import LocalGroup
 from dpnet.compute import backend, threads
@@ -12,6 +12,8 @@ from dpnet.compute.products.choose import PRODUCTS
 from dpnet.config.job import TrainConfig
 from dpnet.environment import CROWDED
 from dpnet.training.setup import choose_backend
+
+WIDTHS = (64, 256, 10)
 
 
 class TwoNodes(LocalGroup):
@@ -47,14 +49,14 @@ def made(monkeypatch):
 @pytest.mark.parametrize("there", ["numpy", "mkl"])
 def test_nodes_that_would_choose_different_products_all_take_numpys(monkeypatch, made, there):
     monkeypatch.setitem(PRODUCTS, "onednn", lambda num_threads: pytest.fail("oneDNN was taken"))
-    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries(there, "numba")))
+    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries(there, "numba")), WIDTHS)
     assert (chosen.products.name, chosen.kernels.name) == ("numpy", "numba")
 
 
 def test_ranks_that_would_choose_different_kernels_all_take_numpys(monkeypatch, made):
     products = PRODUCTS["numpy"](1)
     monkeypatch.setitem(PRODUCTS, "onednn", lambda num_threads: products)
-    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numpy")))
+    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numpy")), WIDTHS)
     assert chosen.products is products
     assert chosen.kernels.name == "numpy"
 
@@ -84,46 +86,44 @@ def test_the_hosts_that_have_more_ranks_than_cores_are_told_once(monkeypatch, ca
     monkeypatch.delenv(CROWDED, raising=False)
     monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
     monkeypatch.setattr(threads, "cores_text", lambda core_sets=(): "2 cores")
-    choose_backend(TrainConfig(threads=1), Hosts())
+    choose_backend(TrainConfig(threads=1), Hosts(), WIDTHS)
     assert capsys.readouterr().err == told
 
 
 def test_what_dpnet_launch_has_told_is_not_told_again(monkeypatch, capsys):
     monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
     monkeypatch.delenv(CROWDED, raising=False)
-    choose_backend(TrainConfig(threads=3), LocalGroup())
+    choose_backend(TrainConfig(threads=3), LocalGroup(), WIDTHS)
     assert "note: 1 rank of 3 threads for only 2 cores" in capsys.readouterr().err
     monkeypatch.setenv(CROWDED, "1")
-    choose_backend(TrainConfig(threads=3), LocalGroup())
+    choose_backend(TrainConfig(threads=3), LocalGroup(), WIDTHS)
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("train", "by_user", "expected"),
+    [
+        (TrainConfig(blas="numpy"), 0, 1),
+        (TrainConfig(blas="numpy", threads=2), 0, 2),
+        (TrainConfig(blas="numpy"), 2, 2),
+        (TrainConfig(blas="numpy", global_batch_size=10_000), 0, 2),
+    ],
+    ids=str,
+)
+def test_a_small_network_is_trained_by_one_thread_of_numpys_unless_the_user_wants_more(
+    monkeypatch, train, by_user, expected
+):
+    monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): 2)
+    monkeypatch.setattr(threads, "threads_from_user", lambda: by_user)
+    monkeypatch.setattr(usage, "busy_shares", lambda cores, seconds: [])
+    chosen = choose_backend(train, LocalGroup(), WIDTHS)
+    of_blas = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    assert (chosen.threads, of_blas) == (expected, {expected})
 
 
 def test_nodes_that_choose_the_same_take_that(monkeypatch, made):
     products = PRODUCTS["numpy"](1)
     monkeypatch.setitem(PRODUCTS, "onednn", lambda num_threads: products)
-    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numba")))
+    chosen = choose_backend(TrainConfig(), TwoNodes(Libraries("onednn", "numba")), WIDTHS)
     assert chosen.products is products
     assert chosen.kernels.name == "numba"
-
-
-@pytest.mark.parametrize(
-    ("busy", "train", "told"),
-    [
-        ([0.9, 0.7], TrainConfig(blas="numpy"), True),
-        ([0.1, 0.2], TrainConfig(blas="numpy"), False),
-        ([], TrainConfig(blas="numpy"), False),
-        ([0.9, 0.9], TrainConfig(blas="numpy", threads=2), False),  # As the user wants it.
-        ([0.9, 0.9], TrainConfig(blas="numpy", reproducible_shards=2), False),  # One thread.
-    ],
-    ids=str,
-)
-def test_a_rank_of_several_threads_beside_other_programs_is_told_what_is_faster(monkeypatch, capsys, busy, train, told):
-    monkeypatch.setattr(threads, "threads_from_user", lambda: 2)
-    monkeypatch.setattr(usage, "busy_shares", lambda cores, seconds: busy)
-    choose_backend(train, LocalGroup())
-    text = capsys.readouterr().err
-    expected = (
-        "note: other programs use 80% of 2 cores; threads then wait for each other at every step: train.threads=1"
-    )
-    assert (expected in text) == told
-    assert ("other programs" in text) == told

@@ -16,7 +16,7 @@ from dpnet.nn.gradcheck import MAX_RELATIVE_ERROR, TensorCheck, check
 from dpnet.nn.init import initialize
 from dpnet.training.announce import say
 from dpnet.training.build import build_plan
-from dpnet.training.prepare import open_data, prepare
+from dpnet.training.prepare import build_layout, open_data, prepare
 from dpnet.training.setup import choose_available_backend
 
 ROWS = 32
@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     # In float32 the differences of the loss would be nothing but rounding errors.
     job = dataclasses.replace(job, model=dataclasses.replace(job.model, dtype="float64"))
     source = open_data(job, group)
-    setup = prepare(job, group, source, backend=choose_available_backend(job.train, group))
+    backend = choose_available_backend(job.train, group, build_layout(job, source).sizes)
+    setup = prepare(job, group, source, backend=backend)
 
     def work() -> list[TensorCheck]:
         layout, backend = setup.layout, setup.backend
