@@ -122,11 +122,18 @@ def _add_checkpoint(command: argparse.ArgumentParser) -> None:
 
 def _add_samples(command: argparse.ArgumentParser) -> None:
     _add_checkpoint(command)
-    command.add_argument("--data", metavar="SOURCE", required=True, help="digits, or a path: see data.source")
     command.add_argument(
-        "--split", choices=("test", "train", "validation"), default="test", help="which samples (default: test)"
+        "--data", metavar="SOURCE", help="digits, or a path: see data.source (default: that of the training)"
     )
-    command.add_argument("--batch-size", type=_positive, default=512, help="samples computed at once (default: 512)")
+    command.add_argument(
+        "--split",
+        choices=("test", "train", "validation"),
+        help="which samples; of the training's own data those that it had as such (default: test, and of other data "
+        "without named splits all)",
+    )
+    command.add_argument(
+        "--batch-size", type=_positive, help="samples computed at once (default: evaluate.batch_size of the training)"
+    )
 
 
 def _add_init(command: argparse.ArgumentParser) -> None:

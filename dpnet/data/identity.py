@@ -21,7 +21,7 @@ from dpnet.compute.arrays import Targets
 from dpnet.data.classes import label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.split import Inputs, Split
-from dpnet.data.statistics import chunks, tiles
+from dpnet.data.statistics import tiles
 from dpnet.text import shorten
 
 ARRAYS = {
@@ -96,15 +96,9 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         numbers its features; and `arrays`: type, shape and sha256 of each of ARRAYS that there is, labels as numbers,
         and weights with those of their classes.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, split in source.splits.items():
-        labels = require_labels(split)
-        of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums[name], strict=True))
-        arrays[f"x_{name}"] = _array(split.inputs.dtype.str, (len(split), split.features), of_inputs)
-        arrays[f"y_{name}"] = _array(_stored(labels), labels.shape, of_labels)
-        if split.weights is not None:  # They lie in memory on every rank, and are one number for each sample.
-            of_weights = np.ascontiguousarray(split.weights, "<f8").tobytes()
-            arrays[f"w_{name}"] = _array("<f8", (len(split),), of_weights)
+        arrays |= arrays_of(name, split, sums[name])
     of_outputs = {"outputs": source.outputs} if source.is_regression else {"classes": source.outputs}
     known: dict[str, Any] = {"samples": len(source.train), "features": source.features, **of_outputs}
     if (record := source.train.classes.record()) is not None:
@@ -116,12 +110,27 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     return {**known, "arrays": arrays}
 
 
+def arrays_of(name: str, split: Split, sums: Sequence[Sums]) -> dict[str, Any]:
+    """Type, shape and sha256 of the arrays of a split, by name."""
+    labels = require_labels(split)
+    of_inputs, of_labels = (b"".join(of_chunks) for of_chunks in zip(*sums, strict=True))
+    arrays = {
+        f"x_{name}": of_array(split.inputs.dtype.str, (len(split), split.features), of_inputs),
+        f"y_{name}": of_array(_stored(labels), labels.shape, of_labels),
+    }
+    if split.weights is not None:  # They lie in memory on every rank, and are one number for each sample.
+        of_weights = np.ascontiguousarray(split.weights, "<f8").tobytes()
+        arrays[f"w_{name}"] = of_array("<f8", (len(split),), of_weights)
+    return arrays
+
+
 def _stored(labels: Targets) -> str:
     """The type in which labels are hashed, numbers of classes or targets."""
     return f"<{labels.dtype.kind}8"
 
 
-def _array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]:
+def of_array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]:
+    """What is recorded of an array: its type, its shape, and the sha256 of the sums of its chunks."""
     return {"dtype": dtype, "shape": [int(size) for size in shape], "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -154,7 +163,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     recorded = before["arrays"] if isinstance(before["arrays"], dict) else {}
     pairs = [(words, recorded.get(name), now["arrays"].get(name)) for name, words in ARRAYS.items()]
-    found = [_difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
+    found = [difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
     if before.get("labels") != now.get("labels"):
         found.insert(0, f"the classes are {_classes(now)}; in the run they were {_classes(before)}")
     if before.get("schema") != now.get("schema"):
@@ -180,7 +189,8 @@ def _classes(known: Mapping[str, Any]) -> str:
     return f"0 to {known['classes'] - 1}" if isinstance(known.get("classes"), int) else "unknown"
 
 
-def _difference(words: str, before: Any, now: Any) -> str:
+def difference(words: str, before: Any, now: Any) -> str:
+    """A sentence on an array that is not what was recorded; None: there is none, or was none."""
     if before is None:
         return f"the {words} are {_kind(now)}; the run had none"
     if now is None:
@@ -204,24 +214,6 @@ def _type(text: str) -> str:
 
 def _sum(array: Mapping[str, Any]) -> str:
     return f"{array.get('sha256')!s:.{SHOWN}}..."
-
-
-def has_inputs(split: Split, recorded: Any) -> bool:
-    """Whether samples have the inputs of others, to the last bit. They are read only if there are as many.
-
-    Args:
-        split: the samples.
-        recorded: of the others, one of `arrays` in the identity of a checkpoint; its content may be anything.
-    """
-    shape = [len(split), split.features]
-    if not isinstance(recorded, dict) or recorded.get("shape") != shape:
-        return False
-    sums = bytearray()
-    for chunk in chunks(len(split)):
-        hasher = ChunkHasher(split, chunk)
-        hasher.read()
-        sums += hasher.of_inputs()
-    return _array(split.inputs.dtype.str, shape, bytes(sums)) == recorded
 
 
 def partial_identity(source: DataSource) -> dict[str, Any]:

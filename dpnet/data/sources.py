@@ -161,6 +161,7 @@ def open_split(
     section: DataConfig | None = None,
     indices: Indices | None = None,
     task: Task = "classification",
+    column: str | None = None,
 ) -> Split:
     """Opens data to evaluate or predict.
 
@@ -174,6 +175,7 @@ def open_split(
         section: of the job that trained the network; None: no job did.
         indices: of the features of the training data; None: not known.
         task: what the labels are.
+        column: of a table, that says which rows are the split, if there is one; None: all rows are taken.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
@@ -185,7 +187,7 @@ def open_split(
     if is_table(path):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
-        return open_table(path, schema, labelled=labelled, task=task)
+        return open_table(path, schema, labelled=labelled, task=task, part=None if column is None else (column, split))
     of_labels = task if labelled else None
     if schema is None and (keyed := open_keyed(path, section, of_labels)) is not None:
         return keyed

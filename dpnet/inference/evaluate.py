@@ -44,11 +44,11 @@ class Evaluation(Scores):
 
 def evaluate(
     network: Network,
-    source: str,
+    source: str | None,
     group: World,
     *,
-    split: str = "test",
-    batch_size: int = 512,
+    split: str | None = None,
+    batch_size: int | None = None,
     nonfinite: Literal["raise", "skip"] = "raise",
     unknown_labels: UnknownLabels | None = None,
     details: bool = False,
@@ -58,10 +58,11 @@ def evaluate(
 
     Args:
         network: the network; it is not changed.
-        source: of the samples, which must have labels: see `dpnet.data.sources`.
+        source: of the samples, which must have labels: see `dpnet.data.sources`. None: that of the training.
         group: all ranks share the samples.
-        split: "test", "train" or "validation".
-        batch_size: samples computed at once.
+        split: "test", "train" or "validation": of the training's own source these are the samples that the training had
+            as such. None: "test", and of other data without named splits all samples.
+        batch_size: samples computed at once; None: as in the training, which gives the bits of its scores.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
             names it. "skip": it is left out of the scores, and counted.
         unknown_labels: what follows from a label that is none of the network's classes. "error": an error. "ignore":
@@ -77,6 +78,7 @@ def evaluate(
     if network.job.model.task == "regression":
         _refuse_for_numbers({"unknown-labels": unknown_labels, "details": details, "top-k": top_k})
     unknown = unknown_labels or network.job.data.unknown_labels
+    batch_size = batch_size or network.job.evaluate.batch_size
     more = {"unknown_labels": unknown, "details": str(details), "top_k": str(top_k)}
     check_call(group, "evaluate", source, split, batch_size, nonfinite, **more)
     tally = _tally(network, details=details, top_k=top_k)
@@ -88,6 +90,7 @@ def evaluate(
         sums = evaluator.sums(network.params)
         counts, first = zip(*group.allgather((evaluator.left_out, evaluator.rows)), strict=True)
     left_out, first_rows = sum(counts), [row for rows in first for row in rows]
+    in_file = tuple(int(samples.numbers(row, row + 1)[0]) for row in first_rows[:SHOWN])
     if left_out and nonfinite == "raise":
         # Ranks have adjacent samples, so this is the first of all.
         raise refusal(network, samples, first_rows[0], "--nonfinite=skip leaves such rows out", agreed=True)
@@ -101,7 +104,7 @@ def evaluate(
     num_unknown = len(samples) - evaluator.samples
     scores = evaluator.scorer.scores(sums, num)
     found = None if tally is None else tally.total(group, scores.loss)
-    left = {"left_out": left_out, "left_out_rows": tuple(first_rows[:SHOWN]), "unknown": num_unknown}
+    left = {"left_out": left_out, "left_out_rows": in_file, "unknown": num_unknown}
     return Evaluation(**vars(scores), **left, details=found)
 
 

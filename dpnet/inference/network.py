@@ -65,13 +65,20 @@ class Network:
         return f"Network({sizes}, {self.job.model.activation}, step {self.step}{origin}{which})"
 
 
-def check_call(group: Group, call: str, source: str, split: str, batch_size: int, nonfinite: str, **more: str) -> None:
+def check_call(
+    group: Group, call: str, source: str | None, split: str | None, batch_size: int, nonfinite: str, **more: str
+) -> None:
     """Check that all ranks make the same call of dpnet, with the same arguments; collective.
 
     Raises:
         ConfigError: they do not.
     """
-    given = {"the data": source, "the split": split, "the batch size": str(batch_size), "nonfinite": nonfinite}
+    given = {
+        "the data": str(source),
+        "the split": str(split),
+        "the batch size": str(batch_size),
+        "nonfinite": nonfinite,
+    }
     check_alike(group, {"the call": f"dpnet.{call}", **{f"the {name}": value for name, value in more.items()}, **given})
 
 

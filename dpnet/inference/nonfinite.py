@@ -43,16 +43,17 @@ def refusal(network: Network, samples: Split, row: int, ways: str, *, agreed: bo
     Args:
         network: that was applied to it.
         samples: with the row.
-        row: its number.
+        row: its number among the samples.
         ways: what else can be asked for, as the end of the message.
         agreed: see DpnetError.
     """
     try:
         raw, dtype = samples.block(row, row + 1), network.job.model.dtype
-        check_scaled(raw, range(row, row + 1), samples.inputs_file, network.scaling, dtype)
+        numbers = samples.numbers(row, row + 1)
+        check_scaled(raw, numbers, samples.inputs_file, network.scaling, dtype)
         message = (
-            f"{samples.inputs_file}, row {row} (from 0): the network's output overflows {dtype}, its inputs are so "
-            f"large (from {raw.min():g} to {raw.max():g}); expected values like those it was trained on."
+            f"{samples.inputs_file}, row {numbers[0]} (from 0): the network's output overflows {dtype}, its inputs are "
+            f"so large (from {raw.min():g} to {raw.max():g}); expected values like those it was trained on."
         )
     except DataError as error:
         message = str(error)

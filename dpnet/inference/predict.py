@@ -39,26 +39,26 @@ class Predictions:
 
 def predict(
     network: Network,
-    source: str,
+    source: str | None,
     out: Path,
     group: World,
     *,
-    split: str = "test",
-    batch_size: int = 512,
+    split: str | None = None,
+    batch_size: int | None = None,
     nonfinite: OnNonFinite = "raise",
 ) -> Predictions:
     """Write label and probabilities of every sample, or the numbers of a regression, to a file; collective.
 
     Args:
         network: the network; it is not changed.
-        source: of the samples, see `dpnet.data.sources`; labels are not needed.
+        source: of the samples, see `dpnet.data.sources`; labels are not needed. None: that of the training.
         out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
             .csv: the columns label, p0, p1, ... Of a regression `prediction` (float64, in the units of the targets), or
             in .csv prediction0, prediction1, ... for several outputs. Before them stands the column data.id of a table.
             The file appears when it is complete.
         group: all ranks share the samples.
-        split: "test", "train" or "validation".
-        batch_size: samples computed at once.
+        split: see `evaluate`.
+        batch_size: samples computed at once; None: as in the training.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
             names it. "skip": it is left out of the file. "nan": its label is -1, and all its numbers are NaN.
 
@@ -67,12 +67,16 @@ def predict(
         DataError: the samples cannot be used.
         OutputError: the file cannot be written.
     """
+    batch_size = batch_size or network.job.evaluate.batch_size
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
     samples = open_samples(network, source, split, group, unknown=None)
     name = None if network.schema is None or samples.names is None else network.schema.id
     answers = answers_of(network)
     if name in answers.names() and out.suffix == ".csv":
-        aside(group, f"note: the column {name!r} of {source} is called 'id' in {out}, which has another {name!r}")
+        aside(
+            group,
+            f"note: the column {name!r} of {samples.inputs_file} is called 'id' in {out}, which has another {name!r}",
+        )
         name = "id"
     table = PredictionFile(out, len(samples), answers, np.dtype(network.job.model.dtype), name, samples.names)
     receiver = _Receiver(network, samples, table, nonfinite)
@@ -117,7 +121,8 @@ class _Receiver:
                 ways = "--nonfinite=skip leaves such rows out, --nonfinite=nan marks them"
                 raise refusal(self._network, self._samples, rows[0], ways)
             self._num_bad += len(rows)
-            self._bad_rows = [*self._bad_rows, *rows][:SHOWN]
+            in_file = [int(self._samples.numbers(row, row + 1)[0]) for row in rows[:SHOWN]]
+            self._bad_rows = [*self._bad_rows, *in_file][:SHOWN]
         ids = np.arange(self._received, self._received + len(finished))
         self._received += len(finished)
         kept = ~bad if self._nonfinite == "skip" else np.ones(len(ids), np.bool_)

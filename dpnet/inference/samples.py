@@ -1,4 +1,4 @@
-"""The samples that a trained network is applied to."""
+"""The samples that a trained network is applied to: those of its own training again, or others."""
 
 from __future__ import annotations
 
@@ -8,59 +8,113 @@ import os
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
+from dpnet.config.data import DataConfig
 from dpnet.data.finite import check_scaled_targets
 from dpnet.data.hold_out import cut
-from dpnet.data.identity import first_index_in, has_inputs
-from dpnet.data.sources import Split, open_split
+from dpnet.data.identity import first_index_in
+from dpnet.data.parts.again import changes, has_inputs
+from dpnet.data.sources import Split, open_source, open_split
 from dpnet.data.split import Indices, UnknownLabels
 from dpnet.errors import DataError
 from dpnet.inference.network import Network
+from dpnet.text import words
 from dpnet.training.announce import aside
 
 
-def open_samples(network: Network, source: str, split: str, group: Group, *, unknown: UnknownLabels | None) -> Split:
+def open_samples(
+    network: Network, source: str | None, split: str | None, group: Group, *, unknown: UnknownLabels | None
+) -> Split:
     """Open the samples that a network is applied to, with their labels numbered as the network's classes; collective.
+
+    A part of the training data is what the training had as that part. Of other data without named splits, all samples
+    are taken.
 
     Args:
         network: the network.
-        source: of the samples.
-        split: "test", "train" or "validation".
+        source: of the samples; None: that of the training.
+        split: "test", "train" or "validation"; None: "test", and of data without named splits all samples.
         group: all ranks.
         unknown: what follows from a label that is none of the classes, see `Split.numbered_as`; None: labels are not
             needed, and left out.
 
     Raises:
-        DataError: they cannot be read, or have another number of features, or labels that the network cannot give.
+        DataError: they cannot be read, or have another number of features, or labels that the network cannot give; or
+            the training had no such part, or its data have changed.
     """
+    again = source is None or (split is not None and _is_cut(network, source, split))
+    path, part = network.job.data.source if source is None else source, split or "test"
 
     def work() -> Split:
-        task = network.job.model.task
-        features = network.layout.sizes[0]
-        samples = open_split(
-            source,
-            split,
-            network.schema,
-            labelled=unknown is not None,
-            section=network.job.data,
-            indices=Indices(features, first_index_in(network.data)),
-            task=task,
-        )
-        if samples.features != features:
-            raise DataError(
-                f"{samples.inputs_file} has {samples.features} features a sample; the network takes {features}"
-            )
-        if unknown is None:
-            return dataclasses.replace(samples, labels=None)
-        seen, expected = samples.outputs, network.layout.sizes[-1]
-        if task == "regression" and samples.labels is not None and seen != expected:
-            raise DataError(f"{samples.labels_file} has {seen} targets for a sample; the network gives {expected}")
-        check_scaled_targets([samples], network.scaling)
-        return samples.numbered_as(network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")
+        return _as_trained(network, path, part, unknown) if again else _open(network, path, split, unknown)
 
     samples = everywhere(group, work)
-    for remark in (*samples.remarks, *_seen(network, source, split, samples)):
+    seen = [] if again else _seen(network, path, part, samples)
+    if source is None:
+        seen = [f"the {part} samples of the training: {len(samples):,} of {samples.inputs_file}"]
+    for remark in (*samples.remarks, *seen):
         aside(group, f"note: {remark}")
     return samples
+
+
+def _is_cut(network: Network, source: str, split: str) -> bool:
+    """Whether a source is that of the training, and the training had other samples as this part than a reader has."""
+    data = network.job.data
+    paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, data.source)}
+    by_column = data.split is not None and network.schema is not None
+    return len(paths) == 1 and bool(by_column or _shares(data) or isinstance(getattr(data, split, None), str))
+
+
+def _shares(data: DataConfig) -> list[float]:
+    """The shares of the samples that are held out."""
+    return [share for share in (data.test, data.validation) if isinstance(share, float)]
+
+
+def _as_trained(network: Network, source: str, part: str, unknown: UnknownLabels | None) -> Split:
+    """What a training had as its "train", "validation" or "test" samples, without the weights of classes."""
+    job = network.job
+    section = dataclasses.replace(job.data, class_weights=None, unknown_labels=unknown or job.data.unknown_labels)
+    found = open_source(source, section, seed=job.train.seed, task=job.model.task).splits
+    if part not in found:
+        ways = words([f"--split={other}" for other in found], "or")
+        raise DataError(f"the training had no {part} samples; {ways} takes others that it had, --data other data.")
+    samples, recorded = found[part], network.data.get("arrays")
+    if isinstance(recorded, dict):  # An older dpnet recorded none.
+        recorded = {name: array for name, array in recorded.items() if name[0] != "w" or job.data.class_weights is None}
+        weighed = samples if job.data.class_weights is None else dataclasses.replace(samples, weights=None)
+        if other := changes(part, weighed, recorded):
+            raise DataError(
+                f"{samples.inputs_file}: the data have changed since the training: {'; '.join(other)}. Under "
+                "another path, without --split, they are other data."
+            )
+    return _checked(network, samples, unknown)
+
+
+def _open(network: Network, source: str, split: str | None, unknown: UnknownLabels | None) -> Split:
+    """Other samples, or those of the training that have the name of a split in their source."""
+    samples = open_split(
+        source,
+        split or "test",
+        network.schema,
+        labelled=unknown is not None,
+        section=network.job.data,
+        indices=Indices(network.layout.sizes[0], first_index_in(network.data)),
+        task=network.job.model.task,
+        column=None if split is None else network.job.data.split,
+    )
+    return _checked(network, samples, unknown)
+
+
+def _checked(network: Network, samples: Split, unknown: UnknownLabels | None) -> Split:
+    """Samples that the network can be applied to, with their labels numbered as its classes."""
+    features, seen, expected = network.layout.sizes[0], samples.outputs, network.layout.sizes[-1]
+    if samples.features != features:
+        raise DataError(f"{samples.inputs_file} has {samples.features} features a sample; the network takes {features}")
+    if unknown is None:
+        return dataclasses.replace(samples, labels=None)
+    if network.job.model.task == "regression" and samples.labels is not None and seen != expected:
+        raise DataError(f"{samples.labels_file} has {seen} targets for a sample; the network gives {expected}")
+    check_scaled_targets([samples], network.scaling)
+    return samples.numbered_as(network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")
 
 
 def _seen(network: Network, source: str, split: str, samples: Split) -> list[str]:
@@ -69,7 +123,7 @@ def _seen(network: Network, source: str, split: str, samples: Split) -> list[str
     Of arrays nothing is said of all training samples by their name: these were asked for.
     """
     data = network.job.data
-    shares = [share for share in (data.test, data.validation) if isinstance(share, float)]
+    shares = _shares(data)
     paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, data.source)}
     if network.schema is None and split == "train" and not shares:
         return []
@@ -80,7 +134,15 @@ def _seen(network: Network, source: str, split: str, samples: Split) -> list[str
     rows = f"{left:.0%} of these rows" if shares else "these rows"
     if data.split is not None and network.schema is not None:
         rows = f"a part of these rows, as column {data.split!r} (data.split) says"
-    return [f"{source} is the training data: the network was trained on {rows}"]
+    held = [part for part in ("validation", "test") if _was_scored(network, part) and _is_cut(network, source, part)]
+    ways = f"; {words([f'--split={part}' for part in held], 'or')} takes what was held out" if held else ""
+    return [f"{source} is the training data: the network was trained on {rows}{ways}"]
+
+
+def _was_scored(network: Network, part: str) -> bool:
+    """Whether the training had samples of this part."""
+    arrays = network.data.get("arrays")
+    return isinstance(arrays, dict) and f"x_{part}" in arrays
 
 
 def _has_training_inputs(network: Network, samples: Split) -> bool:
@@ -88,7 +150,7 @@ def _has_training_inputs(network: Network, samples: Split) -> bool:
     arrays, job = network.data.get("arrays"), network.job
     if not isinstance(arrays, dict):
         return False
-    if not any(isinstance(share, float) for share in (job.data.test, job.data.validation)):
+    if not _shares(job.data):
         return has_inputs(samples, arrays.get("x_train"))
     if samples.labels is None:
         return False  # They say which rows were held out.

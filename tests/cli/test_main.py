@@ -120,7 +120,6 @@ def test_every_command_has_a_help_and_a_function(capsys, name):
         (["train", "--nothing", "3"], "unrecognized arguments: --nothing"),
         (["train", "--set", "train.epochs=1", "train.seed=3"], "train.seed=3 needs a --set of its own in front"),
         (["train", "job.toml", "--set", "train.epochs=1", "train.seed=3"], "in front: --set train.seed=3\n"),
-        (["evaluate", "run"], "--data"),
         (["evaluate", "run", "--data", "digits", "--split", "all"], "'all'"),
         (["predict", "run", "--data", "digits"], "--out"),
         (["predict", "run", "--data", "digits", "--out", "p.npy", "--batch-size", "0"], "'0' is no positive integer"),

@@ -178,16 +178,6 @@ def test_a_value_that_is_not_finite_is_named_by_its_row_in_the_file_before_the_t
         train(tmp_path / "run", {"data.source": source, "data.validation": 0.2})
 
 
-def test_that_some_of_the_training_samples_were_not_trained_on_is_told(tmp_path, capfd):
-    train(tmp_path, {**SHARE, "train.epochs": 1})
-    network = dpnet.load_network(str(tmp_path), LocalGroup())
-    note = "note: digits is the training data: the network was trained on 90% of these rows\n"
-    for split, told in (("test", ""), ("train", note)):
-        capfd.readouterr()
-        dpnet.evaluate(network, "digits", LocalGroup(), split=split)
-        assert capfd.readouterr().err == told
-
-
 def test_a_test_loss_that_is_not_finite_costs_the_training_no_summary(tmp_path, capsys):
     source = save_data(tmp_path / "d.npz", 90, 30, features=20, classes=3)
     with np.load(source) as arrays:

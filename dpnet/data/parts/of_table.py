@@ -47,7 +47,7 @@ def cut_table(
         DataError: the column data.split says something else, or of no row that it is trained on, or of rows that
             another key names; or a share is less than a row.
     """
-    rows = None if roles.split is None else rows_of(table, roles.split)
+    rows = None if roles.split is None else _training_rows(table, roles.split)
     for name in ("validation", "test"):
         value = getattr(section, name)
         if rows is not None and name in rows and value is not None:
@@ -77,7 +77,7 @@ def rows_of(table: Table, name: str) -> dict[str, SampleIds]:
         name: of the column.
 
     Raises:
-        DataError: it names other parts, or none in some row, or no row is trained on.
+        DataError: it names other parts, or none in some row.
     """
     column = table.columns[name]
     if column.missing is not None:
@@ -97,7 +97,30 @@ def rows_of(table: Table, name: str) -> dict[str, SampleIds]:
             f"{table.place(row_of, name)} (data.split): the part is {seen}; {table.count(unknown[column.values])} "
             f"{'has' if unknown[column.values].sum() == 1 else 'have'} such a word{others}; {EXPECTED}."
         )
-    found = {part: _rows_in(column, parts, part) for part in DOES if part in parts}
+    return {part: _rows_in(column, parts, part) for part in DOES if part in parts}
+
+
+def take_part(table: Table, name: str, part: str) -> Table:
+    """The rows of a part that a column names.
+
+    Args:
+        table: all rows.
+        name: of the column.
+        part: "train", "validation" or "test".
+
+    Raises:
+        DataError: see `rows_of`; or there is no such row.
+    """
+    found = rows_of(table, name)
+    if part not in found:
+        ways = words([f"--split={other}" for other in found], "or")
+        raise DataError(f"{table.file}, column {name!r} (data.split) names no {part} rows; {ways} takes others.")
+    return table.take(found[part], f"rows to {DOES[part]}")
+
+
+def _training_rows(table: Table, name: str) -> dict[str, SampleIds]:
+    """As `rows_of`; raises DataError also if no row is trained on."""
+    found = rows_of(table, name)
     if "train" not in found:
         seen = words([f"{counted(len(rows), 'row')} to {DOES[part]}" for part, rows in found.items()], "and")
         raise DataError(f"{table.file}, column {name!r} (data.split): no row is trained on; there are {seen}.")

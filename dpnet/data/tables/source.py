@@ -10,7 +10,7 @@ import numpy as np
 from dpnet.compute.arrays import Vector
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
-from dpnet.data.parts.of_table import cut_table
+from dpnet.data.parts.of_table import cut_table, take_part
 from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
@@ -99,7 +99,14 @@ def _of_header(section: DataConfig, table: Table) -> list[str]:
     return [f"{table.file}, {table.text.head.shown} is taken for names; if it is a sample: data.header = false"]
 
 
-def open_table(path: str, schema: Schema, *, labelled: bool = True, task: Task = "classification") -> Split:
+def open_table(
+    path: str,
+    schema: Schema,
+    *,
+    labelled: bool = True,
+    task: Task = "classification",
+    part: tuple[str, str] | None = None,
+) -> Split:
     """Opens a table that a network is applied to; the labels may be missing.
 
     Args:
@@ -107,6 +114,7 @@ def open_table(path: str, schema: Schema, *, labelled: bool = True, task: Task =
         schema: of the training data.
         labelled: the labels are wanted, if there are any; else they are not looked at.
         task: what they are.
+        part: a column that says what the rows are, and which are taken; None, or there is no such column: all.
 
     Raises:
         DataError: the table cannot be read, or does not have the columns of the schema; or no row has a category that
@@ -115,6 +123,8 @@ def open_table(path: str, schema: Schema, *, labelled: bool = True, task: Task =
     """
     told = _check_head(path, schema) if is_text(path) else []
     table = read_table(path, as_text=schema.texts, verbatim=schema.verbatim, header=schema.unnamed is None)
+    if part is not None and part[0] in table.columns:
+        table = take_part(table, *part)
     split = _split(table, schema, labelled=labelled, foreign=True, task=task)
     remarks = [*split.remarks, *told]
     if labelled and split.labels is not None and task == "classification":

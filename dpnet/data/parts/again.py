@@ -1,0 +1,47 @@
+"""Whether samples are those that a network was trained or scored on, by what its checkpoint records of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dpnet.data.identity import ARRAYS, ChunkHasher, Sums, arrays_of, difference, of_array
+from dpnet.data.split import Split
+from dpnet.data.statistics import chunks
+
+
+def changes(name: str, split: Split, recorded: Any) -> list[str]:
+    """A sentence for each array of a split that is not what was recorded; the samples are read.
+
+    Args:
+        name: of the split.
+        split: its samples, with labels.
+        recorded: `arrays` in the identity of a checkpoint; its content may be anything.
+    """
+    before, now = recorded if isinstance(recorded, dict) else {}, arrays_of(name, split, _sums_of(split))
+    pairs = [(ARRAYS[key], before.get(key), now.get(key)) for key in (f"{array}_{name}" for array in "xyw")]
+    return [difference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def _sums_of(split: Split) -> list[Sums]:
+    hashers = [ChunkHasher(split, chunk) for chunk in chunks(len(split))]
+    for hasher in hashers:
+        hasher.read()
+    return [hasher.sums() for hasher in hashers]
+
+
+def has_inputs(split: Split, recorded: Any) -> bool:
+    """Whether samples have the inputs of others, to the last bit. They are read only if there are as many.
+
+    Args:
+        split: the samples.
+        recorded: of the others, one of `arrays` in the identity of a checkpoint; its content may be anything.
+    """
+    shape = [len(split), split.features]
+    if not isinstance(recorded, dict) or recorded.get("shape") != shape:
+        return False
+    sums = bytearray()
+    for chunk in chunks(len(split)):
+        hasher = ChunkHasher(split, chunk)
+        hasher.read()
+        sums += hasher.of_inputs()
+    return of_array(split.inputs.dtype.str, shape, bytes(sums)) == recorded
