@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
-from dpnet.config.model import METRICS
+from dpnet.config.model import METRICS, unfit_to_freeze
 from dpnet.errors import ConfigError
 from dpnet.text import shorten, words
 
@@ -220,6 +220,9 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
         if is_used and off:
             seen, place = toml_value(value(name)), given[off].place
             yield f"{name} is {seen}, which has no effect without {what}; {off} is 0 ({place})"
+    freeze, hidden_layers = value("model.freeze"), value("model.hidden_layers")
+    if freeze and hidden_layers is not None and (problem := unfit_to_freeze(freeze, hidden_layers)):
+        yield f"model.freeze is {_shown(freeze)}; {problem} ({given['model.freeze'].place})"
     lowest, highest = value("schedule.min_learning_rate"), value("optimizer.learning_rate")
     if value("schedule.name") == "cosine" and lowest and highest and lowest > highest:
         place = given["schedule.min_learning_rate"].place

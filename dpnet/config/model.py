@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import Governs, OnlyFor, Range, Section
+from dpnet.config.section import Governs, OnlyFor, Range, Section, Text
 
 Task = Literal["classification", "regression"]
 METRICS: dict[str, tuple[str, ...]] = {
@@ -42,3 +43,17 @@ class ModelConfig(Section, governs=Governs.RESULT):
         Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "Function after each hidden layer."
     ] = "relu"
     dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"
+    freeze: Annotated[
+        tuple[str, ...],
+        Text('the name of a layer: "0" the first, "2" the next, "4", ... as in the names of its parameters, 0.weight'),
+        "Layers that are not trained: their parameters stay as they are, to the bit.",
+    ] = ()
+
+
+def unfit_to_freeze(freeze: Sequence[str], hidden_layers: Sequence[int]) -> str:
+    """What is wrong with the layers that are to be frozen, as the end of a sentence; empty: nothing."""
+    names = [str(2 * layer) for layer in range(len(hidden_layers) + 1)]
+    shown = f"{', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+    if unknown := [name for name in freeze if name not in names]:
+        return f"{unknown[0]!r:.40} is no layer of the network; its layers are {shown}"
+    return f"these are all layers of the network, {shown}; one must be trained" if set(freeze) == set(names) else ""

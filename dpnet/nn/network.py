@@ -12,6 +12,8 @@ its own, in any order; `propagate` returns a pass that does so. x^T dz is a sum 
 their buffers, each with rows of its own, can have it computed for the rows of all of them at once, from `factors` (see
 `parallel.joint`).
 
+Of frozen layers no gradient is needed, and the walk back ends at the lowest layer that is trained.
+
 The walks below do not compute: they collect the calls that do, and these are kept (see `passes`).
 """
 
@@ -70,6 +72,7 @@ class MLP:
             buffer: Matrix = zeros(max_rows * width, dtype).reshape(max_rows, width)
             return buffer
 
+        self._frozen, self._lowest = layout.frozen, layout.lowest
         self._outputs = [rows(width) for width in layout.sizes[1:]]
         input_gradients = [rows(width) for width in layout.sizes[1:-1]]
         self._dz = [*input_gradients, self._outputs[-1]]
@@ -111,7 +114,8 @@ class MLP:
 
         Args:
             dlogits: (rows, classes) d loss / d logits; overwritten.
-            grads: views of a gradient vector; every weight and bias is overwritten, with zeros if there are no rows.
+            grads: views of a gradient vector; every weight and bias that is trained is overwritten, with zeros if there
+                are no rows.
         """
         backward = self.propagate(dlogits, [dbias for _, dbias in grads])
         backward.weight_gradients([dweight for dweight, _ in grads])
@@ -121,7 +125,7 @@ class MLP:
 
         Args:
             dlogits: (rows, classes) d loss / d logits; overwritten.
-            dbiases: of every layer; overwritten, with zeros if there are no rows.
+            dbiases: of every layer; overwritten down to the lowest that is trained, with zeros if there are no rows.
 
         Returns:
             what was done: it says whether all numbers are finite, and writes the gradients of the weights. The next
@@ -136,11 +140,12 @@ class MLP:
         done = BackwardPass(dbiases)
         da: Matrix | None = dlogits
         layers = zip(self.layers, forward.inputs, forward.outputs, forward.params, dbiases, strict=True)
-        for layer, x, a, (weight, _), dbias in reversed(list(layers)):
+        for number, (layer, x, a, (weight, _), dbias) in reversed(list(enumerate(layers))[self._lowest :]):
             assert da is not None
-            done.factors.insert(0, (layer, x, da))
+            if number not in self._frozen:
+                done.factors.insert(0, (number, layer, x, da))
             through_activation, through_weights, da = layer.backward(a, da, weight, dbias, first=forward.first)
-            done.calls.append((through_activation, through_weights))
+            done.calls.append((through_activation, through_weights if number > self._lowest else None))
         return done
 
     def factors(self, x: Matrix) -> list[tuple[Matrix, Matrix]]:

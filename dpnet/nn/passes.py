@@ -28,14 +28,16 @@ class BackwardPass:
 
     Attributes:
         dbiases: where the gradients of the biases go.
-        calls: two for each layer, from the logits on: through its activation, then through its weights, see Layer.
-        factors: (layer, x, dz) of every layer, from the input on. The gradient of its weight is x^T dz.
+        calls: two for each layer, from the logits to the lowest that is trained: through its activation, then through
+            its weights, see Layer.
+        factors: (number, layer, x, dz) of every layer that is trained, from the input on; numbers begin with 0. The
+            gradient of its weight is x^T dz.
         finite: whether every gradient of a bias was finite in the last run. If so, every dz was.
     """
 
     dbiases: Sequence[Vector]
     calls: list[tuple[Callable[[], bool], Call | None]] = field(default_factory=list)
-    factors: list[tuple[Layer, Matrix, Matrix]] = field(default_factory=list)
+    factors: list[tuple[int, Layer, Matrix, Matrix]] = field(default_factory=list)
     finite: bool = True
     _gradients: dict[int, tuple[Sequence[Matrix], list[Call]]] = field(default_factory=dict)
 
@@ -49,15 +51,14 @@ class BackwardPass:
         self.finite = finite
 
     def weight_gradients(self, dweights: Sequence[Matrix]) -> None:
-        """Write the gradient of every weight, for the samples of the last run.
+        """Write the gradient of every weight that is trained, for the samples of the last run.
 
         Args:
-            dweights: of every layer; overwritten, with zeros if there are no rows.
+            dweights: of every layer; overwritten, with zeros if there are no rows; those of frozen layers are left.
         """
         found = self._gradients.get(id(dweights))
         if found is None:
-            arrays = zip(self.factors, dweights, strict=True)
-            calls = [layer.weight_gradient(x, dz, dweight) for (layer, x, dz), dweight in arrays]
+            calls = [layer.weight_gradient(x, dz, dweights[number]) for number, layer, x, dz in self.factors]
             found = keep(self._gradients, id(dweights), (dweights, calls))
         for call in found[1]:
             call()

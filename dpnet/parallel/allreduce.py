@@ -32,12 +32,12 @@ import numpy.typing as npt
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.compute.backend import Backend
-from dpnet.compute.loops.pending_sums import Tile, pending_sum
+from dpnet.compute.loops.pending_sums import Tile
 from dpnet.nn.layout import Layout
 from dpnet.nn.passes import BackwardPass
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step_sums import StepSums, Sums
-from dpnet.parallel.tiles import Factors
+from dpnet.parallel.tiles import Factors, tiles_of_sum
 from dpnet.state.ownership import owned_slices
 
 
@@ -63,11 +63,11 @@ class AllReduce:
         # The first shard writes its gradient into the sum itself, each later one into a vector that is then added.
         vectors = aligned_zeros((2 if len(self.shards) > 1 else 1, layout.size), dtype)
         self._sum, self._term, self._place = vectors[0], vectors[-1], 0
-        views = [layout.views(self._sum), layout.views(self._term)]
-        self._dweights = [[dweight for dweight, _ in pairs] for pairs in views]
-        self._dbiases = [[dbias for _, dbias in pairs] for pairs in views]
+        self._trained = self._sum[layout.trained]
+        self._dweights = [[dweight for dweight, _ in layout.views(flat)] for flat in (self._sum, self._term)]
+        self._dbiases = [layout.dbiases(flat) for flat in (self._sum, self._term)]
         owned = owned_slices(layout, node.world_size)[node.rank]
-        self.grad: Sequence[Tile] = [Tile(0, owned.stop - owned.start, pending_sum(vectors[:1], [0], owned.start))]
+        self.grad: Sequence[Tile] = tiles_of_sum(layout, owned, vectors[:1], [0])
 
     def first_row(self, num_samples: int, shard: int) -> int:
         """See Reducer.first_row. All shards use the same rows, one after the other."""
@@ -89,6 +89,6 @@ class AllReduce:
     def reduce(self, num_samples: int) -> Sums:
         """See Reducer.reduce."""
         # No rank gets out of this before all have come in, with the numbers of their shards put.
-        self._group.allreduce(self._sum)
+        self._group.allreduce(self._trained)
         self._place = 0
         return self._sums.totals()

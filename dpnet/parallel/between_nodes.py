@@ -63,7 +63,9 @@ class BetweenNodes:
         joins, _ = tree.joins(list(itertools.chain(*covers)), spans)
         self._across, self._part = pending_sum(received, joins), aligned_zeros((1, part_length), dtype)
         self._work = scratch_for([*(tile.sum for tile in tiles), self._across], dtype)
-        to_parts, from_slices = _overlaps(slices[me], parts), _overlaps(parts[me], slices)
+        to_parts, from_slices = (
+            _overlaps(mine, theirs, layout.trained) for mine, theirs in ((slices[me], parts), (parts[me], slices))
+        )
         first_rows = [0, *itertools.accumulate(map(len, covers))]
         rows_from = [received[slice(*first_rows[node : node + 2])] for node, ranks in enumerate(nodes) for _ in ranks]
         self._scatter = (
@@ -83,7 +85,7 @@ class BetweenNodes:
         self._group.exchange(*self._gather)
 
 
-def _overlaps(mine: slice, theirs: Sequence[slice]) -> list[tuple[int, slice]]:
-    """The elements that `mine` shares with each of `theirs`, counted from the start of `mine`; only where any."""
-    both = [(rank, overlap(mine, other)) for rank, other in enumerate(theirs)]
+def _overlaps(mine: slice, theirs: Sequence[slice], trained: slice) -> list[tuple[int, slice]]:
+    """What `mine` shares with each of `theirs` and is trained, counted from the start of `mine`; only where any."""
+    both = [(rank, overlap(overlap(mine, other), trained)) for rank, other in enumerate(theirs)]
     return [(rank, slice(found.start - mine.start, found.stop - mine.start)) for rank, found in both if found]

@@ -133,7 +133,7 @@ def joint_reads_less(layout: Layout, nodes: Sequence[range], rows: int) -> bool:
     for owned in owned_slices(layout, max(map(len, nodes))):
         for tensor in layout.tensors:
             elements = len(overlap(tensor, owned))
-            if elements and not tensor.is_bias:
+            if elements and not (tensor.is_bias or tensor.is_frozen):
                 num_outputs = tensor.shape[0]
                 columns += elements / num_outputs + num_outputs
-    return rows * columns <= layout.size
+    return rows * columns <= layout.trained.stop - layout.trained.start

@@ -19,14 +19,14 @@ import numpy.typing as npt
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.backend import Backend
-from dpnet.compute.loops.pending_sums import Tile, pending_sum
+from dpnet.compute.loops.pending_sums import Tile
 from dpnet.nn.layout import Layout
 from dpnet.nn.passes import BackwardPass
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step_sums import StepSums, Sums
-from dpnet.parallel.tiles import Factors
+from dpnet.parallel.tiles import Factors, tiles_of_sum
 from dpnet.state.ownership import owned_slices
 
 
@@ -52,14 +52,14 @@ class ShardReducer:
         self._node = node
         self._tree, self._stack = tree.spans(plan.num_shards), list[tree.Span]()
         vectors, self._vectors = _vectors(topology, shares, self._tree, layout, dtype)
-        views = [layout.views(flat) for flat in self._vectors]
-        self._dweights = [[dweight for dweight, _ in pairs] for pairs in views]
-        self._dbiases = [[dbias for _, dbias in pairs] for pairs in views]
+        self._trained = [flat[layout.trained] for flat in self._vectors]
+        self._dweights = [[dweight for dweight, _ in layout.views(flat)] for flat in self._vectors]
+        self._dbiases = [layout.dbiases(flat) for flat in self._vectors]
         self._sums = StepSums(topology, shares, loops)
         covers = [_cover_of_node([shares[rank] for rank in ranks], self._tree) for ranks in topology.nodes]
         joins, _ = covers[topology.number_of_node(group.rank)]
         owned = owned_slices(layout, node.world_size)[node.rank]
-        self.grad: Sequence[Tile] = [Tile(0, owned.stop - owned.start, pending_sum(vectors, joins, owned.start))]
+        self.grad: Sequence[Tile] = tiles_of_sum(layout, owned, vectors, joins)
         self._between: BetweenNodes | None = None
         if len(covers) > 1:
             left = [spans for _, spans in covers]
@@ -82,7 +82,7 @@ class ShardReducer:
         backward.weight_gradients(self._dweights[place])
         for _ in range(tree.append(self._stack, (shard, shard + 1), self._tree)):
             place -= 1
-            np.add(self._vectors[place], self._vectors[place + 1], out=self._vectors[place])
+            np.add(self._trained[place], self._trained[place + 1], out=self._trained[place])
 
     def reduce(self, num_samples: int) -> Sums:
         """See Reducer.reduce. On one node this is a barrier; the update adds up the vectors of all ranks as it goes."""

@@ -85,7 +85,7 @@ class SliceGradient:
         for group in groups:
             base = _base(group)
             work = [work_on(part, room[part.start - base : part.stop - base]) for part in group]
-            # Between two tensors there is padding, and what an earlier tile has left in it.
+            # Between two tensors there is padding, or a frozen one, and what an earlier tile has left in it.
             between = [room[before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
             work += [_padding_work(padding) for padding in between if len(padding)]
             start, stop = max(group[0].start, owned.start), min(group[-1].stop, owned.stop)
@@ -100,14 +100,28 @@ class SliceGradient:
         return prepare
 
 
+def tiles_of_sum(layout: Layout, owned: slice, vectors: Matrix, joins: Sequence[int]) -> list[Tile]:
+    """The owned slice of a sum of gradient vectors, as far as it is trained: one tile, or none.
+
+    Args:
+        layout: of the flat vector.
+        owned: the slice.
+        vectors: (rows, size) the gradients.
+        joins: the order of their sum, see `reference.sum_tile`.
+    """
+    mine = overlap(owned, layout.trained)
+    start, stop = mine.start - owned.start, mine.stop - owned.start
+    return [Tile(start, stop, pending_sum(vectors, joins, owned.start))] if mine else []
+
+
 def parts(layout: Layout, owned: slice) -> Iterator[Part]:
-    """The parts of a slice of the flat vector, in order.
+    """The parts of a slice of the flat vector that are trained, in order.
 
     A product computes whole rows. So the first part may begin before the slice, and the last one end behind it.
     """
     for index, tensor in enumerate(layout.tensors):
         mine = overlap(tensor, owned)
-        if not mine:
+        if tensor.is_frozen or not mine:
             continue
         width = 1 if tensor.is_bias else tensor.shape[0]
         first, last = (mine.start - tensor.start) // width, ceil_div(mine.stop - tensor.start, width)

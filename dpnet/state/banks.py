@@ -158,10 +158,12 @@ class State:
         Collective: every rank brings the same vectors.
         """
         self.node.barrier()  # No rank reads the old state any more.
-        self.owned_params[:] = vectors.params[self._owned]
-        for name, part in zip(self.slots, self.owned_slots, strict=True):
-            if name in vectors.slots:
-                part[:] = vectors.slots[name][self._owned]
+        # Into both banks: no update writes what is frozen.
+        for bank in {id(bank): bank for bank in (self._current, self._next)}.values():
+            bank.owned_params[:] = vectors.params[self._owned]
+            for name, part in zip(bank.slots, bank.owned_slots, strict=True):
+                if name in vectors.slots:
+                    part[:] = vectors.slots[name][self._owned]
         self.step = vectors.step
         self.node.barrier()
 

@@ -94,8 +94,12 @@ class _ClippedSum:
 
 
 def _runs(layout: Layout, owned: slice, weights: float, biases: float) -> list[Run]:
-    """The owned elements as runs of equal weight decay, counted from the start of the slice; padding is in none."""
-    parts = [(overlap(tensor, owned), biases if tensor.is_bias else weights) for tensor in layout.tensors]
+    """The owned elements as runs of equal weight decay, counted from the start of the slice.
+
+    Padding and frozen tensors are in none: they stay as they are.
+    """
+    trained = [tensor for tensor in layout.tensors if not tensor.is_frozen]
+    parts = [(overlap(tensor, owned), biases if tensor.is_bias else weights) for tensor in trained]
     return [Run(part.start - owned.start, part.stop - owned.start, decay) for part, decay in parts if part]
 
 

@@ -18,6 +18,7 @@ from dpnet.config.job import EvaluateConfig, Job
 from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource
 from dpnet.environment import loss_obstacle
+from dpnet.nn.layout import Layout
 from dpnet.output.screen import current
 from dpnet.output.screen import doing as screen_doing
 from dpnet.text import complain, counted
@@ -120,6 +121,7 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
         f"loops by {backend.kernels.name}",
         f"network {'-'.join(map(str, layout.sizes))}, {job.model.activation}, {layout.num_params:,} parameters; "
         f"{job.optimizer.name}",
+        *frozen_text(layout),
         ", ".join([f"data {source.name}: {len(source.train):,} training samples", *others]),
         *(["the best is chosen by its test scores, which flatters them; see data.validation"] if flatters else []),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
@@ -127,3 +129,13 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
     if world_size > 1:
         lines.insert(2, f"memory {parts.memory}")
     return "\n".join(lines)
+
+
+def frozen_text(layout: Layout) -> list[str]:
+    """A line on what is not trained; none if all is."""
+    if not layout.frozen:
+        return []
+    trained = sum(tensor.stop - tensor.start for tensor in layout.tensors if not tensor.is_frozen)
+    names = ", ".join(str(2 * layer) for layer in sorted(layout.frozen))
+    verb = "layer {} is" if len(layout.frozen) == 1 else "layers {} are"
+    return [f"{verb.format(names)} frozen: {trained:,} of {layout.num_params:,} parameters are trained"]

@@ -20,9 +20,12 @@ from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.compute.shares import ceil_div
 from dpnet.config.job import Job, TrainConfig
+from dpnet.config.keys import toml_value
+from dpnet.config.model import unfit_to_freeze
 from dpnet.data.sources import DataSource
-from dpnet.errors import SharedMemoryError
+from dpnet.errors import ConfigError, SharedMemoryError
 from dpnet.nn.init import initialize
+from dpnet.nn.layout import Layout
 from dpnet.optim.choose import make_optimizer
 from dpnet.optim.rule import Optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
@@ -67,6 +70,18 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
     )
     evaluators, where = build_evaluators(setup, source, plan), (shared.board, shared.node_ranks)
     return Parts(trainer, *evaluators, source.watched, layout, total_steps, memory, *where, Pace(group))
+
+
+def build_layout(job: Job, source: DataSource) -> Layout:
+    """The layout of the network that the job trains on this data.
+
+    Raises:
+        ConfigError: it has not the layers that are to be frozen, or no others; on every rank.
+    """
+    model = job.model
+    if problem := unfit_to_freeze(model.freeze, model.hidden_layers):
+        raise ConfigError(f"model.freeze is {toml_value(model.freeze)}; {problem}", agreed=True)
+    return Layout((source.features, *model.hidden_layers, source.outputs), model.freeze)
 
 
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:

@@ -31,7 +31,7 @@ from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
 from dpnet.text import counted
 from dpnet.training.announce import doing
-from dpnet.training.build import build_parts
+from dpnet.training.build import build_layout, build_parts
 from dpnet.training.setup import Setup, choose_backend
 
 T = TypeVar("T")
@@ -129,11 +129,6 @@ def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Mo
     parts = _on_all_chunks(split, group, read)
     measured = [moments for moments, _ in parts if moments is not None]
     return statistics.combine(measured) if measured else None, [sums for _, sums in parts]
-
-
-def build_layout(job: Job, source: DataSource) -> Layout:
-    """The layout of the network that the job trains on this data."""
-    return Layout((source.features, *job.model.hidden_layers, source.outputs))
 
 
 def check_world_size(train: TrainConfig, world_size: int) -> None:

@@ -22,9 +22,10 @@ from dpnet.errors import Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
+from dpnet.training.build import build_layout
 from dpnet.training.directory import Directory
 from dpnet.training.loop import Loop
-from dpnet.training.prepare import build_layout, check_world_size, fit_scaling, identify, open_data, prepare
+from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
 from dpnet.training.summary import Summary, complete_again, summary_text

@@ -23,10 +23,10 @@ from dpnet.nn.layout import Layout
 from dpnet.output.run_directory import CONFIG, RunDirectory, holds
 from dpnet.output.screen import current
 from dpnet.state.banks import StateVectors
-from dpnet.training.build import build_optimizer
+from dpnet.training.build import build_layout, build_optimizer
 from dpnet.training.directory import Directory, has_run
 from dpnet.training.known import Known, known_of, known_run
-from dpnet.training.prepare import TrainingData, build_layout
+from dpnet.training.prepare import TrainingData
 from dpnet.training.progress import Progress
 
 

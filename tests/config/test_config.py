@@ -77,6 +77,7 @@ def test_the_defaults_are_the_documented_ones():
             "hidden_layers": [256, 128],
             "activation": "relu",
             "dtype": "float32",
+            "freeze": [],
         },
         "data": {
             "source": "digits",
@@ -204,7 +205,8 @@ DATA_KEYS = (
 )
 RESULT = """
 model.task model.loss model.huber_delta
-model.hidden_layers model.activation model.dtype data.scale data.unknown_labels data.target data.id data.weight
+model.hidden_layers model.activation model.dtype model.freeze
+data.scale data.unknown_labels data.target data.id data.weight
 data.split data.features data.ignore data.categorical data.missing data.class_weights train.global_batch_size train.seed
 train.label_smoothing train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum
 optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases
@@ -271,6 +273,7 @@ BAD_VALUES = {
     "model.hidden_layers": [64, "64", {}, None, [0], [64, -1], [64, True], [64.0], ["64"], [[64]], [2**63]],
     "model.activation": BAD_CHOICES,
     "model.dtype": [*BAD_CHOICES, "float16", 32],
+    "model.freeze": [0, "0", {}, None, [0], [""], [["0"]], ["\udcff"]],
     "data.source": BAD_STRINGS,
     "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
     "data.validation": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
@@ -755,6 +758,19 @@ def test_nesterov_needs_momentum(complaint, loaded):
     text = "[optimizer]\nname = 'sgd'\nnesterov = true\n"
     assert complaint(text) == ("optimizer.nesterov is true; it needs an optimizer.momentum above 0 (job.toml line 3)")
     assert loaded(text, "optimizer.momentum=0.9").optimizer.nesterov
+
+
+@pytest.mark.parametrize(
+    ("freeze", "problem"),
+    [
+        ('["1"]', "'1' is no layer of the network; its layers are 0, 2, 4"),
+        ('["0", "0.weight"]', "'0.weight' is no layer of the network; its layers are 0, 2, 4"),
+        ('["4", "2", "0"]', "these are all layers of the network, 0, 2, 4; one must be trained"),
+    ],
+)
+def test_what_cannot_be_frozen_is_refused_with_the_layers(complaint, freeze, problem):
+    text = f"[model]\nhidden_layers = [8, 7]\nfreeze = {freeze}"
+    assert complaint(text) == f"model.freeze is {freeze}; {problem} (job.toml line 3)"
 
 
 @pytest.mark.parametrize("every", ["every_epochs", "every_steps"])

@@ -67,3 +67,26 @@ def test_names_and_shapes_are_those_of_torch(sizes):
         modules += [torch.nn.Linear(num_inputs, num_outputs), torch.nn.ReLU()]
     state = torch.nn.Sequential(*modules[:-1]).state_dict()
     assert [(t.name, t.shape) for t in Layout(sizes).tensors] == [(n, tuple(a.shape)) for n, a in state.items()]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "lowest", "trained"),
+    [
+        ([], 0, slice(0, 1024)),
+        (["0"], 1, slice(48, 1024)),
+        (["4"], 0, slice(0, 84)),
+        (["0", "4"], 1, slice(48, 84)),
+        (["2"], 0, slice(0, 1024)),
+    ],
+)
+def test_what_is_trained_lies_between_the_frozen_layers(frozen, lowest, trained):
+    layout = Layout([4, 5, 4, 3], frozen)  # Tensors: 0 to 20, 32 to 37; 48 to 68, 80 to 84; 96 to 108, 112 to 115.
+    assert (layout.lowest, layout.trained) == (lowest, trained)
+    assert layout.frozen == {int(name) // 2 for name in frozen}
+    assert [tensor.name for tensor in layout.tensors if tensor.is_frozen] == [
+        f"{name}.{kind}" for name in frozen for kind in ("weight", "bias")
+    ]
+    grad = np.zeros(layout.size)
+    for dbias in layout.dbiases(grad):
+        dbias += 1
+    assert grad.sum() == sum(width for layer, width in enumerate([5, 4, 3]) if layer not in layout.frozen)

@@ -353,3 +353,22 @@ def test_a_sum_that_overflows_in_the_last_layer_alone_is_noticed():
         backward = net.model.propagate(np.full((2, 3), 3e38, np.float32), dbiases)
     assert [np.isfinite(dbias).all() for dbias in dbiases] == [True, False]
     assert not backward.finite
+
+
+@pytest.mark.parametrize(("frozen", "lowest"), [(["0"], 1), (["0", "2"], 2), (["2"], 0), (["6"], 0), (["0", "4"], 1)])
+def test_a_frozen_layer_gets_no_gradient_and_the_others_get_theirs(frozen, lowest):
+    sizes = [4, 6, 5, 7, 3]
+    whole = Net(sizes, "relu")
+    whole.step()
+    net = Net(sizes, "relu")
+    layout = Layout(sizes, frozen)
+    net.model = MLP(layout, "relu", max_rows=6, dtype=np.float64)
+    logits = net.model.forward(net.x, layout.views(net.params))
+    net.nll(logits, net.labels, 1 / 6)
+    backward = net.model.propagate(logits, layout.dbiases(net.grad))
+    backward.weight_gradients([dweight for dweight, _ in layout.views(net.grad)])
+    assert len(backward.calls) == len(sizes) - 1 - lowest  # It goes no further back than it must.
+    assert backward.calls[-1][1] is None
+    expected = layout.named(whole.grad)
+    for name, array in layout.named(net.grad).items():
+        assert (array == 99).all() if name.partition(".")[0] in frozen else array.tobytes() == expected[name].tobytes()

@@ -50,6 +50,11 @@ def test_a_piece_is_as_many_parts_as_fit(sizes, tile):
         assert following[0].stop - group[0].start > tile
 
 
+def test_frozen_layers_are_in_no_part():
+    layout = Layout([9, 8, 7, 6], ["0", "4"])
+    assert {part.layer for part in parts(layout, slice(0, layout.size))} == {1}
+
+
 @pytest.mark.parametrize(("tile", "number"), [(19, 2), (20, 1), (21, 1)])
 def test_a_piece_may_be_as_long_as_a_tile(tile, number, monkeypatch):
     monkeypatch.setattr(tiles, "TILE", tile)

@@ -98,3 +98,12 @@ def test_nobody_writes_what_is_loaded_while_others_read_and_nobody_reads_while_o
     assert node.seen == ((5, 5.0), (9, 9.0))
     assert state.step == 9
     assert numbers(state) == [9, 9, 90, 51, 90, 51, 9]  # A vector that is not among those loaded stays.
+
+
+def test_both_banks_hold_what_no_update_writes():
+    state, _ = make_state(2)
+    for step in (6, 7):
+        state.next_params[3:] = step  # The first three elements are frozen.
+        state.commit()
+        assert state.params[:4].tolist() == [5, 5, 5, step]
+        assert state.slots["exp_avg"][:3].tolist() == [50, 50, 50]

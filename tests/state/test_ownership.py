@@ -50,3 +50,17 @@ def test_with_as_many_ranks_on_every_node_the_part_of_a_rank_lies_in_its_slice()
     slices, parts = slices_and_parts([range(2), range(2, 4), range(4, 6)], Layout((784, 256, 128, 10)))
     assert all(owned.start <= part.start < part.stop <= owned.stop for owned, part in zip(slices, parts, strict=True))
     assert [part.start for part in parts[::2]] == sorted(part.start for part in parts[::2])
+
+
+@pytest.mark.parametrize("num_owners", [1, 2, 3, 7])
+@pytest.mark.parametrize("frozen", [["0"], ["2"], ["4"], ["0", "4"]], ids=str)
+def test_owners_share_what_is_trained_and_every_element_has_an_owner(frozen, num_owners):
+    layout = Layout((300, 200, 180, 160), frozen)
+    slices = owned_slices(layout, num_owners)
+    assert [part.start for part in slices] == [0, *(part.stop for part in slices[:-1])]
+    assert slices[-1].stop == layout.size
+    trained = np.zeros(layout.size)
+    for tensor in layout.tensors:
+        trained[tensor.start : tensor.stop] = not tensor.is_frozen
+    work = np.array([trained[part].sum() for part in slices])
+    assert np.abs(work - trained.sum() / num_owners).max() <= 5 * OWNERSHIP_GRAIN

@@ -186,6 +186,16 @@ def test_weights_decay_and_biases_only_when_asked(decay_biases):
         np.testing.assert_allclose(array, LAYOUT.named(numbers(0, np.float64))[name] * factor, rtol=1e-15)
 
 
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw"])
+def test_what_is_frozen_stays_as_it_is(name, monkeypatch):
+    monkeypatch.setitem(globals(), "LAYOUT", Layout((30, 70, 50, 7), ["2"]))
+    params, slots = trained(*alone(), name=name, num_steps=2, decay_biases=True)
+    for vector, before in [(params, numbers(0)), *((slot, np.zeros(LAYOUT.size)) for slot in slots.values())]:
+        named = LAYOUT.named(np.frombuffer(vector, np.float32))
+        same = {key for key, array in LAYOUT.named(before).items() if np.array_equal(named[key], array)}
+        assert same == {"2.weight", "2.bias"}
+
+
 @pytest.mark.parametrize(("clip_norm", "clips"), [(0.0, False), (1e-3, True), (1e9, False)])
 def test_the_norm_of_the_whole_gradient_is_limited(clip_norm, clips):
     training = Training(*alone(), SGD(dtype=np.float64), dtype=np.float64, clip_norm=clip_norm)

@@ -14,9 +14,10 @@ from dpnet.comm.group import World
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.nn.gradcheck import MAX_RELATIVE_ERROR, TensorCheck, check
 from dpnet.nn.init import initialize
+from dpnet.nn.layout import Layout
 from dpnet.training.announce import say
-from dpnet.training.build import build_plan
-from dpnet.training.prepare import build_layout, open_data, prepare
+from dpnet.training.build import build_layout, build_plan
+from dpnet.training.prepare import open_data, prepare
 from dpnet.training.setup import choose_available_backend
 
 ROWS = 32
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     setup = prepare(job, group, source, backend=backend)
 
     def work() -> list[TensorCheck]:
-        layout, backend = setup.layout, setup.backend
+        layout, backend = Layout(setup.layout.sizes), setup.backend  # Of frozen layers too.
         params = aligned_zeros(layout.size, np.float64)
         initialize(layout, job.model.activation, job.train.seed, params)
         ids = build_plan(job.train, len(source.train), 1).batch(0)[:ROWS]
