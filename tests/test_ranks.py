@@ -81,11 +81,15 @@ def reproducible(tmp_path_factory):
     return train(1, output, REPRODUCIBLE), output
 
 
-def save_numbers(path):
-    """Targets of two sizes, uneven weights, some of them 0; 271 of 301 samples make batches of 64, the last of 15."""
+def save_rows(path, *, labels=False):
+    """Targets of two sizes, uneven weights, some of them 0; 271 of 301 samples make batches of 64, the last of 15.
+
+    With `labels` a sample has two labels, of which one is rare.
+    """
     rng = np.random.default_rng(8)
     x = rng.standard_normal((401, 6))
     y = np.stack([100 + 20 * x[:, 0] * x[:, 1], np.sin(x[:, 2])], 1)
+    y = y > [100, 0.9] if labels else y
     w = rng.integers(0, 4, 401)
     parts = {"train": slice(301), "test": slice(301, None)}
     arrays = {f"{name}_{part}": of[rows] for name, of in (("x", x), ("y", y), ("w", w)) for part, rows in parts.items()}
@@ -93,12 +97,22 @@ def save_numbers(path):
     return path
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", at_night("squared_error"), at_night("huber")])
-def test_a_regression_has_the_same_bits_on_any_number_of_ranks_and_after_a_resume(tmp_path, loss):
+OF_NUMBERS = ("r2", "rmse", "mae")
+OF_LABELS = ("micro_f1", "macro_f1", "subset_accuracy")
+ROWS_OF_TARGETS = [
+    ("absolute_error", OF_NUMBERS),
+    at_night("squared_error", OF_NUMBERS),
+    at_night("huber", OF_NUMBERS),
+    ("labels", OF_LABELS),
+]
+
+
+@pytest.mark.parametrize(("loss", "measures"), ROWS_OF_TARGETS)
+def test_rows_of_targets_give_the_same_bits_on_any_number_of_ranks_and_after_a_resume(tmp_path, loss, measures):
+    of_labels = loss == "labels"
     settings = [
-        f"data.source={save_numbers(tmp_path / 'd.npz')}",
-        "model.task=regression",
-        f"model.loss={loss}",
+        f"data.source={save_rows(tmp_path / 'd.npz', labels=of_labels)}",
+        *(["model.task=multilabel"] if of_labels else ["model.task=regression", f"model.loss={loss}"]),
         "model.hidden_layers=[32]",
         "data.validation=0.1",
         "train.reproducible_shards=7",
@@ -108,7 +122,12 @@ def test_a_regression_has_the_same_bits_on_any_number_of_ranks_and_after_a_resum
     ]
     one, three, resumed = (tmp_path / name for name in ("one", "three", "resumed"))
     expected, seen = train(1, one, settings), train(3, three, settings)
-    same = ("digest", "eval_loss", "eval_r2", "eval_rmse", "eval_mae", "best_step", "test_r2", "steps")
+    same = [
+        "digest",
+        "steps",
+        "best_step",
+        *(f"{of}_{name}" for of in ("eval", "test") for name in ("loss", *measures)),
+    ]
     assert {key: seen[key] for key in same} == {key: expected[key] for key in same}
     assert curve(three) == curve(one)
     # Step 7 is in the middle of the second epoch.

@@ -101,24 +101,29 @@ def test_a_hundred_full_batch_steps_give_the_parameters_of_pytorch(name, clip_no
     assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs)
 
 
-@pytest.mark.parametrize(
-    ("loss", "theirs"),
-    [
-        ("squared_error", torch.nn.MSELoss(reduction="none")),
-        ("absolute_error", torch.nn.L1Loss(reduction="none")),
-        ("huber", torch.nn.HuberLoss(delta=0.5, reduction="none")),
-    ],
-)
-def test_a_hundred_steps_with_numbers_and_weights_give_the_parameters_of_pytorch(tmp_path, loss, theirs):
+MODELS = {
+    "squared error": ({"task": "regression"}, torch.nn.MSELoss(reduction="none")),
+    "absolute error": ({"task": "regression", "loss": "absolute_error"}, torch.nn.L1Loss(reduction="none")),
+    "Huber's error": (
+        {"task": "regression", "loss": "huber", "huber_delta": 0.5},
+        torch.nn.HuberLoss(delta=0.5, reduction="none"),
+    ),
+    "several labels": ({"task": "multilabel"}, torch.nn.BCEWithLogitsLoss(reduction="none")),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_hundred_steps_with_rows_of_targets_and_weights_give_the_parameters_of_pytorch(tmp_path, kind):
+    settings, theirs = MODELS[kind]
     chance = np.random.default_rng(3)
     given, w = chance.standard_normal((70, 5)), chance.integers(0, 3, 70)
     targets = np.stack([9 + 4 * given[:, 0] * given[:, 1], given[:, 2]], 1)
+    if settings["task"] == "multilabel":
+        targets = (targets > [9, 1]).astype(float)
     np.savez(tmp_path / "d.npz", x_train=given, y_train=targets, w_train=w)
     # tanh: with the absolute error many slopes of the loss jump, and few of the network should.
     job = Job(
-        model=ModelConfig(
-            task="regression", loss=loss, huber_delta=0.5, hidden_layers=(8,), activation="tanh", dtype="float64"
-        ),
+        model=ModelConfig(hidden_layers=(8,), activation="tanh", dtype="float64", **settings),
         data=DataConfig(source=str(tmp_path / "d.npz")),
         train=TrainConfig(steps=100, global_batch_size=70, threads=1),
         optimizer=OptimizerConfig(name="sgd", learning_rate=0.05, momentum=0.9),
@@ -134,6 +139,8 @@ def test_a_hundred_steps_with_numbers_and_weights_give_the_parameters_of_pytorch
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     mean, weights = np.average(targets, axis=0, weights=w), torch.tensor(w, dtype=torch.float64)
     deviation = np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=w))
+    if settings["task"] == "multilabel":
+        mean, deviation = 0, 1
     x, y = torch.tensor((given - scaling.offset) * scaling.factor), torch.tensor((targets - mean) / deviation)
     for step in range(100):
         sums = parts.trainer.step(step)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from dpnet.data.classes import label_text
-from dpnet.inference.details import Counts, Details
+from dpnet.data.classes import Classes, label_text
+from dpnet.inference.details import Counts, Details, LabelDetails
 from dpnet.inference.evaluate import Evaluation
+from dpnet.parallel.label_scores import LabelCounts
 from dpnet.text import shorten, table
 
 COLUMNS = 80
@@ -24,10 +25,17 @@ WORST, MISTAKES = 20, 10
 """Classes and kinds of mistakes that are shown where there are too many for all."""
 
 
-def details_text(details: Details) -> str:
-    """The scores of a classifier beyond loss and accuracy."""
-    names = [shorten(label_text(label), MAX_NAME) for label in details.classes.values.tolist()]
-    return "\n\n".join([_scores(details), _classes(details, names), _confusion(details, names)])
+def details_text(details: Details | LabelDetails) -> str:
+    """The scores of a classifier beyond loss and accuracy, or those of every label."""
+    if isinstance(details, LabelDetails):
+        above = "support and predicted are sums of weights\n" if details.weighted else ""
+        return above + _each("label", details.counts, _names(details.labels))
+    names = _names(details.classes)
+    return "\n\n".join([_scores(details), _each("class", details, names), _confusion(details, names)])
+
+
+def _names(labels: Classes) -> list[str]:
+    return [shorten(label_text(label), MAX_NAME) for label in labels.values.tolist()]
 
 
 def evaluation_json(scores: Evaluation) -> str:
@@ -37,15 +45,23 @@ def evaluation_json(scores: Evaluation) -> str:
     """
     found: dict[str, Any] = {**scores.measures, "samples": scores.samples}
     found |= {"left_out": scores.left_out, "unknown": scores.unknown}
-    if (details := scores.details) is not None:
+    details = scores.details
+    if isinstance(details, LabelDetails):
+        found["labels"] = _rows(details.counts, details.labels)
+    elif details is not None:
         names = ("balanced_accuracy", "macro_f1", "top_k", "top_k_accuracy", "log_loss", "auc")
         found |= {name: getattr(details, name) for name in names}
-        columns = {name: getattr(details, name) for name in ("precision", "recall", "f1", "support", "predicted")}
-        columns = {"label": details.classes.values, **columns}
-        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-        found["classes"] = [dict(zip(columns, row, strict=True)) for row in rows]
+        found["classes"] = _rows(details, details.classes)
         found["confusion"] = None if details.confusion is None else details.confusion.tolist()
     return json.dumps({name: _number(value) for name, value in found.items()}, allow_nan=False)
+
+
+def _rows(scores: Details | LabelCounts, labels: Classes) -> list[dict[str, Any]]:
+    """An object for each class or label."""
+    columns = {name: getattr(scores, name) for name in ("precision", "recall", "f1", "support", "predicted")}
+    columns = {"label": labels.values, **columns}
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _number(value: Any) -> Any:
@@ -66,15 +82,16 @@ def _scores(details: Details) -> str:
     return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
 
 
-def _classes(details: Details, names: Sequence[str]) -> str:
-    """A row for every class, or for those with the lowest F1; "-" stands for a ratio of nothing."""
+def _each(what: str, details: Details | LabelCounts, names: Sequence[str]) -> str:
+    """A row for every class or label, or for those with the lowest F1; "-" stands for a ratio of nothing."""
     shown, above = list(range(len(names))), ""
     if len(names) > MAX_CLASSES:
         occurring = np.flatnonzero(details.support + details.predicted)
         worst = occurring[np.argsort(details.f1[occurring], kind="stable")][:WORST]
         shown = worst.tolist()
-        above = f"classes of lowest F1: {len(shown)} of {len(names):,} (--json has all)\n"
-    header = ("class", "support", "predicted", "precision", "recall", "F1")
+        many = "classes" if what == "class" else "labels"
+        above = f"{many} of lowest F1: {len(shown)} of {len(names):,} (--json has all)\n"
+    header = (what, "support", "predicted", "precision", "recall", "F1")
     columns = (
         (details.precision, details.predicted),
         (details.recall, details.support),
@@ -83,8 +100,8 @@ def _classes(details: Details, names: Sequence[str]) -> str:
     rows = [
         (
             names[place],
-            f"{details.support[place]:,}",
-            f"{details.predicted[place]:,}",
+            f"{details.support[place]:,.10g}",
+            f"{details.predicted[place]:,.10g}",
             *(f"{ratio[place]:.4f}" if whole[place] else "-" for ratio, whole in columns),
         )
         for place in shown

@@ -13,6 +13,7 @@ from dpnet.config.model import METRICS
 from dpnet.data.identity import watched_in
 from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.targets import SHOWN
+from dpnet.data.tasks import KINDS
 from dpnet.inference.network import classes_of
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.parallel.scores import scores_text
@@ -60,10 +61,10 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
 
 
 def _outputs(found: Checkpoint, job: Job) -> str:
-    """The classes that the outputs stand for, or the numbers that they are once they are scaled back."""
+    """The classes or labels that the outputs stand for, or the numbers that they are once they are scaled back."""
     classes = classes_of(found)
     if len(classes):
-        return f"classes      {len(classes):,}: {classes.text()}"
+        return f"{KINDS[job.model.task].words:13}{len(classes):,}: {classes.text()}"
     scaling, outputs = Scaling.from_tensors(found.scaling), found.manifest["sizes"][-1]
     check_targets_scaling(scaling, job.model.task, outputs)
     assert scaling.targets is not None

@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
 """(n,) int64."""
 Targets = npt.NDArray[Any]
-"""What a network should give: (rows,) int64, numbers of classes; or (rows, outputs) float64, numbers."""
+"""What a network should give: (rows,) int64, numbers of classes; or (rows, outputs), float64 numbers or bool labels."""
 Indices = npt.NDArray[np.int64]
 """int64: positions in other arrays."""
 

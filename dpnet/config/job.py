@@ -146,9 +146,10 @@ class EvaluateConfig(Periodic, governs=Governs.RESULT):
         int, Governs.OPERATION, Range(1), "Samples that a rank computes at once; changes no result."
     ] = 512
     metric: Annotated[
-        Literal["accuracy", "loss", "r2", "rmse", "mae"],
-        "Score that decides which evaluation is the best: loss; accuracy with classes; r2, rmse or mae with numbers.",
-    ] = follows("accuracy with classification, r2 with regression")
+        Literal["accuracy", "loss", "r2", "rmse", "mae", "micro_f1", "macro_f1", "subset_accuracy"],
+        "Score that decides which evaluation is the best: loss; accuracy with classes; r2, rmse or mae with numbers; "
+        "micro_f1, macro_f1 or subset_accuracy with several labels.",
+    ] = follows("accuracy with classification, r2 with regression, loss with multilabel")
     patience: Annotated[
         int, Governs.LENGTH, Range(0), "Evaluations without improvement after which training stops; 0: never."
     ] = 0

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from dpnet.config.section import Governs, OnlyFor, Range, Section, Text
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel"]
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": ("accuracy", "loss"),
     "regression": ("r2", "rmse", "mae", "loss"),
+    "multilabel": ("loss", "micro_f1", "macro_f1", "subset_accuracy"),
 }
 """The scores of each task that can choose the best evaluation; the first is the default."""
 
@@ -23,7 +24,8 @@ class ModelConfig(Section, governs=Governs.RESULT):
     task: Annotated[
         Task,
         "classification: labels of classes. regression: numbers. Their scores (R2, RMSE, MAE) are in the units of the "
-        "data; the loss is that of standardized numbers, each target with mean 0 and deviation 1 in the training data.",
+        "data; the loss is that of standardized numbers, each target with mean 0 and deviation 1 in the training data. "
+        "multilabel: several labels, each of which a sample has or not.",
     ] = "classification"
     loss: Annotated[
         Literal["squared_error", "absolute_error", "huber"],

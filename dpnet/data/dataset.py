@@ -13,7 +13,6 @@ from dpnet.compute.loops import reference
 from dpnet.compute.loops.interface import Loops, can_gather
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Inputs, Split
-from dpnet.data.targets import Numbers
 from dpnet.errors import DataError
 
 NO_LABELS = np.zeros(0, np.int64)
@@ -97,8 +96,8 @@ class Dataset:
             first: row of the buffer for ids[0]; the others follow it, and all must be in the buffer.
 
         Returns:
-            (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels; or (rows, outputs) float64.
-            Both are views of buffers that the next call for the same rows overwrites.
+            (rows, features) of `dtype` and (rows,) int64, zeros if the split has no labels; or (rows, outputs), float64
+            numbers or bool. Both are views of buffers that the next call for the same rows overwrites.
         """
         x, labels = self._rows(first, len(ids))
         if self._targets is not None:
@@ -125,37 +124,37 @@ class Dataset:
 
 
 class _Targets:
-    """The targets of a regression: (raw - offset) * factor, in float64.
+    """Targets that are a row for each sample, as they are; or, in float64, (raw - offset) * factor.
 
     Args:
-        raw: (samples, outputs) float64.
-        scaling: of the outputs.
+        raw: (samples, outputs).
+        scaling: of the outputs; None: they are not scaled.
     """
 
-    def __init__(self, raw: Numbers, scaling: Scaling) -> None:
+    def __init__(self, raw: Targets, scaling: Scaling | None) -> None:
         self._raw, self._scaling = raw, scaling
 
-    def rows(self, count: int) -> Numbers:
+    def rows(self, count: int) -> Targets:
         """A buffer of so many rows."""
-        return np.zeros((count, self._raw.shape[1]))
+        return np.zeros((count, self._raw.shape[1]), self._raw.dtype)
 
-    def gather(self, ids: SampleIds, out: Numbers) -> None:
-        """Write the scaled targets of the samples `ids`, one in each row of `out`."""
+    def gather(self, ids: SampleIds, out: Targets) -> None:
+        """Write the targets of the samples `ids`, scaled, one in each row of `out`."""
         np.take(self._raw, ids, axis=0, out=out, mode="clip")  # As in `reference.gather`.
-        np.subtract(out, self._scaling.offset, out=out)
-        np.multiply(out, self._scaling.factor, out=out)
+        if self._scaling is not None:
+            np.subtract(out, self._scaling.offset, out=out)
+            np.multiply(out, self._scaling.factor, out=out)
 
 
 def _targets_of(split: Split, scaling: Scaling) -> _Targets | None:
     """The targets of a split; None: it has labels of classes, or none at all.
 
-    A target of weight 0 may be anything: the mean stands for it, as the square of what it is may be beyond float64.
+    A number of weight 0 may be anything: the mean stands for it, as the square of what it is may be beyond float64.
     """
     targets = split.labels
-    if targets is None or not split.is_regression:
+    if targets is None or not split.kind.in_rows:
         return None
-    assert scaling.targets is not None
-    if split.weights is not None and not split.weights.all():
+    if scaling.targets is not None and split.weights is not None and not split.weights.all():
         targets = np.where(split.weights[:, np.newaxis] > 0, targets, scaling.targets.offset)
     return _Targets(targets, scaling.targets)
 

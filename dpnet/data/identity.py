@@ -91,7 +91,7 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         sums: of all chunks, in order, of every split that there is.
 
     Returns:
-        `samples`, `features` and `classes` of the training data, or the `outputs` of a regression; `labels` of the
+        `samples`, `features` and `classes` of the training data, or the `outputs` of other tasks; `labels` of the
         classes, where they are not plain, see `Classes.record`; `schema` of a table; `first_index` of a file that
         numbers its features; and `arrays`: type, shape and sha256 of each of ARRAYS that there is, labels as numbers,
         and weights with those of their classes.
@@ -99,7 +99,7 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
     arrays: dict[str, Any] = {}
     for name, split in source.splits.items():
         arrays |= arrays_of(name, split, sums[name])
-    of_outputs = {"outputs": source.outputs} if source.is_regression else {"classes": source.outputs}
+    of_outputs = {"outputs": source.outputs} if source.kind.in_rows else {"classes": source.outputs}
     known: dict[str, Any] = {"samples": len(source.train), "features": source.features, **of_outputs}
     if (record := source.train.classes.record()) is not None:
         known["labels"] = record
@@ -125,8 +125,8 @@ def arrays_of(name: str, split: Split, sums: Sequence[Sums]) -> dict[str, Any]:
 
 
 def _stored(labels: Targets) -> str:
-    """The type in which labels are hashed, numbers of classes or targets."""
-    return f"<{labels.dtype.kind}8"
+    """The type in which labels are hashed."""
+    return "|b1" if labels.dtype.kind == "b" else f"<{labels.dtype.kind}8"
 
 
 def of_array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]:

@@ -5,14 +5,17 @@ Such data train without an error, and the scores mean something else than one ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from dpnet.compute.arrays import Targets
+from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, label_list
-from dpnet.data.sources import DataSource, require_labels
+from dpnet.data.label_sets import label_sets_text, missing_labels
+from dpnet.data.sources import DataSource, Split, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.data.targets import targets_text
 from dpnet.text import counted
@@ -35,15 +38,32 @@ def remarks(source: DataSource, moments: Mapping[str, Moments], arrays: Mapping[
         arrays: of its identity, see `identity.identity`.
     """
     of_splits = dict.fromkeys(text for split in source.splits.values() for text in split.remarks)
-    return [*of_splits, *_of_classes(source), *_of_repeats(source, arrays), *_of_scales(moments)]
+    of_labels = OF_LABELS[source.train.task](source)
+    return [*of_splits, *of_labels, *_of_repeats(source, arrays), *_of_scales(moments)]
+
+
+def _of_numbers(source: DataSource) -> Iterator[str]:
+    yield targets_text(_weighing(source.train))
+
+
+def _of_label_sets(source: DataSource) -> Iterator[str]:
+    classes, trained = source.train.classes, _weighing(source.train)
+    yield label_sets_text(trained, classes)
+    if trained.any() and (missing := missing_labels(trained, classes)):
+        yield f"no training sample has these labels, so they will not be predicted: {missing}"
+    for name, split in source.splits.items():
+        if split is not source.train and (missing := missing_labels(_weighing(split), classes)):
+            yield f"no {name} sample has these labels, so their F1, which macro F1 averages, is 0: {missing}"
+
+
+def _weighing(split: Split) -> Targets:
+    """The labels of the samples that weigh something."""
+    labels = require_labels(split)
+    return labels if split.weights is None else labels[split.weights > 0]
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:
     classes = source.train.classes
-    if source.is_regression:
-        targets, weights = require_labels(source.train), source.train.weights
-        yield targets_text(targets if weights is None else targets[weights > 0])
-        return
     if len(classes) == 1:
         yield f"all training samples are of class {classes.text()}: there is nothing to learn"
     elif not classes.plain:
@@ -58,6 +78,14 @@ def _of_classes(source: DataSource) -> Iterator[str]:
             yield f"{samples} of classes without a training sample: left out of the scores"
         if (missing := classes.values[counts == 0]).size:
             yield f"the {name} scores say nothing of classes without a {name} sample: {label_list(missing)}"
+
+
+OF_LABELS: dict[Task, Callable[[DataSource], Iterator[str]]] = {
+    "classification": _of_classes,
+    "regression": _of_numbers,
+    "multilabel": _of_label_sets,
+}
+"""What is said of the labels, by task."""
 
 
 def _of_repeats(source: DataSource, arrays: Mapping[str, Any]) -> Iterator[str]:

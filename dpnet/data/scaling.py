@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
+from dpnet.config.model import Task
 from dpnet.data.statistics import Moments
+from dpnet.data.tasks import KINDS
 from dpnet.errors import CheckpointError, DataError
 
 OFFSET, FACTOR = "scaling.offset", "scaling.factor"
@@ -75,7 +77,7 @@ class Scaling:
         return cls(offset, factor, cls.from_tensors(of_targets) if of_targets else None)
 
 
-def check_targets_scaling(scaling: Scaling, task: str, outputs: int) -> None:
+def check_targets_scaling(scaling: Scaling, task: Task, outputs: int) -> None:
     """Check that the scaling of a checkpoint is that of a task with so many outputs.
 
     Raises:
@@ -83,9 +85,10 @@ def check_targets_scaling(scaling: Scaling, task: str, outputs: int) -> None:
     """
     targets = scaling.targets
     seen = 0 if targets is None else len(targets.offset)
-    if seen != (outputs if task == "regression" else 0) or (targets is not None and len(targets.factor) != seen):
+    if seen != (outputs if KINDS[task].are_scaled else 0) or (targets is not None and len(targets.factor) != seen):
         raise CheckpointError(
-            f"The checkpoint is of a {task} with {outputs} outputs, and its scaling is of {seen} targets; use another."
+            f"The checkpoint's model.task is {task}, with {outputs} outputs, and its scaling is of {seen} targets; use "
+            "another."
         )
     with np.errstate(over="ignore"):
         if targets is not None and not np.isfinite(targets.units).all():

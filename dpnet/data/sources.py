@@ -19,6 +19,7 @@ from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labe
 from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
+from dpnet.data.tasks import Kind
 from dpnet.errors import ConfigError, DataError
 from dpnet.text import words
 
@@ -74,13 +75,13 @@ class DataSource:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a network should give for a sample: one for each class, or for each target."""
+        """Numbers that a network should give for a sample: one for each class, target or label."""
         return self.train.outputs
 
     @property
-    def is_regression(self) -> bool:
-        """Whether the labels are targets that are numbers."""
-        return self.train.is_regression
+    def kind(self) -> Kind:
+        """What the labels are."""
+        return self.train.kind
 
 
 def open_source(
@@ -125,10 +126,10 @@ def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Sp
             f"{split.inputs_file} has {split.features} features, but {train.inputs_file} has {train.features}; "
             f"training and {name} samples must have the same."
         )
-    if split.outputs != train.outputs and train.is_regression:
+    if split.outputs != train.outputs and train.kind.in_rows:
         raise DataError(
-            f"{split.labels_file} holds {split.outputs} targets for each sample, but {train.labels_file} holds "
-            f"{train.outputs}; training and {name} samples must have the same."
+            f"{split.labels_file} holds {split.outputs} {train.kind.words} for each sample, but {train.labels_file} "
+            f"holds {train.outputs}; training and {name} samples must have the same."
         )
     return split.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
 

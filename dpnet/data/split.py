@@ -16,9 +16,9 @@ import numpy.typing as npt
 from dpnet.compute.arrays import Labels, SampleIds, Targets, Vector
 from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
-from dpnet.data.labels import Place, number_labels
+from dpnet.data.labels import Place
 from dpnet.data.sample_weights import check_weights, weights_text
-from dpnet.data.targets import check_targets
+from dpnet.data.tasks import KINDS, Kind
 from dpnet.errors import DataError
 from dpnet.text import counted
 
@@ -51,10 +51,9 @@ class Split:
     Attributes:
         inputs: (n, features), n and features at least 1, C order, bool, integer or float of any width and byte order.
             A np.memmap where the file can be mapped: it may be larger than memory.
-        labels: (n,) int64, numbers of classes, or UNKNOWN; or (n, outputs) float64, the targets of a regression; None
-            if the source has none.
+        labels: (n,) int64, numbers of classes, or UNKNOWN; or (n, outputs), see `tasks`; None if the source has none.
         classes: what the numbers mean; those of the labels of this split, unless it was `numbered_as` another. None of
-            a regression.
+            a regression. Of several labels for each sample, what these are called, in order.
         inputs_file: origin of the inputs, for messages.
         labels_file: origin of the labels, for messages; without labels, the place where they were expected; empty: no
             file of labels belongs to a file with the name of the inputs.
@@ -66,6 +65,7 @@ class Split:
             them by `block`, or through a Dataset.
         place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
         first_index: index of the first feature in the file, 0 or 1; None: the file has no indices.
+        task: what the labels are.
     """
 
     inputs: Inputs
@@ -79,6 +79,7 @@ class Split:
     rows: SampleIds | None = None
     place: Place | None = None
     first_index: int | None = None
+    task: Task = "classification"
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)
@@ -110,19 +111,19 @@ class Split:
         return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows)
 
     @property
-    def is_regression(self) -> bool:
-        """Whether the labels are targets that are numbers."""
-        return self.labels is not None and self.labels.ndim > 1
+    def kind(self) -> Kind:
+        """What the labels are."""
+        return KINDS[self.task]
 
     @property
     def outputs(self) -> int:
-        """Numbers that a network should give for a sample: one for each class, or for each target."""
-        return int(require_labels(self).shape[1]) if self.is_regression else len(self.classes)
+        """Numbers that a network should give for a sample: one for each class, target or label."""
+        return int(require_labels(self).shape[1]) if self.kind.in_rows else len(self.classes)
 
     @property
     def known(self) -> SampleIds | None:
         """The samples whose label is one of the classes; None: all of them, or there are no labels."""
-        if self.labels is None or self.is_regression or self.labels.min() != UNKNOWN:
+        if self.labels is None or self.kind.in_rows or self.labels.min() != UNKNOWN:
             return None
         return np.flatnonzero(self.labels != UNKNOWN)
 
@@ -189,7 +190,7 @@ def make_split(
     Args:
         inputs: (n, ...), C order; more than two dimensions are flattened to (n, features), without a copy.
         labels: (n,) or (n, 1) of integers, whole numbers, booleans or text; or (n, classes) of 0 with a single 1 in
-            each row (one-hot); or None. With "regression" see `targets.check_targets`.
+            each row (one-hot); or None. With other tasks see `targets.check_targets` and `label_sets.check_label_sets`.
         inputs_file: see Split.
         labels_file: see Split.
         place: see Split.
@@ -212,12 +213,8 @@ def make_split(
             f"{labels_file} holds {len(labels)} labels, but {inputs_file} holds {len(flat)} samples; "
             "give every sample one label, in the same order."
         )
-    numbers: Targets
-    if task == "regression":
-        numbers, classes = check_targets(labels, labels_file, place), plain_classes(0)
-    else:
-        numbers, classes = number_labels(labels, labels_file, place)
-    return Split(flat, numbers, classes, inputs_file, labels_file, remarks, weights=checked, place=place)
+    numbers, classes = KINDS[task].read(labels, labels_file, place)
+    return Split(flat, numbers, classes, inputs_file, labels_file, remarks, weights=checked, place=place, task=task)
 
 
 def require_labels(split: Split) -> Targets:

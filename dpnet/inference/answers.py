@@ -1,16 +1,20 @@
-"""What a network says of a sample, made of its outputs: a class with the probabilities of all, or numbers."""
+"""What a network says of a sample, made of its outputs: a class with the probabilities of all, numbers, or labels."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Indices, Matrix
+from dpnet.config.model import Task
 from dpnet.data.classes import Classes
 from dpnet.data.scaling import Scaling
 from dpnet.inference.network import Network
+from dpnet.nn.losses.binary_nll import sigmoid
 from dpnet.nn.losses.softmax_nll import softmax
 
 
@@ -113,10 +117,62 @@ class NumberAnswers:
         return np.asarray(finished.astype(np.float64) * self._scaling.units + self._scaling.offset)
 
 
+class LabelAnswers:
+    """Whether the sample has each label, 1 or 0, and the probabilities of all labels.
+
+    Args:
+        labels: of the network.
+    """
+
+    unknown = "NaN, and no label (0)"
+
+    def __init__(self, labels: Classes) -> None:
+        self._labels = labels
+
+    def finish(self, outputs: Matrix) -> None:
+        """See Answers.finish: to probabilities."""
+        sigmoid(outputs)
+
+    def record(self, dtype: np.dtype[Any]) -> list[tuple[Any, ...]]:
+        """See Answers.record: `labels`, int8, and `probabilities`."""
+        shape = (len(self._labels),)
+        return [("labels", np.int8, shape), ("probabilities", dtype, shape)]
+
+    def fill(self, records: npt.NDArray[Any], finished: Matrix) -> None:
+        """See Answers.fill."""
+        records["labels"], records["probabilities"] = finished > 0.5, finished
+
+    def names(self) -> list[str]:
+        """See Answers.names: of each label whether the sample has it, and then the probabilities."""
+        between = "" if self._labels.plain else "_"
+        return [f"{what}{between}{label}" for what in ("label", "p") for label in self._labels.values]
+
+    def cells(self, finished: Matrix) -> list[list[str]]:
+        """See Answers.cells; whether a sample without an answer has a label is left empty."""
+        digits = {4: 9, 8: 17}[finished.dtype.itemsize]
+        return [[*map(_said, row), *(f"{value:.{digits}g}" for value in row)] for row in finished.tolist()]
+
+
+def _said(probability: float) -> str:
+    return "" if math.isnan(probability) else str(int(probability > 0.5))
+
+
+def _numbers(network: Network) -> Answers:
+    assert network.scaling.targets is not None
+    return NumberAnswers(network.scaling.targets)
+
+
+ANSWERS: dict[Task, Callable[[Network], Answers]] = {
+    "classification": lambda network: ClassAnswers(network.classes),
+    "regression": _numbers,
+    "multilabel": lambda network: LabelAnswers(network.classes),
+}
+"""What networks of each task say."""
+
+
 def answers_of(network: Network) -> Answers:
     """What a network says."""
-    targets = network.scaling.targets
-    return ClassAnswers(network.classes) if targets is None else NumberAnswers(targets)
+    return ANSWERS[network.job.model.task](network)
 
 
 def _guesses(probabilities: Matrix) -> Indices:

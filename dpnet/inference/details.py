@@ -1,4 +1,4 @@
-"""How a classifier errs: scores of every class, and scores that weigh all classes alike, from exact counts.
+"""How a network errs: scores of every class or label, and scores that weigh all alike, from exact counts.
 
     recall of a class       hits / support                      support: its samples
     precision of a class    hits / predicted                    predicted: the guesses that name it
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
 from dpnet.data.classes import Classes
+from dpnet.parallel.label_scores import LabelCounts
 
 Counts = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]
@@ -102,6 +103,21 @@ class Details:
         https://scikit-learn.org/stable/modules/generated/sklearn.metrics.top_k_accuracy_score.html
         """
         return None if self.top_k is None else self.top_k_hits / int(self.support.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class LabelDetails:
+    """Scores of every label, where a sample may have several; see `parallel.label_scores`.
+
+    Attributes:
+        labels: of the network, in the order of all arrays of the counts.
+        counts: of the samples, or of their weights.
+        weighted: the samples have weights.
+    """
+
+    labels: Classes
+    counts: LabelCounts
+    weighted: bool
 
 
 def area_under_roc(negatives: Vector, positives: Vector) -> float | None:

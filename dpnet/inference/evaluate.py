@@ -9,16 +9,18 @@ from typing import Any, Literal
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
+from dpnet.config.model import Task
 from dpnet.data.sources import require_labels
 from dpnet.data.split import UnknownLabels
 from dpnet.errors import ConfigError, DataError
-from dpnet.inference.details import Details
+from dpnet.inference.details import Details, LabelDetails
 from dpnet.inference.network import Network, check_call, prepared
 from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
 from dpnet.inference.samples import open_samples
 from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
 from dpnet.parallel.evaluate import Evaluator
+from dpnet.parallel.label_scores import counts_of
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.scores import Scores
 from dpnet.text import words
@@ -33,13 +35,13 @@ class Evaluation(Scores):
         left_out: number of samples that were left out, as an input or an output is not finite.
         left_out_rows: the first of them, by number from 0.
         unknown: number of samples that were left out, as their label is none of the network's classes.
-        details: scores of every class, and more, of the same samples; None: they were not asked for.
+        details: scores of every class or label, and more, of the same samples; None: they were not asked for.
     """
 
     left_out: int = 0
     left_out_rows: tuple[int, ...] = ()
     unknown: int = 0
-    details: Details | None = None
+    details: Details | LabelDetails | None = None
 
 
 def evaluate(
@@ -68,20 +70,21 @@ def evaluate(
         unknown_labels: what follows from a label that is none of the network's classes. "error": an error. "ignore":
             the sample is left out of the scores, and counted. None: what the training's job says.
         details: compute scores of every class, the confusion matrix and more, see Details. They count samples: of the
-            weights of samples only loss and accuracy take notice.
+            weights of samples only loss and accuracy take notice. Of several labels for each sample: those of every
+            label, weighted, see LabelDetails.
         top_k: the k of the top-k accuracy among them; None: 5, where there are more classes than that.
 
     Raises:
         ConfigError: ranks were given different arguments, or there is no top-k accuracy for this `top_k`.
         DataError: the samples cannot be used.
     """
-    if network.job.model.task == "regression":
-        _refuse_for_numbers({"unknown-labels": unknown_labels, "details": details, "top-k": top_k})
+    task = network.job.model.task
+    _refuse_of_others(task, {"unknown-labels": unknown_labels, "details": details, "top-k": top_k})
     unknown = unknown_labels or network.job.data.unknown_labels
     batch_size = batch_size or network.job.evaluate.batch_size
     more = {"unknown_labels": unknown, "details": str(details), "top_k": str(top_k)}
     check_call(group, "evaluate", source, split, batch_size, nonfinite, **more)
-    tally = _tally(network, details=details, top_k=top_k)
+    tally = _tally(network, details=details, top_k=top_k) if task == "classification" else None
     samples = open_samples(network, source, split, group, unknown=unknown)
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
@@ -103,19 +106,26 @@ def evaluate(
     num = evaluator.samples - left_out
     num_unknown = len(samples) - evaluator.samples
     scores = evaluator.scorer.scores(sums, num)
-    found = None if tally is None else tally.total(group, scores.loss)
+    found: Details | LabelDetails | None = None if tally is None else tally.total(group, scores.loss)
+    if details and task == "multilabel":
+        found = LabelDetails(network.classes, counts_of(sums), samples.weights is not None)
     left = {"left_out": left_out, "left_out_rows": in_file, "unknown": num_unknown}
     return Evaluation(**vars(scores), **left, details=found)
 
 
-def _refuse_for_numbers(options: Mapping[str, Any]) -> None:
-    """Raises ConfigError if something is asked for that only classes have."""
-    given = [f"--{name}" for name, value in options.items() if value]
+GIVES = {"regression": "numbers (a regression)", "multilabel": "several labels for each sample (multilabel)"}
+"""What networks give that have no classes."""
+NOT_FOR = {"regression": ("unknown-labels", "details", "top-k"), "multilabel": ("unknown-labels", "top-k")}
+"""Options that these tasks do not have."""
+
+
+def _refuse_of_others(task: Task, options: Mapping[str, Any]) -> None:
+    """Raises ConfigError if something is asked for that only other tasks have."""
+    given = [f"--{name}" for name, value in options.items() if value and name in NOT_FOR.get(task, ())]
     if given:
         are = "is" if len(given) == 1 else "are"
         raise ConfigError(
-            f"{words(given, 'and')} {are} for classes, and this network gives numbers (a regression); leave it out",
-            agreed=True,
+            f"{words(given, 'and')} {are} for classes, and this network gives {GIVES[task]}; leave it out", agreed=True
         )
 
 

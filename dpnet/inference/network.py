@@ -25,6 +25,7 @@ from dpnet.config.job import Job
 from dpnet.data.classes import Classes, plain_classes, recorded_classes
 from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.tables.schema import Schema, recorded_schema
+from dpnet.data.tasks import KINDS
 from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout, Views
 from dpnet.training.setup import Setup, choose_available_backend
@@ -143,7 +144,7 @@ def classes_of(found: Checkpoint) -> Classes:
     # Before memory is taken for as many classes and parameters as the sizes claim.
     if checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
         raise _other_sizes(found)
-    if job_of(found).model.task == "regression":
+    if KINDS[job_of(found).model.task].are_scaled:
         return plain_classes(0)
     try:
         return recorded_classes(found.manifest["data"].get("labels"), sizes[-1])

@@ -1,4 +1,4 @@
-"""Predictions of a trained network: label and probabilities of every sample, or numbers, in a file."""
+"""Predictions of a trained network: labels and probabilities of every sample, or numbers, in a file."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ def predict(
         source: of the samples, see `dpnet.data.sources`; labels are not needed. None: that of the training.
         out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
             .csv: the columns label, p0, p1, ... Of a regression `prediction` (float64, in the units of the targets), or
-            in .csv prediction0, prediction1, ... for several outputs. Before them stands the column data.id of a table.
-            The file appears when it is complete.
+            in .csv prediction0, prediction1, ... for several outputs. Where a sample may have several labels, `labels`
+            (int8, 1 for a label that it has, else 0) and `probabilities`; in .csv label0, label1, ..., p0, p1, ...
+            Before them stands the column data.id of a table. The file appears when it is complete.
         group: all ranks share the samples.
         split: see `evaluate`.
         batch_size: samples computed at once; None: as in the training.

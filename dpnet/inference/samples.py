@@ -111,8 +111,9 @@ def _checked(network: Network, samples: Split, unknown: UnknownLabels | None) ->
         raise DataError(f"{samples.inputs_file} has {samples.features} features a sample; the network takes {features}")
     if unknown is None:
         return dataclasses.replace(samples, labels=None)
-    if network.job.model.task == "regression" and samples.labels is not None and seen != expected:
-        raise DataError(f"{samples.labels_file} has {seen} targets for a sample; the network gives {expected}")
+    if samples.kind.in_rows and seen != expected:
+        what = samples.kind.words
+        raise DataError(f"{samples.labels_file} has {seen} {what} for a sample; the network gives {expected}")
     check_scaled_targets([samples], network.scaling)
     return samples.numbered_as(network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")
 

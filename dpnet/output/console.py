@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dpnet.output.events import EpochTaken, Event, Note, RanksLost, Sink, StepsTaken
 from dpnet.output.footer import Footer, duration
 from dpnet.output.screen import PlainScreen, Screen
-from dpnet.parallel.scores import measure_text
+from dpnet.parallel.scores import MEASURES, measure_text
 from dpnet.text import counted
 
 BETWEEN_S = 30.0
@@ -135,16 +135,17 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
         case StepsTaken() | EpochTaken():
             parts = [_place(event, length), f"training {measure_text('loss', event.loss)}"]
             if isinstance(event, EpochTaken) and event.eval_loss is not None:
-                name, score = event.eval_split, _one(accuracy=event.eval_accuracy, r2=event.eval_r2)
-                parts.append(f"{name} {measure_text('loss', event.eval_loss)}, {score}")
+                scores = f"{measure_text('loss', event.eval_loss)}, {_one(event, 'eval_')}"
+                parts.append(f"{event.eval_split} {scores}")
             else:
-                parts.append(f"training {_one(accuracy=event.accuracy, mae=event.mae)}")
+                parts.append(f"training {_one(event)}")
             return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)
     return ""
 
 
-def _one(**measures: float | None) -> str:
-    """The first measure that there is, in words."""
+def _one(event: StepsTaken | EpochTaken, which: str = "") -> str:
+    """The first measure beside the loss that an event has, in words."""
+    measures = {name: getattr(event, which + name, None) for name in MEASURES if name != "loss"}
     return next((measure_text(name, value) for name, value in measures.items() if value is not None), "")
 
 

@@ -27,6 +27,7 @@ class StepsTaken:
         samples_per_s: of all ranks together.
         samples: used in all.
         mae: mean absolute error of these samples, in the units of the targets; None: these are no numbers.
+        subset_accuracy: share of these samples all of whose labels were right; None: they do not have several labels.
     """
 
     step: int
@@ -37,6 +38,7 @@ class StepsTaken:
     samples_per_s: float
     samples: int
     mae: float | None = None
+    subset_accuracy: float | None = None
 
     def row(self) -> Row:
         """See Event.row."""
@@ -56,6 +58,9 @@ class Evaluated:
     eval_r2: float | None = None
     eval_rmse: float | None = None
     eval_mae: float | None = None
+    eval_micro_f1: float | None = None
+    eval_macro_f1: float | None = None
+    eval_subset_accuracy: float | None = None
 
     def row(self) -> Row:
         """See Event.row."""
@@ -77,6 +82,8 @@ class EpochTaken:
         eval_split: "validation" or "test": the data that evaluations take.
         mae: see StepsTaken.
         eval_r2: as eval_accuracy, of numbers.
+        subset_accuracy: see StepsTaken.
+        eval_micro_f1: as eval_accuracy, of several labels.
     """
 
     step: int
@@ -89,6 +96,8 @@ class EpochTaken:
     eval_split: str = "test"
     mae: float | None = None
     eval_r2: float | None = None
+    subset_accuracy: float | None = None
+    eval_micro_f1: float | None = None
 
     def row(self) -> None:
         """None: the learning curve has the same numbers in rows of their own."""

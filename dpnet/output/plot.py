@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 from dpnet.errors import DataError, DpnetError, OutputError
 from dpnet.files import writing
 from dpnet.output.run_directory import METRICS
-from dpnet.parallel.scores import MEASURES
-from dpnet.text import shorten
+from dpnet.parallel.scores import MEASURES, SHARES
+from dpnet.text import shorten, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = dict[str, Any]
 Point = tuple[float, float]
-KEYS = ("epoch", "loss", "accuracy", "mae", "eval_loss", "eval_accuracy", "eval_mae")
-"""The keys of a row that are drawn."""
 YLABELS = {
     "accuracy": ("cross-entropy per sample (nats)", "samples classified correctly"),
     "mae": ("loss per sample (of standardized targets)", "mean absolute error (units of the target)"),
+    "subset_accuracy": ("cross-entropy per sample and label (nats)", "samples all of whose labels are right"),
 }
 """What the two axes show, by the measure beside the loss."""
+KEYS = ("epoch", *(f"{which}{name}" for which in ("", "eval_") for name in ("loss", *YLABELS)))
+"""The keys of a row that are drawn."""
 MAX_MARKERS = 60
 """Points of a curve of which each has a marker; the markers of more would hide the curve."""
 
@@ -53,14 +54,14 @@ def read_metrics(run: Path) -> list[Row]:
 
 
 def plot_runs(runs: Sequence[Path], out: Path) -> None:
-    """Draw loss and accuracy, or absolute error, over epochs, of training and of validation or test data.
+    """Draw the loss, and the measure of the task beside it, over epochs, of training and validation or test data.
 
     Args:
         runs: run directories; one colour each.
         out: the picture; its ending chooses the format.
 
     Raises:
-        DataError: a run has no learning curve, or some are of classes and some of numbers.
+        DataError: a run has no learning curve, or the runs are of several tasks.
         DpnetError: matplotlib is not installed.
         OutputError: the picture cannot be written.
     """
@@ -85,7 +86,7 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
     losses.set(title="loss", xlabel="epoch", ylabel=YLABELS[measure][0])
     _scale(losses, all_losses)
     measures.set(title=MEASURES[measure], xlabel="epoch", ylabel=YLABELS[measure][1])
-    if measure == "accuracy":
+    if measure in SHARES:
         measures.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
     for axes in both:
         axes.grid(alpha=0.3)
@@ -102,7 +103,8 @@ def _measure(curves: Sequence[Sequence[Row]]) -> str:
     """What is drawn beside the loss: what is measured of training samples, too."""
     found = {name for rows in curves for row in rows for name in YLABELS if name in row or f"eval_{name}" in row}
     if len(found) > 1:
-        raise DataError("some of these runs are of classes and some of numbers; draw them in pictures of their own")
+        of = words([f"some have {MEASURES[name]}" for name in YLABELS if name in found], "and")
+        raise DataError(f"these runs are of several tasks: {of}; draw them in pictures of their own")
     return found.pop() if found else "accuracy"
 
 

@@ -35,12 +35,25 @@ from dpnet.data.scaling import LEAST_SPREAD, Scaling
 from dpnet.nn.losses.interface import Loss
 from dpnet.parallel.weights import total
 
-MEASURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
+MEASURES = {
+    "accuracy": "accuracy",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "subset_accuracy": "subset accuracy",
+    "loss": "loss",
+}
 """The measures among the scores, by their names in Scores; as people know them, and in the order in which they read."""
 LARGE = 1e6
-"""From here on a loss or an R2 is shown with an exponent."""
+"""From here on a number is shown with an exponent."""
 SMALLER_IS_BETTER = ("rmse", "mae", "loss")
-MEASURED = {"classification": "accuracy", "regression": "mae"}
+SHARES = ("accuracy", "subset_accuracy")
+"""Measures that are shown in percent."""
+WITH_UNITS = ("rmse", "mae")
+"""Measures in the units of the data."""
+MEASURED = {"classification": "accuracy", "regression": "mae", "multilabel": "subset_accuracy"}
 """What is measured of the samples of a step besides their loss, by task: `Sums.hits` makes it."""
 
 
@@ -50,12 +63,15 @@ class Scores:
 
     Attributes:
         loss: mean loss, weighted where the samples have weights: negative log-likelihood, in nats; or of errors in
-            deviations of the targets.
+            deviations of the targets. With several labels for each sample, the mean over these, too.
         accuracy: fraction of samples whose largest logit is that of their label; of their weight, where they have one.
         samples: number of samples.
         r2: see the module's text.
         rmse: likewise.
         mae: likewise.
+        micro_f1: see `parallel.label_scores`.
+        macro_f1: likewise.
+        subset_accuracy: likewise.
     """
 
     loss: float
@@ -64,6 +80,9 @@ class Scores:
     r2: float | None = None
     rmse: float | None = None
     mae: float | None = None
+    micro_f1: float | None = None
+    macro_f1: float | None = None
+    subset_accuracy: float | None = None
 
     @property
     def measures(self) -> dict[str, float]:
@@ -171,14 +190,14 @@ def measure_text(name: str, value: float | None, *, digits: int = 4) -> str:
     Args:
         name: one of MEASURES.
         value: of the measure.
-        digits: behind the point of a loss or an R2; what has the units of the data has as many that are not 0, and one,
-            and so has what is very large.
+        digits: behind the point of a loss, an R2 or an F1; what has the units of the data has as many that are not 0,
+            and one, and so has what is very large.
     """
     if value is None:
         return f"{MEASURES[name]} unknown"
-    kind = f".{digits - 2}%" if name == "accuracy" else f".{digits + 1}g"
-    if name in ("loss", "r2") and abs(value) < LARGE:
-        kind = f".{digits}f"
+    kind = f".{digits - 2}%" if name in SHARES else f".{digits}f"
+    if name in WITH_UNITS or abs(value) >= LARGE:
+        kind = f".{digits + 1}g"
     return f"{MEASURES[name]} {value:{kind}}"
 
 

@@ -40,8 +40,8 @@ class Sums(NamedTuple):
         samples: number of samples.
         weight: the sum of their weights; without weights, their number.
         loss: of the samples, weighted and summed.
-        hits: weight of the samples whose largest logit is that of their label; without weights, their number. Of a
-            regression, the absolute errors of the samples, weighted and summed: see `nn.losses.interface.Loss`.
+        hits: weight of the samples whose largest logit is that of their label; without weights, their number. Of other
+            tasks, what the loss measures of the samples in its place: see `nn.losses.interface.Loss`.
         bad: number of shards whose loss or gradient is not finite. If there is one, the step is not taken.
         saves: number of ranks that ask for a checkpoint.
         stops: number of ranks that ask for the end of the training.

@@ -92,8 +92,8 @@ def open_data(job: Job, group: Group) -> DataSource:
 def _shapes(source: DataSource) -> dict[str, str | None]:
     """The shapes of the data, as an error shows them."""
     classes = source.train.classes
-    of_outputs = f"{source.outputs:,} targets" if source.is_regression else f"{len(classes):,}: {classes.text()}"
-    shapes: dict[str, str | None] = {"the targets" if source.is_regression else "the classes": of_outputs}
+    named = f"{source.outputs:,}: {classes.text()}" if len(classes) else f"{source.outputs:,} {source.kind.words}"
+    shapes: dict[str, str | None] = {f"the {source.kind.words}": named}
     every = {"training": source.train, "validation": source.validation, "test": source.test}
     for name, split in every.items():
         text = "without samples" if split is None else f"{counted(len(split), 'sample')} x {split.features}"
@@ -177,7 +177,7 @@ def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], g
 def _fit(job: Job, train: Split, moments: Moments) -> Scaling:
     """The scaling of the inputs, and of the targets if these are numbers."""
     scaling = fit(job.data.scale, moments)
-    if not train.is_regression:
+    if not train.kind.are_scaled:
         return scaling
     return dataclasses.replace(scaling, targets=fit_targets(require_labels(train), train.weights, train.labels_file))
 

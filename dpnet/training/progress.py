@@ -34,7 +34,8 @@ _LEAST = {
     "best_r2": -sys.float_info.max,
 }
 """Least values of the numbers that may be below 0."""
-_OF_NUMBERS = tuple(f"{which}_{name}" for which in ("eval", "best") for name in ("r2", "rmse", "mae"))
+_OF_CLASSES = ("accuracy", "loss")
+_OF_OTHERS = tuple(f"{which}_{name}" for which in ("eval", "best") for name in MEASURES if name not in _OF_CLASSES)
 """Measures that checkpoints of classifiers lack."""
 _LATER = ("best_loss", "best_accuracy", "reference_value")
 """Numbers that checkpoints of earlier versions of dpnet lack."""
@@ -49,12 +50,11 @@ class Progress:
         seconds: time spent on training, over all restarts.
         samples, weight, loss, hits: sums over the steps since the last row of the learning curve, see `Sums`.
         eval_step: step of the last evaluation; -1 before the first.
-        eval_loss, eval_accuracy, eval_r2, eval_rmse, eval_mae, eval_samples: its scores; None for a measure that the
-            task does not have.
+        eval_loss, eval_accuracy, ..., eval_samples: its scores, by MEASURES; None for a measure that the task does not
+            have.
         best_step: step of the best evaluation; -1 before the first.
         best_value: its score in the metric of `evaluate.metric`, made such that larger is better.
-        best_loss, best_accuracy, best_r2, best_rmse, best_mae: its scores; None also for one that an earlier dpnet did
-            not record.
+        best_loss, best_accuracy, ...: its scores; None also for one that an earlier dpnet did not record.
         reference_value: the last score that counted as an improvement: one above the reference before it by more than
             `evaluate.min_delta`. So progress in small steps counts as soon as it adds up to that.
         evaluations_waited: evaluations since then.
@@ -93,6 +93,12 @@ class Progress:
     best_r2: float | None = None
     best_rmse: float | None = None
     best_mae: float | None = None
+    eval_micro_f1: float | None = None
+    eval_macro_f1: float | None = None
+    eval_subset_accuracy: float | None = None
+    best_micro_f1: float | None = None
+    best_macro_f1: float | None = None
+    best_subset_accuracy: float | None = None
 
     def __copy__(self) -> Progress:
         """A copy, as is made after every step: several times as fast as copy.copy would make it."""
@@ -154,7 +160,7 @@ class Progress:
         """
         names = {field.name: str(field.type) for field in fields(cls)}
         is_earlier = not any(name in kept for name in _LATER)
-        kept = {**dict.fromkeys(_OF_NUMBERS), **kept}
+        kept = {**dict.fromkeys(_OF_OTHERS), **kept}
         if is_earlier:
             kept = {**kept, **dict.fromkeys(_LATER), "reference_value": kept.get("best_value")}
         if "samples" in kept and "weight" not in kept:
@@ -174,8 +180,9 @@ class Progress:
                     f"expected a finite number, at least {least:g}"
                 )
         progress = cls(**kept)
-        scores = progress.eval_loss, progress.eval_samples
-        if progress.eval_step >= 0 and (None in scores or progress.eval_accuracy is progress.eval_r2 is None):
+        scores, loss = (progress.eval_loss, progress.eval_samples), progress.eval_loss
+        of_task = [value for value in progress.measures("eval", MEASURES).values() if value is not None]
+        if progress.eval_step >= 0 and (None in scores or of_task == [loss]):
             raise CheckpointError(f"the checkpoint lacks the scores of its evaluation at step {progress.eval_step}")
         if is_earlier and 0 <= progress.best_step == progress.eval_step:
             progress.best_loss, progress.best_accuracy = progress.eval_loss, progress.eval_accuracy
@@ -203,4 +210,4 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """The progress as the manifest of a checkpoint holds it; without measures that its task does not have."""
-        return {name: value for name, value in asdict(self).items() if value is not None or name not in _OF_NUMBERS}
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in _OF_OTHERS}

@@ -31,6 +31,8 @@ class RowSums(NamedTuple):
     hits: float
 
 
+TOLD = ("eval_loss", "eval_accuracy", "eval_r2", "eval_micro_f1")
+"""Scores that a line of an epoch may have, as far as the task has them."""
 NO_SUMS = RowSums(0, 0.0, 0.0, 0.0)
 
 
@@ -123,7 +125,7 @@ class Reporting:
         scores: dict[str, Any] = {f"eval_{name}": value for name, value in progress.measures("eval", MEASURES).items()}
         place, samples = (progress.step, self._epoch(progress)), progress.eval_samples
         self._write(Evaluated(*place, **scores, eval_samples=samples, eval_split=self._watched))
-        self.epoch_taken(progress, **{name: scores[name] for name in ("eval_loss", "eval_accuracy", "eval_r2")})
+        self.epoch_taken(progress, **{name: scores[name] for name in TOLD})
 
     def epoch_taken(self, progress: Progress, **scores: float | None) -> None:
         """Report the training since the last call, with the scores after it, if there are any."""

@@ -267,7 +267,7 @@ AT_LEAST_0 = [*BAD_INTEGERS, -1]
 NOT_NEGATIVE = [*BAD_NUMBERS, -1, -1e-9]
 POSITIVE = [*NOT_NEGATIVE, 0, 0.0, -0.0]
 BAD_VALUES = {
-    "model.task": [*BAD_CHOICES, "multilabel"],
+    "model.task": [*BAD_CHOICES, "multiclass"],
     "model.loss": [*BAD_CHOICES, "mse"],
     "model.huber_delta": POSITIVE,
     "model.hidden_layers": [64, "64", {}, None, [0], [64, -1], [64, True], [64.0], ["64"], [[64]], [2**63]],
@@ -882,12 +882,13 @@ tasks = st.one_of(
         st.builds(ModelConfig, task=st.just("regression"), loss=st.just("huber"), huber_delta=positive),
         st.sampled_from(METRICS["regression"]),
     ),
+    st.tuples(st.builds(ModelConfig, task=st.just("multilabel")), st.sampled_from(METRICS["multilabel"])),
 )
 
 
 def job_of_task(task, evaluate, train, **others):
     model, metric = task
-    if model.task == "regression":
+    if model.task != "classification":
         train = dataclasses.replace(train, label_smoothing=0.0)
     return Job(model=model, evaluate=dataclasses.replace(evaluate, metric=metric), train=train, **others)
 
@@ -938,6 +939,7 @@ def test_the_score_that_chooses_the_best_follows_from_the_task(loaded):
     assert loaded("", "model.task=regression").evaluate.metric == "r2"
     assert Job(model=ModelConfig(task="regression")).evaluate.metric == "r2"
     assert loaded("", "model.task=regression", "evaluate.metric=mae").evaluate.metric == "mae"
+    assert loaded("", "model.task=multilabel").evaluate.metric == "loss"
 
 
 @pytest.mark.parametrize(
@@ -952,6 +954,16 @@ def test_the_score_that_chooses_the_best_follows_from_the_task(loaded):
             '[evaluate]\nmetric = "r2"',
             'evaluate.metric is "r2", and model.task is "classification"; it must be "accuracy" or "loss" '
             "(job.toml line 2)",
+        ),
+        (
+            '[model]\ntask = "multilabel"\n[evaluate]\nmetric = "accuracy"',
+            'evaluate.metric is "accuracy", and model.task is "multilabel"; it must be "loss", "micro_f1", "macro_f1" '
+            'or "subset_accuracy" (job.toml line 4)',
+        ),
+        (
+            '[model]\ntask = "multilabel"\n[data]\nclass_weights = "balanced"',
+            'data.class_weights is "balanced", which has no effect with model.task = "multilabel"; it is for '
+            '"classification" (job.toml line 4)',
         ),
         (
             '[model]\nloss = "huber"',

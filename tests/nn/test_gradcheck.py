@@ -14,6 +14,7 @@ from dpnet.nn.gradcheck import check
 from dpnet.nn.init import initialize
 from dpnet.nn.layers import Layer
 from dpnet.nn.layout import Layout
+from dpnet.nn.losses.binary_nll import BinaryNLL
 from dpnet.nn.losses.regression import AbsoluteError, HuberError, SquaredError
 from dpnet.nn.losses.softmax_nll import SoftmaxNLL
 
@@ -73,6 +74,18 @@ def test_the_gradient_of_a_loss_of_numbers_passes_and_a_wrong_one_is_caught(monk
 
     monkeypatch.setattr(type(NUMBERS[loss]), "_turn", broken)
     assert not all(result.ok for result in run("tanh", loss=NUMBERS[loss]))
+
+
+def test_the_gradient_of_several_labels_passes_and_a_wrong_one_is_caught(monkeypatch):
+    # The targets of `run` are numbers.
+    class Thresholded(BinaryNLL):
+        def __call__(self, outputs, targets, scale, weights=None):
+            return super().__call__(outputs, targets > 0, scale, weights)
+
+    results = run("tanh", loss=Thresholded(7, 3, np.float64))
+    assert all(result.ok and result.compared and not result.kinks for result in results)
+    monkeypatch.setattr(np, "log1p", lambda x, out: np.multiply(x, 0.99, out=out))
+    assert not all(result.ok for result in run("tanh", loss=Thresholded(7, 3, np.float64)))
 
 
 def test_an_error_that_changes_its_sign_is_a_kink_of_the_absolute_error():

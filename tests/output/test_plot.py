@@ -32,7 +32,7 @@ def test_runs_of_numbers_show_their_absolute_error_and_not_beside_runs_of_classe
     numbers = run(tmp_path / "numbers", trained, {"step": 2, "epoch": 1.0, "eval_loss": 0.4, "eval_mae": 9.0})
     plot_runs([numbers], tmp_path / "out.svg")
     assert "mean absolute error (units of the target)" in (tmp_path / "out.svg").read_text()
-    with pytest.raises(DataError, match="some of these runs are of classes and some of numbers"):
+    with pytest.raises(DataError, match="runs are of several tasks: some have accuracy and some have MAE; draw them"):
         plot_runs([numbers, run(tmp_path / "classes", TRAINED)], tmp_path / "out.svg")
 
 

@@ -294,7 +294,7 @@ def test_a_network_of_numbers_is_not_continued_as_one_of_classes_nor_with_other_
     with pytest.raises(CheckpointError, match="the training labels have other values than in the run"):
         train(job(folder, other, **{"model.loss": loss, "train.epochs": 4}), GROUP)
     del found.scaling["targets.scaling.offset"], found.scaling["targets.scaling.factor"]
-    with pytest.raises(CheckpointError, match="of a regression with 2 outputs, and its scaling is of 0 targets"):
+    with pytest.raises(CheckpointError, match="task is regression, with 2 outputs, and its scaling is of 0 targets"):
         make_network(found)
     with pytest.raises(ConfigError, match=r"model\.task"):
         job(folder, other, **{"model.task": "numbers"})
@@ -302,7 +302,7 @@ def test_a_network_of_numbers_is_not_continued_as_one_of_classes_nor_with_other_
 
 def test_a_run_of_numbers_that_is_to_go_on_as_one_of_classes_says_that_it_is_none(trained, capsys):
     assert dpnet(["train", "--resume", str(trained[0] / "run"), "--set", "model.task=classification"]) == 2
-    seen = "model.task is classification (--set), and the run is a regression. A run keeps its task"
+    seen = "model.task is classification (--set), and that of the run is regression. A run keeps its task"
     assert seen in capsys.readouterr().err
 
 

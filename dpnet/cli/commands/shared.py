@@ -53,6 +53,6 @@ def _check_task(settings: Sequence[str], task: str) -> None:
         key, _, value = setting.partition("=")
         if key.strip() == "model.task" and value.strip(" \"'") != task:
             raise ConfigError(
-                f"model.task is {value} (--set), and the run is a {task}. A run keeps its task: leave that out, or "
-                "train a new one, with a job file."
+                f"model.task is {value} (--set), and that of the run is {task}. A run keeps its task: leave that out, "
+                "or train a new one, with a job file."
             )

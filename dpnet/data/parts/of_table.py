@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dpnet.compute.arrays import SampleIds, Targets
+from dpnet.compute.arrays import SampleIds
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
 from dpnet.data.classes import label_text
 from dpnet.data.hold_out import cut
-from dpnet.data.labels import number_labels
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.numbers import targets_of
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.targets import labels_of, place_of
 from dpnet.data.tables.texts import first_row
-from dpnet.data.targets import check_targets
+from dpnet.data.tasks import KINDS
 from dpnet.errors import DataError
 from dpnet.text import counted, words
 
@@ -56,12 +55,9 @@ def cut_table(
                 "its own; leave one of the keys out."
             )
     if isinstance(section.test, float) or isinstance(section.validation, float):
-        numbers: Targets
-        place = place_of(table, roles.target)
-        if task == "regression":
-            numbers = check_targets(targets_of(table, roles.target, kept=roles.keeps_labels), table.file, place)
-        else:
-            numbers, _ = number_labels(labels_of(table, roles.target, kept=roles.keeps_labels), table.file, place)
+        read = targets_of if task == "regression" else labels_of
+        labels = read(table, roles.target, kept=roles.keeps_labels)
+        numbers, _ = KINDS[task].read(labels, table.file, place_of(table, roles.target))
         held = cut(numbers, section, file=table.file, seed=seed, rows=None if rows is None else rows["train"])
         rows = {**(rows or {}), **held}
     if rows is None:

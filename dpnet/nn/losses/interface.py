@@ -28,5 +28,6 @@ class Loss(Protocol):
             weights: (rows,) float64, how much each row counts; None: each counts as 1.
 
         Returns:
-            the loss, and the measure: the hits of a classifier, or the absolute error of numbers.
+            the loss, and the measure: the hits of a classifier, the absolute error of numbers, or the samples all of
+            whose labels are right.
         """

@@ -37,7 +37,7 @@ def test_numbers_of_any_kind_are_targets(tmp_path):
         found = source_of(write(tmp_path / "t.csv", targets))
         assert found.train.labels.dtype == np.float64
         assert found.train.labels.tolist() == [[value] for value in expected]
-        assert (found.outputs, found.is_regression) == (1, True)
+        assert (found.outputs, found.train.task) == (1, "regression")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""Labels of which a sample may have several, as files hold them: a column of 0 and 1 for each label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.data.classes import Classes, label_list, label_text, plain_classes
+from dpnet.data.labels import BLOCK, Place
+from dpnet.errors import DataError
+
+LabelSets = npt.NDArray[np.bool_]
+"""(n, labels) which labels each sample has."""
+
+
+def check_label_sets(labels: npt.NDArray[Any], file: str, place: Place | None = None) -> tuple[LabelSets, Classes]:
+    """Which labels each sample has.
+
+    Args:
+        labels: (n, labels), or (n,) for a single one; booleans, or integers or real numbers that are 0 or 1.
+        file: their origin, for messages.
+        place: of each row; None: the row of the file.
+
+    Returns:
+        (n, labels), and what the labels are called: 0, 1, ...
+
+    Raises:
+        DataError: they are of another type or shape, or one is neither 0 nor 1.
+    """
+    place = place or (lambda row: f"{file}, row {row} (from 0)")
+    shape = labels.shape
+    if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or 0 in shape[1:]:
+        raise DataError(
+            f'{file} holds labels of type {labels.dtype} and shape {shape}; with model.task = "multilabel" expected '
+            "(samples, labels) of 0 and 1: a column for each label. Names of labels, several for each sample: "
+            "sklearn.preprocessing.MultiLabelBinarizer makes such columns of them."
+        )
+    columns = labels.reshape(len(labels), -1)
+    found = np.zeros(columns.shape, np.bool_)
+    for first in range(0, len(columns), BLOCK):
+        block = columns[first : first + BLOCK]
+        wrong = (block != 0) & (block != 1)
+        if wrong.any():
+            row, column = (int(place) for place in np.argwhere(wrong)[0])
+            one_each = "" if labels.ndim > 1 else ' One class for each sample: model.task = "classification".'
+            raise DataError(
+                f"{place(first + row)}: label {column} (from 0) is {block[row, column]}; expected 0 or 1, whether the "
+                f"sample has that label.{one_each}"
+            )
+        np.equal(block, 1, out=found[first : first + BLOCK])
+    return found, plain_classes(columns.shape[1])
+
+
+def label_sets_text(sets: LabelSets, classes: Classes) -> str:
+    """What labels the training samples have, in words."""
+    counts, sizes = sets.sum(axis=0), sets.sum(axis=1)
+    if not counts.any():
+        return f"no training sample has any of {len(classes):,} labels: there is nothing to learn"
+    rare, many = int(np.argmin(counts)), len(classes)
+    if many == 1:
+        return f"{counts[0]:,} of {len(sets):,} training samples have the label {label_text(classes.values[0])}"
+    return (
+        f"{len(sets):,} training samples with {sizes.min():,} to {sizes.max():,} of {many:,} labels, "
+        f"{sizes.mean():.2g} on average; the rarest, {label_text(classes.values[rare])}, has {counts[rare]:,}"
+    )
+
+
+def missing_labels(sets: LabelSets, classes: Classes) -> str:
+    """The labels that no sample has, for a message; empty: there are none."""
+    return label_list(classes.values[~sets.any(axis=0)])
