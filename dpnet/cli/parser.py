@@ -102,9 +102,11 @@ def _add_train(command: argparse.ArgumentParser) -> None:
 
 def _add_job(command: argparse.ArgumentParser) -> None:
     command.add_argument("job", nargs="?", metavar="JOB.toml", help="job file (default: train on the embedded digits)")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides", help="override a setting"
-    )
+    _add_set(command, "override a setting")
+
+
+def _add_set(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides", help=what)
 
 
 def _add_timed(command: argparse.ArgumentParser) -> None:
@@ -139,6 +141,7 @@ def _add_samples(command: argparse.ArgumentParser) -> None:
 def _add_init(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
     command.add_argument("--data", metavar="SOURCE", help="data to look at, and to write the job file for")
+    _add_set(command, "a setting that the job file should have")
     command.add_argument("--target", metavar="COLUMN", help="of a table: the column of the labels, by name or place")
     words = "of a table that is text: whether its first line holds the names of the columns (default: a guess)"
     command.add_argument("--header", choices=("true", "false"), help=words)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from dpnet.text import complain
 
+SET = re.compile(r"--set(=.*)?", re.DOTALL)
 SETTING = re.compile(r"[a-z_]+\.[a-z_]+=.*", re.DOTALL)
 
 
@@ -23,6 +24,8 @@ class Parser(argparse.ArgumentParser):
         """See argparse. Refuses a setting in the place of the job file."""
         found, rest = super().parse_known_args(args, namespace)
         job = getattr(found, "job", None) or ""
+        if rest and not hasattr(found, "overrides") and any(SET.fullmatch(word) for word in rest):
+            self.error("there is no option --set here: settings are of a training")
         for word in (job, *rest):
             if SETTING.fullmatch(word) and not os.path.exists(word):
                 self.error(f"{word} needs a --set of its own in front: --set {word}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from types import UnionType
 from typing import Any, Literal
@@ -91,6 +91,11 @@ def toml_value(value: Any) -> str:
 def setting(key: str, value: Any) -> str:
     """A setting for a message, to be copied into a job file: `data.ignore = ["x"]`."""
     return f"{key} = {toml_value(value)}"
+
+
+def of_section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """The settings of a section, by the names of its keys."""
+    return {name.partition(".")[2]: value for name, value in settings.items() if name.startswith(f"{section}.")}
 
 
 def _keys_of(section_name: str, section: Section) -> list[Key]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dpnet.compute.arrays import SampleIds
 from dpnet.compute.random import HOLD_OUT, VALIDATION, random_bits
 from dpnet.config.data import DataConfig
+from dpnet.data.labels import NO_REGRESSION
 from dpnet.errors import DataError
 from dpnet.text import counted
 
@@ -81,9 +82,9 @@ def hold_out(
         first += count
         held[rows[np.argsort(bits[rows], kind="stable")[: min(round(share * count), max(count - 1, 0))]]] = True
     if not held.any():
-        of = " of any class" if numbers.any() else ""
+        of, hint = (" of any class", f" {NO_REGRESSION}") if numbers.any() else ("", "")
         raise DataError(
             f"{key} is {share}: of the {counted(len(labels), 'row')} of {file} that is not one{of}; "
-            "take a larger share, or a file of its own."
+            f"take a larger share, or a file of its own.{hint}"
         )
     return np.flatnonzero(held), np.flatnonzero(~held)

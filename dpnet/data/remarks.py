@@ -15,9 +15,10 @@ from dpnet.compute.arrays import Targets
 from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, label_list
 from dpnet.data.label_sets import label_sets_text, missing_labels
+from dpnet.data.labels import NO_REGRESSION
 from dpnet.data.sources import DataSource, Split, require_labels
 from dpnet.data.statistics import Moments
-from dpnet.data.targets import targets_text
+from dpnet.data.targets import looks_like_targets, targets_text
 from dpnet.text import counted
 
 FOLLOWS = {
@@ -43,7 +44,7 @@ def remarks(source: DataSource, moments: Mapping[str, Moments], arrays: Mapping[
 
 
 def _of_numbers(source: DataSource) -> Iterator[str]:
-    yield targets_text(_weighing(source.train))
+    yield targets_text(require_labels(source.train), source.train.weights)
 
 
 def _of_label_sets(source: DataSource) -> Iterator[str]:
@@ -66,8 +67,11 @@ def _of_classes(source: DataSource) -> Iterator[str]:
     classes = source.train.classes
     if len(classes) == 1:
         yield f"all training samples are of class {classes.text()}: there is nothing to learn"
-    elif not classes.plain:
-        yield f"{len(classes):,} classes stand for the labels: {classes.text()}"
+    else:
+        labels = classes.values[require_labels(source.train)]
+        hint = f". {NO_REGRESSION}" if labels.dtype.kind in "if" and looks_like_targets(labels) else ""
+        if hint or not classes.plain:
+            yield f"{len(classes):,} classes stand for the labels: {classes.text()}{hint}"
     for name, split in source.splits.items():
         if split is source.train:
             continue

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from dpnet.compute.arrays import Labels, SampleIds, Targets, Vector
 from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
-from dpnet.data.labels import Place
+from dpnet.data.labels import NO_REGRESSION, Place
 from dpnet.data.sample_weights import check_weights, weights_text
+from dpnet.data.targets import looks_like_targets
 from dpnet.data.tasks import KINDS, Kind
 from dpnet.errors import DataError
 from dpnet.text import counted
@@ -168,9 +169,11 @@ class Split:
             what += f": they are {classes.kind}, these labels are {self.classes.kind}"
         if number == len(self):
             return DataError(f"{seen}, and no other is known either: {what}; give data of the same classes.")
+        values = self.classes.values[self.labels]
+        hint = f" {NO_REGRESSION}" if values.dtype.kind in "if" and looks_like_targets(values) else ""
         return DataError(
             f"{seen}, and {what}. {number:,} of {counted(len(self), 'sample')} {'has' if number == 1 else 'have'} such "
-            f"a label: {label_list(strange)}. {way} leaves such samples out of the scores."
+            f"a label: {label_list(strange)}. {way} leaves such samples out of the scores.{hint}"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.compute.arrays import Vector
 from dpnet.data.classes import label_text
 from dpnet.data.labels import Place
 from dpnet.errors import DataError
@@ -75,17 +76,27 @@ def looks_like_targets(values: npt.NDArray[Any]) -> bool:
     return distinct > MANY and distinct * FEW_ROWS > len(known)
 
 
-def targets_text(targets: Numbers) -> str:
-    """What targets there are, in words: of each of the first outputs, from where to where, and its mean."""
+def targets_text(targets: Numbers, weights: Vector | None = None) -> str:
+    """What targets there are, in words: of each of the first outputs, from where to where, and its mean.
+
+    Args:
+        targets: (n, outputs).
+        weights: (n,), of the samples in mean and deviation; those of weight 0 are left out. None: all alike.
+    """
+    whole = len(targets)
+    if weights is not None:
+        targets, weights = targets[weights > 0], weights[weights > 0]
     parts = []
     for values in targets.T[:SHOWN]:
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, deviation = values.mean(), values.std()
+            mean = np.average(values, weights=weights)
+            deviation = np.sqrt(np.average(np.square(values - mean), weights=weights))
         parts.append(f"{values.min():g} to {values.max():g}, mean {mean:g}, deviation {deviation:g}")
     count, outputs = targets.shape
+    weighted = "" if count == whole else " with a weight above 0"
     if outputs == 1 and (targets == targets[0]).all():
         return f"all {count:,} training targets are {targets[0, 0]:g}: there is nothing to learn"
     if outputs == 1:
-        return f"{count:,} targets, {parts[0]}"
+        return f"{count:,} targets{weighted}, {parts[0]}"
     more = f"; and {outputs - SHOWN} more" if outputs > SHOWN else ""
-    return f"{count:,} targets of {outputs} numbers: {'; '.join(parts)}{more}"
+    return f"{count:,} targets of {outputs} numbers{weighted}: {'; '.join(parts)}{more}"

@@ -119,6 +119,7 @@ def test_every_command_has_a_help_and_a_function(capsys, name):
         (["train", "--name", "adam"], "--set optimizer.name=adam or --set schedule.name=adam\n"),
         (["train", "--nothing", "3"], "unrecognized arguments: --nothing"),
         (["train", "--set", "train.epochs=1", "train.seed=3"], "train.seed=3 needs a --set of its own in front"),
+        (["predict", "run", "--data", "d", "--out", "p", "--set", "train.threads=1"], "no option --set here"),
         (["train", "job.toml", "--set", "train.epochs=1", "train.seed=3"], "in front: --set train.seed=3\n"),
         (["evaluate", "run", "--data", "digits", "--split", "all"], "'all'"),
         (["predict", "run", "--data", "digits"], "--out"),

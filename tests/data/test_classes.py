@@ -136,6 +136,9 @@ def test_a_label_that_training_never_saw_is_an_error_that_names_and_counts_it():
     )
     with pytest.raises(DataError, match=r"1 of 2 samples has such a label: x\. -u leaves such samples out"):
         split(["a", "x"]).numbered_as(split(["a"]).classes, of="the network", unknown="error", way="-u")
+    prices = split(np.arange(100.0) * 7).classes
+    with pytest.raises(DataError, match=r"leaves such .* that are numbers: model\.task = \"regression\"\.$"):
+        split(np.arange(100.0) * 3).numbered_as(prices, of="the training data", unknown="error")
 
 
 def test_samples_of_unknown_labels_can_be_left_out():

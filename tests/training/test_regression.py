@@ -200,7 +200,7 @@ def test_the_console_and_inspect_show_scores_of_numbers(trained, tmp_path, capsy
     train(job(tmp_path, str(folder / "d.npz"), **{"output.progress": "plain"}), GROUP)
     text = capsys.readouterr().out
     heavy = np.count_nonzero(trained[1]["w_train"])
-    assert f"note: {heavy} targets of 2 numbers: " in text
+    assert f"note: {heavy} targets of 2 numbers with a weight above 0: " in text
     assert re.search(r"test loss \d\.\d{4}, R2 ", text)
     assert "accuracy" not in text
     assert "best test scores  R2 " in text

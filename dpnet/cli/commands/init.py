@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
 from dpnet.config.data import DataConfig
-from dpnet.config.file import write_template
+from dpnet.config.file import load, to_flat_dict, write_template
+from dpnet.config.keys import of_section
 from dpnet.config.model import Task
 from dpnet.data.hold_out import hold_out
 from dpnet.data.readers.hdf5 import guess_names
@@ -39,25 +42,31 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 
 def _propose(arguments: argparse.Namespace) -> Proposal:
     source, target, header = arguments.data, arguments.target, arguments.header
+    given = _given(arguments.overrides)
     if source is None:
         if target is not None or header is not None:
             raise ConfigError("--target and --header are of a table; name it: --data FILE")
-        return Proposal({}, [])
+        return Proposal(given, [])
     path = os.path.expanduser(source)
     if is_table(path):
         is_place = target is not None and target.removeprefix("-").isdecimal()
-        named = None if header is None else header == "true"
-        return propose_table(source, path, int(target or 0) if is_place else target, named)
+        if target is not None:
+            given["data.target"] = int(target) if is_place else target
+        if header is not None:
+            given["data.header"] = header == "true"
+        return propose_table(source, path, given)
     for option, value in (("--target", target), ("--header", header)):
         if value is not None:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")
-    section = DataConfig(**(named := guess_names(path) if is_hdf5(path) else {}))
+    named = guess_names(path) if is_hdf5(path) and not given.keys() & {"data.features", "data.target"} else {}
+    section = DataConfig(**{**named, **of_section(given, "data")})
     task, targets = _task_of(source, section)
+    task = given.get("model.task", task)
     found = check_classes(open_source(source, section, task=task))
     test = f"{len(found.test):,} test samples" if found.test else "no test samples"
     classes, settings = found.train.classes, {"data.source": source}
     settings |= {f"data.{key}": value for key, value in named.items()}
-    if found.test is None and _can_hold_out(found.train):
+    if found.test is None and "data.test" not in given and _can_hold_out(found.train):
         settings["data.test"] = TEST_SHARE
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
     lines = [f'{seen}{targets}: model.task = "regression"; for classes, leave that out.']
@@ -68,7 +77,14 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
     if named:
         guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
         lines.append(f"{guessed}; if not: data.features, data.target.")
-    return Proposal(settings, lines)
+    return Proposal({**settings, **given}, lines)
+
+
+def _given(overrides: Sequence[str]) -> dict[str, Any]:
+    """The settings of a command line, by the full names of their keys."""
+    settings = to_flat_dict(load(None, overrides))
+    names = [override.partition("=")[0].strip() for override in overrides]
+    return {name: settings[name] for name in names}
 
 
 def _task_of(source: str, section: DataConfig) -> tuple[Task, str]:

@@ -20,6 +20,22 @@ from dpnet.errors import DataError
 from dpnet.text import shorten
 
 BOOLEANS = ("true", "false")
+WORDS = {
+    "date": "dates",
+    "timestamp": "dates",
+    "time": "times of day",
+    "duration": "durations",
+    "list": "lists",
+    "binary": "bytes",
+    "string": "text",
+    "bool": "true and false",
+    "int": "integers",
+    "uint": "integers",
+    "double": "numbers",
+    "float": "numbers",
+    "decimal": "numbers",
+}
+"""What people call the types of Arrow whose names begin so."""
 EXACT = 2**53
 """Up to this one float64 tells integers apart."""
 
@@ -64,7 +80,7 @@ class Column:
 def make_column(array: Any, as_text: bool, place: str) -> Column:
     """Makes a column of what Arrow has read, as text if that is asked for; `place` is for messages."""
     arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
-    kinds, words = arrow.types, str(array.type)
+    kinds, words = arrow.types, _in_words(str(array.type))
     if kinds.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     if as_text and not _is_text(kinds, array.type):
@@ -90,6 +106,12 @@ def make_column(array: Any, as_text: bool, place: str) -> Column:
             wide = wide_numbers(numbers, rows, compute.cast(array.take(rows), arrow.string()).to_pylist())
         return Column("number", numbers, no_texts, some_missing, words, wide)
     return Column("other", np.zeros(0), no_texts, some_missing, words)
+
+
+def _in_words(kind: str) -> str:
+    """What a column holds, whose type Arrow calls `kind`: dates (date32[day])."""
+    plain = next((word for start, word in WORDS.items() if kind.startswith(start)), "")
+    return f"{plain} ({kind})" if plain else kind
 
 
 def _texts(array: Any) -> Any:

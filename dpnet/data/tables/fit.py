@@ -26,8 +26,8 @@ MAX_CATEGORIES = 10_000
 """Most categories of a column."""
 MAX_RECORD = 1 << 20
 """Most bytes of a schema in a checkpoint, whose manifest is read as a whole."""
-DATE = re.compile(r"date|time|duration")
-"""How Arrow calls dates and times."""
+DATE = re.compile(r"dates|times|durations")
+"""What columns of dates and times hold, in words."""
 
 
 def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
@@ -112,9 +112,10 @@ def _check_categories(name: str, texts: Sequence[str], table: Table, *, forced: 
         raise DataError(f"{table.file}, column {name!r}: every value is missing; {_out(name)}.")
     seen = f"{table.file}, column {name!r} holds {len(texts):,} different texts, such as {shorten(repr(texts[0]), 40)}"
     if len(texts) > (MAX_CATEGORIES if forced else MAX_DETECTED):
+        names = f", if it names the rows {setting('data.id', name)}" if len(texts) == table.rows else ""
         can_force = not forced and len(texts) <= MAX_CATEGORIES
         force = f", or take them for categories: {setting('data.categorical', [name])}" if can_force else ""
-        raise DataError(f"{seen}, which look like free text, dates or names; {_out(name)}{force}.")
+        raise DataError(f"{seen}, which look like free text, dates or names; {_out(name)}{names}{force}.")
 
 
 def _out(name: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dpnet.config.data import DataConfig
+from dpnet.config.keys import of_section
 from dpnet.config.model import Task
 from dpnet.data.classes import label_list, label_text
 from dpnet.data.parts.of_table import is_split_column, rows_of
@@ -56,25 +57,27 @@ class Proposal:
     lines: list[str]
 
 
-def propose_table(source: str, path: str, target: str | int | None, header: bool | None = None) -> Proposal:
+def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     """What suits a table.
 
     Args:
         source: as it was given.
         path: of the file.
-        target: column of the labels, by name or place; None: a column of a usual name, else the last.
-        header: whether the first line of a file of text holds names; None: a guess.
+        given: settings that are kept, by the full names of their keys. Without data.target it is a column of a usual
+            name, else the last; without data.header it is a guess.
 
     Raises:
         DataError: the table cannot be read, or cannot be trained on in any case.
         ConfigError: pyarrow is not installed.
     """
+    target, header = given.get("data.target"), given.get("data.header")
     head = look_at(path).head if is_text(path) else None
     if header is None and head is not None and head.names != "yes":
         header = False
     table = read_table(path, header=header)
     split = next((other for other, column in table.columns.items() if is_split_column(column)), None)
-    name = guess_target(table, but=split) if target is None else find_target(target, table, "--target")
+    split = given.get("data.split", split)
+    name = guess_target(table, but=split) if target is None else find_target(target, table, "data.target")
     split = None if split == name else split
     reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
     settings: dict[str, Any] = {"data.source": source, "data.target": name, **_held_out(table, split)}
@@ -82,17 +85,14 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
         reasons[split] = "says which rows are trained on (data.split)"
     if header is not None:
         settings["data.header"] = header
-    ignored = [other for other, reason in reasons.items() if reason and other != split]
-    identifiers = [other for other in ignored if reasons[other] == IS_IDENTIFIER]
-    if len(identifiers) == 1:
-        settings["data.id"] = identifiers[0]
-        ignored.remove(identifiers[0])
-    if ignored:
-        settings["data.ignore"] = ignored
+    settings |= _left_out({other: reason for other, reason in reasons.items() if other != split})
+    if given.keys() & {"data.ignore", "data.features"}:
+        reasons = dict.fromkeys(reasons, "")  # What is no input is said already.
     if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
         settings["data.missing"] = "mean"
-    section = DataConfig(**{key.removeprefix("data."): value for key, value in settings.items()})
-    if (task := _task(table.columns[name])) == "regression":
+    settings |= {**given, "data.target": name}
+    section = DataConfig(**of_section(settings, "data"))
+    if (task := given.get("model.task") or _task(table.columns[name])) == "regression":
         settings["model.task"] = task
     splits, schema = _opened(section, path, task, reasons, guessed=target is None)
     guessed = "" if target is not None else _doubt(path, table, name, task)
@@ -103,8 +103,19 @@ def propose_table(source: str, path: str, target: str | int | None, header: bool
     ]
     if head is not None and not table.header:
         doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
-        lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1, ...{doubt}.")
+        lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1 and so on{doubt}.")
     return Proposal(settings, [*lines, *_columns(table, reasons)])
+
+
+def _left_out(reasons: Mapping[str, str]) -> dict[str, Any]:
+    """The keys that leave out columns for which there is a reason. A single column of identifiers names the rows."""
+    ignored = [name for name, reason in reasons.items() if reason]
+    settings: dict[str, Any] = {}
+    identifiers = [name for name in ignored if reasons[name] == IS_IDENTIFIER]
+    if len(identifiers) == 1:
+        settings["data.id"] = identifiers[0]
+        ignored.remove(identifiers[0])
+    return {**settings, "data.ignore": ignored} if ignored else settings
 
 
 def _held_out(table: Table, split: str | None) -> dict[str, Any]:
@@ -175,6 +186,8 @@ def _reason(name: str, column: Column, rows: int) -> str:
         return "holds neither numbers nor text"
     if column.missing is not None and column.missing.all():
         return "holds no value"
+    if column.wide is not None:
+        return "holds integers beyond 2**53, which a network cannot tell apart"
     distinct = len(column.texts) if column.kind == "text" else 0
     if column.kind != "boolean" and (found := _of_rows(name, column, rows)):
         return found

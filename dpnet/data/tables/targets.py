@@ -47,7 +47,10 @@ def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
     column = table.columns[target]
     if column.kind == "other":
         what = f"{table.file}, column {target!r} holds {column.words}"
-        raise DataError(f"{what}; expected labels: integers, booleans, whole numbers or text.")
+        raise DataError(
+            f"{what}; expected labels: integers, booleans, whole numbers or text. If another column holds the labels: "
+            "data.target."
+        )
     if column.missing is not None:
         raise _missing(table, target, column)
     if column.kind != "text":

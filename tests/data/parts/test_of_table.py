@@ -86,10 +86,13 @@ def test_a_column_of_categories_says_it_too(tmp_path):
             r"^.*t\.csv, column 'part' \(data\.split\): no row is trained on; there are 30 rows to validate with and "
             r"30 rows to test with\.$",
         ),
-        (["0", "1"], r"holds int64; expected train, .* in every row\. Numbers of folds do not say it: write a column"),
+        (
+            ["0", "1"],
+            r"integers \(int64\); expected train, .* in every row\. Numbers of folds do not say it: write a column",
+        ),
         (
             ["True", "False"],
-            r"column 'part' \(data\.split\) holds bool; expected train, validation or test .* every row\.$",
+            r"column 'part' \(data\.split\) holds true and false \(bool\); expected train, .* every row\.$",
         ),
     ],
 )
@@ -163,12 +166,12 @@ def test_another_word_in_one_row_is_other_data(tmp_path):
 
 
 def test_init_finds_the_column(tmp_path):
-    proposal = propose_table("t.csv", write(tmp_path / "t.csv"), None)
+    proposal = propose_table("t.csv", write(tmp_path / "t.csv"), {})
     assert proposal.settings == {"data.source": "t.csv", "data.target": "y", "data.split": "part"}
     assert any(line.split()[0] == "part" and "says which rows are trained on" in line for line in proposal.lines)
     last = pa.table({"x": X[:, 0], "kind": Y, "part": list(np.where(PARTS == "test", "dev", PARTS))})
     csv.write_csv(last, str(tmp_path / "last.csv"))
-    assert propose_table("t", str(tmp_path / "last.csv"), None).settings == {
+    assert propose_table("t", str(tmp_path / "last.csv"), {}).settings == {
         "data.source": "t", "data.target": "kind", "data.split": "part", "data.test": 0.2,
     }  # fmt: skip
 

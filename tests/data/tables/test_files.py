@@ -123,7 +123,7 @@ def test_files_that_store_columns(tmp_path, name):
         "c": ("text", ["u", "v"]),
         "m": ("number", [1.0, None]),
     }
-    assert found.columns["d"].words.startswith("date32")
+    assert found.columns["d"].words.startswith("dates (date32")
 
 
 def test_some_rows_keep_their_numbers_and_their_texts(read):

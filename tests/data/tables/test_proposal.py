@@ -43,7 +43,7 @@ def test_the_job_file_of_a_table_trains_as_it_stands(capsys):
         "It has 2 classes: no, yes; the rarest, no, has 40 rows.",
         "  PassengerId  number, 1 to 120; left out, as it looks like identifiers",
         "  name         text, 120 different: such as person 0; left out, as it looks like free text or names",
-        "  born         date32[day]; left out, as it holds neither numbers nor text",
+        "  born         dates (date32[day]); left out, as it holds neither numbers nor text",
         "  age          number, 0 to 49, 12 values missing",
         "  number       number, 0 to 6",
         "  deck         text, 2 different: A, B",
@@ -57,7 +57,7 @@ def test_the_job_file_of_a_table_trains_as_it_stands(capsys):
 
 @pytest.mark.parametrize("target", ["deck", 5, -3])
 def test_the_target_can_be_said(target):
-    proposal = propose_table("t.csv", "t.csv", target)
+    proposal = propose_table("t.csv", "t.csv", {} if target is None else {"data.target": target})
     assert proposal.settings["data.target"] == "deck"
     assert proposal.lines[1] == "The target is deck."
 
@@ -65,7 +65,7 @@ def test_the_target_can_be_said(target):
 def test_numbers_with_units_and_dates_as_text_are_left_out():
     lines = [f"{row} kg,{row % 28 + 1}.2.2020,{row % 3},{row % 2}" for row in range(20)]
     Path("u.csv").write_text("weight,day,size,y\n" + "\n".join(lines))
-    proposal = propose_table("u.csv", "u.csv", None)
+    proposal = propose_table("u.csv", "u.csv", {})
     assert proposal.settings["data.ignore"] == ["weight", "day"]
     assert proposal.lines[3].endswith("such as 0 kg; left out, as it holds numbers as text")
     assert proposal.lines[4].endswith("left out, as it holds dates or times as text")
@@ -73,7 +73,7 @@ def test_numbers_with_units_and_dates_as_text_are_left_out():
 
 def test_a_column_of_a_usual_name_is_the_target_wherever_it_stands():
     Path("u.csv").write_text("Label,a\n" + "x,1\ny,2\n" * 9)
-    assert propose_table("u.csv", "u.csv", None).settings["data.target"] == "Label"
+    assert propose_table("u.csv", "u.csv", {}).settings["data.target"] == "Label"
 
 
 def test_a_target_that_cannot_be_learnt_is_refused_and_nothing_is_written(capsys):
@@ -81,10 +81,10 @@ def test_a_target_that_cannot_be_learnt_is_refused_and_nothing_is_written(capsys
     assert dpnet(["init", "--data", "u.csv"]) == 1
     assert "in a column of dates or times" in capsys.readouterr().err
     assert not Path("job.toml").exists()
-    with pytest.raises(DataError, match=r"no column 'pric' \(--target\)"):
-        propose_table("u.csv", "u.csv", "pric")
-    with pytest.raises(DataError, match=r"--target is 7, but u\.csv has 2 columns"):
-        propose_table("u.csv", "u.csv", 7)
+    with pytest.raises(DataError, match=r"no column 'pric' \(data.target\)"):
+        propose_table("u.csv", "u.csv", {"data.target": "pric"})
+    with pytest.raises(DataError, match=r"data.target is 7, but u\.csv has 2 columns"):
+        propose_table("u.csv", "u.csv", {"data.target": 7})
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def proposed(columns):
     names = [*columns, "y"]
     rows = zip(*columns.values(), ["a", "b"] * (ROWS // 2), strict=True)
     Path("u.csv").write_text("\n".join(",".join(map(str, row)) for row in (names, *rows)) + "\n")
-    return propose_table("u.csv", "u.csv", None)
+    return propose_table("u.csv", "u.csv", {})
 
 
 @pytest.mark.parametrize(
@@ -182,15 +182,42 @@ def test_an_error_over_a_guessed_target_says_that_it_was_a_guess():
     with pytest.raises(
         DataError, match=r"the label is missing[^\n]*\nThe target, column 'b', is a guess; .*--target kind,"
     ):
-        propose_table("u.csv", "u.csv", None)
+        propose_table("u.csv", "u.csv", {})
     with pytest.raises(DataError, match=r"the label is missing[^\n]*$"):
-        propose_table("u.csv", "u.csv", "b")
+        propose_table("u.csv", "u.csv", {"data.target": "b"})
 
 
 def test_a_guess_that_is_a_number_names_the_column_that_may_be_classes():
     Path("u.csv").write_text("".join(f"{1 + row // 60},{row * 0.37},{row * 13 % 70 / 9}\n" for row in range(180)))
-    proposal = propose_table("u.csv", "u.csv", None)
+    proposal = propose_table("u.csv", "u.csv", {})
     assert (
         "The target is 2 (a guess: if it is another column, such as 0: dpnet init --data u.csv --target 0)."
         in proposal.lines
     )
+
+
+def test_settings_of_the_command_line_win_and_make_of_unclear_labels_what_they_are(capsys):
+    rows = "".join(f"{row % 7},{('EU', 'NA', 'SA')[row % 3]}\n" for row in range(60))
+    Path("na.csv").write_text("a,y\n" + rows)
+    assert dpnet(["init", "--data", "na.csv"]) == 1
+    assert 'data.categorical = ["y"]' in capsys.readouterr().err
+    given = ["--set", 'data.categorical=["y"]', "--set", "data.test=0.5", "--set", "train.epochs=3"]
+    assert dpnet(["init", "--data", "na.csv", *given]) == 0
+    assert "It has 3 classes: EU, NA, SA; the rarest" in capsys.readouterr().out
+    job = load(Path("job.toml"))
+    assert (job.data.categorical, job.data.test, job.train.epochs) == (("y",), 0.5, 3)
+
+
+def test_settings_of_the_command_line_stand_in_the_job_file_of_arrays_too(capsys):
+    np.savez("a.npz", x_train=np.eye(90, 3), y_train=np.arange(90))
+    assert dpnet(["init", "--data", "a.npz", "--set", "model.task=classification"]) == 0
+    assert "90 classes" in capsys.readouterr().out
+    assert load(Path("job.toml")).model.task == "classification"
+
+
+def test_integers_that_a_network_cannot_tell_apart_are_left_out():
+    rows = "".join(f"{2**56 + 2 * row},{row % 7},{'uv'[row % 2]}\n" for row in range(60))
+    Path("u.csv").write_text("b,a,y\n" + rows)
+    proposal = propose_table("u.csv", "u.csv", {})
+    assert proposal.settings["data.ignore"] == ["b"]
+    assert any("left out, as it holds integers beyond 2**53" in line for line in proposal.lines)

@@ -105,7 +105,7 @@ def test_codes_are_categories_where_they_are_named(fit, tmp_path):
         (
             ["d,y", "2020-01-31,0"],
             {},
-            r"'d' holds date32\[day\], .* the days since a date, or leave the column",
+            r"'d' holds dates \(date32\[day\]\), .* the days since a date, or leave the column",
         ),
         (["a;b;y", "1,5;2;0"], {}, r"line 2, column 'a': the value is '1,5', in a column of numbers"),
         (["a,y", "1,0", "2,0", "5 %,1"], {}, r"line 4, column 'a': the value is '5 %', in a column of numbers"),
@@ -194,7 +194,7 @@ def test_free_text_is_refused_unless_it_is_named(fit):
         (["a,t", "1,x", "NA ,x"], r"line 3, column 'a': the value is missing"),
         (["a,t", "1,x", "1_000,x"], r"line 3, column 'a': the value is '1_000'; expected a number"),
         (["a,t", ",x"], r"line 2, column 'a': the value is missing"),
-        (["a,t", "2020-01-01,x"], r"other.csv, column 'a' holds date32\[day\]; expected numbers, as in"),
+        (["a,t", "2020-01-01,x"], r"other.csv, column 'a' holds dates \(date32\[day\]\); expected numbers, as in"),
     ],
 )
 def test_other_data_that_do_not_fit_the_schema(fit, tmp_path, lines, message):

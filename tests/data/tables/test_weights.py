@@ -88,7 +88,7 @@ def test_another_table_is_weighed_by_the_same_column(tmp_path):
             "t.csv, line 4, column 'times': the weight is missing, as in 1 row of 20; with 0 there the row counts",
         ),
         (np.zeros(20), "t.csv, column 'times': all weights are 0"),
-        (KINDS, "t.csv, column 'times' (data.weight) holds string; expected a number for each row"),
+        (KINDS, "t.csv, column 'times' (data.weight) holds text (string); expected a number for each row"),
     ],
     ids=["negative", "missing", "nothing", "text"],
 )
