@@ -26,6 +26,7 @@ FLOOR_OF = {
     "output": 9,
     "resilience": 10,
     "training": 11,
+    "conversion": 12,
     "inference": 12,
     "launch": 13,
     "cli": 14,

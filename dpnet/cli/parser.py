@@ -10,7 +10,7 @@ from dpnet.cli.usage import Parser
 from dpnet.cli.version import Version
 
 COMMANDS = (
-    "train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "time", "tune", "init", "plot",
+    "train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "time", "tune", "init", "data", "plot",
 )  # fmt: skip
 """Names of all commands."""
 
@@ -53,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_timed(commands.add_parser("time", help="measure how fast a job trains, without writing anything"))
     _add_timed(commands.add_parser("tune", help="find the best number of ranks and threads for a job on this machine"))
     _add_init(commands.add_parser("init", help="write a commented job file"))
+    _add_data(commands.add_parser("data", help="convert data that are larger than memory, or look at what they are"))
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default=PICTURE, help=f".png, .svg or .pdf (default: {PICTURE})")
@@ -145,6 +146,21 @@ def _add_init(command: argparse.ArgumentParser) -> None:
     command.add_argument("--target", metavar="COLUMN", help="of a table: the column of the labels, by name or place")
     words = "of a table that is text: whether its first line holds the names of the columns (default: a guess)"
     command.add_argument("--header", choices=("true", "false"), help=words)
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    convert = actions.add_parser(
+        "convert",
+        help="turn data of any kind into a folder of .npy files that training maps into memory",
+        description="Turn data of any kind into a folder of .npy files, with a manifest, that training maps into "
+        "memory. The keys of [data] that say how SOURCE is read, and model.task, are those of JOB.toml and of --set. "
+        "All ranks share the work. A conversion that was cut off goes on when it is started again.",
+    )
+    convert.add_argument("source", metavar="SOURCE", help="the data: see data.source")
+    convert.add_argument("dest", metavar="DEST", help="folder to write; data.source of the trainings")
+    _add_job(convert)
+    convert.set_defaults(command="data_convert")
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:

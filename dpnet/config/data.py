@@ -18,8 +18,8 @@ class DataConfig(Section, governs=Governs.RESULT):
         Text(),
         "digits: the small set that comes with dpnet. Else a path, relative to the current directory: a folder of IDX "
         "files, an .npz file (x_train, y_train, x_test, y_test), a folder of .npy files, an HDF5 file (.h5, .hdf5) of "
-        "the same names or those of data.features and data.target, a file of svmlight or libsvm text, or a table "
-        "(.csv, .tsv, .parquet, .feather, or a folder of .parquet files).",
+        "the same names or those of data.features and data.target, a file of svmlight or libsvm text, a table (.csv, "
+        ".tsv, .parquet, .feather, or a folder of .parquet files), or a folder that dpnet data convert has written.",
     ] = "digits"
     test: Annotated[
         str | float | None,

@@ -63,8 +63,8 @@ def open_arrays(
         train = reader.read(path, "train", task)
         own = {name: reader.read(path, name, task) for name in ("validation", "test") if reader.has(path, name)}
     require_labels(train)
-    _check_split(section, source, own)
-    remarks = _of_columns(section, source, train) if names is None else []
+    check_split(section, source, own)
+    remarks = remarks_on_columns(section, source, train) if names is None else []
     wanted = {"validation": section.validation, "test": section.test}
     for name, split in own.items():
         if wanted[name] is not None:
@@ -72,7 +72,7 @@ def open_arrays(
                 f"data.{name} is {wanted[name]}, but data.source has {name} samples of its own, {split.inputs_file}; "
                 "leave the key out, or give data without them."
             )
-    parts = _shares(section, train, seed)
+    parts = hold_out_shares(section, train, seed)
     validation, test = (
         open_other(f"data.{name}", value, train, section, task)
         if isinstance(value, str)
@@ -83,7 +83,7 @@ def open_arrays(
     return dataclasses.replace(train, remarks=(*train.remarks, *remarks)), validation, test
 
 
-def _shares(section: DataConfig, train: Split, seed: int) -> dict[str, Split]:
+def hold_out_shares(section: DataConfig, train: Split, seed: int) -> dict[str, Split]:
     """The samples to train on and those that keys hold out as shares; empty: they hold out none."""
     shares = {f"data.{key}": getattr(section, key) for key in ("test", "validation")}
     shares = {key: value for key, value in shares.items() if isinstance(value, float)}
@@ -160,7 +160,7 @@ def _refuse_keys(section: DataConfig, source: str, hdf5: bool) -> None:
         raise DataError(f"{names} can be set only for a table ({kinds}), and {source} is none; leave it out.")
 
 
-def _check_split(section: DataConfig, source: str, own: Collection[str]) -> None:
+def check_split(section: DataConfig, source: str, own: Collection[str]) -> None:
     """Raises DataError if a column is to say which samples are held out, and no samples are in place of it."""
     if section.split is not None and not own:
         raise DataError(
@@ -169,7 +169,7 @@ def _check_split(section: DataConfig, source: str, own: Collection[str]) -> None
         )
 
 
-def _of_columns(section: DataConfig, source: str, train: Split) -> list[str]:
+def remarks_on_columns(section: DataConfig, source: str, train: Split) -> list[str]:
     """Sentences on keys that name a column, which the source does not have: the job is one for a table, too.
 
     Raises:

@@ -21,7 +21,8 @@ from dpnet.compute.arrays import Targets
 from dpnet.data.classes import label_list
 from dpnet.data.sources import DataSource, require_labels
 from dpnet.data.split import Inputs, Split
-from dpnet.data.statistics import tiles
+from dpnet.data.statistics import chunks, tiles
+from dpnet.errors import DataError
 from dpnet.text import shorten
 
 ARRAYS = {
@@ -40,8 +41,6 @@ SHOWN = 12
 """Digits of a sum that messages show."""
 COLUMNS_SHOWN = 8
 """Columns that messages list."""
-NUM_ROWS = 256
-"""Rows, evenly spread, whose content enters a partial identity."""
 
 
 class Sums(NamedTuple):
@@ -81,6 +80,22 @@ class ChunkHasher:
         labels = require_labels(self._split)[slice(*self._chunk)]
         hashed = hashlib.sha256(np.ascontiguousarray(labels, _stored(labels)).data)
         return Sums(self.of_inputs(), hashed.digest())
+
+
+def checked_sums(split: Split, sums: list[Sums]) -> list[Sums]:
+    """The sums of all chunks of a split, in order, if they are those that its conversion recorded, or it has none.
+
+    Raises:
+        DataError: they are others, on every rank; the first chunk that differs is named.
+    """
+    for (first, stop), found, expected in zip(chunks(len(split)), sums, split.input_sums or (), strict=False):
+        if found.inputs.hex() != expected:
+            raise DataError(
+                f"{split.inputs_file} is damaged in the rows {first:,} to {stop - 1:,} (from 0): their sha256 is not "
+                "that of manifest.json; copy the file again, or convert the data again.",
+                agreed=True,
+            )
+    return sums
 
 
 def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str, Any]:
@@ -214,14 +229,3 @@ def _type(text: str) -> str:
 
 def _sum(array: Mapping[str, Any]) -> str:
     return f"{array.get('sha256')!s:.{SHOWN}}..."
-
-
-def partial_identity(source: DataSource) -> dict[str, Any]:
-    """What checkpoints recorded before there was `arrays`: sha256 of the training labels and of a few inputs."""
-    train, labels = source.train, require_labels(source.train)
-    total = hashlib.sha256(train.inputs.dtype.str.encode())
-    total.update(np.ascontiguousarray(labels).tobytes())
-    for row in np.linspace(0, len(train) - 1, min(NUM_ROWS, len(train))).astype(int):
-        total.update(train.block(row, row + 1).tobytes())
-    known = {"samples": len(train), "features": source.features, "classes": source.outputs}
-    return {**known, "fingerprint": total.hexdigest()[:16]}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
 from dpnet.data.arrays import open_arrays, open_keyed, read_like
 from dpnet.data.class_weights import weigh_classes
+from dpnet.data.converted.reader import Converted
+from dpnet.data.converted.source import open_converted, open_converted_split
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labels
 from dpnet.data.tables.files import is_table
@@ -84,6 +86,21 @@ class DataSource:
         return self.train.kind
 
 
+class Opened(NamedTuple):
+    """The splits of a source as they are, and the schema of a table."""
+
+    train: Split
+    validation: Split | None
+    test: Split | None
+    schema: Schema | None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by name, the training samples first."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in every.items() if split is not None}
+
+
 def open_source(
     source: str, section: DataConfig | None = None, *, seed: int = 0, task: Task = "classification"
 ) -> DataSource:
@@ -101,17 +118,31 @@ def open_source(
             files is damaged or holds what cannot be trained on.
     """
     section = section or DataConfig()
-    path, schema = os.path.expanduser(source), None
+    return number_source(source, open_splits(source, section, seed, task), section)
+
+
+def open_splits(source: str, section: DataConfig, seed: int, task: Task) -> Opened:
+    """Opens data as they are: the labels of each split are numbered by themselves, and classes weigh alike.
+
+    For arguments and errors see `open_source`.
+    """
+    path = os.path.expanduser(source)
+    if Converted().fits(path):
+        return Opened(*open_converted(section, path, seed, task))
     if is_table(path):
-        train, validation, test, schema = open_tables(section, path, seed, task)
-    else:
-        train, validation, test = open_arrays(source, section, seed, task)
-    require_labels(train)
+        return Opened(*open_tables(section, path, seed, task))
+    return Opened(*open_arrays(source, section, seed, task), None)
+
+
+def number_source(source: str, opened: Opened, section: DataConfig) -> DataSource:
+    """What a job trains on, of data that `open_splits` has opened; see `open_source`."""
+    require_labels(opened.train)
     validation, test = (
-        None if split is None else _scored(split, train, name, section.unknown_labels)
-        for split, name in ((validation, "validation"), (test, "test"))
+        None if split is None else _scored(split, opened.train, name, section.unknown_labels)
+        for split, name in ((opened.validation, "validation"), (opened.test, "test"))
     )
-    return DataSource(source, weigh_classes(train, section.class_weights), test, schema, validation)
+    train = weigh_classes(opened.train, section.class_weights)
+    return DataSource(source, train, test, opened.schema, validation)
 
 
 def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Split:
@@ -190,6 +221,8 @@ def open_split(
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
         return open_table(path, schema, labelled=labelled, task=task, part=None if column is None else (column, split))
     of_labels = task if labelled else None
+    if Converted().fits(path) and Converted().has(path, split):
+        return open_converted_split(path, split, schema, of_labels)
     if schema is None and (keyed := open_keyed(path, section, of_labels)) is not None:
         return keyed
     path, reader = choose_reader(source, SPLIT_READERS)

@@ -67,6 +67,8 @@ class Split:
         place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
         first_index: index of the first feature in the file, 0 or 1; None: the file has no indices.
         task: what the labels are.
+        input_sums: sha256, in hex, of the inputs of each of `statistics.chunks`, as they were converted; None: they are
+            not known.
     """
 
     inputs: Inputs
@@ -81,6 +83,7 @@ class Split:
     place: Place | None = None
     first_index: int | None = None
     task: Task = "classification"
+    input_sums: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)
@@ -109,7 +112,7 @@ class Split:
         labels = None if self.labels is None else self.labels[rows]
         names = None if self.names is None else self.names[rows]
         weights = None if self.weights is None else self.weights[rows]
-        return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows)
+        return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows, input_sums=None)
 
     @property
     def kind(self) -> Kind:

@@ -9,6 +9,7 @@ import os
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group
 from dpnet.config.data import DataConfig
+from dpnet.data.converted.reader import Converted
 from dpnet.data.finite import check_scaled_targets
 from dpnet.data.hold_out import cut
 from dpnet.data.identity import first_index_in
@@ -123,6 +124,10 @@ def _seen(network: Network, source: str, split: str, samples: Split) -> list[str
 
     Of arrays nothing is said of all training samples by their name: these were asked for.
     """
+    if Converted().fits(os.path.expanduser(source)):
+        recorded = network.data.get("arrays")
+        again = split != "train" and isinstance(recorded, dict) and has_inputs(samples, recorded.get("x_train"))
+        return [f"{source}: the {split} samples are those that the network was trained on"] if again else []
     data = network.job.data
     shares = _shares(data)
     paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, data.source)}

@@ -22,7 +22,8 @@ from dpnet.config.file import to_flat_dict
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS, toml_value
 from dpnet.config.section import Governs
-from dpnet.data.identity import differences, partial_identity
+from dpnet.data.identity import differences
+from dpnet.data.partial_identity import partial_identity
 from dpnet.data.sources import DataSource
 from dpnet.text import shorten
 from dpnet.training.build import build_schedule, count_steps, count_steps_per_epoch

@@ -23,7 +23,7 @@ from dpnet.config.data import DataConfig
 from dpnet.config.job import Job, TrainConfig
 from dpnet.data import statistics
 from dpnet.data.finite import check_scaled, check_scaled_targets, may_overflow
-from dpnet.data.identity import ChunkHasher, Sums, identity
+from dpnet.data.identity import ChunkHasher, Sums, checked_sums, identity
 from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
 from dpnet.data.sources import DataSource, Split, check_classes, open_source, require_labels
 from dpnet.data.statistics import Moments
@@ -128,7 +128,7 @@ def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Mo
 
     parts = _on_all_chunks(split, group, read)
     measured = [moments for moments, _ in parts if moments is not None]
-    return statistics.combine(measured) if measured else None, [sums for _, sums in parts]
+    return statistics.combine(measured) if measured else None, checked_sums(split, [sums for _, sums in parts])
 
 
 def check_world_size(train: TrainConfig, world_size: int) -> None:

@@ -21,7 +21,7 @@ from dpnet.checkpoint.resume import numerics_notes
 from dpnet.cli.main import run as run_command
 from dpnet.comm.local import LocalGroup
 from dpnet.config.file import to_dict
-from dpnet.data.identity import partial_identity
+from dpnet.data.partial_identity import partial_identity
 from dpnet.data.sources import open_source
 from dpnet.errors import CheckpointError
 from dpnet.training.progress import Progress

@@ -30,6 +30,8 @@ X = np.random.default_rng(0).integers(-40, 40, (ROWS, FEATURES)) / 8
 X[np.arange(ROWS) % 4 > 0, -1] = 0
 Y = np.array([7, -1, 3])[np.random.default_rng(1).integers(0, 3, ROWS)]
 FORMATS = ["d.csv", "d.tsv", "d.parquet", "d.feather", "parts", "d.npz", "npy", "d.h5", "d.hdf5", "d.svm", "a9a.bz2"]
+CONVERTED = {"converted.csv": "d.csv", "converted.parts": "parts", "converted.h5": "d.hdf5", "converted.svm": "d.svm"}
+"""Folders of converted data, with what they are made of by the job itself."""
 JOB = """
 [data]
 source = "SOURCE"
@@ -79,6 +81,9 @@ def folder(tmp_path_factory):
     importlib.import_module("bz2").open(path / "a9a.bz2", "wb").close()
     with importlib.import_module("bz2").open(path / "a9a.bz2", "wb") as stream:
         sklearn.dump_svmlight_file(X, Y, stream, zero_based=True)
+    for name, source in CONVERTED.items():
+        (path / "convert.toml").write_text(JOB)
+        assert run(["data", "convert", f"{path}/{source}", f"{path}/{name}", f"{path}/convert.toml"]) == 0
     return path
 
 
@@ -105,14 +110,15 @@ for name in names:
 def runs(folder, job, tmp_path_factory):
     """A training on each format, by one rank."""
     out = tmp_path_factory.mktemp("runs")
-    for name in FORMATS:
+    for name in [*FORMATS, *CONVERTED]:
         assert run(["train", job, "--set", f"data.source={folder}/{name}", "--output", f"{out}/{name}"]) == 0
     return out
 
 
 def test_one_job_file_trains_from_every_format_with_the_same_digest(runs):
-    assert len({digest(runs / name) for name in FORMATS}) == 1
-    scores = [json.loads((runs / name / "summary.json").read_text()) for name in FORMATS]
+    names = [*FORMATS, *CONVERTED]
+    assert len({digest(runs / name) for name in names}) == 1
+    scores = [json.loads((runs / name / "summary.json").read_text()) for name in names]
     assert len({(one["test_loss"], one["test_accuracy"], one["best_loss"]) for one in scores}) == 1
 
 
@@ -138,7 +144,7 @@ def test_every_format_is_evaluated_alike(runs, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_the_digest_is_that_of_one_rank_also_where_others_go_on_within_an_epoch(runs, folder, job, tmp_path, num_ranks):
-    names = ["d.hdf5", "d.svm"] if num_ranks == 2 else ["a9a.bz2", "parts"]
+    names = ["d.hdf5", "d.svm", "converted.h5"] if num_ranks == 2 else ["converted.csv", "a9a.bz2", "parts"]
     for name in names[:1]:
         with stopped_after(2 * num_ranks - 1):
             dpnet.train(dpnet.load_job(job, [f"data.source={folder}/{name}", f"output.dir={tmp_path}/{name}"]), GROUP)

@@ -7,7 +7,8 @@ import pytest
 
 from dpnet.compute.shares import share
 from dpnet.data import statistics
-from dpnet.data.identity import ARRAYS, ChunkHasher, differences, identity, partial_identity
+from dpnet.data.identity import ARRAYS, ChunkHasher, differences, identity
+from dpnet.data.partial_identity import partial_identity
 from dpnet.data.sources import DataSource
 from dpnet.data.split import make_split
 from dpnet.data.statistics import chunks, measure

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib
 import importlib.util
 import io
+import json
 import struct
 import zipfile
 
 import numpy as np
 import pytest
-from helpers.fuzzing import INTEGERS, examples, mutate, mutations, only_dpnet_errors
+from helpers.fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job
+from dpnet.conversion.convert import convert
+from dpnet.data.converted.manifest import manifest_sum
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data
@@ -270,3 +274,51 @@ def test_a_mutated_file_of_a_folder(folder, changes):
     check_table(folder, "parts/part-1.parquet", mutate(TABLES["t.parquet"], changes))
     with only_dpnet_errors(DataError):
         open_source(str(folder / "parts"), DataConfig(target="kind", missing="indicator", test=0.5))
+
+
+@functools.cache
+def converted(path):
+    """The files of a small folder of converted data."""
+    np.savez(path.with_suffix(".npz"), x_train=X, y_train=Y % 2, x_test=X[:2], y_test=Y[:2] % 2, w_train=Y + 1)
+    convert(Job(data=DataConfig(source=str(path.with_suffix(".npz")))), str(path), LocalGroup())
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def check_converted(path, name, content):
+    """Look at a folder of converted data in which one file has another content."""
+    for file, whole in converted(path).items():
+        (path / file).write_bytes(content if file == name else whole)
+    for split in ("train", "test"):
+        with only_dpnet_errors(DataError):
+            open_split(str(path), split)
+    with only_dpnet_errors(DataError):
+        section = DataConfig(source=str(path))
+        identify(section, open_data(Job(data=section), LocalGroup()), LocalGroup(), measure=False)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "train-inputs.npy", "train-labels.npy", "train-weights.npy"])
+@examples(60)
+@given(mutations)
+def test_a_mutated_file_of_converted_data(folder, name, changes):
+    path = folder / "converted"
+    check_converted(path, name, mutate(converted(path)[name], changes))
+
+
+def places(value, path=()):
+    """Where something stands in a value of JSON."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+@examples(200)
+@given(st.data(), WILD)
+def test_a_manifest_of_another_program(folder, data, wild):
+    path = folder / "converted"
+    manifest = json.loads(converted(path)["manifest.json"])
+    del manifest["manifest_sha256"]
+    *place, last = data.draw(st.sampled_from(places(manifest)[1:]))
+    target = manifest
+    for key in place:
+        target = target[key]
+    target[last] = wild
+    check_converted(path, "manifest.json", json.dumps({**manifest, "manifest_sha256": manifest_sum(manifest)}).encode())

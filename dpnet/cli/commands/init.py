@@ -14,6 +14,7 @@ from dpnet.config.data import DataConfig
 from dpnet.config.file import load, to_flat_dict, write_template
 from dpnet.config.keys import of_section
 from dpnet.config.model import Task
+from dpnet.data.converted.reader import Converted
 from dpnet.data.hold_out import hold_out
 from dpnet.data.readers.hdf5 import guess_names
 from dpnet.data.readers.hdf5_file import is_hdf5
@@ -70,9 +71,9 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
         settings["data.test"] = TEST_SHARE
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
     lines = [f'{seen}{targets}: model.task = "regression"; for classes, leave that out.']
-    if task == "regression":
+    if task != "classification":
         settings["model.task"] = task
-    else:
+    if task != "regression":
         lines = [f"{seen}{len(classes):,} classes, {classes.text()}."]
     if named:
         guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
@@ -89,6 +90,10 @@ def _given(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _task_of(source: str, section: DataConfig) -> tuple[Task, str]:
     """What the labels of arrays look like; and the targets in words, if they look like such."""
+    if Converted().fits(path := os.path.expanduser(source)):
+        task = Converted().task(path)
+        targets = require_labels(open_source(source, section, task=task).train)
+        return task, targets_text(targets) if task == "regression" else ""
     try:
         targets = require_labels(open_source(source, section, task="regression").train)
     except DataError:

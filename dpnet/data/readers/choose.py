@@ -7,6 +7,7 @@ import itertools
 import os
 from pathlib import Path
 
+from dpnet.data.converted.reader import Converted
 from dpnet.data.digits import NAME, Digits
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.hdf5 import BareHdf5, Hdf5
@@ -21,7 +22,7 @@ from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import listed
 
-READERS: tuple[Reader, ...] = (Digits(), IdxFolder(), NpyFolder(), Npz(), Hdf5(), SvmFile())
+READERS: tuple[Reader, ...] = (Digits(), Converted(), IdxFolder(), NpyFolder(), Npz(), Hdf5(), SvmFile())
 """Readers of sources that can be trained on, with named splits and labels."""
 
 SPLIT_READERS: tuple[Reader, ...] = (BareNpz(), BareHdf5(), NpyFile(), IdxFile(), SvmFile(alone=True), *READERS[:-1])

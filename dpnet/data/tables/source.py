@@ -66,13 +66,13 @@ def open_tables(
         if name in parts
         else None
         if value is None
-        else _open_named(name, value, schema, task)
+        else open_table_named(name, value, schema, task)
         for name, value in (("validation", section.validation), ("test", section.test))
     )
     return train, validation, test, schema
 
 
-def _open_named(name: str, value: str | float, schema: Schema, task: Task) -> Split:
+def open_table_named(name: str, value: str | float, schema: Schema, task: Task) -> Split:
     """The table that data.test or data.validation names."""
     path = os.path.expanduser(str(value))
     if not os.path.exists(path):

@@ -1,0 +1,300 @@
+"""Conversions of data: complete or told not to be, resumable, the same bytes whatever happened on the way."""
+
+import errno
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from helpers.mpirun import run_ranks
+
+from dpnet.cli.main import run
+from dpnet.comm.local import LocalGroup
+from dpnet.config.data import DataConfig
+from dpnet.config.job import Job
+from dpnet.config.model import ModelConfig
+from dpnet.conversion import convert as conversion
+from dpnet.conversion.convert import convert
+from dpnet.data.converted import chunk, unfinished
+from dpnet.data.sources import open_source
+from dpnet.errors import DataError, OutputError
+from dpnet.training.prepare import identify, open_data
+
+GROUP = LocalGroup()
+X = np.random.default_rng(0).standard_normal((600, 7)).astype(np.float32)
+Y = np.arange(600) % 3 + 4
+
+
+@pytest.fixture
+def source(tmp_path):
+    np.savez(tmp_path / "d.npz", x_train=X, y_train=Y, x_test=X[:50] + 1, y_test=Y[:50])
+    return tmp_path / "d.npz"
+
+
+def job_of(source, task="classification", **keys):
+    return Job(data=DataConfig(source=str(source), **keys), model=ModelConfig(task=task))
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def identified(source):
+    section = DataConfig(source=str(source))
+    return identify(section, open_data(Job(data=section), GROUP), GROUP, measure=True)
+
+
+def stop_after(monkeypatch, count, error=KeyboardInterrupt):
+    """Let the conversion of every chunk after `count` raise an error."""
+    done, convert_chunk = [], conversion.convert_chunk
+
+    def faked(*arguments, **named):
+        if len(done) >= count:
+            raise error
+        done.append(arguments[3])
+        return convert_chunk(*arguments, **named)
+
+    monkeypatch.setattr(conversion, "convert_chunk", faked)
+    return done
+
+
+def interrupt(monkeypatch, source, folder, count):
+    """A conversion that is interrupted after so many chunks."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, count)
+        with pytest.raises(KeyboardInterrupt):
+            convert(job_of(source), str(folder), GROUP)
+
+
+def test_what_was_converted_are_the_same_data_in_files_of_numpy(source, tmp_path):
+    done = convert(job_of(source), str(tmp_path / "c"), GROUP)
+    assert (done.num_bytes, done.kept) == (X.nbytes + X[:50].nbytes, 0)
+    assert np.load(tmp_path / "c/train-inputs.npy", mmap_mode="r").tobytes() == X.tobytes()
+    assert np.load(tmp_path / "c/test-labels.npy").tolist() == (Y[:50] - 4).tolist()
+    found = open_source(str(tmp_path / "c"))
+    assert isinstance(found.train.inputs, np.memmap)
+    assert found.train.classes.values.tolist() == [4, 5, 6]
+    assert identified(tmp_path / "c").identity == identified(source).identity
+    manifest = json.loads((tmp_path / "c/manifest.json").read_text())
+    assert manifest["splits"]["train"]["counts"] == [200, 200, 200]
+    statistics = np.load(tmp_path / "c/train-statistics.npy")
+    wide = X.astype(float)
+    expected = [wide.mean(axis=0), wide.std(axis=0), wide.min(axis=0), wide.max(axis=0)]
+    np.testing.assert_allclose(statistics, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 300])
+def test_a_conversion_that_was_cut_off_goes_on_to_the_same_bytes(source, tmp_path, monkeypatch, count):
+    convert(job_of(source), str(tmp_path / "whole"), GROUP)
+    interrupt(monkeypatch, source, tmp_path / "c", count)
+    assert not (tmp_path / "c/manifest.json").exists()
+    with pytest.raises(DataError, match=r"/c has not come to its end: start the same `dpnet data convert` again"):
+        open_source(str(tmp_path / "c"))
+    written = stop_after(monkeypatch, 1000)
+    assert convert(job_of(source), str(tmp_path / "c"), GROUP).kept == count
+    assert len(written) == 256 + 50 - count
+    assert content(tmp_path / "c") == content(tmp_path / "whole")
+
+
+def test_a_chunk_that_is_not_what_was_listed_is_converted_again(source, tmp_path, monkeypatch):
+    convert(job_of(source), str(tmp_path / "whole"), GROUP)
+    interrupt(monkeypatch, source, tmp_path / "c", 200)
+    part = tmp_path / "c/.unfinished-train-inputs.npy"
+    data = bytearray(part.read_bytes())
+    data[128:140] = bytes(12)  # Of the first row, from which all statistics count.
+    data[5000] ^= 1
+    part.write_bytes(data[:9000])  # As after a crash of the machine: the rest is gone.
+    with (tmp_path / "c/.unfinished-sums-0").open("a") as stream:
+        stream.write("\ntrain 999 abc\ntrain 1 ")
+    assert 50 < convert(job_of(source), str(tmp_path / "c"), GROUP).kept < 199
+    assert content(tmp_path / "c") == content(tmp_path / "whole")
+
+
+def test_a_conversion_whose_end_was_cut_off_comes_to_it(source, tmp_path, monkeypatch):
+    convert(job_of(source), str(tmp_path / "whole"), GROUP)
+
+    def fail(*arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished, "write_synced", fail)
+        with pytest.raises(OutputError, match=r"cannot write .*/c: Input/output error\. What was converted so far"):
+            convert(job_of(source), str(tmp_path / "c"), GROUP)
+    assert (tmp_path / "c/train-inputs.npy").exists()
+    with pytest.raises(DataError, match="has not come to its end"):
+        open_source(str(tmp_path / "c"))
+    assert convert(job_of(source), str(tmp_path / "c"), GROUP).kept == 306
+    assert content(tmp_path / "c") == content(tmp_path / "whole")
+
+
+def test_what_is_complete_is_left_as_it_is(source, tmp_path, capfd):
+    arguments = ["data", "convert", str(source), str(tmp_path / "c")]
+    assert run(arguments) == 0
+    before = content(tmp_path / "c")
+    assert run(arguments) == 0
+    assert "they had been converted before, nothing is left to do" in capfd.readouterr().out
+    assert content(tmp_path / "c") == before
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_other_data_or_other_keys_are_refused_and_nothing_is_changed(source, tmp_path, monkeypatch, whole):
+    if whole:
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    else:
+        interrupt(monkeypatch, source, tmp_path / "c", 9)
+    before = content(tmp_path / "c")
+    for job, message in (
+        (
+            job_of(source, validation=0.2),
+            r"with no keys of \[data\], and here it is data\.validation = 0\.2; name ",
+        ),
+        (
+            job_of(source, task="regression"),
+            'with model.task = "classification", and here it is model.task = "regr',
+        ),
+        (job_of("digits"), "from a source that is not this one: it was made of 1 file, .*d.npz among them"),
+    ):
+        with pytest.raises(DataError, match=message):
+            convert(job, str(tmp_path / "c"), GROUP)
+    os.utime(source, ns=(1, 1))
+    with pytest.raises(DataError, match=r"not this one: .*/d\.npz was written again meanwhile; name another fold"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    np.savez(source, x_train=X[:9], y_train=Y[:9])
+    with pytest.raises(DataError, match=r"not this one: .*/d\.npz has changed: [\d,]+ bytes then, [\d,]+ bytes now"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    assert content(tmp_path / "c") == before
+
+
+def test_other_labels_in_a_file_that_seems_the_same_are_refused(source, tmp_path, monkeypatch):
+    interrupt(monkeypatch, source, tmp_path / "c", 9)
+    before = os.stat(source)
+    np.savez(source, x_train=X, y_train=Y[::-1], x_test=X[:50] + 1, y_test=Y[:50])
+    os.utime(source, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match="holds the begin of a conversion from other rows or labels than the source"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+
+
+def test_a_source_that_changes_meanwhile_makes_no_data(source, tmp_path, monkeypatch):
+    convert_chunk = conversion.convert_chunk
+
+    def touched(*arguments, **named):
+        os.utime(source, ns=(7, 7))
+        return convert_chunk(*arguments, **named)
+
+    monkeypatch.setattr(conversion, "convert_chunk", touched)
+    with pytest.raises(DataError, match=r"The source changed while it was converted: .* was written again meanwhile"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    assert not (tmp_path / "c/manifest.json").exists()
+
+
+def test_a_full_disk_is_told_and_the_conversion_goes_on_later(source, tmp_path, monkeypatch):
+    pwrite, calls = os.pwrite, []
+
+    def full(*arguments):
+        calls.append(1)
+        if len(calls) > 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(OutputError, match=r"/c: No space left on device\. What was converted so far stays: start"):
+            convert(job_of(source), str(tmp_path / "c"), GROUP)
+    assert convert(job_of(source), str(tmp_path / "c"), GROUP).kept > 10
+
+
+def test_a_disk_that_is_too_small_is_told_at_once(source, tmp_path, monkeypatch):
+    free = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((*free[:4], 1, *free[5:])))
+    with pytest.raises(OutputError, match=r"cannot write .*/c: 0\.0 GiB are needed, and its disk has 0\.0 GiB left"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_folder_or_file_of_others_is_refused(source, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").touch()
+    with pytest.raises(DataError, match=r"/mine holds other files, notes\.txt; name a folder that is not there yet\."):
+        convert(job_of(source), str(tmp_path / "mine"), GROUP)
+    with pytest.raises(DataError, match=r"/d\.npz is a file; name a folder"):
+        convert(job_of(source), str(source), GROUP)
+    with pytest.raises(OutputError, match=r"cannot write .*/c: No such file|cannot write .*/c: Not a directory"):
+        convert(job_of(source), f"{source}/c", GROUP)
+    (tmp_path / "empty").mkdir()
+    assert convert(job_of(source), str(tmp_path / "empty"), GROUP).kept == 0
+
+
+def test_two_conversions_into_one_folder_are_told(source, tmp_path, monkeypatch):
+    stop_after(monkeypatch, 0, error=ZeroDivisionError)
+    lock = conversion.Lock(tmp_path / "c")
+    assert lock.take(wait_s=0)
+    lock.sign("")
+    with pytest.raises(OutputError, match=rf"/c: a conversion into it is under way \({os.getpid()} on"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    lock.release()
+    with pytest.raises(ZeroDivisionError):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+
+
+def test_an_input_that_is_not_finite_is_refused_by_its_place(tmp_path):
+    x = X.copy()
+    x[77, 3] = np.nan
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=Y)
+    with pytest.raises(DataError, match=r"row 77, column 3 \(both from 0\): the value is nan"):
+        convert(job_of(tmp_path / "d.npz"), str(tmp_path / "c"), GROUP)
+    convert(job_of(tmp_path / "d.npz", check=False), str(tmp_path / "d"), GROUP)
+    assert np.isnan(np.load(tmp_path / "d/train-inputs.npy")[77, 3])
+
+
+def test_converted_data_can_be_converted_again(source, tmp_path):
+    convert(job_of(source), str(tmp_path / "one"), GROUP)
+    convert(job_of(tmp_path / "one"), str(tmp_path / "two"), GROUP)
+    assert identified(tmp_path / "two").identity == identified(source).identity
+
+
+PROGRAM = """
+import os, signal, sys
+from dpnet.cli.main import run
+from dpnet.conversion import convert as conversion
+_, source, dest, kill = sys.argv
+work = conversion.convert_chunk
+def faked(unfinished, name, split, number, **named):
+    if kill == "kill" and number == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(unfinished, name, split, number, **named)
+conversion.convert_chunk = faked
+sys.exit(run(["data", "convert", source, dest]))
+"""
+
+
+@pytest.mark.ranks
+@pytest.mark.slow
+def test_ranks_share_the_work_also_after_one_was_killed(source, tmp_path):
+    convert(job_of(source), str(tmp_path / "whole"), GROUP)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    arguments = [str(tmp_path / "program.py"), str(source), str(tmp_path / "c")]
+    assert run_ranks(3, [*arguments, "kill"]).code not in (0, None)
+    assert not (tmp_path / "c/manifest.json").exists()
+    shutil.copytree(tmp_path / "c", tmp_path / "two")
+    for ranks, name in ((3, "c"), (2, "two")):
+        result = run_ranks(ranks, [*arguments[:2], str(tmp_path / name), "live"])
+        assert result.code == 0, result
+        assert "chunks had been converted before" in result.output
+        assert content(tmp_path / name) == content(tmp_path / "whole")
+
+
+def test_a_chunk_is_measured_as_the_whole_is(source):
+    train = open_source(str(source)).train
+    parts = [chunk._pass(train, number, check=True, writer=None) for number in range(256)]
+    whole = chunk.together(parts)
+    assert whole.moments.total.tobytes() == identified(source).moments["train"].total.tobytes()
+
+
+def test_what_is_left_of_a_conversion_that_nothing_is_known_of_is_no_part_of_another(source, tmp_path, monkeypatch):
+    interrupt(monkeypatch, source, tmp_path / "c", 200)
+    (tmp_path / "c/conversion.json").unlink()
+    np.savez(source, x_train=X, y_train=Y, x_test=X[:50] + 2, y_test=Y[:50])
+    assert convert(job_of(source), str(tmp_path / "c"), GROUP).kept == 0
+    convert(job_of(source), str(tmp_path / "whole"), GROUP)
+    assert content(tmp_path / "c") == content(tmp_path / "whole")
