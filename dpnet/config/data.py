@@ -52,11 +52,11 @@ class DataConfig(Section, governs=Governs.RESULT):
         "sample, and the columns are called 0, 1, ...",
     ] = follows("false for a line of numbers, else true, and an error where that is not clear", example=False)
     target: Annotated[
-        str | int | None,
+        str | int | tuple[str | int, ...] | None,
         Text("not empty"),
-        "Of a table: the column of the labels or targets, by name, or by place (0 the first, -1 the last). Of an HDF5 "
-        "file, with data.features: the data set of the labels, sim/labels for example. Other sources have labels of "
-        "their own.",
+        "Of a table: the column of the labels or targets, by name, or by place (0 the first, -1 the last). A list of "
+        'these, or of patterns such as "tag_*": several labels or numbers for each row. Of an HDF5 file, with '
+        "data.features: the data set of the labels, sim/labels for example. Other sources have labels of their own.",
     ] = follows("an error that lists the columns", example="species")
     id: Annotated[
         str | None,

@@ -72,7 +72,7 @@ KINDS: dict[Any, str] = {
     tuple[int, ...]: "a list of integers, each {}",
     tuple[float, float]: "a list of two numbers, each {}",
     tuple[str, ...]: "a list of names, each {}",
-    str | int: "a name or an integer, {}",
+    str | int | tuple[str | int, ...]: "a name or an integer, {}, or a list of these",
     str | float: "{}",
     str | dict[str, float]: "{}",
 }

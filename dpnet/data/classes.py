@@ -135,12 +135,13 @@ def plain_classes(number: int) -> Classes:
     return Classes(np.arange(number))
 
 
-def recorded_classes(record: Any, number: int) -> Classes:
+def recorded_classes(record: Any, number: int, *, in_order: bool = False) -> Classes:
     """The classes that a checkpoint recorded.
 
     Args:
         record: as `Classes.record` made it; but another program may have written it.
         number: of classes that the network of the checkpoint has.
+        in_order: they may stand in any order, as the columns of labels do.
 
     Raises:
         ValueError: these are not the labels of so many classes.
@@ -151,6 +152,8 @@ def recorded_classes(record: Any, number: int) -> Classes:
     if len(kinds) != 1 or not kinds <= {int, float, bool, str} or len(record) != number:
         raise ValueError(f"the labels of the classes are {shorten(repr(record))}; expected {number} of one kind")
     values = np.array(record)
+    if in_order and values.dtype.kind == "U" and len({*record}) == number:
+        return Classes(values)
     if not (values[:-1] < values[1:]).all() or (values.dtype.kind == "f" and not np.isfinite(values).all()):
         raise ValueError(f"the labels of the classes are {shorten(repr(record))}; expected them sorted, each once")
     return Classes(values)

@@ -180,12 +180,24 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     pairs = [(words, recorded.get(name), now["arrays"].get(name)) for name, words in ARRAYS.items()]
     found = [difference(words, *pair) for words, *pair in pairs if pair[0] != pair[1]]
     if before.get("labels") != now.get("labels"):
-        found.insert(0, f"the classes are {_classes(now)}; in the run they were {_classes(before)}")
+        what = "labels" if "outputs" in now else "classes"
+        found.insert(0, f"the {what} are {_classes(now)}; in the run they were {_classes(before)}")
     if before.get("schema") != now.get("schema"):
-        columns, were = _columns(now), _columns(before)
+        pairs = [("columns", _columns(now), _columns(before)), ("targets", _targets(now), _targets(before))]
+        others = [f"the {what} are {are}; in the run they were {were}" for what, are, were in pairs if are != were]
         same = "the columns become other inputs than in the run, by their categories or what stands for missing values"
-        found.insert(0, same if columns == were else f"the columns are {columns}; in the run they were {were}")
+        found = [*(others or [same]), *found]
     return found
+
+
+def _targets(known: Mapping[str, Any]) -> str:
+    schema = known.get("schema")
+    if not isinstance(schema, dict):
+        return "those of arrays"
+    more = schema.get("more_targets")
+    return ", ".join(
+        shorten(str(name), 20) for name in [schema.get("target"), *(more if isinstance(more, list) else [])]
+    )
 
 
 def _columns(known: Mapping[str, Any]) -> str:
@@ -201,7 +213,8 @@ def _classes(known: Mapping[str, Any]) -> str:
     labels = known.get("labels")
     if isinstance(labels, list) and labels:
         return label_list(labels)
-    return f"0 to {known['classes'] - 1}" if isinstance(known.get("classes"), int) else "unknown"
+    number = known.get("classes", known.get("outputs"))
+    return f"0 to {number - 1}" if isinstance(number, int) else "unknown"
 
 
 def difference(words: str, before: Any, now: Any) -> str:

@@ -53,6 +53,28 @@ def check_label_sets(labels: npt.NDArray[Any], file: str, place: Place | None = 
     return found, plain_classes(columns.shape[1])
 
 
+def columns_as(others: Classes, own: Classes, file: str, of: str) -> list[int]:
+    """Where the labels of other data stand among one's own, in their order.
+
+    Args:
+        others: labels of the other data.
+        own: one's own.
+        file: of one's own, for messages.
+        of: the other data, for messages: "the training data".
+
+    Raises:
+        DataError: these are not the same labels.
+    """
+    names, wanted = own.values.tolist(), others.values.tolist()
+    if len(names) == len(wanted) and (own.plain or others.plain):
+        return list(range(len(names)))  # Columns of arrays have no names, but places.
+    if sorted(map(str, names)) != sorted(map(str, wanted)):
+        raise DataError(
+            f"{file} has the labels {own.text()}, and {of} has {others.text()}; give data of the same labels."
+        )
+    return [names.index(name) for name in wanted]
+
+
 def label_sets_text(sets: LabelSets, classes: Classes) -> str:
     """What labels the training samples have, in words."""
     counts, sizes = sets.sum(axis=0), sets.sum(axis=1)

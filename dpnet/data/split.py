@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dpnet.compute.arrays import Labels, SampleIds, Targets, Vector
 from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
+from dpnet.data.label_sets import columns_as
 from dpnet.data.labels import NO_REGRESSION, Place
 from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.targets import looks_like_targets
@@ -139,16 +140,17 @@ class Split:
         Args:
             classes: of the other data.
             of: the other data, for messages: "the training data".
-            unknown: what follows from a label that is none of these classes. "error": an error. "ignore": the sample
-                gets the number UNKNOWN, and enters no score.
+            unknown: what follows from a label that is none of them: "error"; or "ignore", the number UNKNOWN, no score.
             way: how the user asks for that, for messages.
 
         Raises:
-            DataError: a label is none of the classes, and that is an error; or all are none of them; or the samples
-                that are left weigh nothing.
+            DataError: a label is none of the classes, and that is an error; or no sample is left that weighs something.
         """
         if self.labels is None or self.classes == classes:
             return self
+        if self.kind.in_rows:
+            labels = self.labels[:, columns_as(classes, self.classes, self.labels_file, of)]
+            return dataclasses.replace(self, labels=labels, classes=classes)
         renumbered = classes.number_of(self.classes)
         labels = renumbered[self.labels]
         if (renumbered == UNKNOWN).any() and (unknown == "error" or not (labels != UNKNOWN).any()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,12 +84,13 @@ class NumberAnswers:
 
     Args:
         scaling: of the targets.
+        targets: the columns of a table that hold them, if there are several; else they are called 0, 1, ...
     """
 
     unknown = "NaN"
 
-    def __init__(self, scaling: Scaling) -> None:
-        self._scaling = scaling
+    def __init__(self, scaling: Scaling, targets: Sequence[str] = ()) -> None:
+        self._scaling, self._targets = scaling, targets
 
     def finish(self, outputs: Matrix) -> None:
         """See Answers.finish: nothing is to be done."""
@@ -107,6 +108,8 @@ class NumberAnswers:
     def names(self) -> list[str]:
         """See Answers.names."""
         outputs = len(self._scaling.offset)
+        if len(self._targets) == outputs > 1:
+            return [f"prediction_{target}" for target in self._targets]
         return ["prediction"] if outputs == 1 else [f"prediction{place}" for place in range(outputs)]
 
     def cells(self, finished: Matrix) -> list[list[str]]:
@@ -159,7 +162,7 @@ def _said(probability: float) -> str:
 
 def _numbers(network: Network) -> Answers:
     assert network.scaling.targets is not None
-    return NumberAnswers(network.scaling.targets)
+    return NumberAnswers(network.scaling.targets, () if network.schema is None else network.schema.targets)
 
 
 ANSWERS: dict[Task, Callable[[Network], Answers]] = {

@@ -144,10 +144,11 @@ def classes_of(found: Checkpoint) -> Classes:
     # Before memory is taken for as many classes and parameters as the sizes claim.
     if checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
         raise _other_sizes(found)
-    if KINDS[job_of(found).model.task].are_scaled:
+    kind = KINDS[job_of(found).model.task]
+    if kind.are_scaled:
         return plain_classes(0)
     try:
-        return recorded_classes(found.manifest["data"].get("labels"), sizes[-1])
+        return recorded_classes(found.manifest["data"].get("labels"), sizes[-1], in_order=kind.in_rows)
     except ValueError as error:
         raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
 

@@ -55,8 +55,9 @@ def predict(
         out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
             .csv: the columns label, p0, p1, ... Of a regression `prediction` (float64, in the units of the targets), or
             in .csv prediction0, prediction1, ... for several outputs. Where a sample may have several labels, `labels`
-            (int8, 1 for a label that it has, else 0) and `probabilities`; in .csv label0, label1, ..., p0, p1, ...
-            Before them stands the column data.id of a table. The file appears when it is complete.
+            (int8, 1 for a label that it has, else 0) and `probabilities`; in .csv label0, label1, ..., p0, p1, ... Of
+            several columns of a table they are called as these: prediction_x, label_x, p_x. Before them stands the
+            column data.id of a table. The file appears when it is complete.
         group: all ranks share the samples.
         split: see `evaluate`.
         batch_size: samples computed at once; None: as in the training.

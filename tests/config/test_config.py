@@ -279,7 +279,7 @@ BAD_VALUES = {
     "data.validation": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
     "data.split": [1, True, {}, ["a"], None, "", "\udcff"],
     "data.header": BAD_BOOLEANS,
-    "data.target": [True, 1.5, {}, ["a"], "", "\udcff"],
+    "data.target": [True, 1.5, {}, [["a"]], [True], ["a", ""], [1.5], "", "\udcff"],
     "data.id": [1, True, {}, ["a"], None, "", "\udcff"],
     "data.weight": [1, True, {}, ["a"], None, "", "\udcff"],
     "data.features": BAD_NAMES,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dpnet.data.classes import plain_classes
-from dpnet.data.label_sets import check_label_sets, label_sets_text, missing_labels
+from dpnet.data.classes import Classes, plain_classes
+from dpnet.data.label_sets import check_label_sets, columns_as, label_sets_text, missing_labels
 from dpnet.errors import DataError
 
 SETS = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0], [1, 0, 1]])
@@ -60,3 +60,11 @@ def test_what_labels_there_are_is_told():
     assert missing_labels(sets, labels) == "1"
     assert label_sets_text(sets[:, :1], plain_classes(1)) == "3 of 4 training samples have the label 0"
     assert label_sets_text(np.zeros((4, 2), bool), plain_classes(2)).endswith("there is nothing to learn")
+
+
+def test_columns_of_other_data_are_found_by_name_or_if_they_have_none_by_place():
+    trained, other = (Classes(np.array(names)) for names in (["b", "a", "c"], ["a", "b", "c"]))
+    assert columns_as(trained, other, "y", "the network") == [1, 0, 2]
+    assert columns_as(trained, plain_classes(3), "y", "the network") == [0, 1, 2]
+    with pytest.raises(DataError, match="y has the labels a, b, and the network has b, a, c; give data of the same"):
+        columns_as(trained, Classes(np.array(["a", "b"])), "y", "the network")

@@ -262,7 +262,9 @@ def test_a_target_whose_error_is_beyond_float64_is_refused_by_row_before_anythin
     row = int(np.flatnonzero(given["w_test"])[2])
     targets[row, 1] = -1e200
     source = save(tmp_path / "d.npz", given, y_test=targets)
-    message = rf"row {row} \(from 0\): the target is -1e\+200, and the training targets have the mean 1e\+06 and"
+    message = (
+        rf"row {row} \(from 0\): the target 1 \(from 0\) is -1e\+200, and the training targets have the mean 1e\+06 and"
+    )
     with pytest.raises(DataError, match=message):
         train(job(tmp_path, source, **{"model.loss": loss}), GROUP)
     assert not (tmp_path / "run/checkpoints/latest").exists()
@@ -273,7 +275,7 @@ def test_a_target_whose_error_is_beyond_float64_is_refused_by_row_before_anythin
 
 def test_targets_of_both_signs_beyond_float64_are_refused_without_a_traceback(tmp_path):
     targets = np.where(np.arange(62).reshape(31, 2) < 30, 1e300, -1e300)
-    with pytest.raises(DataError, match=r"row \d+ \(from 0\): the target is"):
+    with pytest.raises(DataError, match=r"row \d+ \(from 0\): the target 0 \(from 0\) is"):
         train(
             job(tmp_path, save(tmp_path / "d.npz", arrays(), y_test=targets, y_train=1e-10 * arrays()["y_train"])),
             GROUP,

@@ -70,7 +70,8 @@ def _parsed(record: Mapping[str, Any]) -> Manifest:
     names: list[str] = list(_typed(record["splits"], dict))
     if "train" not in names or not set(names) <= set(SPLITS):
         raise ValueError(f"the splits are {names!r:.60}")
-    splits = {name: _split(record["splits"][name]) for name in SPLITS if name in names}
+    in_order = record["task"] == "multilabel"
+    splits = {name: _split(record["splits"][name], in_order=in_order) for name in SPLITS if name in names}
     width = splits["train"].arrays["inputs"].shape[1]
     keys = {key: _setting(value) for key, value in record["keys"].items()}
     schema = recorded_schema(record["schema"], width)
@@ -78,7 +79,7 @@ def _parsed(record: Mapping[str, Any]) -> Manifest:
     return Manifest(_typed(record["task"], str), splits, schema, keys, seed, _typed(record["source"], dict))
 
 
-def _split(record: Mapping[str, Any]) -> StoredSplit:
+def _split(record: Mapping[str, Any], *, in_order: bool) -> StoredSplit:
     arrays = {kind: _array(entry) for kind, entry in record["arrays"].items() if kind in KINDS}
     if not {"inputs", "labels"} <= set(arrays) or len(arrays["inputs"].shape) != 2:
         raise ValueError(f"the arrays are {sorted(record['arrays'])!r:.60}")
@@ -86,7 +87,7 @@ def _split(record: Mapping[str, Any]) -> StoredSplit:
     if not 0 <= number <= MAX_CLASSES:
         raise ValueError(f"there are {number} classes")
     of_classes = record["classes"]["labels"]
-    classes = plain_classes(number) if of_classes is None else recorded_classes(of_classes, number)
+    classes = plain_classes(number) if of_classes is None else recorded_classes(of_classes, number, in_order=in_order)
     classes = Classes(classes.values, _typed(record["classes"]["written"], bool))
     first = record["first_index"]
     if first not in (None, 0, 1):

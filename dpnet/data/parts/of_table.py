@@ -11,9 +11,8 @@ from dpnet.data.classes import label_text
 from dpnet.data.hold_out import cut
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.numbers import targets_of
+from dpnet.data.tables.labels.read import labels_in, place_in
 from dpnet.data.tables.roles import Roles
-from dpnet.data.tables.targets import labels_of, place_of
 from dpnet.data.tables.texts import first_row
 from dpnet.data.tasks import KINDS
 from dpnet.errors import DataError
@@ -55,9 +54,8 @@ def cut_table(
                 "its own; leave one of the keys out."
             )
     if isinstance(section.test, float) or isinstance(section.validation, float):
-        read = targets_of if task == "regression" else labels_of
-        labels = read(table, roles.target, kept=roles.keeps_labels)
-        numbers, _ = KINDS[task].read(labels, table.file, place_of(table, roles.target))
+        labels = labels_in(table, roles.targets, task, kept=roles.keeps_labels)
+        numbers, _ = KINDS[task].read(labels, table.file, place_in(table, roles.targets))
         held = cut(numbers, section, file=table.file, seed=seed, rows=None if rows is None else rows["train"])
         rows = {**(rows or {}), **held}
     if rows is None:

@@ -43,7 +43,8 @@ def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
     """
     features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
     unnamed = None if table.header else len(table.columns)
-    schema = Schema(roles.target, table.columns[roles.target].kind == "text", features, roles.id, unnamed, roles.weight)
+    is_text = table.columns[roles.target].kind == "text"
+    schema = Schema(roles.target, is_text, features, roles.id, unnamed, roles.weight, roles.more_targets)
     if (size := len(json.dumps(schema.record()))) > MAX_RECORD:
         name = max(features, key=lambda feature: len(json.dumps(asdict(feature)))).name
         raise DataError(

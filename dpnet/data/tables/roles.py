@@ -27,6 +27,7 @@ class Roles(NamedTuple):
         inputs: columns that are inputs, in the order of the table.
         categorical: those of them that are categories, whatever they hold.
         split: column that says of each row whether it is trained on; None: there is none.
+        more_targets: the other columns of labels, where there are several.
     """
 
     target: str
@@ -36,6 +37,12 @@ class Roles(NamedTuple):
     inputs: list[str]
     categorical: set[str]
     split: str | None = None
+    more_targets: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All columns of labels, in the order of the outputs."""
+        return (self.target, *self.more_targets)
 
     @property
     def texts(self) -> list[str]:
@@ -56,32 +63,32 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     Raises:
         DataError: there is no such column, one would be two things, or no input is left.
     """
-    target, name, weight, split = find_target(section.target, table), section.id, section.weight, section.split
+    targets, name, weight, split = find_targets(section.target, table), section.id, section.weight, section.split
     for key, one in (("data.id", name), ("data.weight", weight), ("data.split", split)):
         if one is not None and one not in table.columns:
             raise no_column(table, one, key)
-    if weight is not None and weight in (target, name):
-        key = "data.target" if weight == target else "data.id"
+    if weight is not None and weight in (*targets, name):
+        key = "data.target" if weight in targets else "data.id"
         raise DataError(f"data.weight and {key} are both {weight!r}; a column is one of the two: leave one key out.")
-    if name == target:
+    if name in targets:
         raise DataError(
             f"data.id and data.target are both {name!r}; the column that names the rows is not that of their labels: "
             "leave data.id out."
         )
-    if split is not None and split in (target, name, weight):
-        key = {target: "data.target", name: "data.id"}.get(split, "data.weight")
+    if split is not None and split in (*targets, name, weight):
+        key = "data.target" if split in targets else "data.id" if split == name else "data.weight"
         raise DataError(f"data.split and {key} are both {split!r}; a column is one of the two: leave one key out.")
-    other = {
-        target: "the target",
+    other: dict[str | None, str] = {
+        **dict.fromkeys(targets, "the target" if len(targets) == 1 else "one of the targets"),
         name: "the name of the rows (data.id)",
         weight: "the weight of the rows (data.weight)",
         split: "what says which rows are trained on (data.split)",
     }
     names = [one for one in table.columns if one not in other]
-    keeps = target in section.categorical
+    keeps = not set(targets).isdisjoint(section.categorical)
     chosen = {}
     for key in ("features", "ignore", "categorical"):
-        patterns = [one for one in getattr(section, key) if key != "categorical" or one != target]
+        patterns = [one for one in getattr(section, key) if key != "categorical" or one not in targets]
         if twice := [one for one in patterns if one in other]:
             raise DataError(f"data.{key} has {twice[0]!r}, which is {other[twice[0]]}, and no input; leave it out.")
         chosen[key] = set(_matching(patterns, table, f"data.{key}"))
@@ -90,7 +97,7 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     ]
     if not inputs:
         raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
-    return Roles(target, keeps, name, weight, inputs, chosen["categorical"] & set(inputs), split)
+    return Roles(targets[0], keeps, name, weight, inputs, chosen["categorical"] & set(inputs), split, targets[1:])
 
 
 def _matching(patterns: Sequence[str], table: Table, key: str) -> Iterator[str]:
@@ -116,6 +123,33 @@ def guess_target(table: Table, but: str | None = None) -> str:
     """The column that most likely holds the labels, and not `but`: one of a usual name, else the last."""
     names = [name for name in table.columns if name != but] or list(table.columns)
     return next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
+
+
+def find_targets(given: str | int | Sequence[str | int] | None, table: Table) -> tuple[str, ...]:
+    """The columns of the labels, in the order in which they were given; those of a pattern in that of the table.
+
+    Args:
+        given: data.target.
+        table: the training data.
+
+    Raises:
+        DataError: there is no such column, or none was said, or one twice.
+    """
+    if given is None or isinstance(given, str | int):
+        return (find_target(given, table),)
+    found = [name for one in given for name in _named(one, table)]
+    if not found:
+        raise DataError(f"data.target is an empty list; name columns of {table.file}: {listed(table.columns)}.")
+    if twice := [name for place, name in enumerate(found) if name in found[:place]]:
+        raise DataError(f"data.target names column {twice[0]!r} twice; name each once.")
+    return tuple(found)
+
+
+def _named(one: str | int, table: Table) -> Iterator[str]:
+    if isinstance(one, int):
+        yield find_target(one, table)
+    else:
+        yield from _matching([one], table, "data.target")
 
 
 def find_target(target: str | int | None, table: Table, said_by: str = "data.target") -> str:

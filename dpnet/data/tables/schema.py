@@ -54,6 +54,7 @@ class Schema:
         id: column that names the rows; None: there is none.
         unnamed: number of columns if the file had no header, and they are called 0, 1, ...; None: they have names.
         weight: column of the weights of the rows; None: there is none.
+        more_targets: the other columns of labels, where there are several.
     """
 
     target: str
@@ -62,6 +63,12 @@ class Schema:
     id: str | None = None
     unnamed: int | None = None
     weight: str | None = None
+    more_targets: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All columns of labels, in the order of the outputs."""
+        return (self.target, *self.more_targets)
 
     @property
     def width(self) -> int:
@@ -82,8 +89,8 @@ class Schema:
     def record(self) -> dict[str, Any]:
         """The schema as a checkpoint keeps it."""
         record: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        for name in ("unnamed", "weight"):
-            if record[name] is None:
+        for name in ("unnamed", "weight", "more_targets"):
+            if not record[name]:
                 del record[name]  # As in checkpoints of versions that did not know it.
         return record
 
@@ -116,7 +123,8 @@ def recorded_schema(record: Any, width: int) -> Schema | None:
         name, weight = (None if record.get(key) is None else _typed(record[key], str) for key in ("id", "weight"))
         of_target = _typed(record["target"], str), _typed(record["target_is_text"], bool)
         unnamed = None if record.get("unnamed") is None else _typed(record["unnamed"], int)
-        schema = Schema(*of_target, features, name, unnamed, weight)
+        more = tuple(_typed(other, str) for other in _typed(record.get("more_targets", []), list))
+        schema = Schema(*of_target, features, name, unnamed, weight, more)
         if unnamed is not None and not all(feature.name.isdecimal() for feature in features):
             raise TypeError(features)
     except (TypeError, KeyError, AttributeError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from dpnet.compute.arrays import Vector
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
+from dpnet.data.classes import Classes
 from dpnet.data.parts.of_table import cut_table, take_part
 from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
@@ -18,10 +19,10 @@ from dpnet.data.tables.encoding import check_known, encode
 from dpnet.data.tables.files import ENDINGS, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
-from dpnet.data.tables.numbers import targets_of
+from dpnet.data.tables.labels.read import labels_in, of_columns, place_in
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
-from dpnet.data.tables.targets import labels_of, place_of, remarks_on_numbers, remarks_on_units, weights_of
+from dpnet.data.tables.targets import remarks_on_numbers, remarks_on_units, weights_of
 from dpnet.data.tables.textfile import look_at
 from dpnet.errors import DataError
 from dpnet.files import where_from
@@ -58,7 +59,7 @@ def open_tables(
     schema = fit_schema(table, roles, missing=section.missing)
     train = _split(table, schema, kept=roles.keeps_labels, task=task)
     of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
-    of_labels += [] if roles.keeps_labels else remarks_on_units(table, roles.target)
+    of_labels += [] if roles.keeps_labels or task != "classification" else remarks_on_units(table, roles.target)
     read = _of_parts(table) if table.parts else _of_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
     validation, test = (
@@ -145,11 +146,13 @@ def _check_head(path: str, schema: Schema) -> list[str]:
                 f"columns {listed(names)}; put a line of names above it."
             )
         return []
-    width, unlabelled = len(head.cells), schema.unnamed - (schema.target == str(schema.unnamed - 1))
+    width, unlabelled = len(head.cells), schema.unnamed
+    while str(unlabelled - 1) in schema.targets:
+        unlabelled -= 1
     if width not in (schema.unnamed, unlabelled):
         raise DataError(
             f"{path} has {counted(width, 'column')}, and the training data {schema.unnamed}, without names: columns "
-            f"are found by their places. Expected {schema.unnamed}; a label in the last may be left out."
+            f"are found by their places. Expected {schema.unnamed}; labels in the last may be left out."
         )
     if head.names != "yes":
         return []
@@ -184,12 +187,10 @@ def _split(
     inputs, strange = encode(schema, table)
     if foreign:
         check_known(schema, table, strange)
-    has_labels = labelled and schema.target in table.columns
     labels = None
-    if has_labels and task == "regression":
-        labels = targets_of(table, schema.target, kept=bool(kept))
-    elif has_labels:
-        labels = labels_of(table, schema.target, kept=kept is not False)
+    if labelled and _has_labels(table, schema):
+        keeps = kept if kept is not None else task == "classification"
+        labels = labels_in(table, schema.targets, task, kept=keeps)
     remarks = tuple(
         f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} that the training data do not "
         f"have, and that counts as none: {listed([shorten(text) for text in found.texts], 5)}"
@@ -202,12 +203,29 @@ def _split(
             raise DataError(f"{seen}; expected text, numbers or dates that name the rows: leave data.id out.")
         table.check_lines(schema.id)
     names = None if column is None else np.append(column.texts, [""])[column.values]
-    file = f"{table.name}, column {schema.target!r}"
-    split = make_split(inputs, labels, table.name, file, place_of(table, schema.target), task=task)
+    file, place = of_columns(table, schema.targets), place_in(table, schema.targets)
+    split = make_split(inputs, labels, table.name, file, place, task=task)
+    if split.task == "multilabel":
+        split = dataclasses.replace(split, classes=Classes(np.array(schema.targets)))
     if split.classes.kind == "text" and table.text is not None:
         split = dataclasses.replace(split, classes=dataclasses.replace(split.classes, written=True))
     weights, of_weights = _weights(table, schema) if labels is not None else (None, ())
     return dataclasses.replace(split, remarks=(*remarks, *of_weights), names=names, weights=weights)
+
+
+def _has_labels(table: Table, schema: Schema) -> bool:
+    """Whether a table has the columns of the labels.
+
+    Raises:
+        DataError: it has some of them.
+    """
+    gone = [name for name in schema.targets if name not in table.columns]
+    if gone and len(gone) < len(schema.targets):
+        raise DataError(
+            f"{table.file} has no column {gone[0]!r} (data.target), and has others of the {len(schema.targets)} that "
+            "hold the labels; give all of them, or none."
+        )
+    return not gone
 
 
 def _weights(table: Table, schema: Schema) -> tuple[Vector | None, tuple[str, ...]]:

@@ -31,7 +31,7 @@ logit = st.floats(-30, 30).map(lambda number: round(number, 3))
 def test_loss_gradient_and_hits_are_those_of_the_definition(logits, targets, weights):
     loss, hits, gradient = run(logits, targets, 0.25, weights)
     p, w = 1 / (1 + np.exp(-logits)), [1.0] * 3 if weights is None else weights.tolist()
-    of_label = -np.log(np.where(targets, p, 1 / (1 + np.exp(logits))))
+    of_label = np.where(targets, np.logaddexp(0, -logits), np.logaddexp(0, logits))  # -log p and -log (1 - p)
     assert loss == pytest.approx(math.fsum(w[n] * of_label[n].mean() for n in range(3)), rel=1e-12, abs=1e-300)
     assert hits == pytest.approx(math.fsum(w[n] for n in range(3) if ((logits[n] > 0) == targets[n]).all()), rel=1e-15)
     expected = (p - targets) * np.array(w)[:, np.newaxis] * 0.25 / 2

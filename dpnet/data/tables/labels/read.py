@@ -1,0 +1,67 @@
+"""Reads the labels of a table from the columns that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpnet.config.model import Task
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.labels.yes_or_no import sets_of
+from dpnet.data.tables.numbers import targets_of
+from dpnet.data.tables.targets import labels_of, place_of
+from dpnet.data.tasks import KINDS
+from dpnet.errors import DataError
+from dpnet.text import listed
+
+READERS: dict[Task, Callable[..., npt.NDArray[Any]]] = {
+    "classification": labels_of,
+    "regression": targets_of,
+    "multilabel": sets_of,
+}
+"""What reads a column of labels, by task."""
+
+
+def labels_in(table: Table, targets: Sequence[str], task: Task, *, kept: bool) -> npt.NDArray[Any]:
+    """The labels of a table, as `make_split` takes them.
+
+    Args:
+        table: the data.
+        targets: columns of the labels, in the order of the outputs.
+        task: what they are.
+        kept: see `labels_of`.
+
+    Raises:
+        DataError: a label is missing, or is none of the task; or there are several columns, and the task has one.
+    """
+    kind, read = KINDS[task], READERS[task]
+    if not kind.in_rows:
+        if len(targets) > 1:
+            raise DataError(
+                f"{table.file}: data.target names {len(targets)} columns, {listed(map(repr, targets), 3)}, and a "
+                'classification has one label for each row. For several: model.task = "multilabel", whether a row has '
+                'each label, or "regression", numbers.'
+            )
+        return read(table, targets[0], kept=kept)
+    columns = [
+        kind.read(read(table, name, kept=kept), table.file, place_of(table, name))[0].reshape(table.rows, -1)
+        for name in targets
+    ]
+    return np.hstack(columns)
+
+
+def of_columns(table: Table, targets: Sequence[str]) -> str:
+    """The columns of the labels, for messages."""
+    word = "column" if len(targets) == 1 else "columns"
+    more = f" and {len(targets) - 3} more" if len(targets) > 3 else ""
+    return f"{table.name}, {word} {', '.join(map(repr, targets[:3]))}{more}"
+
+
+def place_in(table: Table, targets: Sequence[str]) -> Callable[[int], str]:
+    """Where the labels of a row stand, for messages."""
+    if len(targets) == 1:
+        return place_of(table, targets[0])
+    return lambda row: table.place(row, "").rpartition(", column")[0]
