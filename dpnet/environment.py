@@ -169,7 +169,8 @@ def loss_obstacle(environ: Mapping[str, str] = os.environ) -> str:
     what, advice = (missing[0], "sets it") if len(missing) < len(wanted) else ("fault tolerance", "turns it on")
     # If launch has started this rank for a command of its own, it has said why.
     is_told = ATTEMPT in environ and OFFERED not in environ
-    return f"mpirun was started without {what}" + ("" if is_told else f"; dpnet launch --ft {advice}")
+    option = " --ft" if OFFERED in environ else ""
+    return f"mpirun was started without {what}" + ("" if is_told else f"; dpnet launch{option} {advice}")
 
 
 def other_mpi(vendor: str, environ: Mapping[str, str] = os.environ) -> str:

@@ -87,7 +87,7 @@ def what_is_faster(ranks: int, threads: int, core_sets: Sequence[frozenset[int]]
     if ranks <= cores:
         return "fewer threads are faster"
     fitting = max(1, cores // threads)
-    return f"{fitting} ranks are faster, and learn the same" if fitting > 1 else "1 rank is faster, and learns the same"
+    return f"{counted(fitting, 'rank')} {'are' if fitting > 1 else 'is'} faster, with the same result"
 
 
 def worth(threads: int, rows: int, widths: Sequence[int]) -> int:

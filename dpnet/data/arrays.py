@@ -115,7 +115,9 @@ def open_other(key: str, source: str, train: Split, section: DataConfig, task: T
         ConfigError: what reads them is not installed.
     """
     if is_table(os.path.expanduser(source)):
-        raise DataError(f"{key} is {source}, a table, and data.source is none; give the same kind for both.")
+        raise DataError(
+            f"{key} is {source}, a table, and data.source, {section.source}, is none; give the same kind for both."
+        )
     path, reader = choose_reader(source, SPLIT_READERS, key)
     like = Indices(train.features, train.first_index)
     if (keyed := open_keyed(path, section, task)) is not None:

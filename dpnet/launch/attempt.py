@@ -20,6 +20,7 @@ from dpnet.environment import ATTEMPT
 from dpnet.launch.escalation import Escalation, Limits
 from dpnet.launch.linger import Linger
 from dpnet.launch.processes import carriers, end_all, kill, stopped
+from dpnet.launch.say import say
 from dpnet.launch.signals import ASK, Signals
 from dpnet.launch.streams import Streams
 from dpnet.output.terminal import Terminal
@@ -107,7 +108,9 @@ class Attempt:
                 lingered = True
                 self._process.kill()
             if self._escalation.left_s() <= 0:
-                self._timed_out |= self._stopped_by is None
+                if self._stopped_by is None and not self._timed_out:
+                    self._timed_out = True
+                    say("the time limit is reached: the ranks are asked to end")
                 self._escalation.step()
             number = signals.get(min(POLL_S, self._escalation.left_s()))
             if number in (*ASK, signal.SIGINT):

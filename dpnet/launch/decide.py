@@ -58,8 +58,9 @@ class Outcome:
             return "the time limit was reached"
         if not self.error and (why := killed(self.code)):
             return f"exit code {self.code} ({why})"
-        said = "without a summary" if self.code == 0 else self.error
-        return f"exit code {self.code}" + (f", {said}" if said else "")
+        if self.code == 0:
+            return "mpirun returned 0, but the training is not complete (were all ranks killed?)"
+        return f"exit code {self.code}" + (f", {self.error}" if self.error else "")
 
     @property
     def by_the_job(self) -> bool:

@@ -56,11 +56,24 @@ class Training:
     def begin_attempt(self) -> list[str]:
         """The command of the next attempt: it resumes what an earlier attempt has begun."""
         self._summaries_before = self._identities(SUMMARY)
-        # The config is the last file that a training writes before its first step: until then the directory may hold
-        # what the user wants set aside. Without a checkpoint, "auto" would forget the one that the user named.
+        # Without a checkpoint, "auto" would forget the one that the user named.
+        return go_on(self._command) if self._begun() and self.place().checkpoint else self._command
+
+    def next_start(self) -> str:
+        """Where the next attempt begins, in words, for the end of a sentence; empty: where the command says."""
+        if not self._begun():
+            return ""
+        saved = self.place().checkpoint
+        return f", from the checkpoint of step {saved:,}" if saved else ", from the start: there is no checkpoint yet"
+
+    def _begun(self) -> bool:
+        """Whether an attempt has begun to train.
+
+        The config is the last file that a training writes before its first step: until then the directory may hold what
+        the user wants set aside.
+        """
         path = self._path()
-        begun = path is not None and _identity(path / CONFIG) != self._configs_before.get(path)
-        return go_on(self._command) if begun and self.place().checkpoint else self._command
+        return path is not None and _identity(path / CONFIG) != self._configs_before.get(path)
 
     def check_job(self, job: Job) -> None:
         """Compare the job with what its file says now, before the next attempt.

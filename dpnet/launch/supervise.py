@@ -56,7 +56,7 @@ def _launch(launcher: Launcher, options: Options, job_of: JobOf) -> int:
             begun_ns = time.time_ns()
             ended = launcher.start(options.mpirun, options.command, signals)
         see = functools.partial(_seen, options.command, job_of, launcher.name, begun_ns)
-        if ended.stopped_by is not None and options.command[0] == TRAIN:
+        if (ended.stopped_by is not None or ended.timed_out) and options.command[0] == TRAIN:
             return _stopped(ended, options, see())
         return _exit_code(ended, launcher.mpirun, options.command, see)
     from dpnet.launch.progress_on_disk import Training
@@ -81,9 +81,10 @@ def supervise(launcher: Launcher, training: Training, options: Options, signals:
         if decision.wait_s is None:
             if decision.why:
                 say(decision.why)
-            return _stopped(ended, options, training) if outcomes[-1].stopped else decision.exit_code
+            by_us = outcomes[-1].stopped or outcomes[-1].timed_out
+            return _stopped(ended, options, training) if by_us else decision.exit_code
         attempt = f"attempt {len(outcomes) + 1} of {options.max_restarts + 1}"
-        say(f"{attempt}: {decision.why}; restart in {decision.wait_s:g} s")
+        say(f"{attempt}: {decision.why}; restart in {decision.wait_s:g} s{training.next_start()}")
         mpirun_options = hosts.those_that_answer(launcher.mpirun, options.mpirun, say)
         if (number := signals.wait(decision.wait_s)) is not None:
             # The job is at its checkpoint, as if the signal had come before the failure.

@@ -133,7 +133,8 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
                 f"{counted(event.world_size, 'rank')}, {event.recover_s:.2f} s later"
             )
         case StepsTaken() | EpochTaken():
-            parts = [_place(event, length), f"training {measure_text('loss', event.loss)}"]
+            since = f" (since step {event.since:,})" if isinstance(event, EpochTaken) and event.since else ""
+            parts = [_place(event, length), f"training {measure_text('loss', event.loss)}{since}"]
             if isinstance(event, EpochTaken) and event.eval_loss is not None:
                 scores = f"{measure_text('loss', event.eval_loss)}, {_one(event, 'eval_')}"
                 parts.append(f"{event.eval_split} {scores}")

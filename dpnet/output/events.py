@@ -83,6 +83,8 @@ class EpochTaken:
         mae: see StepsTaken.
         eval_r2: as eval_accuracy, of numbers.
         subset_accuracy: see StepsTaken.
+        since: the step after which a training has gone on within the epoch: the means are those since then. 0: it has
+            not.
         eval_micro_f1: as eval_accuracy, of several labels.
     """
 
@@ -98,6 +100,7 @@ class EpochTaken:
     eval_r2: float | None = None
     subset_accuracy: float | None = None
     eval_micro_f1: float | None = None
+    since: int = 0
 
     def row(self) -> None:
         """None: the learning curve has the same numbers in rows of their own."""

@@ -81,6 +81,7 @@ class Reporting:
         self._plan: Plan | None = None
         self._last_samples, self._last_s = 0, 0.0
         self._epoch_sums = EpochSums(Progress())
+        self._since = 0
 
     def open(self, plan: Plan, progress: Progress, *, total_steps: int) -> None:
         """Report from now on, after the steps of `progress`; rows of later steps are dropped. Collective.
@@ -97,6 +98,7 @@ class Reporting:
         step = progress.step
         self._plan, self._last_samples, self._last_s = plan, plan.samples_before(step), time.perf_counter()
         self._epoch_sums = EpochSums(progress)
+        self._since = step if self._epoch(progress) % 1 else 0
         num_samples = plan.samples_before(total_steps)
         length = Length(total_steps, num_samples, round(num_samples / plan.num_samples, 4))
 
@@ -133,7 +135,8 @@ class Reporting:
         (samples, weight, loss, hits), seconds = self._epoch_sums.take(progress)
         if weight > 0:
             place, means = (progress.step, self._epoch(progress)), self._means(loss / weight, hits / weight)
-            more: dict[str, Any] = {**means, **scores, "eval_split": self._watched}
+            more: dict[str, Any] = {**means, **scores, "eval_split": self._watched, "since": self._since}
+            self._since = 0
             self._write(EpochTaken(*place, samples_per_s=samples / seconds, **more))
 
     def ranks_lost(

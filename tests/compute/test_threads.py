@@ -48,8 +48,8 @@ def test_cores_that_a_launcher_has_shared_out_are_not_shared_out_again(core_sets
     [
         (2, 1, ""),
         (1, 2, ""),
-        (64, 1, "64 ranks for only 2 cores: 2 ranks are faster, and learn the same"),
-        (3, 2, "3 ranks of 2 threads for only 2 cores: 1 rank is faster, and learns the same"),
+        (64, 1, "64 ranks for only 2 cores: 2 ranks are faster, with the same result"),
+        (3, 2, "3 ranks of 2 threads for only 2 cores: 1 rank is faster, with the same result"),
         (2, 2, "2 ranks of 2 threads for only 2 cores: fewer threads are faster"),
         (1, 3, "1 rank of 3 threads for only 2 cores: fewer threads are faster"),
     ],

@@ -288,7 +288,8 @@ def test_init_looks_into_files_of_arrays(folder, simulated, monkeypatch, capsys)
         file["sim/images"], file["sim/labels"] = X, [f"k{one}" for one in Y]
     assert run(["init", "h5.toml", "--data", "i.h5"]) == 0
     out = capsys.readouterr().out
-    assert "i.h5 has 60 training samples of 5 numbers, no test samples; 3 classes, k-1, k3, k7." in out
+    assert "i.h5 has 60 training samples of 5 numbers, no test samples (20% of the training samples are " in out
+    assert "held out instead); 3 classes, k-1, k3, k7." in out
     assert "Inputs are sim/images and labels sim/labels, as their names suggest" in out
     assert run(["init", "svm.toml", "--data", str(folder / "d.svm")]) == 0
     for name, section in (("h5", {"features": ("sim/images",), "target": "sim/labels"}), ("svm", {"target": None})):

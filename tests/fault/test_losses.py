@@ -179,4 +179,4 @@ def test_without_fault_tolerance_the_job_says_that_it_would_not_survive(tmp_path
     output = tmp_path / "run"
     code, text = run_with_deeds(mpirun(2), tmp_path, train_arguments(job, output), [], timeout_s=20)
     assert code == 0, text
-    assert "a lost rank ends the job: mpirun was started without fault tolerance; dpnet launch --ft turns it on" in text
+    assert "a lost rank ends the job: mpirun was started without fault tolerance; dpnet launch turns it on" in text

@@ -73,7 +73,8 @@ def no_waits(monkeypatch):
 def test_exit_code_0_without_a_summary_is_a_failure(supervised):
     code, text, calls = supervised(f"[ $n = 1 ] || {{ {SUMMARY}; }}", "--max-restarts", "3")
     assert (code, len(calls)) == (0, 2), text
-    assert text == ("dpnet launch: attempt 2 of 4: exit code 0, without a summary at step 0; restart in 1 s\n")
+    why = "mpirun returned 0, but the training is not complete (were all ranks killed?) at step 0"
+    assert text == f"dpnet launch: attempt 2 of 4: {why}; restart in 1 s\n"
 
 
 def test_a_new_summary_is_believed_more_than_the_exit_code(supervised):
@@ -250,6 +251,28 @@ def test_ctrl_c_asks_the_ranks_to_stop_and_names_the_command_to_go_on(supervised
     own = " ".join(["", *restarts]) if restarts else ""
     again = " --resume never --resume auto" if resume else ""
     assert text.endswith(f"dpnet launch: go on with:\n  dpnet launch -n 2{own} -- train{again}\n")
+
+
+@pytest.mark.parametrize("restarts", [(), ("--max-restarts", "0")])
+def test_a_job_that_its_time_limit_ends_is_told_why_and_how_to_go_on(supervised, restarts):
+    script = f"{BEGUN}; trap 'exit 75' USR1; while :; do sleep 0.01; done"
+    code, text, calls = supervised(script, "--time-limit", "0.3", *restarts)
+    assert (code, len(calls)) == (75, 1), text
+    assert "dpnet launch: the time limit is reached: the ranks are asked to end\n" in text
+    assert "dpnet launch: go on with:\n  dpnet launch -n 2 --time-limit 0.3" in text
+
+
+@pytest.mark.parametrize(
+    ("saved", "start"),
+    [
+        ("checkpoints/step-00000008", "from the checkpoint of step 8"),
+        (".", "from the start: there is no checkpoint yet"),
+    ],
+)
+def test_a_restart_says_where_it_begins(supervised, saved, start):
+    begun = BEGUN.replace("checkpoints/step-00000008", saved)
+    text = supervised(f"[ $n = 1 ] && {{ {begun}; exit 137; }}; {SUMMARY}", "--max-restarts", "1")[1]
+    assert text.endswith(f" at step 9; restart in 1 s, {start}\n")
 
 
 def test_ctrl_c_before_the_first_checkpoint_promises_none(supervised):
@@ -504,7 +527,7 @@ def test_a_job_whose_ranks_are_killed_comes_back_to_the_directory_it_chose_and_e
         text = job.read()
     finally:
         job.close()
-    assert "dpnet launch: attempt 2 of 4: exit code" in text
+    assert "dpnet launch: attempt 2 of 4: " in text
     assert text.count("run directory runs/digits-2") == 2
     assert "going on from the checkpoint of step" in text
     assert (tmp_path / "runs/digits/summary.json").read_bytes() == before

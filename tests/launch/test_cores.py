@@ -38,8 +38,8 @@ def test_the_cores_of_this_host_say_nothing_about_a_batch_job_of_several(monkeyp
     ("arguments", "told"),
     [
         (["-n", "2", "--", "train"], ""),
-        (["-n", "3", "--", "train"], "3 ranks for only 2 cores: 2 ranks are faster, and learn the same"),
-        (["--host", "localhost:3", "-n", "3", "--", "train"], "3 ranks for only 2 cores: 2 ranks are faster, and "),
+        (["-n", "3", "--", "train"], "3 ranks for only 2 cores: 2 ranks are faster, with the same result"),
+        (["--host", "localhost:3", "-n", "3", "--", "train"], "3 ranks for only 2 cores: 2 ranks are faster, "),
         (["--host", "localhost:2,elsewhere:1", "-n", "3", "--", "train"], ""),
         (["-n", "3", "--", "python", "s.py"], "3 ranks for only 2 cores: they take turns"),
         (["-n", "3", "--", "digest", "run"], ""),

@@ -42,7 +42,9 @@ def test_all_else_is_restarted(last):
 
 def test_the_reason_is_told():
     assert decide([failed()], 1).why == f"exit code 1, {ERROR} at step 10"
-    assert decide([outcome(0)], 1).why == "exit code 0, without a summary at step 10"
+    assert decide([outcome(0)], 1).why == (
+        "mpirun returned 0, but the training is not complete (were all ranks killed?) at step 10"
+    )
     assert decide([outcome(143, timed_out=True)], 1).why == "the time limit was reached at step 10"
 
 

@@ -48,6 +48,7 @@ def test_an_epoch_is_a_line_with_training_and_test_loss():
         EPOCH,
         dataclasses.replace(EPOCH, epoch=12.0, eval_loss=None, eval_accuracy=None),
         dataclasses.replace(EPOCH, epoch=3.5, step=1750),
+        dataclasses.replace(EPOCH, epoch=4.0, since=1700),
         Note("hello"),
     ):
         console.write(event)
@@ -55,6 +56,7 @@ def test_an_epoch_is_a_line_with_training_and_test_loss():
         "epoch  3/20  training loss 0.2500  test loss 0.1250, accuracy 90.00%",
         "epoch 12/20  training loss 0.2500  training accuracy 50.00%",
         "epoch 3.50, step 1,750/1,000  training loss 0.2500  test loss 0.1250, accuracy 90.00%",
+        "epoch  4/20  training loss 0.2500 (since step 1,700)  test loss 0.1250, accuracy 90.00%",
         "hello",
     ]
 

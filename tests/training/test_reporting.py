@@ -92,6 +92,7 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_samples_and_of_no_others(tmp_pa
     assert [event.loss for event in taken] == [10.0 / 20, 110.0 / 100, 7.0 / 100]
     assert [event.accuracy for event in taken] == [3 / 20, 15 / 100, 24 / 100]
     assert [event.eval_loss for event in taken] == [None, 0.5, None]
+    assert [event.since for event in taken] == [2, 0, 0]
 
 
 def test_an_epoch_without_a_good_step_has_no_line(tmp_path, monkeypatch):

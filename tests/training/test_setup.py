@@ -65,10 +65,10 @@ def test_ranks_that_would_choose_different_kernels_all_take_numpys(monkeypatch, 
     ("crowded", "told"),
     [
         ({}, ""),
-        ({"a": 3}, "note: on a: 3 ranks for only 2 cores: 2 ranks are faster, and learn the same\n"),
+        ({"a": 3}, "note: on a: 3 ranks for only 2 cores: 2 ranks are faster, with the same result\n"),
         (
             {"b": 3, "c": 4},
-            "note: on b and 1 more host: 3 ranks for only 2 cores: 2 ranks are faster, and learn the same\n",
+            "note: on b and 1 more host: 3 ranks for only 2 cores: 2 ranks are faster, with the same result\n",
         ),
     ],
 )

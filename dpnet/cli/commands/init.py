@@ -61,19 +61,21 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")
     named = guess_names(path) if is_hdf5(path) and not given.keys() & {"data.features", "data.target"} else {}
     section = DataConfig(**{**named, **of_section(given, "data")})
-    task, targets = _task_of(source, section)
-    task = given.get("model.task", task)
+    task = given.get("model.task") or _task_of(source, section)
     found = check_classes(open_source(source, section, task=task))
     test = f"{len(found.test):,} test samples" if found.test else "no test samples"
     classes, settings = found.train.classes, {"data.source": source}
     settings |= {f"data.{key}": value for key, value in named.items()}
     if found.test is None and "data.test" not in given and _can_hold_out(found.train):
         settings["data.test"] = TEST_SHARE
+        test = f"no test samples ({TEST_SHARE:.0%} of the training samples are held out instead)"
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
-    lines = [f'{seen}{targets}: model.task = "regression"; for classes, leave that out.']
     if task != "classification":
         settings["model.task"] = task
-    if task != "regression":
+    if task == "regression":
+        targets = targets_text(require_labels(found.train))
+        lines = [f'{seen}{targets}: model.task = "regression"; for classes, leave that out.']
+    else:
         lines = [f"{seen}{len(classes):,} classes, {classes.text()}."]
     if named:
         guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
@@ -88,17 +90,15 @@ def _given(overrides: Sequence[str]) -> dict[str, Any]:
     return {name: settings[name] for name in names}
 
 
-def _task_of(source: str, section: DataConfig) -> tuple[Task, str]:
-    """What the labels of arrays look like; and the targets in words, if they look like such."""
+def _task_of(source: str, section: DataConfig) -> Task:
+    """What the labels of arrays look like."""
     if Converted().fits(path := os.path.expanduser(source)):
-        task = Converted().task(path)
-        targets = require_labels(open_source(source, section, task=task).train)
-        return task, targets_text(targets) if task == "regression" else ""
+        return Converted().task(path)
     try:
         targets = require_labels(open_source(source, section, task="regression").train)
     except DataError:
-        return "classification", ""  # If that cannot be either, its error says why.
-    return ("regression", targets_text(targets)) if looks_like_targets(targets) else ("classification", "")
+        return "classification"  # If that cannot be either, its error says why.
+    return "regression" if looks_like_targets(targets) else "classification"
 
 
 def _can_hold_out(train: Split) -> bool:

@@ -100,8 +100,9 @@ def named_in(section: DataConfig) -> tuple[str, str, str] | None:
     if not section.features:
         return None
     if len(section.features) > 1 or not isinstance(section.target, str):
+        target = "data.target is not set" if section.target is None else setting("data.target", section.target)
         raise DataError(
-            f"data.features is {list(section.features)} and data.target {section.target!r}: of an HDF5 file they are "
+            f"{setting('data.features', list(section.features))} and {target}: of an HDF5 file they are "
             'one data set each, features = ["sim/images"] and target = "sim/labels" for example.'
         )
     return section.features[0], section.target, section.weight or ""
