@@ -161,6 +161,17 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     convert.add_argument("dest", metavar="DEST", help="folder to write; data.source of the trainings")
     _add_job(convert)
     convert.set_defaults(command="data_convert")
+    info = actions.add_parser(
+        "info",
+        help="show what data of any kind hold, and what dpnet would do with them",
+        description="Show rows, columns, classes, constant columns, test samples that are training samples too, and "
+        "what dpnet would make of SOURCE: as JOB.toml says, or without it as `dpnet init` would propose. All samples "
+        "are read; memory is taken for 8 bytes of each.",
+    )
+    info.add_argument("source", metavar="SOURCE", help="the data: see data.source")
+    _add_job(info)
+    info.add_argument("--json", action="store_true", help="print it as one line of JSON")
+    info.set_defaults(command="data_info")
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:

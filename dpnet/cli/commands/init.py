@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 
 def _propose(arguments: argparse.Namespace) -> Proposal:
     source, target, header = arguments.data, arguments.target, arguments.header
-    given = _given(arguments.overrides)
+    given = settings_given(arguments.overrides)
     if source is None:
         if target is not None or header is not None:
             raise ConfigError("--target and --header are of a table; name it: --data FILE")
@@ -55,18 +55,37 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
             given["data.target"] = int(target) if is_place else target
         if header is not None:
             given["data.header"] = header == "true"
-        return propose_table(source, path, given)
+        return propose(source, given)
     for option, value in (("--target", target), ("--header", header)):
         if value is not None:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")
+    return propose(source, given)
+
+
+def propose(source: str, given: Mapping[str, Any]) -> Proposal:
+    """What a job file should say of some data.
+
+    Args:
+        source: as it was given.
+        given: settings that are kept, by the full names of their keys.
+
+    Raises:
+        DataError: the data cannot be read or trained on.
+        ConfigError: what reads them is not installed.
+    """
+    path = os.path.expanduser(source)
+    if is_table(path):
+        return propose_table(source, path, given)
     named = guess_names(path) if is_hdf5(path) and not given.keys() & {"data.features", "data.target"} else {}
     section = DataConfig(**{**named, **of_section(given, "data")})
     task = given.get("model.task") or _task_of(source, section)
     found = check_classes(open_source(source, section, task=task))
     test = f"{len(found.test):,} test samples" if found.test else "no test samples"
-    classes, settings = found.train.classes, {"data.source": source}
+    classes = found.train.classes
+    settings: dict[str, Any] = {"data.source": source}
     settings |= {f"data.{key}": value for key, value in named.items()}
-    if found.test is None and "data.test" not in given and _can_hold_out(found.train):
+    is_free = "data.test" not in given and not Converted().fits(path)
+    if found.test is None and is_free and _can_hold_out(found.train):
         settings["data.test"] = TEST_SHARE
         test = f"no test samples ({TEST_SHARE:.0%} of the training samples are held out instead)"
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
@@ -83,7 +102,7 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
     return Proposal({**settings, **given}, lines)
 
 
-def _given(overrides: Sequence[str]) -> dict[str, Any]:
+def settings_given(overrides: Sequence[str]) -> dict[str, Any]:
     """The settings of a command line, by the full names of their keys."""
     settings = to_flat_dict(load(None, overrides))
     names = [override.partition("=")[0].strip() for override in overrides]

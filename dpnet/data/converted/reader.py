@@ -105,7 +105,8 @@ def _with_labels(
         raise _damaged(file, f"it holds {labels.dtype} of shape {labels.shape}")
     if dimensions == 1 and (labels.min() < 0 or labels.max() >= len(split.classes)):
         raise _damaged(file, f"labels are {labels.min()} to {labels.max()}, of {len(split.classes)} classes")
-    if task == "multilabel" and labels.shape[1] != len(split.classes):
+    named = task == "multilabel" or len(split.classes) > 0  # Of several targets of a table.
+    if dimensions > 1 and named and labels.shape[1] != len(split.classes):
         raise _damaged(file, f"it has {labels.shape[1]} columns, and there are {len(split.classes)} labels")
     if dimensions > 1 and not np.isfinite(labels).all():
         raise _damaged(file, "a target is not finite")

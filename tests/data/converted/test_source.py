@@ -128,6 +128,17 @@ def test_several_labels_of_a_sample_are_kept(tmp_path):
         open_source(str(folder), task="multilabel")
 
 
+@tables
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_several_columns_are_the_labels(tmp_path, task):
+    lines = [f"{row},{row % 2},{row % 3 == 0:d}" for row in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["n,a,b", *lines, ""]))
+    keys = {"target": ("a", "b"), "test": 0.25}
+    folder = converted(tmp_path / "c", tmp_path / "t.csv", task=task, **keys)
+    for given in (keys, {}):
+        assert identified(folder, task=task, **given) == identified(tmp_path / "t.csv", task=task, **keys)
+
+
 def test_labels_of_test_data_that_training_lacks_are_told_as_of_the_source(tmp_path):
     np.savez(tmp_path / "d.npz", x_train=X, y_train=np.arange(40) % 2, x_test=X[:8], y_test=np.arange(8) % 3)
     with pytest.raises(DataError, match="the label is 2"):
