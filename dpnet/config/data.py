@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from dpnet.config.section import ClassWeights, Governs, OnlyFor, PathOrShare, Section, Text, follows
 
+MEMORY = "<memory>"
+"""What data.source is where the data lie in memory, and a program gives them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Section, governs=Governs.RESULT):

@@ -20,8 +20,8 @@ def first_choice(job: Job) -> Path:
     """The run directory of a job: the named one, else runs/ and the name of the data."""
     if job.output.dir is not None:
         return Path(job.output.dir)
-    # "mnist/", "./mnist" and "mnist.npz" are all called mnist; "." and ".." have no name.
-    name = Path(job.data.source).stem.strip(".~")
+    # "mnist/", "./mnist" and "mnist.npz" are all called mnist; "." and ".." have no name, and <memory> is memory.
+    name = Path(job.data.source).stem.strip(".~<>")
     return Path("runs") / (name or "data")
 
 

@@ -193,8 +193,9 @@ def fill(section: object, name: str, value: Any) -> None:
 
 
 _RECIPE = """\
-of type {kind}; a job holds no arrays: every rank opens the data itself. Save them, and give the path:
+of type {kind}; a job holds no arrays. Give them to the training, or save them, and give the path:
 
+    dpnet.train(job, data=(x, y))  # or a dictionary of x_train, y_train, x_test, ..., or a data frame
     np.savez("data.npz", x_train=x, y_train=y)  # and x_test=..., y_test=...
     table.to_csv("data.csv", index=False)  # of a data frame; data.target is the column of the labels"""
 

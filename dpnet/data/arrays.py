@@ -30,7 +30,7 @@ COLUMNS = {"target": "labels", "weight": "weights", "split": "validation or test
 
 
 def open_arrays(
-    source: str, section: DataConfig, seed: int, task: Task = "classification"
+    source: str, section: DataConfig, seed: int, task: Task = "classification", memory: Reader | None = None
 ) -> tuple[Split, Split | None, Split | None]:
     """Opens arrays to train on.
 
@@ -39,6 +39,7 @@ def open_arrays(
         section: of the job.
         seed: see `sources.open_source`.
         task: see `sources.open_source`.
+        memory: reads arrays in memory, of which `source` is the name then.
 
     Returns:
         the training samples; and those of data.validation and of data.test, or the test samples that the source has.
@@ -47,7 +48,7 @@ def open_arrays(
         DataError: see `sources.open_source`.
         ConfigError: what reads the source is not installed.
     """
-    path, reader = choose_reader(source, READERS)
+    path, reader = choose_reader(source, READERS) if memory is None else (source, memory)
     _refuse_keys(section, source, is_hdf5(path))
     names = named_in(section) if is_hdf5(path) else None
     if names is None and is_hdf5(path) and isinstance(section.target, str) and find_sets(path, (section.target,)):

@@ -10,12 +10,14 @@ import os
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from dpnet.config.data import DataConfig
+from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.model import Task
 from dpnet.data.arrays import open_arrays, open_keyed, read_like
 from dpnet.data.class_weights import weigh_classes
 from dpnet.data.converted.reader import Converted
 from dpnet.data.converted.source import open_converted, open_converted_split
+from dpnet.data.memory.given import Memory
+from dpnet.data.memory.opened import not_given, open_memory, open_memory_split
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labels
 from dpnet.data.tables.files import is_table
@@ -102,7 +104,12 @@ class Opened(NamedTuple):
 
 
 def open_source(
-    source: str, section: DataConfig | None = None, *, seed: int = 0, task: Task = "classification"
+    source: str,
+    section: DataConfig | None = None,
+    *,
+    seed: int = 0,
+    task: Task = "classification",
+    memory: Memory | None = None,
 ) -> DataSource:
     """Opens data to train on.
 
@@ -112,20 +119,27 @@ def open_source(
         section: what a job says of the data; None: the defaults.
         seed: decides which samples are held out to validate with, if a share of them is.
         task: what the labels are.
+        memory: the data, where they lie in memory.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
             files is damaged or holds what cannot be trained on.
     """
     section = section or DataConfig()
-    return number_source(source, open_splits(source, section, seed, task), section)
+    return number_source(
+        source if memory is None else memory.name, open_splits(source, section, seed, task, memory), section
+    )
 
 
-def open_splits(source: str, section: DataConfig, seed: int, task: Task) -> Opened:
+def open_splits(source: str, section: DataConfig, seed: int, task: Task, memory: Memory | None = None) -> Opened:
     """Opens data as they are: the labels of each split are numbered by themselves, and classes weigh alike.
 
     For arguments and errors see `open_source`.
     """
+    if memory is not None:
+        return Opened(*open_memory(memory, section, seed, task))
+    if source == MEMORY:
+        raise not_given()
     path = os.path.expanduser(source)
     if Converted().fits(path):
         return Opened(*open_converted(section, path, seed, task))
@@ -185,7 +199,7 @@ def check_classes(source: DataSource) -> DataSource:
 
 
 def open_split(
-    source: str,
+    source: str | Memory,
     split: str = "test",
     schema: Schema | None = None,
     *,
@@ -200,7 +214,7 @@ def open_split(
     Args:
         source: as in `open_source`, but labels may be missing; or data of one split: an .npz or HDF5 file with x and
             perhaps y, an .npy or an IDX file of inputs, with its labels in the file beside it that the name of the
-            inputs tells, or a file of svmlight text.
+            inputs tells, or a file of svmlight text; or data in memory.
         split: one of SPLITS; data of one split serves as any.
         schema: of the table that the network was trained on; None: it was trained on arrays.
         labelled: see `tables.source.open_table`.
@@ -215,12 +229,14 @@ def open_split(
     """
     if split not in SPLITS:
         raise ConfigError(f"the split is {split!r}; expected {words([repr(one) for one in SPLITS], 'or')}")
+    of_labels, part = task if labelled else None, None if column is None else (column, split)
+    if isinstance(source, Memory):
+        return open_memory_split(source, split, schema, of_labels, part)
     path = os.path.expanduser(source)
     if is_table(path):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
-        return open_table(path, schema, labelled=labelled, task=task, part=None if column is None else (column, split))
-    of_labels = task if labelled else None
+        return open_table(path, schema, labelled=labelled, task=task, part=part)
     if Converted().fits(path) and Converted().has(path, split):
         return open_converted_split(path, split, schema, of_labels)
     if schema is None and (keyed := open_keyed(path, section, of_labels)) is not None:

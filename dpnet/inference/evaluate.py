@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dpnet.comm.agree import everywhere
+from dpnet.comm.connect import connect
 from dpnet.comm.group import World
 from dpnet.compute.arrays import SampleIds
 from dpnet.config.model import Task
@@ -46,8 +47,8 @@ class Evaluation(Scores):
 
 def evaluate(
     network: Network,
-    source: str | None,
-    group: World,
+    source: Any = None,
+    group: World | None = None,
     *,
     split: str | None = None,
     batch_size: int | None = None,
@@ -60,8 +61,9 @@ def evaluate(
 
     Args:
         network: the network; it is not changed.
-        source: of the samples, which must have labels: see `dpnet.data.sources`. None: that of the training.
-        group: all ranks share the samples.
+        source: of the samples, which must have labels: see `dpnet.data.sources`. None: that of the training. Or data
+            in memory, as `dpnet.train` takes them; each rank gives the same.
+        group: all ranks share the samples; found from the launcher's environment if not given.
         split: "test", "train" or "validation": of the training's own source these are the samples that the training had
             as such. None: "test", and of other data without named splits all samples.
         batch_size: samples computed at once; None: as in the training, which gives the bits of its scores.
@@ -78,7 +80,7 @@ def evaluate(
         ConfigError: ranks were given different arguments, or there is no top-k accuracy for this `top_k`.
         DataError: the samples cannot be used.
     """
-    task = network.job.model.task
+    task, group = network.job.model.task, connect() if group is None else group
     _refuse_of_others(task, {"unknown-labels": unknown_labels, "details": details, "top-k": top_k})
     unknown = unknown_labels or network.job.data.unknown_labels
     batch_size = batch_size or network.job.evaluate.batch_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from dpnet.checkpoint.resume import job_of
 from dpnet.checkpoint.tensors import parameters
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.alike import check_alike
+from dpnet.comm.connect import connect
 from dpnet.comm.group import Group, World
 from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
@@ -67,7 +69,7 @@ class Network:
 
 
 def check_call(
-    group: Group, call: str, source: str | None, split: str | None, batch_size: int, nonfinite: str, **more: str
+    group: Group, call: str, source: Any, split: str | None, batch_size: int, nonfinite: str, **more: str
 ) -> None:
     """Check that all ranks make the same call of dpnet, with the same arguments; collective.
 
@@ -75,7 +77,7 @@ def check_call(
         ConfigError: they do not.
     """
     given = {
-        "the data": str(source),
+        "the data": str(source) if source is None or isinstance(source, str | os.PathLike) else "in memory",
         "the split": str(split),
         "the batch size": str(batch_size),
         "nonfinite": nonfinite,
@@ -84,13 +86,17 @@ def check_call(
 
 
 def load_network(
-    path: str, group: Group, *, last: bool = False, tell: Callable[[str], object] | None = None
+    path: str | os.PathLike[str],
+    group: Group | None = None,
+    *,
+    last: bool = False,
+    tell: Callable[[str], object] | None = None,
 ) -> Network:
     """Read the network of a checkpoint; collective.
 
     Args:
         path: of a checkpoint, or of a run directory: its best checkpoint, or its newest if none is kept as the best.
-        group: all ranks.
+        group: all ranks; found from the launcher's environment if not given.
         last: the newest of the run directory in any case.
         tell: is called on rank 0 with a sentence that says which checkpoint of a run directory it is.
 
@@ -98,6 +104,7 @@ def load_network(
         CheckpointError: the checkpoint is missing or damaged, or a parameter is not finite.
         ConfigError: ranks were given different paths, or `last` is asked of a checkpoint.
     """
+    group = connect() if group is None else group
     check_alike(group, {"the call": "dpnet.load_network", "the path": str(path), "last": str(last)})
 
     def work() -> tuple[Checkpoint, Picked]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from dpnet.comm.agree import on_root
+from dpnet.comm.agree import everywhere, on_root
+from dpnet.comm.connect import connect
 from dpnet.comm.group import World
 from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.data.split import Split
+from dpnet.errors import ConfigError
 from dpnet.inference.answers import Answers, answers_of
 from dpnet.inference.network import Network, check_call, prepared
 from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
 from dpnet.inference.prediction_file import PredictionFile
+from dpnet.inference.prediction_records import PredictionRecords
 from dpnet.inference.samples import open_samples
+from dpnet.text import words
 from dpnet.training.announce import aside
 from dpnet.training.setup import Setup
 
@@ -30,35 +38,63 @@ class Predictions:
         nonfinite: number of samples without an answer, as an input or an output is not finite: they are marked in the
             file, or were left out of it.
         nonfinite_rows: the first of them, by number from 0.
+        records: (samples,) the predictions as an .npy file would hold them; None: they are in a file.
     """
 
     samples: int
     nonfinite: int = 0
     nonfinite_rows: tuple[int, ...] = ()
+    records: npt.NDArray[Any] | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def labels(self) -> npt.NDArray[Any]:
+        """(samples,) the labels, as those of the training data; or (samples, labels) 1 for each that a sample has."""
+        return self._field("label", "labels")
+
+    @property
+    def probabilities(self) -> npt.NDArray[Any]:
+        """(samples, classes) of all classes, in their order; or of all labels."""
+        return self._field("probabilities")
+
+    @property
+    def numbers(self) -> npt.NDArray[Any]:
+        """(samples,) of a regression, or (samples, outputs), in the units of the targets."""
+        return self._field("prediction")
+
+    def _field(self, *names: str) -> npt.NDArray[Any]:
+        if self.records is None:
+            raise ConfigError("the predictions are in a file; without one, out=None, they are returned")
+        there = self.records.dtype.names or ()
+        found = [name for name in names if name in there]
+        if not found:
+            raise ConfigError(f"these predictions have no {names[-1]}; they have {words(list(there), 'and')}")
+        return np.asarray(self.records[found[0]])
 
 
 def predict(
     network: Network,
-    source: str | None,
-    out: Path,
-    group: World,
+    source: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    group: World | None = None,
     *,
     split: str | None = None,
     batch_size: int | None = None,
     nonfinite: OnNonFinite = "raise",
 ) -> Predictions:
-    """Write label and probabilities of every sample, or the numbers of a regression, to a file; collective.
+    """Label and probabilities of every sample, or the numbers of a regression, in a file or in memory; collective.
 
     Args:
         network: the network; it is not changed.
-        source: of the samples, see `dpnet.data.sources`; labels are not needed. None: that of the training.
-        out: .npy: one record a sample with `label` (int64) and `probabilities` (classes of the network's dtype);
-            .csv: the columns label, p0, p1, ... Of a regression `prediction` (float64, in the units of the targets), or
-            in .csv prediction0, prediction1, ... for several outputs. Where a sample may have several labels, `labels`
-            (int8, 1 for a label that it has, else 0) and `probabilities`; in .csv label0, label1, ..., p0, p1, ... Of
-            several columns of a table they are called as these: prediction_x, label_x, p_x. Before them stands the
-            column data.id of a table. The file appears when it is complete.
-        group: all ranks share the samples.
+        source: of the samples, see `dpnet.data.sources`; labels are not needed. None: that of the training. Or data
+            in memory, an array of inputs for example, see `dpnet.train`; each rank gives the same.
+        out: the file, which appears when it is complete; None: the predictions are returned, on every rank. .npy: one
+            record a sample with `label` (int64) and `probabilities` (classes of the network's dtype); .csv: the columns
+            label, p0, p1, ... Of a regression `prediction` (float64, in the units of the targets), or in .csv
+            prediction0, prediction1, ... for several outputs. Where a sample may have several labels, `labels` (int8,
+            1 for a label that it has, else 0) and `probabilities`; in .csv label0, label1, ..., p0, p1, ... Of several
+            columns of a table they are called as these: prediction_x, label_x, p_x. Before them stands the column
+            data.id of a table.
+        group: all ranks share the samples; found from the launcher's environment if not given.
         split: see `evaluate`.
         batch_size: samples computed at once; None: as in the training.
         nonfinite: what follows from a sample with an input or an output that is not finite. "raise": an error that
@@ -69,23 +105,22 @@ def predict(
         DataError: the samples cannot be used.
         OutputError: the file cannot be written.
     """
-    batch_size = batch_size or network.job.evaluate.batch_size
+    batch_size, group = batch_size or network.job.evaluate.batch_size, connect() if group is None else group
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
     samples = open_samples(network, source, split, group, unknown=None)
-    name = None if network.schema is None or samples.names is None else network.schema.id
-    answers = answers_of(network)
-    if name in answers.names() and out.suffix == ".csv":
-        aside(
-            group,
-            f"note: the column {name!r} of {samples.inputs_file} is called 'id' in {out}, which has another {name!r}",
-        )
-        name = "id"
-    table = PredictionFile(out, len(samples), answers, np.dtype(network.job.model.dtype), name, samples.names)
+    answers, rows, dtype = answers_of(network), min(batch_size, len(samples)), np.dtype(network.job.model.dtype)
+    if out is None:
+        records = PredictionRecords(len(samples), answers, dtype, samples.names)
+        receiver = _Receiver(network, samples, records, nonfinite)
+        with prepared(network, group) as setup:
+            _compute(setup, network, samples, answers, receiver, rows, is_shared=True)
+        return dataclasses.replace(receiver.result(), records=records.whole())
+    table = _file(network, samples, answers, Path(out), group)
     receiver = _Receiver(network, samples, table, nonfinite)
     with prepared(network, group) as setup:
         try:
             on_root(group, table.open)
-            _write(setup, network, samples, answers, receiver, min(batch_size, len(samples)))
+            _compute(setup, network, samples, answers, receiver, rows, is_shared=False)
             on_root(group, table.close)
         except BaseException:
             table.discard()
@@ -93,8 +128,27 @@ def predict(
     return on_root(group, receiver.result)
 
 
+def _file(network: Network, samples: Split, answers: Answers, out: Path, group: World) -> PredictionFile:
+    """The file of the predictions."""
+    name = None if network.schema is None or samples.names is None else network.schema.id
+    if name in answers.names() and out.suffix == ".csv":
+        aside(
+            group,
+            f"note: the column {name!r} of {samples.inputs_file} is called 'id' in {out}, which has another {name!r}",
+        )
+        name = "id"
+    return PredictionFile(out, len(samples), answers, np.dtype(network.job.model.dtype), name, samples.names)
+
+
+class _Table(Protocol):
+    """Takes predictions."""
+
+    def append(self, finished: Matrix, ids: SampleIds) -> None:
+        """See `PredictionFile.append`."""
+
+
 class _Receiver:
-    """What rank 0 does with the finished outputs of all samples, which it gets in their order.
+    """What is done with the finished outputs of all samples, in their order: on rank 0, or on every rank.
 
     Args:
         network: that has computed them.
@@ -103,19 +157,18 @@ class _Receiver:
         nonfinite: see `predict`.
     """
 
-    def __init__(self, network: Network, samples: Split, table: PredictionFile, nonfinite: OnNonFinite) -> None:
+    def __init__(self, network: Network, samples: Split, table: _Table, nonfinite: OnNonFinite) -> None:
         self._network, self._samples, self._table, self._nonfinite = network, samples, table, nonfinite
         self._received = self._num_bad = 0
         self._bad_rows: list[int] = []
 
-    def take(self, finished: Matrix | None) -> None:
+    def take(self, finished: Matrix) -> None:
         """Take the next samples: (rows, outputs), NaN in the rows without an answer.
 
         Raises:
             DataError: a row has no answer, and that is an error.
             OutputError: they cannot be written.
         """
-        assert finished is not None
         bad = np.isnan(finished[:, 0])
         if bad.any():
             rows = (self._received + np.flatnonzero(bad)).tolist()
@@ -136,14 +189,25 @@ class _Receiver:
         return Predictions(written, self._num_bad, tuple(self._bad_rows))
 
 
-def _write(setup: Setup, network: Network, samples: Split, answers: Answers, receiver: _Receiver, rows: int) -> None:
+def _compute(
+    setup: Setup,
+    network: Network,
+    samples: Split,
+    answers: Answers,
+    receiver: _Receiver,
+    rows: int,
+    *,
+    is_shared: bool,
+) -> None:
     """Send the finished outputs of all samples to rank 0, a block of `rows` for each rank at a time; collective.
 
-    So no rank holds more than a few blocks: the samples may be larger than its memory.
+    So no rank holds more than a few blocks: the samples may be larger than its memory. With `is_shared` all ranks get
+    them.
     """
     group, width = setup.group, network.layout.sizes[-1]
     replica = setup.replica(samples, rows)
-    whole = np.empty((rows * group.world_size, width), network.job.model.dtype) if group.rank == 0 else None
+    takes = group.rank == 0 or is_shared
+    whole = np.empty((rows * group.world_size * takes, width), network.job.model.dtype)
     for first in range(0, len(samples), rows * group.world_size):
         shares = [_ids(first, rank, rows, len(samples)) for rank in range(group.world_size)]
         x, _ = replica.dataset.gather(shares[group.rank])
@@ -153,9 +217,15 @@ def _write(setup: Setup, network: Network, samples: Split, answers: Answers, rec
         if bad is not None:
             outputs[bad] = np.nan
         counts = [len(share) * width for share in shares]
-        group.gather_into(outputs.reshape(-1), None if whole is None else whole.reshape(-1), counts)
-        received = None if whole is None else whole[: sum(map(len, shares))]
-        on_root(group, functools.partial(receiver.take, received))
+        received = whole[: sum(map(len, shares))]
+        if is_shared:
+            start = sum(counts[: group.rank])
+            received.reshape(-1)[start : start + counts[group.rank]] = outputs.reshape(-1)
+            group.allgather_into(received.reshape(-1), counts)
+            everywhere(group, functools.partial(receiver.take, received))
+        else:
+            group.gather_into(outputs.reshape(-1), received.reshape(-1) if takes else None, counts)
+            on_root(group, functools.partial(receiver.take, received))
 
 
 def _ids(first: int, rank: int, rows: int, num_samples: int) -> SampleIds:

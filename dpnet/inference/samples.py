@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from typing import Any
 
 from dpnet.comm.agree import everywhere
+from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group
-from dpnet.config.data import DataConfig
+from dpnet.config.data import MEMORY, DataConfig
 from dpnet.data.converted.reader import Converted
 from dpnet.data.finite import check_scaled_targets
 from dpnet.data.hold_out import cut
 from dpnet.data.identity import first_index_in
-from dpnet.data.parts.again import changes, has_inputs
+from dpnet.data.memory.given import Memory, in_memory
+from dpnet.data.parts.again import changes, contents, has_inputs
 from dpnet.data.sources import Split, open_source, open_split
 from dpnet.data.split import Indices, UnknownLabels
 from dpnet.errors import DataError
@@ -23,7 +26,7 @@ from dpnet.training.announce import aside
 
 
 def open_samples(
-    network: Network, source: str | None, split: str | None, group: Group, *, unknown: UnknownLabels | None
+    network: Network, source: Any, split: str | None, group: Group, *, unknown: UnknownLabels | None
 ) -> Split:
     """Open the samples that a network is applied to, with their labels numbered as the network's classes; collective.
 
@@ -32,7 +35,7 @@ def open_samples(
 
     Args:
         network: the network.
-        source: of the samples; None: that of the training.
+        source: of the samples; None: that of the training. Or data in memory.
         split: "test", "train" or "validation"; None: "test", and of data without named splits all samples.
         group: all ranks.
         unknown: what follows from a label that is none of the classes, see `Split.numbered_as`; None: labels are not
@@ -42,14 +45,25 @@ def open_samples(
         DataError: they cannot be read, or have another number of features, or labels that the network cannot give; or
             the training had no such part, or its data have changed.
     """
-    again = source is None or (split is not None and _is_cut(network, source, split))
-    path, part = network.job.data.source if source is None else source, split or "test"
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
+    lies_in_memory = not (source is None or isinstance(source, str))
+    again = source is None or (split is not None and _is_cut(network, MEMORY if lies_in_memory else source, split))
+    part = split or "test"
 
     def work() -> Split:
-        return _as_trained(network, path, part, unknown) if again else _open(network, path, split, unknown)
+        given = network.job.data.source if source is None else source
+        if lies_in_memory:
+            schema = network.schema
+            given = (
+                in_memory(source) if schema is None else in_memory(source, schema.targets, schema.weight or "weight")
+            )
+        return _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown)
 
     samples = everywhere(group, work)
-    seen = [] if again else _seen(network, path, part, samples)
+    if lies_in_memory and group.world_size > 1:
+        check_alike(group, everywhere(group, lambda: contents({part: samples})))
+    seen = [] if again or lies_in_memory else _seen(network, source, part, samples)
     if source is None:
         seen = [f"the {part} samples of the training: {len(samples):,} of {samples.inputs_file}"]
     for remark in (*samples.remarks, *seen):
@@ -70,11 +84,12 @@ def _shares(data: DataConfig) -> list[float]:
     return [share for share in (data.test, data.validation) if isinstance(share, float)]
 
 
-def _as_trained(network: Network, source: str, part: str, unknown: UnknownLabels | None) -> Split:
+def _as_trained(network: Network, source: str | Memory, part: str, unknown: UnknownLabels | None) -> Split:
     """What a training had as its "train", "validation" or "test" samples, without the weights of classes."""
     job = network.job
     section = dataclasses.replace(job.data, class_weights=None, unknown_labels=unknown or job.data.unknown_labels)
-    found = open_source(source, section, seed=job.train.seed, task=job.model.task).splits
+    memory, path = (source, MEMORY) if isinstance(source, Memory) else (None, source)
+    found = open_source(path, section, seed=job.train.seed, task=job.model.task, memory=memory).splits
     if part not in found:
         ways = words([f"--split={other}" for other in found], "or")
         raise DataError(f"the training had no {part} samples; {ways} takes others that it had, --data other data.")
@@ -90,7 +105,7 @@ def _as_trained(network: Network, source: str, part: str, unknown: UnknownLabels
     return _checked(network, samples, unknown)
 
 
-def _open(network: Network, source: str, split: str | None, unknown: UnknownLabels | None) -> Split:
+def _open(network: Network, source: str | Memory, split: str | None, unknown: UnknownLabels | None) -> Split:
     """Other samples, or those of the training that have the name of a split in their source."""
     samples = open_split(
         source,

@@ -14,6 +14,7 @@ from dpnet.compute.cores.available import core_set
 from dpnet.compute.cores.usage import others_text
 from dpnet.compute.loops.choose import remark
 from dpnet.compute.shares import ceil_div
+from dpnet.config.data import MEMORY
 from dpnet.config.job import EvaluateConfig, Job
 from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource
@@ -109,6 +110,7 @@ def _on_busy_cores(setup: Setup) -> Iterator[str]:
 def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:
     """What is about to be trained, and where."""
     job, backend, layout = setup.job, setup.backend, setup.layout
+    name = "in memory" if job.data.source == MEMORY else source.name
     others = [f"{len(split):,} {name} samples" for name, split in source.splits.items() if split is not source.train]
     if source.test is None:
         others.append("no test samples")
@@ -122,7 +124,7 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
         f"network {'-'.join(map(str, layout.sizes))}, {job.model.activation}, {layout.num_params:,} parameters; "
         f"{job.optimizer.name}",
         *frozen_text(layout),
-        ", ".join([f"data {source.name}: {len(source.train):,} training samples", *others]),
+        ", ".join([f"data {name}: {len(source.train):,} training samples", *others]),
         *(["the best is chosen by its test scores, which flatters them; see data.validation"] if flatters else []),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
     ]

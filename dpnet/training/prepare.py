@@ -24,14 +24,16 @@ from dpnet.config.job import Job, TrainConfig
 from dpnet.data import statistics
 from dpnet.data.finite import check_scaled, check_scaled_targets, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, checked_sums, identity
+from dpnet.data.parts.again import contents
 from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
-from dpnet.data.sources import DataSource, Split, check_classes, open_source, require_labels
+from dpnet.data.sources import DataSource, Split, check_classes, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
 from dpnet.text import counted
 from dpnet.training.announce import doing
 from dpnet.training.build import build_layout, build_parts
+from dpnet.training.memory import open_given
 from dpnet.training.setup import Setup, choose_backend
 
 T = TypeVar("T")
@@ -76,16 +78,17 @@ def prepare(
     return setup
 
 
-def open_data(job: Job, group: Group) -> DataSource:
-    """Open the data on every rank; collective.
+def open_data(job: Job, group: Group, data: Any = None) -> DataSource:
+    """Open the data on every rank, those in memory or those that the job names; collective.
 
     Raises:
         DataError: the data cannot be read, or cannot be trained on.
-        ConfigError: ranks found data of other shapes there.
+        ConfigError: ranks found data of other shapes there, or hold other data in memory.
     """
-    data, seed, task = job.data, job.train.seed, job.model.task
-    source = everywhere(group, lambda: check_classes(open_source(data.source, data, seed=seed, task=task)))
+    source = everywhere(group, lambda: check_classes(open_given(job, data)))
     check_alike(group, _shapes(source))
+    if data is not None and group.world_size > 1:
+        check_alike(group, everywhere(group, lambda: contents(source.splits)))
     return source
 
 

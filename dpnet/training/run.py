@@ -25,6 +25,7 @@ from dpnet.training.announce import announce, complete_already, doing, say
 from dpnet.training.build import build_layout
 from dpnet.training.directory import Directory
 from dpnet.training.loop import Loop
+from dpnet.training.memory import with_data
 from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
@@ -32,7 +33,11 @@ from dpnet.training.summary import Summary, complete_again, summary_text
 
 
 def train(
-    job: Job | str | os.PathLike[str] | Mapping[str, Any], group: World | None = None, *, resume: str = "auto"
+    job: Job | str | os.PathLike[str] | Mapping[str, Any],
+    group: World | None = None,
+    *,
+    data: Any = None,
+    resume: str = "auto",
 ) -> Summary:
     """Train as the configuration says; called by every rank.
 
@@ -40,6 +45,11 @@ def train(
         job: the configuration, the path of a job file, or a dictionary, see `config.file.job_of`; ranks that
             were given different ones all raise ConfigError.
         group: all ranks; found from the launcher's environment if not given.
+        data: to train on, in the place of data.source; every rank gives the same, or all raise ConfigError. (x, y) or
+            (x, y, weights); a dictionary of arrays x_train, y_train, x_test, y_test, ... as in an .npz file; a data
+            frame (pandas, polars, Arrow, or another that Arrow takes over), read as a table is, by the keys of [data];
+            a tuple of a data frame and its labels; a dictionary of the data frames train, test, validation; or a path.
+            Arrays in C order are not copied: leave them as they are meanwhile.
         resume: "auto": go on from the newest whole checkpoint of the run directory, if there is one. "never": start
             anew; what is in the run directory is set aside. Else the path of a checkpoint to go on from.
 
@@ -53,8 +63,8 @@ def train(
     Raises:
         DpnetError: see `dpnet.errors`.
     """
-    job = job_of(job)
-    run = _Run(job, connect() if group is None else group, resume)
+    job = job_of(job) if data is None else with_data(job_of(job), data)
+    run = _Run(job, connect() if group is None else group, resume, data)
     with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:
             try:
@@ -66,8 +76,8 @@ def train(
 class _Run:
     """A training that goes on after each loss of ranks."""
 
-    def __init__(self, job: Job, group: World, resume: str) -> None:
-        self._job = job
+    def __init__(self, job: Job, group: World, resume: str, data: Any) -> None:
+        self._job, self._data = job, data
         self._group = group
         self._resume = resume
         self._directory = Directory(job)
@@ -99,8 +109,9 @@ class _Run:
         if self._loop is None:
             if self._loss is None:
                 given = {"the call": "dpnet.train", "resume": self._resume, **to_settings(self._job)}
+                given["data in memory"] = "none" if self._data is None else "given"
                 check_alike(self._group, given)
-            loop = begin(self._job, self._group, self._directory, self._resume, self.signals)
+            loop = begin(self._job, self._group, self._directory, self._resume, self.signals, self._data)
             if isinstance(loop, dict):
                 return loop
             self._loop = loop
@@ -131,7 +142,9 @@ class _Run:
             self._loss = None
 
 
-def begin(job: Job, group: World, directory: Directory, resume: str, signals: StopSignals) -> Loop | Summary:
+def begin(
+    job: Job, group: World, directory: Directory, resume: str, signals: StopSignals, in_memory: Any = None
+) -> Loop | Summary:
     """Begin a training, at step 0 or from a checkpoint; the summary, if nothing is left to do. Collective.
 
     Args:
@@ -140,10 +153,11 @@ def begin(job: Job, group: World, directory: Directory, resume: str, signals: St
         directory: of the training.
         resume: see `train`.
         signals: that end the training.
+        in_memory: data, see `train`; None: those that the job names.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
     with doing(group, f"reading the data {job.data.source}"):
-        source = open_data(job, group)
+        source = open_data(job, group, in_memory)
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     with doing(group, "checking the data"):

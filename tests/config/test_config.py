@@ -163,6 +163,7 @@ def test_the_default_of_weight_decay_follows_from_the_optimizer(name, expected):
         ("/", "runs/data"),
         ("~", "runs/data"),
         ("/x/.hidden", "runs/hidden"),
+        ("<memory>", "runs/memory"),
     ],
 )
 def test_the_run_directory_is_named_after_the_source(source, expected):

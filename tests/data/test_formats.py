@@ -133,11 +133,15 @@ def test_numbers_are_learnt_from_every_format_with_the_same_digest(folder, job, 
 
 def test_every_format_is_evaluated_alike(runs, folder):
     by_table = load_network(str(runs / "d.csv"), GROUP)
-    expected = evaluate(by_table, str(folder / "d.csv"), GROUP)
-    for name in FORMATS:
-        network = by_table if name in FORMATS[:5] else load_network(str(runs / name), GROUP)
-        split = "train" if name in ("d.npz", "npy", "d.h5", "d.hdf5") else "test"
-        assert evaluate(network, str(folder / name), GROUP, split=split) == expected, name
+    whole = evaluate(by_table, str(folder / "d.csv"), GROUP)
+    for split in ("train", "validation", "test"):
+        expected = evaluate(by_table, str(folder / "d.csv"), GROUP, split=split)
+        assert expected.samples < whole.samples == ROWS
+        for name in FORMATS:
+            network = load_network(str(runs / name), GROUP)
+            assert evaluate(network, str(folder / name), GROUP, split=split) == expected, name
+    for name in FORMATS[:5]:
+        assert evaluate(by_table, str(folder / name), GROUP) == whole, name
 
 
 @pytest.mark.ranks

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
-from dpnet.data.identity import ARRAYS, ChunkHasher, Sums, arrays_of, difference, of_array
+import numpy as np
+
+from dpnet.data.identity import ARRAYS, SHOWN, ChunkHasher, Sums, arrays_of, difference, of_array
 from dpnet.data.split import Split
-from dpnet.data.statistics import chunks
+from dpnet.data.statistics import chunks, tiles
 
 
 def changes(name: str, split: Split, recorded: Any) -> list[str]:
@@ -45,3 +49,21 @@ def has_inputs(split: Split, recorded: Any) -> bool:
         hasher.read()
         sums += hasher.of_inputs()
     return of_array(split.inputs.dtype.str, shape, bytes(sums)) == recorded
+
+
+def contents(splits: Mapping[str, Split]) -> dict[str, str | None]:
+    """What splits hold, to the last bit, in words; all samples are read. A split may have no labels."""
+    found: dict[str, str | None] = {}
+    for name, split in splits.items():
+        kinds = {"x": split.inputs.dtype.name, "y": split.classes.text(), "w": ""}
+        digests = {key: hashlib.sha256() for key in kinds}
+        for chunk in chunks(len(split)):
+            for _, rows in tiles(split, chunk):
+                digests["x"].update(rows.data)
+        for key, values in (("y", split.labels), ("w", split.weights)):
+            if values is not None:
+                digests[key].update(np.ascontiguousarray(values).data)
+        for key, kind in kinds.items():
+            digest = f"sha256 {digests[key].hexdigest()[:SHOWN]}..."
+            found[f"the {ARRAYS[f'{key}_{name}']}"] = f"{kind}, {digest}" if kind else digest
+    return found

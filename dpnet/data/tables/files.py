@@ -7,8 +7,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from dpnet.data.readers.guards import check_memory
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Columns, Table
 from dpnet.data.tables.folder import is_folder_table, parts_of, put_together
-from dpnet.data.tables.textfile import TEXT_ENDINGS, open_text
+from dpnet.data.tables.textfile import TEXT_ENDINGS, TextFile, open_text
 from dpnet.errors import ConfigError, DataError
 from dpnet.text import listed
 
@@ -31,18 +32,35 @@ INDEX = re.compile(r"|__index_level_\d+__")
 """How pandas names the index of a data frame in a file: not at all, or so."""
 
 
-def is_table(path: str) -> bool:
-    """Whether a path is a table: a file by its name, or a folder of Parquet files."""
-    return (path.lower().endswith(ENDINGS) and os.path.isfile(path)) or is_folder_table(path)
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A table that lies in memory, in the place of the path of one.
+
+    Attributes:
+        name: what messages call it.
+        arrow: the table of Arrow.
+    """
+
+    name: str
+    arrow: Any
+
+    def __str__(self) -> str:
+        """Its name."""
+        return self.name
+
+
+def is_table(path: str | Frame) -> bool:
+    """Whether a path is a table: a file by its name, or a folder of Parquet files; or what lies in memory is one."""
+    return isinstance(path, Frame) or (path.lower().endswith(ENDINGS) and os.path.isfile(path)) or is_folder_table(path)
 
 
 def read_table(
-    path: str, *, as_text: Collection[str] = (), verbatim: Collection[str] = (), header: bool | None = None
+    path: str | Frame, *, as_text: Collection[str] = (), verbatim: Collection[str] = (), header: bool | None = None
 ) -> Table:
     """Reads a table.
 
     Args:
-        path: of the file, or of a folder of Parquet files.
+        path: of the file, or of a folder of Parquet files; or a table in memory.
         as_text: names of columns to take as text, whatever stands in them: codes with leading zeros, for example.
         verbatim: names of those of them in which only an empty cell is missing, and not NA: identifiers.
         header: whether the first line of a file of text holds the names of the columns; None: the line decides.
@@ -51,6 +69,9 @@ def read_table(
         DataError: the file cannot be read, or has no row, or two columns of one name, or an unclear first line.
         ConfigError: pyarrow is not installed.
     """
+    if isinstance(path, Frame):
+        with guarded_arrow(path.name):
+            return _table(path.name, path.arrow, as_text, verbatim)
     _check_pyarrow(path)
     with guarded_arrow(path):
         text = open_text(path, header=header) if is_text(path) else None
@@ -59,16 +80,29 @@ def read_table(
         table = (
             put_together(path, parts, tables) if parts else _read_columns(path) if text is None else text.read(as_text)
         )
-        columns = Columns(path, table, _names(path, table), as_text, verbatim, text)
+        starts = np.cumsum([0, *(one.num_rows for one in tables)])
+        numbered = dict(zip(parts, starts.tolist(), strict=False))
+        return _table(path, table, as_text, verbatim, text, numbered)
+
+
+def _table(
+    file: str,
+    table: Any,
+    as_text: Collection[str],
+    verbatim: Collection[str],
+    text: TextFile | None = None,
+    parts: dict[str, int] | None = None,
+) -> Table:
+    """The table that Arrow has read."""
+    columns = Columns(file, table, _names(file, table), as_text, verbatim, text)
     if table.num_rows == 0 or not columns:
-        raise DataError(f"{path} has {table.num_rows} rows and {len(columns)} columns; expected at least one of each.")
-    starts = np.cumsum([0, *(one.num_rows for one in tables)])
-    return Table(path, table.num_rows, columns, text=text, parts=dict(zip(parts, starts.tolist(), strict=False)))
+        raise DataError(f"{file} has {table.num_rows} rows and {len(columns)} columns; expected at least one of each.")
+    return Table(file, table.num_rows, columns, text=text, parts=parts or {})
 
 
-def is_text(path: str) -> bool:
+def is_text(path: str | Frame) -> TypeGuard[str]:
     """Whether a table is a file of text."""
-    return path.lower().endswith(TEXT_ENDINGS) and os.path.isfile(path)
+    return isinstance(path, str) and path.lower().endswith(TEXT_ENDINGS) and os.path.isfile(path)
 
 
 def _check_pyarrow(path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import check_known, encode
-from dpnet.data.tables.files import ENDINGS, is_table, is_text, read_table
+from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
 from dpnet.data.tables.labels.read import labels_in, of_columns, place_in
@@ -30,15 +31,20 @@ from dpnet.text import counted, listed, shorten
 
 
 def open_tables(
-    section: DataConfig, path: str, seed: int, task: Task = "classification"
+    section: DataConfig,
+    path: str | Frame,
+    seed: int,
+    task: Task = "classification",
+    others: Mapping[str, Frame] | None = None,
 ) -> tuple[Split, Split | None, Split | None, Schema]:
     """Opens tables to train on.
 
     Args:
         section: of the job.
-        path: of the training data.
+        path: of the training data, or these in memory.
         seed: see `sources.open_source`.
         task: see `sources.open_source`.
+        others: "validation" and "test" data in memory, in the place of the keys of these names.
 
     Returns:
         the training samples; those of data.validation and of data.test, if there are any; and their schema.
@@ -68,13 +74,15 @@ def open_tables(
         else None
         if value is None
         else open_table_named(name, value, schema, task)
-        for name, value in (("validation", section.validation), ("test", section.test))
+        for name, value in {"validation": section.validation, "test": section.test, **(others or {})}.items()
     )
     return train, validation, test, schema
 
 
-def open_table_named(name: str, value: str | float, schema: Schema, task: Task) -> Split:
-    """The table that data.test or data.validation names."""
+def open_table_named(name: str, value: str | float | Frame, schema: Schema, task: Task) -> Split:
+    """The table that data.test or data.validation names, or that was given in memory."""
+    if isinstance(value, Frame):
+        return open_table(value, schema, task=task)
     path = os.path.expanduser(str(value))
     if not os.path.exists(path):
         raise DataError(f"data.{name} is {value}: there is no such file. {where_from(path)}".rstrip())
@@ -101,7 +109,7 @@ def _of_header(section: DataConfig, table: Table) -> list[str]:
 
 
 def open_table(
-    path: str,
+    path: str | Frame,
     schema: Schema,
     *,
     labelled: bool = True,

@@ -1,0 +1,69 @@
+"""Opens data in memory: to train on, or to apply a network to."""
+
+from __future__ import annotations
+
+from dpnet.config.data import MEMORY, DataConfig
+from dpnet.config.model import Task
+from dpnet.data.arrays import open_arrays
+from dpnet.data.memory.given import Memory
+from dpnet.data.split import Split
+from dpnet.data.tables.schema import Schema
+from dpnet.data.tables.source import open_table, open_tables
+from dpnet.errors import DataError
+
+
+def open_memory(
+    memory: Memory, section: DataConfig, seed: int, task: Task
+) -> tuple[Split, Split | None, Split | None, Schema | None]:
+    """Data to train on.
+
+    Args:
+        memory: the data.
+        section: of the job.
+        seed: see `sources.open_source`.
+        task: see `sources.open_source`.
+
+    Returns:
+        the training samples, those to validate and to test with, if there are any, and the schema of a table.
+
+    Raises:
+        DataError: see `sources.open_source`; or a key names other data of a split than a data frame that was given.
+    """
+    if memory.arrays is not None:
+        return *open_arrays(memory.name, section, seed, task, memory.arrays), None
+    others = {name: frame for name, frame in memory.frames.items() if len(memory.frames) > 1 and name != "train"}
+    for name in others:
+        if (value := getattr(section, name)) is not None:
+            raise DataError(f"data.{name} is {value}, and a data frame was given for it; leave one of the two out.")
+    return open_tables(section, memory.frame("train"), seed, task, others)
+
+
+def open_memory_split(
+    memory: Memory, split: str, schema: Schema | None, task: Task | None, part: tuple[str, str] | None
+) -> Split:
+    """Data to evaluate or predict.
+
+    Args:
+        memory: the data.
+        split: one of SPLITS; data of one split serve as any.
+        schema: of the table that the network was trained on; None: it was trained on arrays.
+        task: what the labels are; None: they are not looked at.
+        part: see `tables.source.open_table`.
+
+    Raises:
+        DataError: see `sources.open_split`.
+    """
+    if memory.arrays is not None:
+        return memory.arrays.read_only(split, task)
+    frame = memory.frame(split)
+    if schema is None:
+        raise DataError(f"{frame} is a table, and the network was trained on arrays; give it arrays.")
+    return open_table(frame, schema, labelled=task is not None, task=task or "classification", part=part)
+
+
+def not_given() -> DataError:
+    """The error for data that lay in memory, and are not given now."""
+    return DataError(
+        f"the data of this job lay in memory (data.source is {MEMORY}); give them again, in Python: "
+        "dpnet.train(job, data=...), dpnet.evaluate(network, data)."
+    )

@@ -1,0 +1,197 @@
+"""A training on data that a program holds in memory: the same as on files of them, on any number of ranks."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers.jobs import train
+from helpers.mpirun import run_ranks
+
+import dpnet
+from dpnet.comm.local import LocalGroup
+from dpnet.errors import CheckpointError, ConfigError, DataError
+
+GROUP = LocalGroup()
+RANDOM = np.random.default_rng(7)
+X, Y = RANDOM.standard_normal((90, 3)), np.array(["no", "yes", "so"])[np.arange(90) * 7 // 5 % 3]
+SETTINGS = {
+    "model.hidden_layers": [6], "train.epochs": 2, "train.global_batch_size": 16, "output.progress": "none",
+    "data.test": 0.2, "data.validation": 0.2, "train.reproducible_shards": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def trained(data, resume="auto", **settings):
+    return dpnet.train({**SETTINGS, **settings}, GROUP, data=data, resume=resume)
+
+
+def test_arrays_and_data_frames_give_the_digest_of_files():
+    np.savez("d.npz", x_train=X, y_train=Y)
+    expected = dpnet.train({**SETTINGS, "data.source": "d.npz"}, GROUP)
+    found = [trained((X, Y)), trained({"x_train": X, "y_train": Y}), trained("d.npz")]
+    arrow = pytest.importorskip("pyarrow")
+    columns = {f"c{place}": X[:, place] for place in range(3)}
+    found.append(trained(arrow.table({**columns, "kind": Y}), **{"data.target": "kind"}))
+    found.append(trained((arrow.table(columns), Y)))
+    for name in ("digest", "eval_loss", "test_accuracy", "best_test_loss", "steps"):
+        assert {summary[name] for summary in found} == {expected[name]}
+    assert [summary["run_dir"] for summary in found] == [
+        "runs/memory", "runs/memory", "runs/d", "runs/memory-2", "runs/memory-3"
+    ]  # fmt: skip
+
+
+def test_a_run_goes_on_with_the_same_data_and_with_no_others():
+    settings = {"output.dir": "run", "checkpoint.every_steps": 1}
+    trained((X, Y), **settings, **{"train.epochs": 1})
+    assert trained((X, Y), **settings)["digest"] == trained((X, Y), **{"output.dir": "whole"})["digest"]
+    other = X.copy()
+    other[17, 1] += 1e-9
+    with pytest.raises(CheckpointError, match="features have other values than in the run"):
+        trained((other, Y), **settings, **{"train.epochs": 3})
+    job = dpnet.load_job("run/config.toml", ["train.epochs=3", "output.progress=none"])
+    assert job.data.source == "<memory>"
+    with pytest.raises(DataError, match="the data of this job lay in memory"):
+        dpnet.train(job, GROUP)
+    assert dpnet.train(job, GROUP, data=(X, Y))["steps"] == 12
+
+
+def test_the_scores_of_what_was_held_out_are_those_of_the_summary():
+    summary = trained((X, Y))
+    network = dpnet.load_network(summary["run_dir"], GROUP, last=True)
+    for split, prefix in (("validation", "eval"), ("test", "test")):
+        for name, value in dpnet.evaluate(network, (X, Y), GROUP, split=split).measures.items():
+            assert summary[f"{prefix}_{name}"] == value
+    with pytest.raises(DataError, match=r"^x in memory: the data have changed since the training"):
+        dpnet.evaluate(network, (X + 1, Y), GROUP, split="test")
+    assert dpnet.evaluate(network, (X + 1, Y), GROUP).samples == 90
+    with pytest.raises(DataError, match="the data of this job lay in memory"):
+        dpnet.evaluate(network, group=GROUP)
+
+
+def test_predictions_are_returned_as_a_file_would_hold_them(tmp_path):
+    network = dpnet.load_network(trained((X, Y))["run_dir"])
+    made = dpnet.predict(network, X)
+    np.savez("x.npz", x=X)
+    dpnet.predict(network, "x.npz", "p.npy", GROUP, batch_size=7)
+    dpnet.predict(network, "x.npz", "q.npy", GROUP)
+    assert made.records.tobytes() == np.load("q.npy").tobytes()
+    assert made.labels.tolist() == np.load("p.npy")["label"].tolist()
+    assert made.probabilities.shape == (90, 3)
+    for name in ("numbers",):
+        with pytest.raises(
+            ConfigError, match="these predictions have no prediction; they have label and probabilities"
+        ):
+            getattr(made, name)
+    with pytest.raises(ConfigError, match="the predictions are in a file"):
+        dpnet.predict(network, X, "p.csv").labels  # noqa: B018  # A property that raises.
+
+
+def test_rows_without_an_answer_are_refused_marked_or_left_out():
+    network = dpnet.load_network(trained((X, Y))["run_dir"])
+    bad = X.copy()
+    bad[[3, 60], 1] = np.nan
+    with pytest.raises(DataError, match=r"^x in memory, row 3, column 1 \(both from 0\): the value is nan"):
+        dpnet.predict(network, bad)
+    marked = dpnet.predict(network, bad, nonfinite="nan")
+    assert np.flatnonzero(marked.labels == "").tolist() == [3, 60]
+    left = dpnet.predict(network, bad, nonfinite="skip")
+    assert (left.samples, len(left.records), left.nonfinite_rows) == (88, 88, (3, 60))
+
+
+def test_numbers_come_back_in_their_units():
+    target = X @ [1.0, 2.0, 3.0] * 100 + 7
+    settings = {"model.task": "regression", "evaluate.metric": "r2", "train.epochs": 40, "train.global_batch_size": 8}
+    network = dpnet.load_network(trained((X, target), **settings)["run_dir"])
+    made = dpnet.predict(network, X).numbers
+    assert made.shape == (90,)
+    assert 1 - np.square(made - target).sum() / np.square(target - target.mean()).sum() == pytest.approx(
+        dpnet.evaluate(network, (X, target)).r2
+    )
+
+
+def test_a_data_frame_is_applied_by_the_names_of_its_columns():
+    arrow = pytest.importorskip("pyarrow")
+    columns = {f"c{place}": X[:, place] for place in range(3)}
+    network = dpnet.load_network(trained((arrow.table(columns), Y))["run_dir"])
+    frame = arrow.table(dict(reversed(columns.items())))
+    assert dpnet.predict(network, frame).records.tobytes() == dpnet.predict(network, X).records.tobytes()
+    assert dpnet.evaluate(network, (frame, Y)) == dpnet.evaluate(network, (X, Y))
+    network = dpnet.load_network(trained((X, Y))["run_dir"])
+    with pytest.raises(DataError, match=r"^the data frame is a table, and the network was trained on arrays"):
+        dpnet.predict(network, frame)
+
+
+def test_several_numbers_may_stand_beside_a_data_frame():
+    arrow = pytest.importorskip("pyarrow")
+    frame = arrow.table({f"c{place}": X[:, place] for place in range(3)})
+    settings = {"model.task": "regression", "evaluate.metric": "r2"}
+    network = dpnet.load_network(trained((frame, X[:, :2]), **settings)["run_dir"])
+    arrays = dpnet.load_network(trained((X, X[:, :2]), **settings)["run_dir"])
+    assert network.schema.targets == ("target0", "target1")
+    assert dpnet.predict(network, frame).numbers.tolist() == dpnet.predict(arrays, X).numbers.tolist()
+    assert dpnet.evaluate(network, (frame, X[:, :2])) == dpnet.evaluate(arrays, (X, X[:, :2]))
+
+
+def test_data_that_are_named_twice_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"^data\.source is d\.npz, and data were given as well; leave one of the two"
+    ):
+        trained((X, Y), **{"data.source": "d.npz"})
+
+
+def test_what_is_trained_on_is_told(tmp_path, capsys):
+    train(tmp_path / "run", {"train.epochs": 1})
+    capsys.readouterr()
+    dpnet.train({**SETTINGS, "output.progress": "plain"}, GROUP, data=(X, Y))
+    assert "\ndata in memory: 57 training samples, 15 validation samples, 18 test samples\n" in capsys.readouterr().out
+
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import dpnet
+
+group, case = dpnet.connect(), sys.argv[1]
+random = np.random.default_rng(7)
+x, y = random.standard_normal((90, 3)), np.array(["no", "yes", "so"])[np.arange(90) * 7 // 5 % 3]
+settings = json.loads(sys.argv[2])
+if case == "same":
+    summary = dpnet.train(settings, group, data=(x, y))
+    network = dpnet.load_network(summary["run_dir"], group, last=True)
+    made, scores = dpnet.predict(network, x, None, group), dpnet.evaluate(network, (x, y), group, split="validation")
+    print("found", json.dumps([summary["digest"], scores.loss, made.records.tobytes().hex()]))
+data = {"same": None, "other": (x + (group.rank == 1) * np.eye(90, 3), y), "one": None if group.rank else (x, y)}[case]
+try:
+    dpnet.predict(network, x + group.rank, None, group) if data is None and case == "same" else dpnet.train(
+        settings, group, data=data
+    )
+except dpnet.ConfigError as error:
+    print("refused", error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_rank_gives_the_same_data_and_gets_the_same_result(tmp_path):
+    (tmp_path / "s.py").write_text(SCRIPT)
+    expected = trained((X, Y), **{"train.threads": 1})
+    network = dpnet.load_network(expected["run_dir"], GROUP, last=True)
+    records = dpnet.predict(network, X, None, GROUP).records.tobytes().hex()
+    settings = json.dumps({**SETTINGS, "train.threads": 1, "output.dir": "ranks"})
+    result = run_ranks(3, ["s.py", "same", settings])
+    assert result.code == 0, result
+    for text in result.ranks:
+        found = json.loads(next(line for line in text.splitlines() if line.startswith("found ")).removeprefix("found "))
+        assert found == [expected["digest"], expected["eval_loss"], records]
+        assert "refused the ranks disagree: the test features is float64, sha256 " in text
+    result = run_ranks(3, ["s.py", "other", settings])
+    assert result.output.count("refused the ranks disagree: the training features is float64, sha256 ") == 3, result
+    result = run_ranks(3, ["s.py", "one", settings])
+    said = (
+        'refused the ranks disagree: data.source is "<memory>" on rank 0 and "digits" on ranks 1, 2; data in memory is '
+    )
+    assert result.output.count(said) == 3, result
