@@ -135,18 +135,18 @@ def line(event: Event, length: Length, *, shows_speed: bool) -> str:
         case StepsTaken() | EpochTaken():
             since = f" (since step {event.since:,})" if isinstance(event, EpochTaken) and event.since else ""
             parts = [_place(event, length), f"training {measure_text('loss', event.loss)}{since}"]
-            if isinstance(event, EpochTaken) and event.eval_loss is not None:
-                scores = f"{measure_text('loss', event.eval_loss)}, {_one(event, 'eval_')}"
-                parts.append(f"{event.eval_split} {scores}")
+            if isinstance(event, EpochTaken) and event.eval_scores:
+                scores = [measure_text(name, value) for name, value in event.eval_scores.items()]
+                parts.append(f"{event.eval_split} {', '.join(scores)}")
             else:
-                parts.append(f"training {_one(event)}")
+                parts.append(f"training {_measure(event)}")
             return "  ".join([*parts, f"{event.samples_per_s:,.0f} samples/s"] if shows_speed else parts)
     return ""
 
 
-def _one(event: StepsTaken | EpochTaken, which: str = "") -> str:
-    """The first measure beside the loss that an event has, in words."""
-    measures = {name: getattr(event, which + name, None) for name in MEASURES if name != "loss"}
+def _measure(event: StepsTaken | EpochTaken) -> str:
+    """The measure of training samples beside the loss, in words."""
+    measures = {name: getattr(event, name, None) for name in MEASURES if name != "loss"}
     return next((measure_text(name, value) for name, value in measures.items() if value is not None), "")
 
 

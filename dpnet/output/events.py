@@ -7,7 +7,7 @@ console. A new way to show them is a new sink, and no other code changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Row = dict[str, Any]
@@ -77,15 +77,12 @@ class EpochTaken:
         loss: mean over the samples since the last such event.
         accuracy: share of these samples that were classified correctly; None: they have no classes.
         samples_per_s: of all ranks together, since the last such event.
-        eval_loss: of an evaluation after this step; None: there was none.
-        eval_accuracy: likewise.
+        eval_scores: of an evaluation after this step, by measure: the loss, and one more; empty: there was none.
         eval_split: "validation" or "test": the data that evaluations take.
         mae: see StepsTaken.
-        eval_r2: as eval_accuracy, of numbers.
         subset_accuracy: see StepsTaken.
         since: the step after which a training has gone on within the epoch: the means are those since then. 0: it has
             not.
-        eval_micro_f1: as eval_accuracy, of several labels.
     """
 
     step: int
@@ -93,13 +90,10 @@ class EpochTaken:
     loss: float
     accuracy: float | None
     samples_per_s: float
-    eval_loss: float | None = None
-    eval_accuracy: float | None = None
+    eval_scores: Mapping[str, float] = field(default_factory=dict)
     eval_split: str = "test"
     mae: float | None = None
-    eval_r2: float | None = None
     subset_accuracy: float | None = None
-    eval_micro_f1: float | None = None
     since: int = 0
 
     def row(self) -> None:

@@ -55,8 +55,8 @@ class Loop:
     def __init__(
         self, setup: Setup, data: TrainingData, start: StartingPoint, run_dir: RunDirectory, signals: StopSignals
     ) -> None:
-        self._setup, self._source, self._signals = setup, data.source, signals
-        how = setup.job.output.progress, data.source.watched, setup.job.model.task
+        self._setup, self._source, self._signals, job = setup, data.source, signals, setup.job
+        how = job.output.progress, data.source.watched, job.model.task, job.evaluate.metric
         self._reporting = Reporting(setup.group, run_dir, *how)
         self._checkpointing = Checkpointing(setup, data.identity, run_dir, start)
         self._run_dir, self._stopwatch, self._restarts = run_dir, Stopwatch(start.progress.step), False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dpnet import whereabouts
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, Member
+from dpnet.config.model import METRICS, Task
 from dpnet.output.console import Length, make_consoles
 from dpnet.output.events import EpochTaken, Evaluated, Event, Note, RanksLost, Sink, StepsTaken, TimeSpent
 from dpnet.output.metrics_file import MetricsFile
@@ -31,9 +32,8 @@ class RowSums(NamedTuple):
     hits: float
 
 
-TOLD = ("eval_loss", "eval_accuracy", "eval_r2", "eval_micro_f1")
-"""Scores that a line of an epoch may have, as far as the task has them."""
 NO_SUMS = RowSums(0, 0.0, 0.0, 0.0)
+NO_SCORES: Mapping[str, float | None] = {}
 
 
 class EpochSums:
@@ -70,13 +70,20 @@ class Reporting:
         console: `output.progress` of the configuration.
         watched: "validation" or "test": which data evaluations take.
         task: of the network.
+        metric: `evaluate.metric`. The line of an epoch shows it, beside the loss.
     """
 
     def __init__(
-        self, group: Group, run_dir: RunDirectory, console: str, watched: str, task: str = "classification"
+        self,
+        group: Group,
+        run_dir: RunDirectory,
+        console: str,
+        watched: str,
+        task: Task = "classification",
+        metric: str = "loss",
     ) -> None:
         self._group, self._run_dir, self._console, self._watched = group, run_dir, console, watched
-        self._measured = MEASURED[task]
+        self._measured, self._shown = MEASURED[task], ["loss", _beside_loss(task, metric)]
         self._sinks: Sequence[Sink] = ()
         self._plan: Plan | None = None
         self._last_samples, self._last_s = 0, 0.0
@@ -127,15 +134,15 @@ class Reporting:
         scores: dict[str, Any] = {f"eval_{name}": value for name, value in progress.measures("eval", MEASURES).items()}
         place, samples = (progress.step, self._epoch(progress)), progress.eval_samples
         self._write(Evaluated(*place, **scores, eval_samples=samples, eval_split=self._watched))
-        self.epoch_taken(progress, **{name: scores[name] for name in TOLD})
+        self.epoch_taken(progress, progress.measures("eval", self._shown))
 
-    def epoch_taken(self, progress: Progress, **scores: float | None) -> None:
+    def epoch_taken(self, progress: Progress, scores: Mapping[str, float | None] = NO_SCORES) -> None:
         """Report the training since the last call, with the scores after it, if there are any."""
         HERE.enter(whereabouts.REPORT)
         (samples, weight, loss, hits), seconds = self._epoch_sums.take(progress)
         if weight > 0:
             place, means = (progress.step, self._epoch(progress)), self._means(loss / weight, hits / weight)
-            more: dict[str, Any] = {**means, **scores, "eval_split": self._watched, "since": self._since}
+            more: dict[str, Any] = {**means, "eval_scores": scores, "eval_split": self._watched, "since": self._since}
             self._since = 0
             self._write(EpochTaken(*place, samples_per_s=samples / seconds, **more))
 
@@ -178,6 +185,11 @@ class Reporting:
     def _epoch(self, progress: Progress) -> float:
         assert self._plan is not None
         return round(self._samples(progress) / self._plan.num_samples, 4)
+
+
+def _beside_loss(task: Task, metric: str) -> str:
+    """The measure that is shown beside the loss: that which chooses the best, or else the first that the task has."""
+    return metric if metric != "loss" else next(name for name in METRICS[task] if name != "loss")
 
 
 def _sums(progress: Progress) -> RowSums:

@@ -12,7 +12,7 @@ from dpnet.output.screen import PlainScreen
 
 LENGTH = Length(steps=1000, samples=64000, epochs=20.0)
 STEPS, SCORES = StepsTaken(7, 0.5, 0.25, 0.5, 0.125, 1234.5, 10), Evaluated(7, 0.5, 0.125, 0.9, 10, "test")
-EPOCH = EpochTaken(150, 3.0, 0.25, 0.5, 1234.5, eval_loss=0.125, eval_accuracy=0.9)
+EPOCH = EpochTaken(150, 3.0, 0.25, 0.5, 1234.5, eval_scores={"loss": 0.125, "accuracy": 0.9})
 
 
 class Recorded:
@@ -46,7 +46,7 @@ def test_an_epoch_is_a_line_with_training_and_test_loss():
         STEPS,
         SCORES,  # The line of its epoch says the same.
         EPOCH,
-        dataclasses.replace(EPOCH, epoch=12.0, eval_loss=None, eval_accuracy=None),
+        dataclasses.replace(EPOCH, epoch=12.0, eval_scores={}),
         dataclasses.replace(EPOCH, epoch=3.5, step=1750),
         dataclasses.replace(EPOCH, epoch=4.0, since=1700),
         Note("hello"),

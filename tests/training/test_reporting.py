@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from dpnet.comm.local import LocalGroup
+from dpnet.config.model import METRICS
 from dpnet.output.events import EpochTaken
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.plan import Plan
@@ -91,8 +94,30 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_samples_and_of_no_others(tmp_pa
     assert [(event.step, event.epoch) for event in taken] == [(3, 1.0), (6, 2.0), (9, 3.0)]
     assert [event.loss for event in taken] == [10.0 / 20, 110.0 / 100, 7.0 / 100]
     assert [event.accuracy for event in taken] == [3 / 20, 15 / 100, 24 / 100]
-    assert [event.eval_loss for event in taken] == [None, 0.5, None]
     assert [event.since for event in taken] == [2, 0, 0]
+    assert [event.eval_scores for event in taken] == [{}, {"loss": 0.5, "accuracy": 0.75}, {}]
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "shown"),
+    [
+        ("classification", "accuracy", "accuracy"),
+        ("classification", "loss", "accuracy"),
+        ("regression", "mae", "mae"),
+        ("regression", "loss", "r2"),
+        ("multilabel", "loss", "micro_f1"),
+        ("multilabel", "subset_accuracy", "subset_accuracy"),
+    ],
+)
+def test_the_line_of_an_epoch_has_the_score_that_chooses_the_best(tmp_path, monkeypatch, task, metric, shown):
+    sink, run_dir = Recorded(), RunDirectory(tmp_path, keep_last=1)
+    reporting = Reporting(LocalGroup(), run_dir, "none", "validation", task, metric)
+    monkeypatch.setattr("dpnet.training.reporting.make_consoles", lambda *arguments: [sink])
+    reporting.open(PLAN, Progress(), total_steps=9)
+    scores = {f"eval_{name}": 0.1 * place for place, name in enumerate(METRICS[task])}
+    reporting.evaluated(Progress(step=3, samples=3, weight=3, eval_samples=8, **scores))
+    reporting.close()
+    assert sink.events[-1].eval_scores == {"loss": scores["eval_loss"], shown: scores[f"eval_{shown}"]}
 
 
 def test_an_epoch_without_a_good_step_has_no_line(tmp_path, monkeypatch):
