@@ -143,7 +143,7 @@ def _add_init(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
     command.add_argument("--data", metavar="SOURCE", help="data to look at, and to write the job file for")
     _add_set(command, "a setting that the job file should have")
-    command.add_argument("--target", metavar="COLUMN", help="of a table: the column of the labels, by name or place")
+    command.add_argument("--target", metavar="COLUMN", help="column or data set of the labels, or place of the column")
     words = "of a table that is text: whether its first line holds the names of the columns (default: a guess)"
     command.add_argument("--header", choices=("true", "false"), help=words)
 

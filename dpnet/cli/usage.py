@@ -54,9 +54,9 @@ def no_command(word: str, known: Sequence[str]) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean 'train'?` for the known word that is most like another; empty: none is."""
+    """` (did you mean 'train'?)` for the known word that is most like another; empty: none is."""
     close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def _as_setting(option: str, following: str) -> str:

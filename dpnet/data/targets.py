@@ -58,8 +58,8 @@ def check_targets(targets: npt.NDArray[Any], file: str, place: Place | None = No
 def is_a_text(place: str, text: str) -> DataError:
     """The error for a target that is a text."""
     return DataError(
-        f"{place}: the target is {label_text(text)}, a text; expected numbers. Texts are labels of classes: "
-        'model.task = "classification".'
+        f"{place}: the target is {label_text(text)}, a text; expected plain numbers, such as -1234.5. If texts are "
+        'labels of classes: model.task = "classification".'
     )
 
 

@@ -55,7 +55,7 @@ def error(what: str, where: str = "", *, step: int, skipped_in_a_row: int, learn
     return DivergenceError(
         f"{what} of step {step} is not finite{again}{': ' * bool(where)}{where}. Lower "
         f"optimizer.learning_rate ({learning_rate:g}), warm it up (schedule.warmup_steps), limit the "
-        "gradient (optimizer.clip_norm), or see resilience.on_nonfinite. The last checkpoint is as it was",
+        "gradient (optimizer.clip_norm), or see resilience.on_nonfinite. Checkpoints are as they were",
         agreed=True,
     )
 

@@ -70,11 +70,6 @@ class StopSignals:
             self._names[signal.SIGINT] = signal.SIGINT.name
             self._old[signal.SIGINT] = signal.signal(signal.SIGINT, _nothing)
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C was the first signal."""
-        return self.received == signal.SIGINT.name
-
     def _read(self) -> None:
         with self._inlet:
             while came := self._inlet.recv(64):

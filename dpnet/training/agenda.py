@@ -6,12 +6,16 @@ asks of the others; the requests of all ranks reach every rank in the sums of th
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dpnet.config.job import Job
 from dpnet.errors import INTERRUPTED_EXIT_CODE, Interrupted, Preempted
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
 from dpnet.resilience import pace
+
+SIGNAL = "a signal came"
 
 
 class Intervals(NamedTuple):
@@ -115,13 +119,13 @@ def why_stop(sums: Sums, *, restarts: bool, at_checkpoint: bool) -> str:
         at_checkpoint: the step has a checkpoint, or the job writes none.
     """
     if sums.stops:
-        return "a signal came"
+        return SIGNAL
     if restarts and at_checkpoint:
         return "ranks were lost, and resilience.after_loss is restart"
     return ""
 
 
-def preempted(why: str, step: int, total_steps: int, exit_code: int, *, interrupted: bool) -> Preempted:
+def preempted(why: str, step: int, total_steps: int, exit_code: int, *, signals: Sequence[str]) -> Preempted:
     """The error that ends a training after a step, with a checkpoint.
 
     Args:
@@ -129,9 +133,10 @@ def preempted(why: str, step: int, total_steps: int, exit_code: int, *, interrup
         step: after which it ends.
         total_steps: of the training.
         exit_code: of the command, unless it was interrupted.
-        interrupted: some rank was interrupted by Ctrl-C.
+        signals: the first that each rank got, by name; "" of a rank that got none.
     """
     where = f"stopped after step {step:,} of {total_steps:,}, with a checkpoint"
-    if interrupted:
+    if signal.SIGINT.name in signals:
         return Interrupted(where, INTERRUPTED_EXIT_CODE)
-    return Preempted(f"{why}: {where}", exit_code)
+    came = f"{next(filter(None, signals), 'a signal')} came"
+    return Preempted(f"{came if why == SIGNAL else why}: {where}", exit_code)

@@ -217,8 +217,8 @@ class Loop:
             self._save(last=True)
             self._settle()
             code = self._setup.job.resilience.preempted_exit_code
-            interrupted = any(self._setup.group.allgather(self._signals.interrupted))
-            raise agenda.preempted(why, self.progress.step, self.parts.total_steps, code, interrupted=interrupted)
+            signals = self._setup.group.allgather(self._signals.received)
+            raise agenda.preempted(why, self.progress.step, self.parts.total_steps, code, signals=signals)
 
     def _handle_nonfinite(self, loss: float) -> bool:
         """Deal with a step that was not taken; returns whether the training went back to an earlier one."""

@@ -107,7 +107,7 @@ def test_every_command_has_a_help_and_a_function(capsys, name):
     ("arguments", "part"),
     [
         ([], "COMMAND"),
-        (["tarin"], "there is no command 'tarin'; did you mean 'train'?; commands: train, launch, evaluate, "),
+        (["tarin"], "there is no command 'tarin' (did you mean 'train'?); commands: train, launch, evaluate, "),
         (["lanch", "-n", "2"], "did you mean 'launch'?"),
         (["xyzzy"], "there is no command 'xyzzy'; commands: train"),
         (

@@ -28,8 +28,8 @@ def measured(speed, *contended):
     ("settings", "cores", "expected"),
     [
         ({}, 1, [(1, 1)]),
-        ({}, 2, [(1, 2), (2, 1)]),
-        ({}, 6, [(1, 6), (2, 3), (4, 1), (6, 1)]),
+        ({}, 2, [(1, 1), (1, 2), (2, 1)]),
+        ({}, 6, [(1, 1), (1, 6), (2, 3), (4, 1), (6, 1)]),
         ({"train.threads": 2}, 8, [(1, 2), (2, 2), (4, 2)]),
         ({"train.reproducible_shards": 3}, 8, [(1, 1), (2, 1), (3, 1)]),
     ],
@@ -45,13 +45,14 @@ def test_the_best_is_a_command_to_type():
 
 
 def test_the_fastest_is_marked(tmp_path, monkeypatch):
-    speeds = {1: [900.0, 10.0, 100.0], 2: [200.0, 210.0, 220.0]}
+    speeds = {(1, 1): [50.0, 60.0, 70.0], (1, 2): [900.0, 10.0, 100.0], (2, 1): [200.0, 210.0, 220.0]}
     monkeypatch.setattr(tune, "available_cores", lambda: 2)
-    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(speeds[choice.ranks].pop()))
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(speeds[choice.ranks, choice.threads].pop()))
     monkeypatch.setattr(tune, "find_mpirun", lambda: "mpirun")
     lines = []
     tune.tune(make_job(tmp_path), ["job.toml"], 1, lines.append)
     assert lines[2:] == [
+        "     1        1           60",
         "     1        2          100",
         "     2        1          210  *",
         "best: dpnet launch -n 2 -- train job.toml --set train.threads=1",
@@ -59,9 +60,9 @@ def test_the_fastest_is_marked(tmp_path, monkeypatch):
 
 
 def test_a_choice_that_takes_too_long_is_left_out(tmp_path, monkeypatch):
-    speeds = {1: [9.0, 9.0, 9.0], 2: [None, 99.0]}
+    speeds = {(1, 1): [8.0, 8.0, 8.0], (1, 2): [9.0, 9.0, 9.0], (2, 1): [None, 99.0]}
     monkeypatch.setattr(tune, "available_cores", lambda: 2)
-    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(speeds[choice.ranks].pop(0)))
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(speeds[choice.ranks, choice.threads].pop(0)))
     monkeypatch.setattr(tune, "find_mpirun", lambda: "mpirun")
     lines = []
     tune.tune(make_job(tmp_path), [], 1, lines.append)
@@ -78,7 +79,7 @@ def test_without_mpirun_one_rank_is_tried(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tune, "find_mpirun", missing)
     monkeypatch.setattr(tune, "available_cores", lambda: 2)
-    monkeypatch.setattr(tune, "measure", lambda *_: measured(1.0))
+    monkeypatch.setattr(tune, "measure", lambda choice, *_: measured(float(choice.threads)))
     lines = []
     tune.tune(make_job(tmp_path), [], 1, lines.append)
     assert "there is no mpirun" in lines[0]

@@ -560,6 +560,14 @@ def test_a_file_that_is_no_toml_is_refused_with_the_line(complaint, text, expect
     assert re.fullmatch(expected, complaint(text))
 
 
+@pytest.mark.parametrize("content", [b"kind,alcohol\nred,9.5\n", b"PK\x03\x04\xff\xfe"])
+def test_data_in_the_place_of_the_job_file_are_told_the_command_for_them(tmp_path, content):
+    path = tmp_path / "wine.csv"
+    path.write_bytes(content)
+    text = error_of(path, tmp_path=tmp_path)
+    assert text.endswith("; for a job file for these data: dpnet init job.toml --data wine.csv"), text
+
+
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     assert error_of(tmp_path / "job.toml", tmp_path=tmp_path) == (
         "cannot read the job file job.toml: No such file or directory"

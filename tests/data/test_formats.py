@@ -294,6 +294,11 @@ def test_init_looks_into_files_of_arrays(folder, simulated, monkeypatch, capsys)
     out = capsys.readouterr().out
     assert "i.h5 has 60 training samples of 5 numbers, no test samples (20% of the training samples are " in out
     assert "held out instead); 3 classes, k-1, k3, k7." in out
+    with h5py.File("two.h5", "w") as file:
+        file["a/x"], file["b/x"], file["kinds"] = X, X, Y
+    assert run(["init", "two.toml", "--data", "two.h5"]) == 1
+    assert run(["init", "two.toml", "--data", "two.h5", "--target", "kinds", "--set", 'data.features=["a/x"]']) == 0
+    assert dpnet.load_job("two.toml").data.features == ("a/x",)
     assert "Inputs are sim/images and labels sim/labels, as their names suggest" in out
     assert run(["init", "svm.toml", "--data", str(folder / "d.svm")]) == 0
     for name, section in (("h5", {"features": ("sim/images",), "target": "sim/labels"}), ("svm", {"target": None})):

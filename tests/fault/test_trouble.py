@@ -159,6 +159,7 @@ def test_a_stopped_rank_is_named_and_the_job_goes_on_or_ends(tmp_path, end):
         if end:
             assert process.wait(15) not in (0, None), process.read()
             assert wait_for(lambda: not process.pids(), 5)
+            assert process.read().count('the job is ended, as resilience.on_hang is "end"') == 1, process.read()
         else:
             os.kill(stopped, signal.SIGCONT)
             assert wait_for(lambda: "dpnet: going on after" in process.read(), 10), process.read()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dpnet
-from dpnet.config.file import MAX_BYTES, from_dict, load, template, to_dict, to_toml
+from dpnet.config.file import from_dict, load, template, to_dict, to_toml
+from dpnet.config.job_file import MAX_BYTES
 from dpnet.config.keys import KEYS, SECTIONS
 from dpnet.errors import ConfigError
 

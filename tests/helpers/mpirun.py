@@ -183,5 +183,12 @@ class Started:
 
 
 def segments() -> set[Path]:
-    """The shared memory of all ranks on this machine, also of those that have been killed."""
-    return {path for pattern in SEGMENTS for path in SHARED_MEMORY.glob(pattern)}
+    """The shared memory of all ranks of this user on this machine, also of those that have been killed."""
+    return {path for pattern in SEGMENTS for path in SHARED_MEMORY.glob(pattern) if _is_mine(path)}
+
+
+def _is_mine(path: Path) -> bool:
+    try:
+        return path.stat().st_uid == os.geteuid()
+    except OSError:
+        return False  # Gone meanwhile.

@@ -95,7 +95,7 @@ def test_ctrl_c_on_the_terminal_leaves_a_clean_line_for_the_prompt(tmp_path):
         lines = [line.rstrip() for line in seen(terminal.text)]
     finally:
         terminal.close()
-    assert lines[-4].startswith("Preempted: a signal came: stopped after step ")
+    assert lines[-4].startswith("Preempted: SIGUSR1 came: stopped after step ")
     assert lines[-3:] == ["dpnet launch: go on with:", "  dpnet " + " ".join(command[3:]), ""]
     assert "Ctrl-C again ends at once" in " ".join(" ".join(lines).split())
     assert (tmp_path / "run/checkpoints/latest").exists()

@@ -67,6 +67,6 @@ def test_a_step_after_which_nothing_is_due_is_one_object():
 def test_a_training_stops_for_a_signal_at_once_and_for_lost_ranks_at_a_checkpoint():
     stop = QUIET._replace(stops=1)
     for restarts, at_checkpoint in itertools.product([False, True], repeat=2):
-        assert agenda.why_stop(stop, restarts=restarts, at_checkpoint=at_checkpoint) == "a signal came"
+        assert agenda.why_stop(stop, restarts=restarts, at_checkpoint=at_checkpoint) == agenda.SIGNAL
         why = agenda.why_stop(QUIET, restarts=restarts, at_checkpoint=at_checkpoint)
         assert bool(why) == (restarts and at_checkpoint)

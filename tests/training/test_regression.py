@@ -240,7 +240,7 @@ def test_a_share_of_the_samples_is_drawn_without_regard_to_the_targets(tmp_path,
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (np.array(["a"] * 90), r"row 0 \(from 0\): the target is a, a text; expected numbers.*classification"),
+        (np.array(["a"] * 90), r"row 0 \(from 0\): the target is a, a text; expected plain numbers.*classification"),
         (np.where(np.arange(90) == 4, np.nan, 1.0), r"row 4 \(from 0\): the target is nan; expected a finite number"),
         (np.array([[1.0, np.inf]] * 90), r"row 0 \(from 0\): the target 1 \(from 0\) is inf"),
         (np.zeros((90, 2, 2)), r"shape \(90, 2, 2\); expected numbers: \(samples,\), or"),

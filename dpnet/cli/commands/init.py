@@ -56,6 +56,8 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
         if header is not None:
             given["data.header"] = header == "true"
         return propose(source, given)
+    if target is not None and is_hdf5(path):
+        given["data.target"], target = target, None
     for option, value in (("--target", target), ("--header", header)):
         if value is not None:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")

@@ -54,11 +54,15 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 
 
 def choices(job: Job, cores: int) -> list[Choice]:
-    """The choices that fit job and cores: 1, 2, 4, ... ranks, and a rank for each core; ranks share all cores out."""
+    """The choices that fit job and cores: 1, 2, 4, ... ranks, and a rank for each core; ranks share all cores out.
+
+    And one rank of one thread: a small network gains nothing by more.
+    """
     most = min(cores, job.train.reproducible_shards or cores)
     ranks = sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
     fixed = job.train.threads or (1 if job.train.reproducible_shards else 0)
-    return [Choice(number, fixed or max(1, cores // number)) for number in ranks if number * (fixed or 1) <= cores]
+    shared = [Choice(number, fixed or max(1, cores // number)) for number in ranks if number * (fixed or 1) <= cores]
+    return shared if fixed or cores == 1 else [Choice(1, 1), *shared]
 
 
 def tune(job: Job, arguments: Sequence[str], seconds: float, say: Callable[[str], None]) -> None:

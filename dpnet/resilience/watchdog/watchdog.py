@@ -29,6 +29,11 @@ OTHERS_FIRST_S = 3.0
 """Seconds within which the other ranks of a node have ended themselves: several times what they take to notice."""
 POLL_S = 0.02
 
+ENDED = (
+    'dpnet: the job is ended, as resilience.on_hang is "end"; the same command goes on from the newest checkpoint, if '
+    "there is one"
+)
+
 
 class Watchdog:
     """Reports that this rank has no heartbeat any more, and which rank is to blame.
@@ -158,6 +163,8 @@ class Watchdog:
         if inquiry.has_begun and not inquiry.is_done and now - inquiry.progressed > FILES_S:
             inquiry.announce_alone(f"{self._folder} does not answer")
         if self._end and inquiry.is_done:
+            if inquiry.has_announced:
+                say(ENDED)
             self._end_job()
 
     def _end_job(self) -> None:
