@@ -105,7 +105,7 @@ def _array(record: Mapping[str, Any]) -> StoredArray:
 
 def _setting(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(_typed(item, str) for item in value)
+        return tuple(item if type(item) is int else _typed(item, str) for item in value)
     if type(value) not in (str, int, float, bool):
         raise TypeError(f"{value!r:.60} is no setting")
     return value

@@ -95,9 +95,15 @@ def _check_keys(section: DataConfig, path: str, manifest: Manifest, seed: int) -
 
 
 def _check_fitted(path: str, manifest: Manifest, wanted: dict[str, Any]) -> None:
-    """Refuse to hold out rows by which columns were encoded: the scores would flatter, and differ from the table's."""
+    """Refuse to hold out other rows than those of the source, and rows by which columns were encoded."""
     schema = manifest.schema
     shares = [name for name, value in wanted.items() if isinstance(value, float)]
+    if "test" in shares and isinstance(manifest.keys.get("validation"), float):
+        raise DataError(
+            f"data.test is {wanted['test']}, and {path} was converted without it, with data.validation = "
+            f"{manifest.keys['validation']}: rows to test with are held out before those to validate with; {AGAIN} "
+            f"with --set data.test={wanted['test']}."
+        )
     if not shares or schema is None:
         return
     fitted = [one.name for one in schema.features if one.categories is not None or one.fill is not None]

@@ -96,6 +96,11 @@ def test_other_keys_than_those_of_the_conversion_are_refused(arrays, tmp_path):
     with pytest.raises(DataError, match=r"is 0\.25 with train\.seed = 1, and .*/v was converted with train\.seed = 0"):
         open_source(str(folder), DataConfig(validation=0.25), seed=1)
     assert len(open_source(str(folder), seed=1).validation) == 10
+    np.savez(tmp_path / "e.npz", x_train=X, y_train=np.arange(40) % 2)
+    folder = converted(tmp_path / "e", tmp_path / "e.npz", validation=0.25)
+    for keys in ({}, {"validation": 0.25}):
+        with pytest.raises(DataError, match=r"data\.test is 0\.2, and .*/e was converted without it, with data\.valid"):
+            open_source(str(folder), DataConfig(test=0.2, **keys))
     with pytest.raises(
         DataError, match=r"was converted for model\.task = 'classification', and the task is regression"
     ):
@@ -135,6 +140,8 @@ def test_several_columns_are_the_labels(tmp_path, task):
     (tmp_path / "t.csv").write_text("\n".join(["n,a,b", *lines, ""]))
     keys = {"target": ("a", "b"), "test": 0.25}
     folder = converted(tmp_path / "c", tmp_path / "t.csv", task=task, **keys)
+    places = converted(tmp_path / "d", tmp_path / "t.csv", task=task, target=(1, -1), test=0.25)
+    assert identified(places, task=task, target=(1, -1)) == identified(folder, task=task)
     for given in (keys, {}):
         assert identified(folder, task=task, **given) == identified(tmp_path / "t.csv", task=task, **keys)
 
