@@ -63,7 +63,9 @@ def make_parser() -> argparse.ArgumentParser:
 def overrides(arguments: argparse.Namespace) -> list[str]:
     """All settings of a command line as `section.key=value`, short forms such as --output included."""
     output = getattr(arguments, "output", None)
-    return [*arguments.overrides, *([] if output is None else [f"output.dir={json.dumps(output, ensure_ascii=False)}"])]
+    short = {"model.pretrained": getattr(arguments, "pretrained", None), "output.dir": output}
+    given = [f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in short.items() if text is not None]
+    return [*arguments.overrides, *given]
 
 
 class _Resume(argparse.Action):
@@ -88,6 +90,13 @@ def _add_train(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="run directory, short for --set output.dir=DIR (default: runs/ and the name of the data, with a number "
         "behind it where that holds another job)",
+    )
+    command.add_argument(
+        "--from",
+        metavar="PATH",
+        dest="pretrained",
+        help="begin with the parameters of this checkpoint, run directory (its best checkpoint) or .safetensors file, "
+        "short for --set model.pretrained=PATH: fine-tuning",
     )
     command.add_argument(
         "--resume",

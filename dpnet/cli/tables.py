@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.contents import classes_of
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.config.job import Job
@@ -14,10 +16,9 @@ from dpnet.data.identity import watched_in
 from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.targets import SHOWN
 from dpnet.data.tasks import KINDS
-from dpnet.inference.network import classes_of
 from dpnet.nn.gradcheck import TensorCheck
 from dpnet.parallel.scores import scores_text
-from dpnet.text import counted, table
+from dpnet.text import counted, shorten, table
 from dpnet.training.progress import Progress
 
 
@@ -45,6 +46,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         f"written by   {counted(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
         f"numpy {manifest['numerics']['numpy']}",
     ]
+    facts += _beginning(manifest.get("pretrained"), job)
     if progress.eval_step >= 0:
         facts.append(
             f"{watched_in(manifest['data'])} scores  {scores_text(progress.measures('eval', measures))}, "
@@ -58,6 +60,13 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     facts = [fact if fact.isprintable() else repr(fact) for fact in facts]
     tensors = table(("tensor", "shape", "dtype", "parameters"), [*layers, ("all", "", "", f"{total:,}")])
     return "\n".join([f"checkpoint {path}", "", tensors, "", *facts])
+
+
+def _beginning(kept: Any, job: Job) -> list[str]:
+    """What the training began with, and which layers were not trained."""
+    keys = () if not isinstance(kept, dict) else (shorten(str(kept.get(key)), 200) for key in ("path", "digest"))
+    began = ["began with   {}, digest {}".format(*keys)] if keys else []
+    return began + ([f"frozen       {', '.join(job.model.freeze)}"] if job.model.freeze else [])
 
 
 def _outputs(found: Checkpoint, job: Job) -> str:

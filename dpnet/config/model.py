@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import Governs, OnlyFor, Range, Section, Text
+from dpnet.config.section import Governs, OnlyFor, Range, Section, Text, follows
 
 Task = Literal["classification", "regression", "multilabel"]
 METRICS: dict[str, tuple[str, ...]] = {
@@ -45,6 +45,14 @@ class ModelConfig(Section, governs=Governs.RESULT):
         Literal["relu", "tanh", "sigmoid", "leaky_relu", "identity"], "Function after each hidden layer."
     ] = "relu"
     dtype: Annotated[Literal["float32", "float64"], "Precision of parameters and of everything computed."] = "float32"
+    pretrained: Annotated[
+        str | None,
+        Governs.OPERATION,  # Where the parameters lie. What they are is compared by their digest: training.pretrained.
+        Text(),
+        "What a new training begins with (--from): the parameters of a checkpoint, or of a run directory's best one, "
+        "with their scaling of the inputs; or those of a .safetensors file, alone. The last layer starts anew where "
+        "its outputs meant other classes or targets.",
+    ] = follows("initial parameters, which follow from train.seed", example="runs/digits")
     freeze: Annotated[
         tuple[str, ...],
         Text('the name of a layer: "0" the first, "2" the next, "4", ... as in the names of its parameters, 0.weight'),

@@ -110,6 +110,7 @@ def open_source(
     seed: int = 0,
     task: Task = "classification",
     memory: Memory | None = None,
+    schema: Schema | None = None,
 ) -> DataSource:
     """Opens data to train on.
 
@@ -120,31 +121,29 @@ def open_source(
         seed: decides which samples are held out to validate with, if a share of them is.
         task: what the labels are.
         memory: the data, where they lie in memory.
+        schema: what the columns of a table become, as pretrained parameters need it; None: it is fitted.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
             files is damaged or holds what cannot be trained on.
     """
-    section = section or DataConfig()
-    return number_source(
-        source if memory is None else memory.name, open_splits(source, section, seed, task, memory), section
-    )
+    opened = open_splits(source, section or DataConfig(), seed, task, memory, schema)
+    return number_source(source if memory is None else memory.name, opened, section or DataConfig())
 
 
-def open_splits(source: str, section: DataConfig, seed: int, task: Task, memory: Memory | None = None) -> Opened:
-    """Opens data as they are: the labels of each split are numbered by themselves, and classes weigh alike.
-
-    For arguments and errors see `open_source`.
-    """
+def open_splits(
+    source: str, section: DataConfig, seed: int, task: Task, memory: Memory | None = None, schema: Schema | None = None
+) -> Opened:
+    """Opens data as they are: splits have labels numbered by themselves, classes weigh alike; see `open_source`."""
     if memory is not None:
-        return Opened(*open_memory(memory, section, seed, task))
+        return Opened(*open_memory(memory, section, seed, task, schema))
     if source == MEMORY:
         raise not_given()
     path = os.path.expanduser(source)
     if Converted().fits(path):
         return Opened(*open_converted(section, path, seed, task))
     if is_table(path):
-        return Opened(*open_tables(section, path, seed, task))
+        return Opened(*open_tables(section, path, seed, task, kept=schema))
     return Opened(*open_arrays(source, section, seed, task), None)
 
 

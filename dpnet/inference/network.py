@@ -13,10 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.contents import contents_of
 from dpnet.checkpoint.folder import Picked, pick
 from dpnet.checkpoint.format import Checkpoint
-from dpnet.checkpoint.resume import job_of
-from dpnet.checkpoint.tensors import parameters
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.connect import connect
@@ -24,11 +23,9 @@ from dpnet.comm.group import Group, World
 from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
-from dpnet.data.classes import Classes, plain_classes, recorded_classes
-from dpnet.data.scaling import Scaling, check_targets_scaling
-from dpnet.data.tables.schema import Schema, recorded_schema
-from dpnet.data.tasks import KINDS
-from dpnet.errors import CheckpointError
+from dpnet.data.classes import Classes
+from dpnet.data.scaling import Scaling
+from dpnet.data.tables.schema import Schema
 from dpnet.nn.layout import Layout, Views
 from dpnet.training.setup import Setup, choose_available_backend
 
@@ -124,45 +121,9 @@ def make_network(found: Checkpoint) -> Network:
     Raises:
         CheckpointError: what is in it does not fit together, or a parameter is not finite.
     """
-    job, sizes = job_of(found), found.manifest["sizes"]
-    scaling = Scaling.from_tensors(found.scaling)
-    fits = tuple(sizes[1:-1]) == job.model.hidden_layers and {len(scaling.offset), len(scaling.factor)} <= {1, sizes[0]}
-    classes = classes_of(found)
-    check_targets_scaling(scaling, job.model.task, sizes[-1])
-    if not fits:
-        raise _other_sizes(found)
-    layout = Layout(sizes)
-    params = parameters(found, layout, job.model.dtype)
-    try:
-        schema = recorded_schema(found.manifest["data"].get("schema"), layout.sizes[0])
-    except ValueError as error:
-        raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
-    return Network(job, found.step, layout, layout.views(params), scaling, classes, schema, data=found.manifest["data"])
-
-
-def classes_of(found: Checkpoint) -> Classes:
-    """The classes that the outputs of a checkpoint's network stand for; none of a regression.
-
-    Raises:
-        CheckpointError: the parameters are not those of the sizes, or what is recorded are not labels of so many
-            classes.
-    """
-    sizes = found.manifest["sizes"]
-    # Before memory is taken for as many classes and parameters as the sizes claim.
-    if checkpoint.count_params(sizes) != sum(array.size for array in found.model.values()):
-        raise _other_sizes(found)
-    kind = KINDS[job_of(found).model.task]
-    if kind.are_scaled:
-        return plain_classes(0)
-    try:
-        return recorded_classes(found.manifest["data"].get("labels"), sizes[-1], in_order=kind.in_rows)
-    except ValueError as error:
-        raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
-
-
-def _other_sizes(found: Checkpoint) -> CheckpointError:
-    sizes = found.manifest["sizes"]
-    return CheckpointError(f"the tensors of the checkpoint are not those of a network of sizes {sizes!r:.60}")
+    held = contents_of(found)
+    params = held.layout.views(held.params)
+    return Network(held.job, found.step, held.layout, params, held.scaling, held.classes, held.schema, data=held.data)
 
 
 @contextlib.contextmanager

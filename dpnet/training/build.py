@@ -84,6 +84,15 @@ def build_layout(job: Job, source: DataSource) -> Layout:
     return Layout((source.features, *model.hidden_layers, source.outputs), model.freeze)
 
 
+def check_world_size(train: TrainConfig, world_size: int) -> None:
+    """Raises ConfigError if there are more ranks than shards."""
+    if 0 < train.reproducible_shards < world_size:
+        raise ConfigError(
+            f"train.reproducible_shards is {train.reproducible_shards}, but there are {world_size} ranks; "
+            f"start at most {train.reproducible_shards} ranks, or begin a new training with more shards"
+        )
+
+
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
     """The plan: one shard per rank, or `reproducible_shards` shards."""
     num_shards = train.reproducible_shards or world_size

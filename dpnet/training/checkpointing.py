@@ -199,6 +199,7 @@ class Checkpointing:
             "numerics": fingerprint(setup.backend.products.name),
             "dpnet": __version__,
             **({"changes": list(self._changes)} if self._changes else {}),
+            **({} if setup.pretrained is None else {"pretrained": dict(setup.pretrained)}),
         }
         return Checkpoint(
             model=setup.layout.named(parts.state.params),

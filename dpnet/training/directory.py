@@ -192,4 +192,6 @@ def name_of(job: Job, data: TrainingData) -> str:
     result = {name: values.get(name) for name, key in KEYS.items() if key.governs is Governs.RESULT}
     length = [count_steps(job.train, len(data.source.train)), job.evaluate.patience]
     whole: list[Any] = [result, length, data.identity]
+    if data.pretrained is not None:
+        whole.append([data.pretrained["digest"], data.pretrained["scaling"]])
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

@@ -197,5 +197,33 @@ def compare_data(before: Mapping[str, Any], identity: Mapping[str, Any], source:
     return wrong, f"the run was begun by an older dpnet, which recorded {compared}: these agree"
 
 
+def other_pretrained(before: Any, now: Mapping[str, Any] | None) -> list[str]:
+    """A sentence if a run began with other parameters than a job; none if not.
+
+    Args:
+        before: what a checkpoint recorded, see `Pretrained.record`; its content may be anything; or the path alone.
+        now: of the job; None: it begins with initial parameters.
+    """
+    if before is None and now is None:
+        return []
+    old: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
+    if now is not None and before is not None:
+        keys = ("digest", "scaling") if "digest" in old else ("path",)
+        if all(old.get(key) == now.get(key) for key in keys):
+            return []
+    began, begins = _of_pretrained(old), _of_pretrained(now or {})
+    hint = "" if now else f"; --from {shorten(str(old.get('path')), 200)} says that it does"
+    alike = now is not None and old.get("digest") == now["digest"]
+    scaled = "; one of them comes with the scaling of its inputs" if alike else ""
+    return [f"the job begins with {begins}, the run began with {began}{scaled}{hint}"]
+
+
+def _of_pretrained(record: Mapping[str, Any]) -> str:
+    if "path" not in record:
+        return "initial parameters"
+    digest = f" (digest {record['digest']!s:.12}...)" if "digest" in record else ""
+    return f"the parameters of {shorten(str(record['path']), 200)}{digest}"
+
+
 def _shown(values: Mapping[str, Any], key: str) -> str:
     return shorten(toml_value(values[key]), 1000) if key in values else "not set"

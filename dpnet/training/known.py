@@ -17,7 +17,7 @@ from dpnet.config.file import load
 from dpnet.config.job import Job
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.output.run_directory import CHECKPOINTS, CONFIG, SUMMARY
-from dpnet.training.fit import Fit, compare, compare_data
+from dpnet.training.fit import Fit, compare, compare_data, other_pretrained
 from dpnet.training.prepare import TrainingData
 
 
@@ -32,6 +32,8 @@ class Known:
         data: what the checkpoint recorded of the data; None: nothing.
         changes: of the job since step 0, as the checkpoint records them.
         is_finished: the training of the run has come to its end.
+        pretrained: what the run began with, as its checkpoint records it, see `Pretrained.record`; None: initial
+            parameters.
     """
 
     path: Path
@@ -40,14 +42,19 @@ class Known:
     data: Mapping[str, Any] | None = None
     changes: Sequence[str] = ()
     is_finished: bool = False
+    pretrained: Any = None
 
     def fit(self, job: Job, num_samples: int) -> Fit | None:
         """How a job, on so many training samples, compares with that of the run; None: that cannot be read."""
         return None if self.job is None else compare(self.job, job, step=self.step, num_samples=num_samples)
 
     def other_data(self, data: TrainingData) -> tuple[list[str], str]:
-        """A sentence for each array of the data that is not that of the run, and one on what cannot be compared."""
-        return ([], "") if self.data is None else compare_data(self.data, data.identity, data.source)
+        """A sentence for each array of the data that is not that of the run, and one on what cannot be compared.
+
+        What a training begins with is part of its data.
+        """
+        wrong, unknown = ([], "") if self.data is None else compare_data(self.data, data.identity, data.source)
+        return [*other_pretrained(self.pretrained, data.pretrained), *wrong], unknown
 
 
 def known_of(path: Path, manifest: Mapping[str, Any], *, is_finished: bool = False) -> Known:
@@ -64,7 +71,8 @@ def known_of(path: Path, manifest: Mapping[str, Any], *, is_finished: bool = Fal
     recorded = manifest.get("changes")
     changes = [str(change) for change in recorded] if isinstance(recorded, list) else []
     found = Checkpoint({}, {}, {}, dict(manifest))
-    return Known(path, job_of(found), found.step, manifest["data"], changes, is_finished)
+    kept = manifest.get("pretrained")
+    return Known(path, job_of(found), found.step, manifest["data"], changes, is_finished, kept)
 
 
 def known_run(path: Path) -> Known | None:
@@ -77,6 +85,8 @@ def known_run(path: Path) -> Known | None:
     if not steps and not is_finished:
         return None
     try:
-        return Known(path, load(path / CONFIG), 0, is_finished=is_finished)
+        job = load(path / CONFIG)
+        kept = None if job.model.pretrained is None else {"path": job.model.pretrained}
+        return Known(path, job, 0, is_finished=is_finished, pretrained=kept)
     except ConfigError:
         return Known(path, None, 0, is_finished=is_finished)

@@ -13,6 +13,7 @@ from dpnet.config.job import Job
 from dpnet.data.memory.frames import is_frame
 from dpnet.data.memory.given import in_memory
 from dpnet.data.sources import DataSource, open_source
+from dpnet.data.tables.schema import Schema
 from dpnet.errors import ConfigError
 
 TARGET, WEIGHT = "target", "weight"
@@ -51,12 +52,13 @@ def _changed(job: Job, **values: Any) -> Job:
     return dataclasses.replace(job, data=dataclasses.replace(job.data, **values))
 
 
-def open_given(job: Job, data: Any) -> DataSource:
+def open_given(job: Job, data: Any, schema: Schema | None = None) -> DataSource:
     """The data of a training, opened: those that were given, or those of the job.
 
     Args:
         job: the configuration; with data in memory as `with_data` makes it.
         data: see `run.train`; None: they are those that the job names.
+        schema: see `sources.open_source`.
 
     Raises:
         DataError: see `sources.open_source`.
@@ -67,4 +69,5 @@ def open_given(job: Job, data: Any) -> DataSource:
         target = job.data.target
         names = [*map(str, target)] if isinstance(target, tuple) else [str(TARGET if target is None else target)]
         memory = in_memory(data, names, job.data.weight or WEIGHT)
-    return open_source(job.data.source, job.data, seed=job.train.seed, task=job.model.task, memory=memory)
+    seed, task = job.train.seed, job.model.task
+    return open_source(job.data.source, job.data, seed=seed, task=task, memory=memory, schema=schema)

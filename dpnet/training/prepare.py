@@ -20,7 +20,7 @@ from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import Backend
 from dpnet.compute.shares import share
 from dpnet.config.data import DataConfig
-from dpnet.config.job import Job, TrainConfig
+from dpnet.config.job import Job
 from dpnet.data import statistics
 from dpnet.data.finite import check_scaled, check_scaled_targets, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, checked_sums, identity
@@ -28,7 +28,7 @@ from dpnet.data.parts.again import contents
 from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
 from dpnet.data.sources import DataSource, Split, check_classes, require_labels
 from dpnet.data.statistics import Moments
-from dpnet.errors import ConfigError
+from dpnet.data.tables.schema import Schema
 from dpnet.nn.layout import Layout
 from dpnet.text import counted
 from dpnet.training.announce import doing
@@ -47,11 +47,13 @@ class TrainingData:
         source: training, validation and test samples.
         identity: what tells these data from others.
         moments: statistics of the inputs of every split that was measured.
+        pretrained: what its parameters begin with, see `Pretrained.record`; None: initial parameters.
     """
 
     source: DataSource
     identity: dict[str, Any]
     moments: dict[str, Moments]
+    pretrained: Mapping[str, Any] | None = None
 
 
 def prepare(
@@ -78,14 +80,20 @@ def prepare(
     return setup
 
 
-def open_data(job: Job, group: Group, data: Any = None) -> DataSource:
+def open_data(job: Job, group: Group, data: Any = None, schema: Schema | None = None) -> DataSource:
     """Open the data on every rank, those in memory or those that the job names; collective.
+
+    Args:
+        job: the configuration.
+        group: all ranks.
+        data: see `run.train`.
+        schema: see `sources.open_source`.
 
     Raises:
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there, or hold other data in memory.
     """
-    source = everywhere(group, lambda: check_classes(open_given(job, data)))
+    source = everywhere(group, lambda: check_classes(open_given(job, data, schema)))
     check_alike(group, _shapes(source))
     if data is not None and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents(source.splits)))
@@ -134,17 +142,8 @@ def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Mo
     return statistics.combine(measured) if measured else None, checked_sums(split, [sums for _, sums in parts])
 
 
-def check_world_size(train: TrainConfig, world_size: int) -> None:
-    """Raises ConfigError if there are more ranks than shards."""
-    if 0 < train.reproducible_shards < world_size:
-        raise ConfigError(
-            f"train.reproducible_shards is {train.reproducible_shards}, but there are {world_size} ranks; "
-            f"start at most {train.reproducible_shards} ranks, or begin a new training with more shards"
-        )
-
-
-def measure_scaling(job: Job, source: DataSource, group: Group) -> Scaling:
-    """Check all inputs, and find the scaling that suits those of the training data; collective.
+def measure_scaling(job: Job, source: DataSource, group: Group, kept: Scaling | None = None) -> Scaling:
+    """Check all inputs, and find the scaling that suits those of the training data, see `fit_scaling`; collective.
 
     Raises:
         DataError: an input is not finite, as it was read or once it is scaled.
@@ -155,10 +154,12 @@ def measure_scaling(job: Job, source: DataSource, group: Group) -> Scaling:
         for name, split in source.splits.items()
         if split is source.train or check
     }
-    return fit_scaling(job, source, measured, group)
+    return fit_scaling(job, source, measured, group, kept)
 
 
-def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], group: Group) -> Scaling:
+def fit_scaling(
+    job: Job, source: DataSource, measured: Mapping[str, Moments], group: Group, kept: Scaling | None = None
+) -> Scaling:
     """The scaling that suits training data with these moments; collective.
 
     Args:
@@ -166,21 +167,22 @@ def fit_scaling(job: Job, source: DataSource, measured: Mapping[str, Moments], g
         source: the data.
         measured: moments of the training inputs, and of those of the other splits where they are to be checked.
         group: all ranks.
+        kept: of the inputs, and perhaps of the targets, that pretrained parameters bring; None: none.
 
     Raises:
         DataError: the values are too far apart, or one of them is not finite once it is scaled.
     """
-    scaling = everywhere(group, lambda: _fit(job, source.train, measured["train"]))
+    scaling = everywhere(group, lambda: _fit(job, source.train, measured["train"], kept))
     for name, split in source.splits.items():
         if job.data.check and name in measured:
             check_range(split, measured[name], scaling, job.model.dtype, group)
     return scaling
 
 
-def _fit(job: Job, train: Split, moments: Moments) -> Scaling:
+def _fit(job: Job, train: Split, moments: Moments, kept: Scaling | None) -> Scaling:
     """The scaling of the inputs, and of the targets if these are numbers."""
-    scaling = fit(job.data.scale, moments)
-    if not train.kind.are_scaled:
+    scaling = kept or fit(job.data.scale, moments)
+    if not train.kind.are_scaled or scaling.targets is not None:
         return scaling
     return dataclasses.replace(scaling, targets=fit_targets(require_labels(train), train.weights, train.labels_file))
 

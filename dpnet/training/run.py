@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import time
@@ -22,11 +23,13 @@ from dpnet.errors import Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
-from dpnet.training.build import build_layout
+from dpnet.training.build import build_layout, check_world_size
 from dpnet.training.directory import Directory
 from dpnet.training.loop import Loop
 from dpnet.training.memory import with_data
-from dpnet.training.prepare import check_world_size, fit_scaling, identify, open_data, prepare
+from dpnet.training.prepare import fit_scaling, identify, open_data, prepare
+from dpnet.training.pretrained.find import find_pretrained, with_pretrained
+from dpnet.training.pretrained.transfer import begin_with
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
 from dpnet.training.summary import Summary, complete_again, summary_text
@@ -38,6 +41,7 @@ def train(
     *,
     data: Any = None,
     resume: str = "auto",
+    pretrained: str | os.PathLike[str] | None = None,
 ) -> Summary:
     """Train as the configuration says; called by every rank.
 
@@ -52,6 +56,8 @@ def train(
             Arrays in C order are not copied: leave them as they are meanwhile.
         resume: "auto": go on from the newest whole checkpoint of the run directory, if there is one. "never": start
             anew; what is in the run directory is set aside. Else the path of a checkpoint to go on from.
+        pretrained: what a new training begins with, in the place of `model.pretrained`: the path of a checkpoint, of a
+            run directory for its best one, or of a file of safetensors.
 
     A run directory belongs to one job. Without `output.dir` each job gets one of its own, which a later call with the
     same job finds again, see `training.directory`; with it, another job than that of the run in it is refused, unless
@@ -63,7 +69,7 @@ def train(
     Raises:
         DpnetError: see `dpnet.errors`.
     """
-    job = job_of(job) if data is None else with_data(job_of(job), data)
+    job = with_pretrained(job_of(job) if data is None else with_data(job_of(job), data), pretrained)
     run = _Run(job, connect() if group is None else group, resume, data)
     with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:
@@ -156,19 +162,24 @@ def begin(
         in_memory: data, see `train`; None: those that the job names.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
+    pretrained = find_pretrained(job, group, resume)
     with doing(group, f"reading the data {job.data.source}"):
-        source = open_data(job, group, in_memory)
+        source = open_data(job, group, in_memory, None if pretrained is None else pretrained.schema)
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     with doing(group, "checking the data"):
         data = identify(job.data, source, group, measure=not resumes)
+    data = dataclasses.replace(data, pretrained=None if pretrained is None else pretrained.record)
     with doing(group, "looking for a checkpoint to go on from"):
         run_dir, start = choose_start(job, group, directory, resume, data, fingerprint(backend.products.name))
     job = with_directory(job, run_dir.path)
+    if pretrained is not None:
+        start = begin_with(pretrained, start, job, data, run_dir, group)
     scaling = start.scaling
     if scaling is None and data.moments:
         scaling = fit_scaling(job, source, data.moments, group)
     setup = prepare(job, group, source, backend=backend, scaling=scaling)
+    setup = dataclasses.replace(setup, pretrained=data.pretrained)
     loop = Loop(setup, data, start, run_dir, signals)
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
         saved = on_root(group, run_dir.checkpoints.steps)
@@ -180,6 +191,8 @@ def begin(
         say(group, f"note: {note}")
     step = start.progress.step
     announce(setup, data, loop.parts, step)
+    for line in start.told:
+        say(group, line)
     on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
     try:
         loop.open()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.group import Group, World
@@ -36,6 +37,7 @@ class Setup:
         backend: matrix products, loops and threads of this rank.
         layout: of the network's parameters.
         scaling: of its input.
+        pretrained: what the training began with, see `Pretrained.record`; None: initial parameters.
     """
 
     job: Job
@@ -43,6 +45,7 @@ class Setup:
     backend: Backend
     layout: Layout
     scaling: Scaling
+    pretrained: Mapping[str, Any] | None = None
 
     def dataset(self, split: Split, rows: int) -> Dataset:
         """Scaled samples of a split, up to `rows` at a time."""

@@ -42,6 +42,7 @@ class StartingPoint:
             aside.
         changes: of the job since step 0, with the steps from which on they hold; kept in every checkpoint.
         notes: what differs from the run so far, for the user; of no use if no step is left to take.
+        told: lines on what it begins with, for the user.
     """
 
     progress: Progress
@@ -50,6 +51,7 @@ class StartingPoint:
     is_own: bool = True
     changes: Sequence[Any] = ()
     notes: Sequence[str] = ()
+    told: Sequence[str] = ()
 
 
 def foresee(job: Job, resume: str, source: DataSource) -> bool:

@@ -78,6 +78,8 @@ def finish(
     measures = METRICS[setup.job.model.task]
     sizes: dict[str, Any] = {"world_size": group.world_size, "samples_per_s": speed}
     summary = summarize(parts, progress, tested, **sizes, saved=steps, measures=measures)
+    if setup.pretrained is not None:
+        summary["pretrained"] = {key: setup.pretrained[key] for key in ("path", "digest")}
     waiting = Waiting(run_dir.path, tell)
     on_root_asleep(group, lambda: run_dir.write_summary(summary), lambda: waiting.tell("the summary"))
     group.conclude()

@@ -11,9 +11,9 @@ import numpy as np
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group, World
 from dpnet.config.job import Job
-from dpnet.training.build import build_parts
+from dpnet.training.build import build_parts, check_world_size
 from dpnet.training.parts import Parts
-from dpnet.training.prepare import check_world_size, open_data, prepare
+from dpnet.training.prepare import open_data, prepare
 
 WARM_UP_STEPS = 5
 LEAST_S = 0.25

@@ -216,7 +216,7 @@ schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps evaluate.m
 """
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
-data.source data.test data.validation data.header data.check train.threads train.kernels train.blas
+model.pretrained data.source data.test data.validation data.header data.check train.threads train.kernels train.blas
 train.shared_memory train.reducer evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps
 checkpoint.every_seconds checkpoint.keep_last checkpoint.keep_best checkpoint.max_failed resilience.after_loss
 resilience.signals resilience.preempted_exit_code resilience.timeout_s resilience.on_hang resilience.on_nonfinite
@@ -274,6 +274,7 @@ BAD_VALUES = {
     "model.hidden_layers": [64, "64", {}, None, [0], [64, -1], [64, True], [64.0], ["64"], [[64]], [2**63]],
     "model.activation": BAD_CHOICES,
     "model.dtype": [*BAD_CHOICES, "float16", 32],
+    "model.pretrained": BAD_STRINGS,
     "model.freeze": [0, "0", {}, None, [0], [""], [["0"]], ["\udcff"]],
     "data.source": BAD_STRINGS,
     "data.test": [True, {}, [], "", "a\0b", 0, 0.0, 1, 1.0, -0.5, 2],
@@ -1035,7 +1036,16 @@ def test_the_template_has_every_key_with_its_documentation():
 def test_the_template_comments_out_what_another_key_decides():
     inactive = set(re.findall(r"^# (\w+) = ", template(), re.MULTILINE))
     of_data = {"test", "validation", "split", "header", "target", "id", "weight", "class_weights"}
-    assert inactive == {"steps", "every_steps", "every_seconds", "weight_decay", "metric", "dir", *of_data}
+    assert inactive == {
+        "pretrained",
+        "steps",
+        "every_steps",
+        "every_seconds",
+        "weight_decay",
+        "metric",
+        "dir",
+        *of_data,
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dpnet.errors import DataError
 
 
 def open_memory(
-    memory: Memory, section: DataConfig, seed: int, task: Task
+    memory: Memory, section: DataConfig, seed: int, task: Task, schema: Schema | None = None
 ) -> tuple[Split, Split | None, Split | None, Schema | None]:
     """Data to train on.
 
@@ -22,6 +22,7 @@ def open_memory(
         section: of the job.
         seed: see `sources.open_source`.
         task: see `sources.open_source`.
+        schema: see `sources.open_source`.
 
     Returns:
         the training samples, those to validate and to test with, if there are any, and the schema of a table.
@@ -35,7 +36,7 @@ def open_memory(
     for name in others:
         if (value := getattr(section, name)) is not None:
             raise DataError(f"data.{name} is {value}, and a data frame was given for it; leave one of the two out.")
-    return open_tables(section, memory.frame("train"), seed, task, others)
+    return open_tables(section, memory.frame("train"), seed, task, others, schema)
 
 
 def open_memory_split(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
 from dpnet.data.tables.texts import as_category, first_row, stands_for
 from dpnet.errors import DataError
-from dpnet.text import shorten
+from dpnet.text import listed, shorten
 
 MAX_DETECTED = 100
 """A column of text with more distinct texts is taken for free text, unless data.categorical names it."""
@@ -26,22 +26,29 @@ MAX_CATEGORIES = 10_000
 """Most categories of a column."""
 MAX_RECORD = 1 << 20
 """Most bytes of a schema in a checkpoint, whose manifest is read as a whole."""
+LISTED = 20
+"""Columns that a setting in a message names at most."""
 DATE = re.compile(r"dates|times|durations")
 """What columns of dates and times hold, in words."""
 
 
-def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
+def fit_schema(table: Table, roles: Roles, *, missing: str, kept: Schema | None = None) -> Schema:
     """The schema that suits the training data.
 
     Args:
         table: the training data; the columns of `roles.texts` were read as text.
         roles: of its columns.
         missing: what stands for a missing value, see `DataConfig`.
+        kept: the schema of a network that was trained before, whose inputs the columns are to become; None: there is
+            none. Its categorical columns were read as text, too.
 
     Raises:
-        DataError: a column cannot be an input, or a value is missing and must not be.
+        DataError: a column cannot be an input, or is none of `kept`, or a value is missing and must not be.
     """
-    features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
+    if kept is None:
+        features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
+    else:
+        features = _adopted(kept, table, roles, missing)
     unnamed = None if table.header else len(table.columns)
     is_text = table.columns[roles.target].kind == "text"
     schema = Schema(roles.target, is_text, features, roles.id, unnamed, roles.weight, roles.more_targets)
@@ -52,6 +59,40 @@ def fit_schema(table: Table, roles: Roles, *, missing: str) -> Schema:
             f"column {name!r}; {_out(name)}."
         )
     return schema
+
+
+def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Feature, ...]:
+    """What the columns became for a network that was trained before; they are found by name, in any order."""
+    names = [feature.name for feature in kept.features]
+    absent = [name for name in names if name not in roles.inputs]
+    more = [name for name in roles.inputs if name not in names]
+    if absent or more:
+        lacks = f" No input here is {listed(map(repr, absent))}." if absent else ""
+        has = f" To leave the others out: {setting('data.ignore', more[:LISTED])}." if more else ""
+        raise DataError(
+            f"{table.file}: the pretrained network (model.pretrained, --from) has the inputs {listed(names)}; this "
+            f"table has {listed(roles.inputs)}.{lacks}{has}"
+        )
+    return tuple(_adopt(feature, table, roles, missing) for feature in kept.features)
+
+
+def _adopt(feature: Feature, table: Table, roles: Roles, missing: str) -> Feature:
+    """What the column of a feature becomes: what it was, with the missing values of this table filled in or refused."""
+    column = table.columns[feature.name]
+    if column.missing is None:
+        return feature
+    if missing == "error":
+        raise missing_value(table, roles.inputs)
+    if missing == "indicator" and not feature.indicator:
+        raise DataError(
+            f"{table.file}, column {feature.name!r}: values are missing, and the pretrained network (model.pretrained, "
+            'train --from) has no input that says where; expected data.missing = "mean" or "zero".'
+        )
+    if feature.fill is not None or column.kind not in ("text", "number"):
+        return feature
+    if feature.categories is not None:
+        return replace(feature, fill=0.0)
+    return replace(feature, fill=_fit(feature.name, table, roles, missing).fill)
 
 
 def _fit(name: str, table: Table, roles: Roles, missing: str) -> Feature:

@@ -78,8 +78,12 @@ class Schema:
     @property
     def texts(self) -> list[str]:
         """Columns to be read as text."""
-        of_features = [feature.name for feature in self.features if feature.categories is not None]
-        return of_features + self.verbatim
+        return self.categorical + self.verbatim
+
+    @property
+    def categorical(self) -> list[str]:
+        """Inputs that are categories."""
+        return [feature.name for feature in self.features if feature.categories is not None]
 
     @property
     def verbatim(self) -> list[str]:

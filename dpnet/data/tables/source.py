@@ -36,6 +36,7 @@ def open_tables(
     seed: int,
     task: Task = "classification",
     others: Mapping[str, Frame] | None = None,
+    kept: Schema | None = None,
 ) -> tuple[Split, Split | None, Split | None, Schema]:
     """Opens tables to train on.
 
@@ -45,6 +46,7 @@ def open_tables(
         seed: see `sources.open_source`.
         task: see `sources.open_source`.
         others: "validation" and "test" data in memory, in the place of the keys of these names.
+        kept: the schema of `sources.open_source`.
 
     Returns:
         the training samples; those of data.validation and of data.test, if there are any; and their schema.
@@ -57,13 +59,14 @@ def open_tables(
         raise DataError(f"data.header is set, but {path} is no text, and names its columns itself; leave the key out.")
     table = read_table(path, header=section.header)
     roles = find_roles(section, table)
-    if roles.texts:
+    texts = [*roles.texts, *([] if kept is None else [name for name in kept.categorical if name in table.columns])]
+    if texts:
         # Codes such as 01234 are to be read as they stand.
-        table = read_table(path, as_text=roles.texts, verbatim=roles.verbatim, header=table.header)
+        table = read_table(path, as_text=texts, verbatim=roles.verbatim, header=table.header)
     parts = cut_table(section, table, roles, seed, task)
     table = parts["train"]
-    schema = fit_schema(table, roles, missing=section.missing)
-    train = _split(table, schema, kept=roles.keeps_labels, task=task)
+    schema = fit_schema(table, roles, missing=section.missing, kept=kept)
+    train = _split(table, schema, kept=roles.keeps_labels, foreign=kept is not None, task=task)
     of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
     of_labels += [] if roles.keeps_labels or task != "classification" else remarks_on_units(table, roles.target)
     read = _of_parts(table) if table.parts else _of_header(section, table)

@@ -1,0 +1,141 @@
+"""What a training begins with, if not with initial parameters: a checkpoint, or a file of parameters (fine-tuning).
+
+Rank 0 opens it before the data, because the columns of a table become what they became there. A run remembers what it
+began with, by its digest: the same command goes on with it, even if the path leads to nothing by then; another
+beginning is another run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.contents import Contents, contents_of
+from dpnet.checkpoint.folder import pick, resolve
+from dpnet.checkpoint.manifest import read_manifest
+from dpnet.checkpoint.pointers import pointed
+from dpnet.checkpoint.state_dict import StateDict, read_state_dict
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Group
+from dpnet.config.directory import existing, first_choice
+from dpnet.config.job import Job
+from dpnet.data.scaling import Scaling
+from dpnet.data.tables.schema import Schema, recorded_schema
+from dpnet.errors import CheckpointError
+from dpnet.files import where_from
+from dpnet.training.known import Known, known_of, known_run
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a training begins with.
+
+    Attributes:
+        record: what its checkpoints keep of that: `path` as the user gave it, `digest` of the parameters, and
+            `scaling`, the sha256 of the scaling of inputs and targets; empty: it brings none.
+        words: it, for messages.
+        schema: what the columns of a table became there; None: they are not known.
+        content: on rank 0, what was read; None elsewhere, and if it cannot be read.
+        folder: of the checkpoint; None: it is a file.
+        missing: why it cannot be read, though a run began with it; empty: it can.
+    """
+
+    record: dict[str, Any]
+    words: str
+    schema: Schema | None = None
+    content: Contents | StateDict | None = None
+    folder: Path | None = None
+    missing: str = ""
+
+
+def find_pretrained(job: Job, group: Group, resume: str) -> Pretrained | None:
+    """What the job begins with, read by rank 0; None: initial parameters. Collective.
+
+    Args:
+        job: the configuration.
+        group: all ranks.
+        resume: see `run.train`.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or is nothing to begin with; and no run began with it.
+    """
+    if job.model.pretrained is None:
+        return None
+    path, read = job.model.pretrained, []
+
+    def find() -> Pretrained:
+        try:
+            found = _open(path)
+        except CheckpointError as error:
+            message = f"{error} (model.pretrained, --from)"
+            for run in _runs(job, resume):
+                with contextlib.suppress(ValueError):
+                    return dataclasses.replace(_remembered(run, path), missing=message)
+            raise CheckpointError(message) from error
+        read.append(found.content)
+        return dataclasses.replace(found, content=None)
+
+    found = on_root(group, find)
+    return dataclasses.replace(found, content=read[0]) if read else found
+
+
+def with_pretrained(job: Job, path: str | os.PathLike[str] | None) -> Job:
+    """The job, but beginning with what is at a path; None: as it is."""
+    if path is None:
+        return job
+    return dataclasses.replace(job, model=dataclasses.replace(job.model, pretrained=os.fspath(path)))
+
+
+def _open(path: str) -> Pretrained:
+    place = pointed(Path(os.path.expanduser(path)))
+    try:
+        is_file = not place.is_dir()
+        if is_file and not place.exists():
+            raise CheckpointError(f"{path} does not exist. {where_from(path)}".rstrip())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path!a:.80}: {error}") from error
+    if is_file:
+        parameters = read_state_dict(place)
+        return Pretrained(_record(path, parameters.digest), f"the file {path}", content=parameters)
+    picked = pick(place)
+    found = checkpoint.read(picked.path)
+    content = contents_of(found)
+    which = f"the {picked.which} checkpoint of {path}" if picked.which else f"the checkpoint {path}"
+    record = _record(path, checkpoint.digest(found.model), content.scaling)
+    return Pretrained(record, f"{which}, step {found.step:,}", content.schema, content, picked.path)
+
+
+def _record(path: str, digest: str, scaling: Scaling | None = None) -> dict[str, Any]:
+    total = hashlib.sha256()
+    for name, tensor in sorted(({} if scaling is None else scaling.to_tensors()).items()):
+        total.update(name.encode() + tensor.astype("<f8").tobytes())
+    return {"path": path, "digest": digest, "scaling": "" if scaling is None else total.hexdigest()}
+
+
+def _runs(job: Job, resume: str) -> Iterator[Known]:
+    """The runs that the job may go on with."""
+    with contextlib.suppress(CheckpointError):
+        if resume == "never":
+            return
+        if resume != "auto":
+            yield known_of(Path(resume), read_manifest(resolve(Path(resume)) / "manifest.json"))
+        yield from filter(None, map(known_run, existing(first_choice(job))))
+
+
+def _remembered(run: Known, path: str) -> Pretrained:
+    """What a run records of what it began with; raises ValueError if that is not `path`."""
+    record, data = run.pretrained, run.data
+    if not isinstance(record, dict) or data is None or record.get("path") != path:
+        raise ValueError(path)
+    if not all(isinstance(record.get(key), str) for key in ("digest", "scaling")):
+        raise ValueError(path)
+    features = data.get("features")
+    schema = recorded_schema(data.get("schema"), features) if isinstance(features, int) else None
+    return Pretrained({key: record[key] for key in ("path", "digest", "scaling")}, path, schema)

@@ -1,0 +1,81 @@
+"""Begins a training with parameters that were trained before: what of them is kept, and what starts anew.
+
+Parameters mean something only beside what they were trained with. So a checkpoint brings that along:
+
+    inputs        scaled as they were there; columns of a table as they were there, by their names
+    hidden units  kept as they are
+    outputs       kept with the scaling of targets, if they mean the same: the same labels in the same order. Else the
+                  last layer is drawn anew, and everybody is told
+
+A file has the parameters alone: its inputs are taken as they come, and scaled by the new data; its outputs are taken
+for the classes or targets, if there are as many. What is not known is told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dpnet.checkpoint.contents import Contents
+from dpnet.comm.agree import on_root
+from dpnet.comm.group import Group
+from dpnet.config.job import Job
+from dpnet.data.sources import DataSource
+from dpnet.errors import CheckpointError, ConfigError
+from dpnet.output.run_directory import RunDirectory
+from dpnet.state.banks import StateVectors
+from dpnet.training.build import build_layout
+from dpnet.training.prepare import TrainingData, fit_scaling, measure_scaling
+from dpnet.training.pretrained.begun import Transfer
+from dpnet.training.pretrained.find import Pretrained
+from dpnet.training.pretrained.of_checkpoint import of_checkpoint
+from dpnet.training.pretrained.of_file import of_file
+from dpnet.training.start import StartingPoint
+
+
+def begin_with(
+    pretrained: Pretrained, start: StartingPoint, job: Job, data: TrainingData, run_dir: RunDirectory, group: Group
+) -> StartingPoint:
+    """Where a training starts that begins with what was pretrained; collective.
+
+    Args:
+        pretrained: it.
+        start: where the training would start without it. At step 0; or else it goes on from its own checkpoint.
+        job: the configuration.
+        data: of the training.
+        run_dir: of the training.
+        group: all ranks.
+
+    Raises:
+        CheckpointError: it cannot be read any more, or is not of this network.
+        ConfigError: it is to be overwritten, or a layer is to be frozen that starts anew.
+        DataError: an input is not finite, as it was read or once it is scaled.
+    """
+    if start.vectors is not None:
+        notes = [f"{pretrained.missing}; the run goes on from its own checkpoint"] if pretrained.missing else []
+        return dataclasses.replace(start, notes=[*start.notes, *notes])
+    params, kept, told = _transfer(pretrained, job, data.source, run_dir, group)
+    if data.moments:
+        scaling = fit_scaling(job, data.source, data.moments, group, kept)
+    else:
+        scaling = measure_scaling(job, data.source, group, kept)
+    return dataclasses.replace(start, vectors=StateVectors(params, {}, 0), scaling=scaling, told=told)
+
+
+def _transfer(pretrained: Pretrained, job: Job, source: DataSource, run_dir: RunDirectory, group: Group) -> Transfer:
+    """What a training begins with; rank 0 makes it, and every rank gets the same. Collective."""
+    layout = build_layout(job, source)
+
+    def begin() -> Transfer:
+        content = pretrained.content
+        if content is None:
+            raise CheckpointError(pretrained.missing)
+        if pretrained.folder is not None and run_dir.holds(pretrained.folder):
+            raise ConfigError(
+                f"{pretrained.record['path']} is in the run directory {run_dir.path}, which a new training would "
+                "clear; name another directory with --output DIR"
+            )
+        if isinstance(content, Contents):
+            return of_checkpoint(pretrained, content, job, source, layout)
+        return of_file(pretrained, content, job, source, layout)
+
+    return on_root(group, begin)
