@@ -152,7 +152,10 @@ def _add_init(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", nargs="?", default="job.toml", help="file to write (default: job.toml)")
     command.add_argument("--data", metavar="SOURCE", help="data to look at, and to write the job file for")
     _add_set(command, "a setting that the job file should have")
-    command.add_argument("--target", metavar="COLUMN", help="column or data set of the labels, or place of the column")
+    words = (
+        "column or data set of the labels, or place of the column; once for each, or a pattern, if there are several"
+    )
+    command.add_argument("--target", metavar="COLUMN", action="append", help=words)
     words = "of a table that is text: whether its first line holds the names of the columns (default: a guess)"
     command.add_argument("--header", choices=("true", "false"), help=words)
 

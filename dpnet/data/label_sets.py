@@ -75,16 +75,16 @@ def columns_as(others: Classes, own: Classes, file: str, of: str) -> list[int]:
     return [names.index(name) for name in wanted]
 
 
-def label_sets_text(sets: LabelSets, classes: Classes) -> str:
-    """What labels the training samples have, in words."""
+def label_sets_text(sets: LabelSets, classes: Classes, what: str = "training samples") -> str:
+    """What labels samples have, in words; these are called `what`."""
     counts, sizes = sets.sum(axis=0), sets.sum(axis=1)
     if not counts.any():
-        return f"no training sample has any of {len(classes):,} labels: there is nothing to learn"
+        return f"none of {len(sets):,} {what} has any of {len(classes):,} labels: there is nothing to learn"
     rare, many = int(np.argmin(counts)), len(classes)
     if many == 1:
-        return f"{counts[0]:,} of {len(sets):,} training samples have the label {label_text(classes.values[0])}"
+        return f"{counts[0]:,} of {len(sets):,} {what} have the label {label_text(classes.values[0])}"
     return (
-        f"{len(sets):,} training samples with {sizes.min():,} to {sizes.max():,} of {many:,} labels, "
+        f"{len(sets):,} {what} with {sizes.min():,} to {sizes.max():,} of {many:,} labels, "
         f"{sizes.mean():.2g} on average; the rarest, {label_text(classes.values[rare])}, has {counts[rare]:,}"
     )
 

@@ -59,7 +59,8 @@ def _one_hot(rows: npt.NDArray[Any], file: str) -> Labels:
             raise DataError(
                 f"{file} holds labels of shape {rows.shape}; expected one label for each sample, or rows of 0 with a "
                 f"single 1 (one-hot); row {first + row} (from 0) is {label_text(block[row].tolist())}. "
-                'Probabilities: y.argmax(axis=1). Several numbers as targets: model.task = "regression".'
+                'Probabilities: y.argmax(axis=1). Several labels of a sample: model.task = "multilabel"; several '
+                'numbers: "regression".'
             )
     return np.asarray(rows.argmax(axis=1), np.int64)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
+from dpnet.compute.arrays import Targets
 from dpnet.config.data import DataConfig
 from dpnet.config.file import load, to_flat_dict, write_template
 from dpnet.config.keys import of_section
 from dpnet.config.model import Task
 from dpnet.data.converted.reader import Converted
 from dpnet.data.hold_out import hold_out
+from dpnet.data.label_sets import label_sets_text
 from dpnet.data.readers.hdf5 import guess_names
 from dpnet.data.readers.hdf5_file import is_hdf5
 from dpnet.data.sources import Split, check_classes, open_source, require_labels
@@ -50,15 +52,14 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
         return Proposal(given, [])
     path = os.path.expanduser(source)
     if is_table(path):
-        is_place = target is not None and target.removeprefix("-").isdecimal()
         if target is not None:
-            given["data.target"] = int(target) if is_place else target
+            given["data.target"] = _columns(target)
         if header is not None:
             given["data.header"] = header == "true"
         return propose(source, given)
     if target is not None and is_hdf5(path):
-        given["data.target"], target = target, None
-    for option, value in (("--target", target), ("--header", header)):
+        given["data.target"], target = _columns(target), None
+    for option, value in (("--target", target and target[0]), ("--header", header)):
         if value is not None:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")
     return propose(source, given)
@@ -83,7 +84,6 @@ def propose(source: str, given: Mapping[str, Any]) -> Proposal:
     task = given.get("model.task") or _task_of(source, section)
     found = check_classes(open_source(source, section, task=task))
     test = f"{len(found.test):,} test samples" if found.test else "no test samples"
-    classes = found.train.classes
     settings: dict[str, Any] = {"data.source": source}
     settings |= {f"data.{key}": value for key, value in named.items()}
     is_free = "data.test" not in given and not Converted().fits(path)
@@ -93,15 +93,17 @@ def propose(source: str, given: Mapping[str, Any]) -> Proposal:
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
     if task != "classification":
         settings["model.task"] = task
-    if task == "regression":
-        targets = targets_text(require_labels(found.train))
-        lines = [f'{seen}{targets}: model.task = "regression"; for classes, leave that out.']
-    else:
-        lines = [f"{seen}{len(classes):,} classes, {classes.text()}."]
+    lines = [seen + TEXTS[task](found.train)]
     if named:
         guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
         lines.append(f"{guessed}; if not: data.features, data.target.")
     return Proposal({**settings, **given}, lines)
+
+
+def _columns(named: Sequence[str]) -> str | int | list[str | int]:
+    """The columns of the labels, as data.target has them: one, or a list of several or of a pattern."""
+    columns = [int(name) if name.removeprefix("-").isdecimal() else name for name in named]
+    return columns[0] if len(columns) == 1 and not set(named[0]) & set("*?[") else columns
 
 
 def settings_given(overrides: Sequence[str]) -> dict[str, Any]:
@@ -115,11 +117,35 @@ def _task_of(source: str, section: DataConfig) -> Task:
     """What the labels of arrays look like."""
     if Converted().fits(path := os.path.expanduser(source)):
         return Converted().task(path)
+    sets, targets = (_read_as(task, source, section) for task in ("multilabel", "regression"))
+    if sets is not None and sets.shape[1] > 1 and (sets.sum(axis=1) != 1).any():
+        return "multilabel"  # With a single 1 in each row they are classes (one-hot).
+    return "regression" if targets is not None and looks_like_targets(targets) else "classification"
+
+
+def _read_as(task: Task, source: str, section: DataConfig) -> Targets | None:
+    """The labels of the training samples, taken for those of a task; None: they cannot be."""
     try:
-        targets = require_labels(open_source(source, section, task="regression").train)
+        return require_labels(open_source(source, section, task=task).train)
     except DataError:
-        return "classification"  # If that cannot be either, its error says why.
-    return "regression" if looks_like_targets(targets) else "classification"
+        return None  # If they are of no task, the error of "classification" says why.
+
+
+def _numbers_text(train: Split) -> str:
+    return f'{targets_text(require_labels(train))}: model.task = "regression"; for classes, leave that out.'
+
+
+def _labels_text(train: Split) -> str:
+    said = label_sets_text(require_labels(train), train.classes, "of them")
+    return f'{said}: model.task = "multilabel".'
+
+
+TEXTS: dict[Task, Callable[[Split], str]] = {
+    "classification": lambda train: f"{len(train.classes):,} classes, {train.classes.text()}.",
+    "regression": _numbers_text,
+    "multilabel": _labels_text,
+}
+"""How the labels of arrays are told, by task."""
 
 
 def _can_hold_out(train: Split) -> bool:

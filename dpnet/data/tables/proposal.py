@@ -15,17 +15,17 @@ from dpnet.config.keys import of_section
 from dpnet.config.model import Task
 from dpnet.data.classes import label_list, label_text
 from dpnet.data.parts.of_table import is_split_column, rows_of
-from dpnet.data.split import Split, require_labels
+from dpnet.data.split import Split
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.files import is_text, read_table
 from dpnet.data.tables.fit import MAX_DETECTED
-from dpnet.data.tables.roles import find_target, guess_target
+from dpnet.data.tables.labels.guess import labels_text, names_text, task_of
+from dpnet.data.tables.roles import find_targets, guess_target
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_tables
 from dpnet.data.tables.textfile import look_at
 from dpnet.data.tables.texts import stands_for
-from dpnet.data.targets import looks_like_targets, targets_text
 from dpnet.errors import DataError
 from dpnet.text import counted
 
@@ -77,10 +77,12 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     table = read_table(path, header=header)
     split = next((other for other, column in table.columns.items() if is_split_column(column)), None)
     split = given.get("data.split", split)
-    name = guess_target(table, but=split) if target is None else find_target(target, table, "data.target")
-    split = None if split == name else split
-    reasons = {other: _reason(other, column, table.rows) for other, column in table.columns.items() if other != name}
-    settings: dict[str, Any] = {"data.source": source, "data.target": name, **_held_out(table, split)}
+    targets = (guess_target(table, but=split),) if target is None else find_targets(target, table)
+    split = None if split in targets else split
+    others = [other for other in table.columns if other not in targets]
+    reasons = {other: _reason(other, table.columns[other], table.rows) for other in others}
+    named = targets[0] if len(targets) == 1 else target
+    settings: dict[str, Any] = {"data.source": source, "data.target": named, **_held_out(table, split)}
     if split is not None:
         reasons[split] = "says which rows are trained on (data.split)"
     if header is not None:
@@ -90,16 +92,17 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
         reasons = dict.fromkeys(reasons, "")  # What is no input is said already.
     if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
         settings["data.missing"] = "mean"
-    settings |= {**given, "data.target": name}
+    settings |= {**given, "data.target": named}
     section = DataConfig(**of_section(settings, "data"))
-    if (task := given.get("model.task") or _task(table.columns[name])) == "regression":
+    task: Task = given.get("model.task") or task_of([table.columns[name] for name in targets])
+    if task != "classification":
         settings["model.task"] = task
     splits, schema = _opened(section, path, task, reasons, guessed=target is None)
-    guessed = "" if target is not None else _doubt(path, table, name, task)
+    guessed = "" if target is not None else _doubt(path, table, targets[0], task)
     lines = [
         f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
-        f"The target is {label_text(name)}{guessed}.",
-        _targets(splits) if task == "regression" else _classes(splits),
+        f"{names_text(targets)}{guessed}.",
+        labels_text(splits),
     ]
     if head is not None and not table.header:
         doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
@@ -164,7 +167,8 @@ def _opened(
             f"--target {shlex.quote(other)}, for example."
         )
     if not reasons:
-        raise DataError(f"{path} has one column, {name!r}; expected inputs beside the labels.")
+        seen = f"one column, {name!r}" if isinstance(name, str | int) else "no column but the targets"
+        raise DataError(f"{path} has {seen}; expected inputs beside the labels.")
     if all(reasons.values()):
         others = "; ".join(f"{other!r} {reason}" for other, reason in [*reasons.items()][:FEW])
         more = f"; and {len(reasons) - FEW:,} more" if len(reasons) > FEW else ""
@@ -226,23 +230,3 @@ def _described(column: Column) -> str:
     if column.kind == "boolean" or not len(known):
         return f"{column.kind}{gone}"
     return f"number, {known.min():g} to {known.max():g}{gone}"
-
-
-def _task(column: Column) -> Task:
-    """What the target looks like."""
-    return "regression" if column.kind == "number" and looks_like_targets(column.values) else "classification"
-
-
-def _targets(splits: list[Split]) -> str:
-    """The targets, and what they are taken for."""
-    numbers = np.concatenate([require_labels(split) for split in splits])
-    return f'It holds numbers ({targets_text(numbers)}): model.task = "regression"; for classes, leave that out.'
-
-
-def _classes(splits: list[Split]) -> str:
-    """The classes, and how many rows the rarest has."""
-    train, numbers = splits[0], [split.labels for split in splits if split.labels is not None]
-    counts = np.bincount(np.concatenate(numbers), minlength=len(train.classes))
-    order = np.argsort(-counts, kind="stable")
-    rare = f"{label_text(train.classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"
-    return f"It has {len(train.classes):,} classes: {train.classes.text()}; the rarest, {rare}."

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.data.classes import label_text
+from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.texts import first_row
 from dpnet.errors import DataError
@@ -53,6 +54,15 @@ def sets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[np.bool_]:
         row = int(np.argmin(right))
         raise _strange(table, target, row, f"{column.values[row]:g}")
     return said
+
+
+def says_yes_or_no(column: Column) -> bool:
+    """Whether a column says of every row yes or no."""
+    if column.missing is not None or column.kind == "other":
+        return False
+    if column.kind == "text":
+        return all(str(text).strip().lower() in MEANS for text in column.texts)
+    return bool(((column.values == 0) | (column.values == 1)).all())
 
 
 def _strange(table: Table, target: str, row: int, seen: str) -> DataError:

@@ -1,0 +1,71 @@
+"""What the columns of the labels of a table look like, and how that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dpnet.config.model import Task
+from dpnet.data.classes import label_text
+from dpnet.data.label_sets import label_sets_text
+from dpnet.data.split import Split, require_labels
+from dpnet.data.tables.column import Column
+from dpnet.data.tables.labels.yes_or_no import says_yes_or_no
+from dpnet.data.targets import looks_like_targets, targets_text
+from dpnet.text import counted
+
+MANY = 5
+"""So many targets are named."""
+
+
+def task_of(columns: Sequence[Column]) -> Task:
+    """What the columns of the labels look like."""
+    if len(columns) > 1:
+        return "multilabel" if all(map(says_yes_or_no, columns)) else "regression"
+    [column] = columns
+    return "regression" if column.kind == "number" and looks_like_targets(column.values) else "classification"
+
+
+def names_text(targets: Sequence[str]) -> str:
+    """The columns of the labels: `The target is price`, `The targets are news, sport`."""
+    named = [label_text(name) for name in targets[:MANY]]
+    if len(targets) == 1:
+        return f"The target is {named[0]}"
+    more = f" and {len(targets) - MANY:,} more" if len(targets) > MANY else ""
+    return f"The targets are {', '.join(named)}{more}"
+
+
+def labels_text(splits: Sequence[Split]) -> str:
+    """The labels of some data, the training samples first, and what they are taken for."""
+    return TEXTS[splits[0].task](splits)
+
+
+def _numbers(splits: Sequence[Split]) -> str:
+    numbers = np.concatenate([require_labels(split) for split in splits])
+    what, otherwise = ("It holds", "for classes, leave that out") if numbers.shape[1] == 1 else ("They hold", "")
+    ways = f'model.task = "regression"{"; " * bool(otherwise)}{otherwise}'
+    return f"{what} numbers ({targets_text(numbers)}): {ways}."
+
+
+def _classes(splits: Sequence[Split]) -> str:
+    """The classes, and how many rows the rarest has."""
+    train, numbers = splits[0], [split.labels for split in splits if split.labels is not None]
+    counts = np.bincount(np.concatenate(numbers), minlength=len(train.classes))
+    order = np.argsort(-counts, kind="stable")
+    rare = f"{label_text(train.classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"
+    return f"It has {len(train.classes):,} classes: {train.classes.text()}; the rarest, {rare}."
+
+
+def _label_sets(splits: Sequence[Split]) -> str:
+    sets = np.concatenate([require_labels(split) for split in splits])
+    said = label_sets_text(sets, splits[0].classes, "rows")
+    return f'Of each label a row says yes or no: model.task = "multilabel"; {said}.'
+
+
+TEXTS: dict[Task, Callable[[Sequence[Split]], str]] = {
+    "classification": _classes,
+    "regression": _numbers,
+    "multilabel": _label_sets,
+}
+"""How labels are told, by task."""
