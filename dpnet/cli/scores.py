@@ -86,7 +86,8 @@ def _each(what: str, details: Details | LabelCounts, names: Sequence[str]) -> st
     """A row for every class or label, or for those with the lowest F1; "-" stands for a ratio of nothing."""
     shown, above = list(range(len(names))), ""
     if len(names) > MAX_CLASSES:
-        occurring = np.flatnonzero(details.support + details.predicted)
+        seen = details.support + details.predicted
+        occurring = np.flatnonzero(seen if seen.any() else seen == 0)
         worst = occurring[np.argsort(details.f1[occurring], kind="stable")][:WORST]
         shown = worst.tolist()
         many = "classes" if what == "class" else "labels"

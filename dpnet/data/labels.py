@@ -18,6 +18,7 @@ MAX_TEXT = 1000
 """Most characters of a label."""
 
 
+SEVERAL = 'Several labels, of which a sample has each or not: model.task = "multilabel".'
 NO_REGRESSION = 'Targets that are numbers: model.task = "regression".'
 
 Place = Callable[[int], str]
@@ -56,11 +57,12 @@ def _one_hot(rows: npt.NDArray[Any], file: str) -> Labels:
         right = ((block == 0) | (block == 1)).all(axis=1) & (block.sum(axis=1) == 1)
         if not right.all():
             row = int(np.argmin(right))
+            are_sets = bool(((block == 0) | (block == 1)).all())
+            ways = 'Probabilities: y.argmax(axis=1). Several numbers as targets: model.task = "regression".'
             raise DataError(
                 f"{file} holds labels of shape {rows.shape}; expected one label for each sample, or rows of 0 with a "
                 f"single 1 (one-hot); row {first + row} (from 0) is {label_text(block[row].tolist())}. "
-                'Probabilities: y.argmax(axis=1). Several labels of a sample: model.task = "multilabel"; several '
-                'numbers: "regression".'
+                f"{SEVERAL if are_sets else ways}"
             )
     return np.asarray(rows.argmax(axis=1), np.int64)
 

@@ -51,7 +51,7 @@ def _of_label_sets(source: DataSource) -> Iterator[str]:
     classes, trained = source.train.classes, _weighing(source.train)
     yield label_sets_text(trained, classes)
     if trained.any() and (missing := missing_labels(trained, classes)):
-        yield f"no training sample has these labels, so they will not be predicted: {missing}"
+        yield f"no training sample has these labels, so there is nothing to learn of them: {missing}"
     for name, split in source.splits.items():
         if split is not source.train and (missing := missing_labels(_weighing(split), classes)):
             yield f"no {name} sample has these labels, so their F1, which macro F1 averages, is 0: {missing}"

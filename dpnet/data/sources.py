@@ -188,7 +188,7 @@ def check_classes(source: DataSource) -> DataSource:
         DataError: most training samples have a class of their own, and there are many.
     """
     classes, samples = source.train.classes, len(source.train)
-    if len(classes) > FEW_CLASSES and 2 * len(classes) > samples:
+    if not source.kind.in_rows and len(classes) > FEW_CLASSES and 2 * len(classes) > samples:
         raise DataError(
             f"{source.train.labels_file} holds {len(classes):,} different labels, {classes.text()}, for {samples:,} "
             "samples; expected those of classes, which several samples share. Targets that are numbers: "

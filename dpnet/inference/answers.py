@@ -127,7 +127,7 @@ class LabelAnswers:
         labels: of the network.
     """
 
-    unknown = "NaN, and no label (0)"
+    unknown = "no label and NaN"
 
     def __init__(self, labels: Classes) -> None:
         self._labels = labels

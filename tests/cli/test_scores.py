@@ -9,10 +9,12 @@ from helpers.jobs import save_data, train
 from dpnet.cli.main import run as dpnet
 from dpnet.cli.scores import details_text, evaluation_json
 from dpnet.comm.local import LocalGroup
-from dpnet.data.classes import Classes
+from dpnet.data.classes import Classes, plain_classes
 from dpnet.inference import tally as tally_module
+from dpnet.inference.details import LabelDetails
 from dpnet.inference.evaluate import Evaluation
 from dpnet.inference.tally import Tally
+from dpnet.parallel.label_scores import LabelCounts
 
 SHIPS = "airplane automobile bird cat deer dog frog horse ship truck"
 
@@ -75,6 +77,16 @@ def test_a_screen_of_80_columns_is_enough(values):
     assert max(map(len, lines)) <= 80
     assert len(lines) < 60
     assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("had", [0.0, 3.5])
+def test_of_many_labels_some_are_shown_even_if_no_sample_has_one(had):
+    zeros = np.zeros(40)
+    counts = LabelCounts(zeros, np.append(had, zeros[1:]), zeros)
+    lines = details_text(LabelDetails(plain_classes(40), counts, weighted=False)).splitlines()
+    assert lines[0] == f"labels of lowest F1: {1 if had else 20} of 40 (--json has all)"
+    assert lines[1].split() == ["label", "support", "predicted", "precision", "recall", "F1"]
+    assert lines[2].split() == (["0", "0", "3.5", "0.0000", "-", "0.0000"] if had else ["0", "0", "0", "-", "-", "-"])
 
 
 def test_columns_have_letters_where_names_are_too_long():

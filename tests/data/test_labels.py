@@ -51,8 +51,11 @@ def test_labels_of_every_kind(given, classes, numbers):
             np.zeros((2, 3)),
             r"y holds labels of shape \(2, 3\); .* \(one-hot\); row 0 \(from 0\) is \[0\.0, 0\.0, 0\.0\]",
         ),
-        (np.array([[0, 1], [1, 1]]), r"row 1 \(from 0\) is \[1, 1\]. Probabilities: y\.argmax\(axis=1\)"),
-        (np.array([[0, 1], [0.5, 0.5]]), r"row 1 \(from 0\) is \[0\.5, 0\.5\]"),
+        (np.array([[0, 1], [1, 1]]), r"row 1 \(from 0\) is \[1, 1\]\. Several labels, .* \"multilabel\""),
+        (
+            np.array([[0, 1], [0.5, 0.5]]),
+            r"row 1 \(from 0\) is \[0\.5, 0\.5\]\. Probabilities: y\.argmax\(axis=1\)\. .* \"regression\"",
+        ),
         (np.array([["a", "b"], ["a", "b"]]), r"y holds labels of type <U1 and shape \(2, 2\); expected one"),
         (np.zeros((2, 1, 1), int), r"shape \(2, 1, 1\); expected one for each sample"),
     ],

@@ -129,7 +129,7 @@ def test_a_row_without_an_answer_is_marked_or_left_out(trained, tmp_path, capsys
     for name in ("p.npy", "p.csv"):
         arguments = ["predict", str(folder / "run"), "--data", source, "--out", str(tmp_path / name)]
         assert dpnet([*arguments, "--nonfinite=nan"]) == 0
-        assert "marked by NaN, and no label (0), not finite: row 3" in capsys.readouterr().err
+        assert "marked by no label and NaN, not finite: row 3" in capsys.readouterr().err
     row = np.load(tmp_path / "p.npy")[3]
     assert np.isnan(row["probabilities"]).all()
     assert not row["labels"].any()
@@ -198,8 +198,15 @@ def test_labels_that_no_sample_has_are_told(tmp_path, capsys):
     given["y_train"][:, 2], given["y_test"][:, 1] = 0, 0
     train(job(tmp_path, save(tmp_path / "d.npz", given), **{"train.epochs": 1, "output.progress": "plain"}), GROUP)
     said = capsys.readouterr().out
-    assert "no training sample has these labels, so they will not be predicted: 2" in said
+    assert "no training sample has these labels, so there is nothing to learn of them: 2" in said
     assert "no test sample has these labels, so their F1, which macro F1 averages, is 0: 1" in said
+
+
+def test_there_may_be_more_labels_than_samples(tmp_path):
+    given = arrays()
+    many = np.random.default_rng(0).random((90, 10_001)) < 0.01
+    source = save(tmp_path / "d.npz", {"x_train": given["x_train"], "y_train": many})
+    assert open_data(job(tmp_path, source), GROUP).outputs == 10_001
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])

@@ -58,7 +58,7 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
             given["data.header"] = header == "true"
         return propose(source, given)
     if target is not None and is_hdf5(path):
-        given["data.target"], target = _columns(target), None
+        given["data.target"], target = target[0] if len(target) == 1 else _columns(target), None
     for option, value in (("--target", target and target[0]), ("--header", header)):
         if value is not None:
             raise ConfigError(f"{option} is {value}, but {source} is no table, and has no columns; leave it out")

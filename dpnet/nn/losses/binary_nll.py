@@ -25,7 +25,7 @@ slope p (1 - p) of the sigmoid, which would, has cancelled with the 1 / p of the
 **Stability.** exp(u) overflows for a large u, and log p is that of 0 once p underflows. With log(1 + exp(u)) =
 u + log(1 + exp(-u)) the exponent can always be the negative one:
 
-    L = (u + |u|) / 2 + log(1 + exp(-|u|))                                                     (3)
+    L = u / 2 + |u| / 2 + log(1 + exp(-|u|))                                                   (3)
 
 Nothing overflows, and the logarithm is that of a number from 1 to 2. In (2) u - L is at most 0, and where p is so near
 to t that 1 - p rounds to 0, what is left of the gradient is not a difference of two numbers near 1.
@@ -62,7 +62,7 @@ class BinaryNLL:
 
     def __init__(self, max_rows: int, labels: int, dtype: npt.DTypeLike) -> None:
         self._labels = labels
-        self._signs, self._losses, self._work = (aligned_zeros((max_rows, labels), dtype) for _ in range(3))
+        self._buffers = [aligned_zeros((max_rows, labels), dtype) for _ in range(4)]
         self._of_rows = aligned_zeros(max_rows, np.float64)
         self._wrong, self._wrong_rows = np.zeros((max_rows, labels), np.bool_), np.zeros(max_rows, np.bool_)
 
@@ -85,7 +85,7 @@ class BinaryNLL:
             are 0 without rows. The loss is not finite if a logit is not. With weights both are sums of weighted rows.
         """
         rows = len(outputs)
-        signs, losses, work = self._signs[:rows], self._losses[:rows], self._work[:rows]
+        signs, losses, work, upper = (buffer[:rows] for buffer in self._buffers)
         wrong, wrong_rows, of_rows = self._wrong[:rows], self._wrong_rows[:rows], self._of_rows[:rows]
         np.greater(outputs, 0, out=wrong)
         np.not_equal(wrong, targets, out=wrong)
@@ -94,8 +94,9 @@ class BinaryNLL:
         np.add(signs, 1, out=signs)
         np.multiply(outputs, signs, out=outputs)  # u
         np.abs(outputs, out=losses)
-        np.add(outputs, losses, out=work)
-        np.multiply(work, 0.5, out=work)
+        np.multiply(outputs, 0.5, out=work)
+        np.multiply(losses, 0.5, out=upper)
+        np.add(work, upper, out=work)  # Halves of the largest numbers do not overflow.
         np.negative(losses, out=losses)
         np.exp(losses, out=losses)
         np.log1p(losses, out=losses)

@@ -39,7 +39,7 @@ def test_loss_gradient_and_hits_are_those_of_the_definition(logits, targets, wei
 
 
 @both_dtypes
-@pytest.mark.parametrize("size", [90.0, 1e4, 1e30])
+@pytest.mark.parametrize("size", [90.0, 1e4, 1e30, 3e38])
 def test_a_huge_logit_on_the_wrong_side_costs_its_size_and_on_the_right_side_nothing(dtype, size):
     loss, hits, gradient = run([[size, -size], [-size, size]], [[1, 0], [1, 0]], dtype=dtype)
     assert loss == pytest.approx(size, rel=1e-6)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dpnet.config.model import Task
-from dpnet.data.classes import label_text
+from dpnet.data.classes import UNKNOWN, label_text
 from dpnet.data.label_sets import label_sets_text
 from dpnet.data.split import Split, require_labels
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.labels.yes_or_no import says_yes_or_no
 from dpnet.data.targets import looks_like_targets, targets_text
-from dpnet.text import counted
+from dpnet.text import counted, listed
 
 MANY = 5
 """So many targets are named."""
@@ -49,12 +49,23 @@ def _numbers(splits: Sequence[Split]) -> str:
 
 
 def _classes(splits: Sequence[Split]) -> str:
-    """The classes, and how many rows the rarest has."""
-    train, numbers = splits[0], [split.labels for split in splits if split.labels is not None]
-    counts = np.bincount(np.concatenate(numbers), minlength=len(train.classes))
+    """The classes, and how many rows the rarest has; and labels that no row to train on has."""
+    classes = splits[0].classes
+    numbers = [classes.number_of(split.classes)[require_labels(split)] for split in splits]
+    unknown = [split.classes.values[classes.number_of(split.classes) == UNKNOWN] for split in splits]
+    found = np.concatenate(numbers)
+    counts = np.bincount(found[found != UNKNOWN], minlength=len(classes))
     order = np.argsort(-counts, kind="stable")
-    rare = f"{label_text(train.classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"
-    return f"It has {len(train.classes):,} classes: {train.classes.text()}; the rarest, {rare}."
+    rare = f"{label_text(classes.values[order[-1]])}, has {counted(int(counts[order[-1]]), 'row')}"
+    said = f"It has {len(classes):,} classes: {classes.text()}; the rarest, {rare}."
+    strange = sorted({label_text(value) for values in unknown for value in values})
+    if not strange:
+        return said
+    rows = counted(int((found == UNKNOWN).sum()), "row")
+    return (
+        f"{said} Of {rows} held out no row to train on has the label: {listed(strange, 3)}. "
+        'data.unknown_labels = "ignore" leaves such rows out of the scores.'
+    )
 
 
 def _label_sets(splits: Sequence[Split]) -> str:

@@ -36,6 +36,21 @@ def test_columns_that_are_named_as_targets_say_the_task(table, capsys, options, 
     assert dpnet(["train", "j.toml", "--set", "train.steps=1"]) == 0
 
 
+def test_classes_are_counted_as_those_of_the_rows_to_train_on(table, tmp_path, capsys):
+    lines = [f"{row},{'ab'[row > 9]},train" for row in range(12)] + [f"{row},b,test" for row in range(8)]
+    (tmp_path / "u.csv").write_text("\n".join(["x,y,part", *lines, "3,zz,test"]))
+    assert dpnet(["init", "j.toml", "--data", "u.csv", "--target=y", "--set", "data.split=part"]) == 0
+    said = capsys.readouterr().out
+    assert "It has 2 classes: a, b; the rarest, b, has 10 rows. Of 1 row held out no row to train on has" in said
+    assert 'the label: zz. data.unknown_labels = "ignore"' in said
+
+
+def test_one_column_of_0_and_1_is_one_label_where_the_task_says_so(table, capsys):
+    options = ["--target=tag_a", "--set", "model.task=multilabel", "--set", 'data.ignore=["tag_b"]']
+    assert dpnet(["init", "j.toml", "--data", "t.csv", *options]) == 0
+    assert "20 of 40 rows have the label tag_a" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("option", [["--target=*"], ["--set", 'data.target=["x", "z", "tag_a", "tag_b"]']])
 def test_targets_alone_leave_nothing_to_learn_from(table, capsys, option):
     assert dpnet(["init", "j.toml", "--data", "t.csv", *option]) == 1
@@ -59,7 +74,7 @@ def test_arrays_of_0_and_1_of_which_rows_do_not_sum_to_one_are_several_labels(
     np.savez("d.npz", x_train=np.arange(120.0).reshape(40, 3), y_train=labels)
     if labels.ndim > 1 and labels.max() > 1:
         assert dpnet(["init", "j.toml", "--data", "d.npz"]) == 1
-        assert 'Several labels of a sample: model.task = "multilabel"' in " ".join(capsys.readouterr().err.split())
+        assert 'Several numbers as targets: model.task = "regression"' in " ".join(capsys.readouterr().err.split())
         return
     assert dpnet(["init", "j.toml", "--data", "d.npz"]) == 0
     assert ("40 of them with 0 to 1 of 2 labels" in capsys.readouterr().out) == (task == "multilabel")
