@@ -31,8 +31,9 @@ from dpnet.conversion.meter import Meter
 from dpnet.data.converted.chunk import Converted, convert_chunk, keep_chunk, statistics_array, together
 from dpnet.data.converted.manifest import MANIFEST, Manifest, StoredArray, StoredSplit
 from dpnet.data.converted.origin import origin_changes, origin_of
+from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.plan import plan_of, small_arrays
-from dpnet.data.converted.reader import array_sum
+from dpnet.data.converted.reader import array_sum, read_split
 from dpnet.data.converted.start import start
 from dpnet.data.converted.unfinished import RowWriter, Sums, Unfinished, check_free
 from dpnet.data.sources import DataSource, Opened, check_classes, number_source, open_splits
@@ -43,6 +44,7 @@ from dpnet.files import writing
 from dpnet.output.lock import Lock, owner
 from dpnet.output.screen import opened
 from dpnet.training.announce import doing
+from dpnet.training.verify import verify_inputs
 
 Arrays = dict[str, npt.NDArray[Any]]
 ADVICE = ". What was converted so far stays: start the same command again, and it goes on"
@@ -96,6 +98,7 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
         with _released(Lock(folder)) as lock:
             begun = on_root(group, lambda: _begin(folder, plan, work.unfinished, lock))
             if begun is None:
+                work.verify()
                 return Conversion(folder, source, {}, work.num_bytes, 0.0)
             done = work.run(begun, check=section.check)
             on_root(group, lambda: _refuse_changes(folder, origin_changes(origin, origin_of(section.source, section))))
@@ -181,6 +184,15 @@ class _Work:
                     self.kept += sum(part.kept for part in parts)
                     meter.add(sum(part.moments.count for part in parts) * split.features * split.inputs.itemsize)
         return whole
+
+    def verify(self) -> None:
+        """Look at what had been converted before; raises DataError if a file is missing or damaged."""
+        folder, task = str(self._folder), self._found.train.task
+        manifest = everywhere(self._group, lambda: read_manifest(folder))
+        with Meter(self._group, f"checking {folder}", self.num_bytes) as meter:
+            for name in manifest.splits:
+                split = everywhere(self._group, lambda: read_split(folder, manifest, name, task))  # noqa: B023
+                verify_inputs(split, self._group, lambda size: meter.add(size * self._group.world_size))
 
     def _rounds(self, name: str, split: Split, written: Sums, *, check: bool) -> Iterator[list[Converted]]:
         """The chunks of a split, as many at a time as there are ranks."""

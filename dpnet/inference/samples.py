@@ -23,6 +23,7 @@ from dpnet.errors import DataError
 from dpnet.inference.network import Network
 from dpnet.text import words
 from dpnet.training.announce import aside
+from dpnet.training.verify import verify_inputs
 
 
 def open_samples(
@@ -61,6 +62,7 @@ def open_samples(
         return _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown)
 
     samples = everywhere(group, work)
+    verify_inputs(samples, group)
     if lies_in_memory and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents({part: samples})))
     seen = [] if again or lies_in_memory else _seen(network, source, part, samples)

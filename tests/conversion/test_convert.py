@@ -135,6 +135,22 @@ def test_what_is_complete_is_left_as_it_is(source, tmp_path, capfd):
     assert run(arguments) == 0
     assert "they had been converted before, nothing is left to do" in capfd.readouterr().out
     assert content(tmp_path / "c") == before
+    (tmp_path / "c/test-inputs.npy").unlink()
+    assert run(arguments) == 1
+    assert "test-inputs.npy is missing" in capfd.readouterr().err
+
+
+def test_what_could_not_be_read_again_is_refused_before_it_is_written(tmp_path):
+    np.savez(tmp_path / "d.npz", x_train=X, y_train=np.array(["a", "\ud800"])[Y % 2])
+    with pytest.raises(DataError, match="not as dpnet writes it"):
+        convert(job_of(tmp_path / "d.npz"), str(tmp_path / "c"), GROUP)
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_interrupted_command_says_how_it_goes_on(source, tmp_path, monkeypatch, capfd):
+    stop_after(monkeypatch, 3)
+    assert run(["data", "convert", str(source), str(tmp_path / "c")]) == 130
+    assert "/c is not complete; the same command, started again, goes on with it" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -173,6 +189,16 @@ def test_other_labels_in_a_file_that_seems_the_same_are_refused(source, tmp_path
     os.utime(source, ns=(before.st_mtime_ns, before.st_mtime_ns))
     with pytest.raises(DataError, match="holds the begin of a conversion from other rows or labels than the source"):
         convert(job_of(source), str(tmp_path / "c"), GROUP)
+
+
+def test_a_conversion_that_cannot_be_read_is_refused(source, tmp_path, monkeypatch):
+    interrupt(monkeypatch, source, tmp_path / "c", 9)
+    path = tmp_path / "c/conversion.json"
+    whole = path.read_text()
+    for damaged in (whole[:99], whole.replace("classification", "classifikation"), "null", "[" * 9999):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match=r"conversion\.json .*remove the folder and convert the data again"):
+            convert(job_of(source), str(tmp_path / "c"), GROUP)
 
 
 def test_a_source_that_changes_meanwhile_makes_no_data(source, tmp_path, monkeypatch):

@@ -39,7 +39,8 @@ STATISTICS = ("mean", "deviation", "minimum", "maximum")
 MAX_BYTES = 1 << 25
 """Most bytes of a manifest."""
 MAX_CLASSES = 1 << 24
-AGAIN = "convert the data again: dpnet data convert"
+ANEW = "convert their source again, into another folder"
+AGAIN = "copy it again, or remove the folder and convert the data again"
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,14 @@ def parse_manifest(path: Path, content: bytes) -> Manifest:
         record = json.loads(content, parse_constant=_refuse)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             seen = record.get("format") if isinstance(record, dict) else record
-            raise DataError(f"{path} has the format {shorten(repr(seen))}; this dpnet reads {FORMAT!r}; {AGAIN}")
+            raise DataError(f"{path} has the format {shorten(repr(seen))}; this dpnet reads {FORMAT!r}; {AGAIN}.")
         content_sum = record.pop("manifest_sha256", None)
         json.dumps(record, ensure_ascii=False).encode()  # Half of a pair of surrogates is no text.
         if content_sum != manifest_sum(record):
-            raise DataError(f"{path} is damaged: its content does not match its own sha256; copy it again, or {AGAIN}")
+            raise DataError(f"{path} is damaged: its content does not match its own sha256; {AGAIN}.")
         return _parsed(record)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        raise DataError(f"{path} is not as dpnet writes it ({shorten(str(error), 200)}); {AGAIN}") from error
+        raise DataError(f"{path} is not as dpnet writes it ({shorten(str(error), 200)}); {AGAIN}.") from error
 
 
 def _refuse(constant: str) -> float:
@@ -76,7 +76,15 @@ def _parsed(record: Mapping[str, Any]) -> Manifest:
     keys = {key: _setting(value) for key, value in record["keys"].items()}
     schema = recorded_schema(record["schema"], width)
     seed = None if record["seed"] is None else _typed(record["seed"], int)
-    return Manifest(_typed(record["task"], str), splits, schema, keys, seed, _typed(record["source"], dict))
+    return Manifest(_typed(record["task"], str), splits, schema, keys, seed, _origin(record["source"]))
+
+
+def _origin(record: Mapping[str, Any]) -> dict[str, Any]:
+    files = _typed(record["files"], dict)
+    for found in files.values():
+        if [type(number) for number in _typed(found, list)] != [int, int]:
+            raise TypeError(f"{found!r:.60} is no size and time of a file")
+    return {"path": _typed(record["path"], str), "files": files}
 
 
 def _split(record: Mapping[str, Any], *, in_order: bool) -> StoredSplit:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.config.model import Task
-from dpnet.data.converted.manifest import AGAIN, Manifest, StoredArray, file_of, is_converted
+from dpnet.data.converted.manifest import AGAIN, ANEW, STATISTICS, Manifest, StoredArray, file_of, is_converted
 from dpnet.data.converted.parse import read_manifest
 from dpnet.data.readers.npy import map_npy
 from dpnet.data.sample_weights import check_weights
@@ -80,17 +80,19 @@ def read_split(folder: str, manifest: Manifest, split: str, task: Task | None = 
     for kind in arrays:
         if kind in stored.arrays and (task is not None or kind == "ids"):
             arrays[kind] = _checked(file_of(folder, split, kind), stored.arrays[kind], len(inputs))
+    if "statistics" in stored.arrays:
+        _checked(file_of(folder, split, "statistics"), stored.arrays["statistics"], len(STATISTICS))
     sums = stored.arrays["inputs"].sha256
     if len(sums) != len(chunks(len(inputs))):
-        raise DataError(f"{folder}/manifest.json has {len(sums)} sums of {split} inputs, and not as many as {AGAIN}")
+        raise _damaged(file_of(folder, split, "inputs"), f"its {len(inputs)} rows have {len(sums)} sums there")
     of_inputs, of_labels = (str(file_of(folder, split, kind)) for kind in ("inputs", "labels"))
     found = Split(inputs, None, stored.classes, of_inputs, of_labels, stored.remarks, arrays["ids"], input_sums=sums)
     if task is None:
         return found
     if task != manifest.task:
         raise DataError(
-            f"{folder} was converted for model.task = {manifest.task!r}, and the task is {task}; {AGAIN} with --set "
-            f"model.task={task}."
+            f'{folder} was converted for model.task = "{manifest.task}", and the task here is {task}; set model.task '
+            f"to that, or {ANEW}, with --set model.task={task}."
         )
     return _with_labels(found, arrays["labels"], arrays["weights"], task, stored.first_index)
 
@@ -116,7 +118,7 @@ def _with_labels(
 
 def _mapped(path: Path, stored: StoredArray) -> npt.NDArray[Any]:
     if not os.path.exists(path):
-        raise DataError(f"{path} is missing, one of the files of its manifest.json; copy it again, or {AGAIN}")
+        raise DataError(f"{path} is missing, one of the files of its manifest.json; {AGAIN}.")
     array = map_npy(path)
     if (array.dtype.str, array.shape) != (stored.dtype, stored.shape):
         raise _damaged(path, f"it holds {array.dtype} of shape {array.shape}, and not {stored.dtype} of {stored.shape}")
@@ -126,7 +128,7 @@ def _mapped(path: Path, stored: StoredArray) -> npt.NDArray[Any]:
 def _checked(path: Path, stored: StoredArray, samples: int) -> npt.NDArray[Any]:
     array = _mapped(path, stored)
     if len(array) != samples:
-        raise _damaged(path, f"it has {len(array)} rows, and there are {samples} inputs")
+        raise _damaged(path, f"it has {len(array)} rows, and there should be {samples}")
     if array_sum(array) not in stored.sha256:
         raise _damaged(path, "its content does not match its sha256")
     return np.asarray(array)  # np.memmap adds overhead to every slice.
@@ -139,4 +141,4 @@ def array_sum(array: npt.NDArray[Any]) -> str:
 
 
 def _damaged(path: Path, why: str) -> DataError:
-    return DataError(f"{path} is not the file of its manifest.json: {why}; copy it again, or {AGAIN}")
+    return DataError(f"{path} is not the file of its manifest.json: {why}; {AGAIN}.")

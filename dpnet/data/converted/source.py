@@ -9,7 +9,7 @@ from dpnet.config.data import DataConfig
 from dpnet.config.keys import setting
 from dpnet.config.model import Task
 from dpnet.data.arrays import COLUMNS, check_split, hold_out_shares, open_other, remarks_on_columns
-from dpnet.data.converted.manifest import AGAIN, Manifest
+from dpnet.data.converted.manifest import ANEW, Manifest
 from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.reader import read_split
 from dpnet.data.split import Split
@@ -84,13 +84,13 @@ def _check_keys(section: DataConfig, path: str, manifest: Manifest, seed: int) -
             were = f"from a source that has {key} samples of its own"
         raise DataError(
             f"{setting(f'data.{key}', _plain(value))} is asked for, and {path} was converted {were}; leave the key "
-            f"out to take the data as they were converted, or {AGAIN}."
+            f"out to take the data as they were converted, or {ANEW}."
         )
     if section.validation is not None and "validation" in manifest.splits and manifest.seed not in (None, seed):
         raise DataError(
             f"data.validation is {section.validation} with train.seed = {seed}, and {path} was converted with "
             f"train.seed = {manifest.seed}: other rows are held out. Leave data.validation out to take those that were "
-            f"held out then, or {AGAIN}."
+            f"held out then, or {ANEW}."
         )
 
 
@@ -101,7 +101,7 @@ def _check_fitted(path: str, manifest: Manifest, wanted: dict[str, Any]) -> None
     if "test" in shares and isinstance(manifest.keys.get("validation"), float):
         raise DataError(
             f"data.test is {wanted['test']}, and {path} was converted without it, with data.validation = "
-            f"{manifest.keys['validation']}: rows to test with are held out before those to validate with; {AGAIN} "
+            f"{manifest.keys['validation']}: rows to test with are held out before those to validate with; {ANEW}, "
             f"with --set data.test={wanted['test']}."
         )
     if not shares or schema is None:
@@ -111,7 +111,7 @@ def _check_fitted(path: str, manifest: Manifest, wanted: dict[str, Any]) -> None
         key = f"data.{shares[0]}"
         raise DataError(
             f"{key} is {wanted[shares[0]]}, and {path} was converted without it: column {fitted[0]!r} was encoded by "
-            f"all rows, and those held out may not enter that; {AGAIN} with --set {key}={wanted[shares[0]]}."
+            f"all rows, and those held out may not enter that; {ANEW}, with --set {key}={wanted[shares[0]]}."
         )
 
 

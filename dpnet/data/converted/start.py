@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dpnet.config.keys import setting
-from dpnet.data.converted.manifest import MANIFEST, Manifest
+from dpnet.data.converted.manifest import MANIFEST, MAX_BYTES, Manifest
 from dpnet.data.converted.origin import origin_changes
-from dpnet.data.converted.parse import read_manifest
+from dpnet.data.converted.parse import parse_manifest, read_manifest
 from dpnet.data.converted.unfinished import Sums, Unfinished, read_plan
 from dpnet.errors import DataError, OutputError
 from dpnet.files import UNFINISHED, writing
-from dpnet.text import shorten
 
 GIB = 1 << 30
 
@@ -35,9 +33,11 @@ def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums | None:
         DataError: the folder holds something else, or what it holds was made of other data or in another way.
         OutputError: it cannot be written, or the disk has no room for it.
     """
+    check_readable(folder, plan)
     with writing(folder):
         if (folder / MANIFEST).exists():
-            _compare(folder, read_manifest(str(folder)).record(), plan, "was converted")
+            manifest = read_manifest(str(folder))
+            _compare(folder, manifest, plan, "was converted")
             return None
         before = read_plan(folder)
         if before is not None:
@@ -50,6 +50,17 @@ def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums | None:
             _check_room(folder, plan)
         unfinished.begin(plan)
         return unfinished.written()
+
+
+def check_readable(folder: Path, plan: Manifest) -> None:
+    """Raises DataError if what will be written could not be read again: of some labels, and names of columns."""
+    content = plan.text().encode()
+    if len(content) > MAX_BYTES // 2:  # Sums are still to come.
+        raise DataError(
+            f"{folder}: the manifest would have {len(content) >> 20} MiB, by the labels of classes and the names of "
+            f"columns; expected at most {MAX_BYTES >> 21}."
+        )
+    parse_manifest(folder / MANIFEST, content)
 
 
 def _check_room(folder: Path, plan: Manifest) -> None:
@@ -65,28 +76,22 @@ def _check_room(folder: Path, plan: Manifest) -> None:
         )
 
 
-def _compare(folder: Path, before: Mapping[str, Any], plan: Manifest, what: str) -> None:
+def _compare(folder: Path, before: Manifest, plan: Manifest, what: str) -> None:
     """Raises DataError unless a folder holds what is to be converted."""
-    now, ways = _plain(plan.record()), "name another folder, or remove this one"
-    if before.get("format") != now["format"]:
-        raise DataError(f"{folder} {what} by another dpnet, {shorten(repr(before.get('format')))}; {ways}.")
-    old = before.get("source")
-    if not isinstance(old, dict) or (changes := origin_changes(old, now["source"])):
-        why = changes[0] if isinstance(old, dict) else "nothing is known of it"
-        raise DataError(f"{folder} {what} from a source that is not this one: {why}; {ways}.")
-    for name, value in _settings(now).items():
-        other = _settings(before).get(name)
-        if other != value:
+    ways = "name another folder, or remove this one"
+    if changes := origin_changes(before.source, plan.source):
+        raise DataError(f"{folder} {what} from a source that is not this one: {changes[0]}; {ways}.")
+    for name, value in _settings(plan).items():
+        if (other := _settings(before)[name]) != value:
             seen, this = (_shown(name, one) for one in (other, value))
             raise DataError(f"{folder} {what} with {seen}, and here it is {this}; {ways}.")
-    if _arrays(before) != _arrays(now):
+    if _arrays(before) != _arrays(plan):
         raise DataError(f"{folder} {what} from other rows or labels than the source holds now; {ways}.")
 
 
-def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
-    keys = record.get("keys")
-    of_data = {f"data.{key}": value for key, value in keys.items()} if isinstance(keys, dict) else {}
-    return {"model.task": record.get("task"), "keys": of_data, "train.seed": record.get("seed")}
+def _settings(manifest: Manifest) -> dict[str, Any]:
+    of_data = {f"data.{key}": value for key, value in manifest.keys.items()}
+    return {"model.task": manifest.task, "keys": of_data, "train.seed": manifest.seed}
 
 
 def _shown(name: str, value: Any) -> str:
@@ -96,18 +101,10 @@ def _shown(name: str, value: Any) -> str:
     return ", ".join(pairs) or "no keys of [data]"
 
 
-def _arrays(record: Mapping[str, Any]) -> Any:
+def _arrays(manifest: Manifest) -> Any:
     """The arrays of all splits, but for what is known only at the end."""
-    splits = record.get("splits")
-    if not isinstance(splits, dict):
-        return None
-    found = json.loads(json.dumps(splits))
-    for split in found.values():
+    found: dict[str, Any] = json.loads(json.dumps(manifest.record()))
+    for split in found["splits"].values():
         split["arrays"].pop("statistics", None)
         split["arrays"]["inputs"]["sha256"] = []
-    return found, record.get("schema")
-
-
-def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(record))
-    return plain
+    return found["splits"], found["schema"]

@@ -10,9 +10,7 @@ A conversion that was cut off goes on: the chunks that are listed, and still hav
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +21,8 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from dpnet.data.converted.manifest import CONVERSION, KINDS, MANIFEST, MAX_BYTES, Manifest, file_of
+from dpnet.data.converted.parse import parse_manifest
+from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.npy import map_npy
 from dpnet.data.split import SPLITS, Inputs
 from dpnet.errors import DataError
@@ -53,7 +53,7 @@ class Unfinished:
     def begin(self, plan: Manifest) -> None:
         """Make the folder and the files of the inputs, where they are not there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / CONVERSION, json.dumps(plan.record(), indent=1))
+        write_atomically(self.folder / CONVERSION, plan.text())
         for name, split in plan.splits.items():
             final, path = file_of(self.folder, name, "inputs"), self.path(name, "inputs")
             if final.exists():
@@ -152,12 +152,18 @@ def header_bytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
     return write_header(io.BytesIO(), dtype, shape)
 
 
-def read_plan(folder: Path) -> dict[str, Any] | None:
-    """What an unfinished conversion in a folder converts; None: there is none, or it had hardly begun."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        plan = json.loads(read_file(folder / CONVERSION, MAX_BYTES))
-        return plan if isinstance(plan, dict) else None
-    return None
+def read_plan(folder: Path) -> Manifest | None:
+    """What an unfinished conversion in a folder converts; None: there is none.
+
+    Raises:
+        DataError: that cannot be read.
+    """
+    path = folder / CONVERSION
+    if not path.exists():
+        return None
+    with guarded(str(path)):
+        content = read_file(path, MAX_BYTES)
+    return parse_manifest(path, content)
 
 
 def check_free(folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import dpnet
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job, TrainConfig
@@ -101,9 +102,7 @@ def test_other_keys_than_those_of_the_conversion_are_refused(arrays, tmp_path):
     for keys in ({}, {"validation": 0.25}):
         with pytest.raises(DataError, match=r"data\.test is 0\.2, and .*/e was converted without it, with data\.valid"):
             open_source(str(folder), DataConfig(test=0.2, **keys))
-    with pytest.raises(
-        DataError, match=r"was converted for model\.task = 'classification', and the task is regression"
-    ):
+    with pytest.raises(DataError, match=r'for model\.task = "classification", and the task here is regression; set'):
         open_source(str(arrays), task="regression")
     assert any(
         "data.target ('kind') means" in one for one in open_source(str(arrays), DataConfig(target="kind")).train.remarks
@@ -170,12 +169,33 @@ def test_damaged_inputs_are_refused_by_their_rows_when_they_are_measured(arrays)
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"/train-inputs\.npy is damaged in the rows 17 to 17 \(from 0\): their sha256"):
         identified(arrays)
+    with pytest.raises(DataError, match=r"/train-inputs\.npy is damaged in the rows 17 to 17 .* remove the folder and"):
+        converted(arrays, arrays.with_name("d.npz"))
+    path.unlink()
+    with pytest.raises(DataError, match=r"/train-inputs\.npy is missing"):
+        converted(arrays, arrays.with_name("d.npz"))
+
+
+@pytest.mark.parametrize("call", [dpnet.evaluate, dpnet.predict])
+def test_inputs_that_were_exchanged_are_refused_by_who_applies_a_network(tmp_path, call):
+    np.savez(tmp_path / "d.npz", x_train=X, y_train=np.arange(40) % 2, x_test=X[:8], y_test=np.arange(8) % 2)
+    folder = converted(tmp_path / "c", tmp_path / "d.npz", validation=0.2)
+    settings = [f"data.source={folder}", "train.epochs=1", f"output.dir={tmp_path}/run", "output.progress=none"]
+    dpnet.train(dpnet.load_job(None, settings), GROUP)
+    arguments = [dpnet.load_network(str(tmp_path / "run"), GROUP), str(folder)]
+    arguments += [tmp_path / "p.csv"] if call is dpnet.predict else []
+    call(*arguments, GROUP)
+    (folder / "test-inputs.npy").rename(folder / "x")
+    (folder / "validation-inputs.npy").rename(folder / "test-inputs.npy")
+    (folder / "x").rename(folder / "validation-inputs.npy")
+    with pytest.raises(DataError, match=r"/test-inputs\.npy is damaged in the rows 0 to 0 \(from 0\)"):
+        call(*arguments, GROUP)
 
 
 DAMAGED = [
     (lambda f: (f / "train-inputs.npy").unlink(), r"train-inputs\.npy is missing, one of the files of its manifest"),
     (lambda f: (f / "test-labels.npy").unlink(), r"test-labels\.npy is missing"),
-    (lambda f: np.save(f / "train-labels.npy", np.arange(40) % 2 * 0), r"train-labels\.npy .* does not match its sha"),
+    (lambda f: np.save(f / "train-labels.npy", np.arange(40) % 2 * 0), r"train-labels\.npy .* does not match its"),
     (
         lambda f: np.save(f / "train-labels.npy", np.arange(41) % 2),
         r"train-labels\.npy is not the file of",
@@ -187,16 +207,25 @@ DAMAGED = [
     (lambda f: (f / "manifest.json").write_text("{"), r"manifest\.json is not as dpnet writes it"),
     (lambda f: (f / "manifest.json").write_text('{"format": "other"}'), r"has the format 'other'; this dpnet reads"),
     (lambda f: edit(f, lambda m: m.update(task="x"), whole=False), r"damaged: its content does not match its own"),
-    (lambda f: edit(f, lambda m: m.update(task="x")), r"was converted for model\.task = 'x'"),
+    (lambda f: edit(f, lambda m: m.update(task="x")), r'was converted for model\.task = "x"'),
     (lambda f: edit(f, lambda m: m["splits"].pop("train")), r"not as dpnet writes it \(the splits are \['test'\]"),
     (lambda f: edit(f, lambda m: m["splits"]["train"]["classes"].update(number=1)), r"labels are 0 to 1, of 1 classes"),
     (
         lambda f: edit(f, lambda m: m["splits"]["train"]["classes"].update(number=10**9)),
         "there are 1000000000",
     ),
-    (lambda f: edit(f, lambda m: m["splits"]["train"]["arrays"]["inputs"]["sha256"].pop()), r"has 39 sums of train"),
+    (
+        lambda f: edit(f, lambda m: m["splits"]["train"]["arrays"]["inputs"]["sha256"].pop()),
+        r"its 40 rows have 39",
+    ),
     (lambda f: edit(f, lambda m: m.update(schema={"features": []})), r"not as dpnet writes it \(the schema"),
     (lambda f: edit(f, lambda m: m["keys"].update(test=[None])), r"not as dpnet writes it"),
+    (lambda f: edit(f, lambda m: m["source"]["files"].update(x=["1"])), r"not as dpnet writes it \(\['1'\] is no size"),
+    (lambda f: (f / "train-statistics.npy").unlink(), r"train-statistics\.npy is missing"),
+    (
+        lambda f: np.save(f / "train-statistics.npy", np.ones((4, 3))),
+        r"train-statistics\.npy .* does not match its sha",
+    ),
 ]
 
 
