@@ -79,7 +79,7 @@ def _outputs(found: Checkpoint, job: Job) -> str:
     assert scaling.targets is not None
     pairs = zip(scaling.targets.offset[:SHOWN], scaling.targets.units, strict=False)
     of_outputs = "; ".join(
-        f"mean {offset:g}, deviation {'0 or 1' if unit == 1 else f'{unit:g}'}" for offset, unit in pairs
+        f"mean {offset:g}, standard deviation {'0 or 1' if unit == 1 else f'{unit:g}'}" for offset, unit in pairs
     )
     more = f"; and {outputs - SHOWN} more" if outputs > SHOWN else ""
     return f"targets      {counted(outputs, 'number')}: {of_outputs}{more}; loss {job.model.loss}"

@@ -104,7 +104,7 @@ class DataConfig(Section, governs=Governs.RESULT):
     ] = follows("all 1", example="balanced")  # noqa: RUF009  # The default is None.
     scale: Annotated[
         Literal["none", "unit", "standardize"],
-        "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and deviation 1. "
+        "none: inputs as they are. unit: to 0..1. standardize: each feature to mean 0 and standard deviation 1. "
         "Measured on the training data alone.",
     ] = "standardize"
     check: Annotated[bool, Governs.OPERATION, "Check the inputs for NaN and infinity before training."] = True

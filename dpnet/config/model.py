@@ -24,8 +24,8 @@ class ModelConfig(Section, governs=Governs.RESULT):
     task: Annotated[
         Task,
         "classification: labels of classes. regression: numbers. Their scores (R2, RMSE, MAE) are in the units of the "
-        "data; the loss is that of standardized numbers, each target with mean 0 and deviation 1 in the training data. "
-        "multilabel: several labels, each of which a sample has or not.",
+        "data; the loss is that of standardized numbers, each target with mean 0 and standard deviation 1 in the "
+        "training data. multilabel: several labels, each of which a sample has or not.",
     ] = "classification"
     loss: Annotated[
         Literal["squared_error", "absolute_error", "huber"],
@@ -36,7 +36,7 @@ class ModelConfig(Section, governs=Governs.RESULT):
         float,
         Range(0, above=True),
         OnlyFor(("huber",), "model.loss"),
-        "Largest error that huber squares, in deviations of the target.",
+        "Largest error that huber squares, in standard deviations of the target.",
     ] = 1.0
     hidden_layers: Annotated[
         tuple[int, ...], Range(1), "Neurons of each hidden layer; an empty list is a linear model."

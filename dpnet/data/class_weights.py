@@ -49,7 +49,7 @@ def weigh_classes(split: Split, setting: str | Mapping[str, float] | None) -> Sp
     if not weights.any():
         raise DataError(f"data.class_weights leave no training sample a weight above 0, of {len(split):,}.")
     order = np.argsort(-of_classes, kind="stable")
-    named = [f"{label_text(split.classes.values[place])} {of_classes[place]:.4g}" for place in order]
+    named = [f"{of_classes[place]:.4g} for {label_text(split.classes.values[place])}" for place in order]
     shown = named if len(named) <= SHOWN else [*named[: SHOWN - 1], "...", named[-1]]
     remark = f"the classes weigh, in loss and accuracy of the training: {', '.join(shown)}"
     return dataclasses.replace(split, weights=weights, remarks=(*split.remarks, remark))

@@ -91,7 +91,7 @@ def targets_text(targets: Numbers, weights: Vector | None = None) -> str:
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.average(values, weights=weights)
             deviation = np.sqrt(np.average(np.square(values - mean), weights=weights))
-        parts.append(f"{values.min():g} to {values.max():g}, mean {mean:g}, deviation {deviation:g}")
+        parts.append(f"{values.min():g} to {values.max():g}, mean {mean:g}, standard deviation {deviation:g}")
     count, outputs = targets.shape
     weighted = "" if count == whole else " with a weight above 0"
     if outputs == 1 and (targets == targets[0]).all():

@@ -28,7 +28,8 @@ def test_balanced_weights_are_those_of_scikit_learn(weights):
 def test_a_table_names_some_classes_and_the_others_weigh_one():
     weighed = weigh_classes(split_of(LABELS), {"cat": 2.5, "dog": 0})
     assert weighed.weights.tolist() == [0, 2.5, 0, 1, 0, 0]
-    assert weighed.remarks == ("the classes weigh, in loss and accuracy of the training: cat 2.5, eel 1, dog 0",)
+    remark = "the classes weigh, in loss and accuracy of the training: 2.5 for cat, 1 for eel, 0 for dog"
+    assert weighed.remarks == (remark,)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def no_waits(monkeypatch):
 def test_exit_code_0_without_a_summary_is_a_failure(supervised):
     code, text, calls = supervised(f"[ $n = 1 ] || {{ {SUMMARY}; }}", "--max-restarts", "3")
     assert (code, len(calls)) == (0, 2), text
-    why = "mpirun returned 0, but the training is not complete (were all ranks killed?) at step 0"
+    why = "mpirun returned 0, but the training is not complete (were all ranks killed?); at step 0"
     assert text == f"dpnet launch: attempt 2 of 4: {why}; restart in 1 s\n"
 
 
@@ -116,7 +116,7 @@ def test_a_training_that_chose_another_directory_is_found_there(supervised, tmp_
     if restarts:
         assert (code, len(calls)) == (0, 2), text
         why = "a rank, or mpirun, was killed by signal 9; the system's memory ran out?"
-        assert f"attempt 2 of 4: exit code 137 ({why}) at step 9" in text
+        assert f"attempt 2 of 4: exit code 137 ({why}); at step 9" in text
         assert calls[1].endswith("train --resume never --resume auto")
     else:
         assert code == 1, text
@@ -138,7 +138,7 @@ def test_the_same_error_at_the_same_step_is_given_up(supervised):
     script = f"{BEGUN}; echo 'some words' >&2; echo \"DataError: row 7 (rank $n, host)\" >&2; exit 5"
     code, text, calls = supervised(script, "--max-restarts", "5")
     assert (code, len(calls)) == (5, 2), text
-    assert text.endswith("dpnet launch: gave up: DataError: row 7 twice at step 9, newest checkpoint 8\n")
+    assert text.endswith("dpnet launch: gave up: DataError: row 7; twice at step 9, newest checkpoint 8\n")
     assert text.count("some words\nDataError: row 7 (rank") == 2  # stderr is passed on.
 
 
@@ -146,7 +146,7 @@ def test_kills_are_given_up_after_three_without_progress(supervised):
     code, text, calls = supervised("kill -9 $$", "--max-restarts", "9")
     assert (code, len(calls)) == (137, 3), text
     why = "a rank, or mpirun, was killed by signal 9; the system's memory ran out?"
-    assert f"gave up: exit code 137 ({why}) 3 times at step 0" in text
+    assert f"gave up: exit code 137 ({why}); 3 times at step 0" in text
 
 
 def test_restarts_go_on_from_the_newest_checkpoint_once_the_training_has_begun(supervised, tmp_path):
@@ -272,7 +272,7 @@ def test_a_job_that_its_time_limit_ends_is_told_why_and_how_to_go_on(supervised,
 def test_a_restart_says_where_it_begins(supervised, saved, start):
     begun = BEGUN.replace("checkpoints/step-00000008", saved)
     text = supervised(f"[ $n = 1 ] && {{ {begun}; exit 137; }}; {SUMMARY}", "--max-restarts", "1")[1]
-    assert text.endswith(f" at step 9; restart in 1 s, {start}\n")
+    assert text.endswith(f"; at step 9; restart in 1 s, {start}\n")
 
 
 def test_ctrl_c_before_the_first_checkpoint_promises_none(supervised):
@@ -324,7 +324,7 @@ def test_an_attempt_at_its_time_limit_is_ended_and_has_failed(supervised):
     script = f"[ $n = 1 ] || {{ {SUMMARY}; exit; }}; " + STUBBORN.format(on_usr1="exit 75", first=":")
     code, text, calls = supervised(script, "--time-limit", "0.5", "--max-restarts", "1")
     assert (code, len(calls)) == (0, 2), text
-    assert "attempt 2 of 2: the time limit was reached at step 0" in text
+    assert "attempt 2 of 2: the time limit was reached; at step 0" in text
 
 
 def test_a_signal_while_nothing_runs_leaves_the_checkpoint_to_the_next_start(supervised, monkeypatch):
@@ -548,7 +548,7 @@ def test_a_job_that_diverges_at_the_same_step_is_given_up(tmp_path):
     )
     assert code == 1, text
     assert "dpnet launch: gave up: DivergenceError: " in text
-    assert " twice at step " in text
+    assert "; twice at step " in text
 
 
 RANK = """

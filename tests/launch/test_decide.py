@@ -41,11 +41,11 @@ def test_all_else_is_restarted(last):
 
 
 def test_the_reason_is_told():
-    assert decide([failed()], 1).why == f"exit code 1, {ERROR} at step 10"
+    assert decide([failed()], 1).why == f"exit code 1, {ERROR}; at step 10"
     assert decide([outcome(0)], 1).why == (
-        "mpirun returned 0, but the training is not complete (were all ranks killed?) at step 10"
+        "mpirun returned 0, but the training is not complete (were all ranks killed?); at step 10"
     )
-    assert decide([outcome(143, timed_out=True)], 1).why == "the time limit was reached at step 10"
+    assert decide([outcome(143, timed_out=True)], 1).why == "the time limit was reached; at step 10"
 
 
 def test_no_more_than_so_many_restarts():
@@ -54,14 +54,14 @@ def test_no_more_than_so_many_restarts():
     decision = decide(outcomes, 1)
     assert (decision.wait_s, decision.exit_code) == (None, 137)
     why = "exit code 137 (a rank, or mpirun, was killed by signal 9; the system's memory ran out?)"
-    assert decision.why == f"gave up after 2 attempts: {why} at step 20"
+    assert decision.why == f"gave up after 2 attempts: {why}; at step 20"
     assert decide([outcome(0)], 0).exit_code == 1
 
 
 def test_the_same_failure_twice_at_the_same_place_is_the_jobs_own():
     decision = decide([failed(), failed()], 9)
     assert (decision.wait_s, decision.exit_code) == (None, 1)
-    assert decision.why == f"gave up: {ERROR} twice at step 10, newest checkpoint 8"
+    assert decision.why == f"gave up: {ERROR}; twice at step 10, newest checkpoint 8"
     assert decide([outcome(137), failed(), failed()], 9).why == decision.why  # Another failure there came before.
 
 

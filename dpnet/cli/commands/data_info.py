@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from dpnet.cli.commands.init import propose, settings_given
+from dpnet.cli.commands.init import settings_given
 from dpnet.cli.data_info import info_text
 from dpnet.cli.parser import overrides
 from dpnet.comm.agree import on_root
@@ -19,6 +19,7 @@ from dpnet.config.job import Job
 from dpnet.config.keys import setting
 from dpnet.conversion.facts import Info
 from dpnet.conversion.info import info_of, info_of_columns
+from dpnet.data.proposal.propose import propose
 from dpnet.data.tables.files import is_table
 from dpnet.errors import DataError
 from dpnet.output.screen import opened
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
 def _look(arguments: argparse.Namespace) -> Info:
     source = arguments.source
     given = {**settings_given(overrides(arguments)), "data.source": source}
-    if arguments.job is not None or isinstance(given.get("data.target"), list | tuple):
+    if arguments.job is not None:
         return info_of(_job(arguments, given), {}, LocalGroup())
     try:
         settings = propose(source, given).settings

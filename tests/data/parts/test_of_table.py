@@ -9,8 +9,8 @@ from helpers.mpirun import run_ranks
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.config.data import DataConfig
+from dpnet.data.proposal.table import propose_table
 from dpnet.data.sources import open_source
-from dpnet.data.tables.proposal import propose_table
 from dpnet.errors import CheckpointError, DataError
 
 pa = pytest.importorskip("pyarrow")

@@ -7,7 +7,7 @@ import pytest
 
 from dpnet.cli.main import run as dpnet
 from dpnet.config.file import load
-from dpnet.data.tables.proposal import propose_table
+from dpnet.data.proposal.table import propose_table
 from dpnet.errors import DataError
 
 pytest.importorskip("pyarrow")
@@ -221,3 +221,41 @@ def test_integers_that_a_network_cannot_tell_apart_are_left_out():
     proposal = propose_table("u.csv", "u.csv", {})
     assert proposal.settings["data.ignore"] == ["b"]
     assert any("left out, as it holds integers beyond 2**53" in line for line in proposal.lines)
+
+
+def of_text(text, **given):
+    Path("p.csv").write_text(text)
+    return propose_table("p.csv", "p.csv", {f"data.{key}": value for key, value in given.items()})
+
+
+def labels(kinds):
+    return "a,y\n" + "".join(f"{row % 7},{kind}\n" for row, kind in enumerate(kinds))
+
+
+def test_the_rarest_class_is_counted_by_its_label_in_training_and_test_rows(capsys):
+    found = of_text(labels(["a"] * 100 + ["b"] * 2 + ["c"] * 50))
+    assert "It has 3 classes: a, b, c; the rarest, b, has 2 rows." in found.lines
+
+
+def test_labels_that_only_test_rows_have_are_told():
+    rows = [(row, "train" if row < 40 else "test", "zz" if row > 57 else "ab"[row % 2]) for row in range(60)]
+    found = of_text("a,part,y\n" + "".join(f"{row % 7},{part},{label}\n" for row, part, label in rows))
+    assert found.settings["data.split"] == "part"
+    assert any("rarest" in line and "no row to train on has the label: zz." in line for line in found.lines)
+
+
+def test_many_whole_numbers_may_be_numbers_and_fractions_may_be_classes():
+    ages = of_text(labels(18 + row % 70 for row in range(2000)))
+    assert any("It has 70 classes" in line and 'model.task = "regression"' in line for line in ages.lines)
+    rates = of_text(labels((row % 4) / 2 for row in range(200)))
+    assert rates.settings["model.task"] == "regression"
+    assert any('for classes, leave that out, and data.categorical = ["y"].' in line for line in rates.lines)
+
+
+@pytest.mark.parametrize("key", ["ignore", "id", "test"])
+def test_a_column_of_parts_is_no_guess_where_the_user_says_what_it_is_or_what_is_tested_on(key):
+    rows = "".join(f"{row % 7},{'train' if row % 3 else 'test'},{'uv'[row % 2]}\n" for row in range(60))
+    given = {"ignore": ["part"], "id": "part", "test": 0.2}[key]
+    found = of_text("a,part,y\n" + rows, **{key: given})
+    assert "data.split" not in found.settings
+    assert found.settings[f"data.{key}"] == given

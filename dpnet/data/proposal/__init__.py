@@ -1,0 +1,5 @@
+"""Proposals: what a job file should say of data that nobody has described yet, for `dpnet init` and `dpnet data info`.
+
+`propose` looks at data of any kind, `table` at tables, and `arrays` at all others; `columns` and `labels` say in words
+what was found.
+"""

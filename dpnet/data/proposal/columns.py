@@ -1,0 +1,98 @@
+"""The columns of a table that had better be no inputs, and what each column holds, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from dpnet.data.classes import label_list, label_text
+from dpnet.data.tables.column import Column
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.fit import MAX_DETECTED
+from dpnet.data.tables.texts import stands_for
+from dpnet.text import counted
+
+IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a-z](Id|ID|Nr|No|Number|Key)")
+"""Names of columns that only number the rows, if every value in them is another one."""
+ROW_NAMES = re.compile(r"Unnamed: \d+(\.\d+)*|level_\d+|\.\.\.\d+|_c0|(?i:row[._ ]?names?)")
+"""How pandas, readr, Spark and R call the names or numbers of rows that were saved as a column."""
+IS_IDENTIFIER = "looks like identifiers"
+MANY = 10
+"""So many rows are not numbered by chance, and so many values may well be classes."""
+SHOWN = 60
+"""Most columns that are described."""
+FEW = 5
+"""So many texts of a column are listed."""
+
+
+def described(table: Table, reasons: dict[str, str]) -> Iterator[str]:
+    """A line for each column but the target, with the reason why it is no input."""
+    names = {other: label_text(other) for other in list(reasons)[:SHOWN]}
+    width = max(map(len, names.values()))
+    for other, text in names.items():
+        why = f"; left out, as it {reasons[other]}" if reasons[other] else ""
+        yield f"  {text:{width}}  {_described(table.columns[other])}{why}"
+    if len(reasons) > SHOWN:
+        yield f"  and {len(reasons) - SHOWN:,} more"
+
+
+def why_no_input(name: str, column: Column, rows: int) -> str:
+    """Why a column should not be an input; empty: it should."""
+    if column.kind == "other":
+        return "holds neither numbers nor text"
+    if column.missing is not None and column.missing.all():
+        return "holds no value"
+    if column.wide is not None:
+        return "holds integers beyond 2**53, which a network cannot tell apart"
+    distinct = len(column.texts) if column.kind == "text" else 0
+    if column.kind != "boolean" and (found := _of_rows(name, column, rows)):
+        return found
+    if column.kind == "text" and (kind := stands_for(column)[0]):
+        return f"holds {kind} as text"
+    if distinct > MAX_DETECTED:
+        return "looks like free text or names"
+    return ""
+
+
+def _of_rows(name: str, column: Column, rows: int) -> str:
+    """What to say of a column that names or numbers the rows; in rows that are sorted it would give the labels away.
+
+    One of the names may well be NA, and be taken for a missing one.
+    """
+    known = column.values if column.missing is None else column.values[~column.missing]
+    if 2 * len(known) <= rows or len(np.unique(known)) < len(known) or (known != np.floor(known)).any():
+        return ""
+    if IDENTIFIER.fullmatch(name):
+        return IS_IDENTIFIER
+    if ROW_NAMES.fullmatch(name):
+        return IS_IDENTIFIER if column.kind == "text" else "only numbers the rows"
+    counts = column.kind == "number" and len(known) == rows >= MANY and known[0] in (0, 1)
+    return "only numbers the rows" if counts and (np.diff(known.astype(np.float64)) == 1).all() else ""
+
+
+def left_out(reasons: Mapping[str, str]) -> dict[str, Any]:
+    """The keys that leave out columns for which there is a reason. A single column of identifiers names the rows."""
+    ignored = [name for name, reason in reasons.items() if reason]
+    settings: dict[str, Any] = {}
+    identifiers = [name for name in ignored if reasons[name] == IS_IDENTIFIER]
+    if len(identifiers) == 1:
+        settings["data.id"] = identifiers[0]
+        ignored.remove(identifiers[0])
+    return {**settings, "data.ignore": ignored} if ignored else settings
+
+
+def _described(column: Column) -> str:
+    gone = "" if column.missing is None else f", {counted(int(column.missing.sum()), 'value')} missing"
+    if column.kind == "other":
+        return column.words
+    if column.kind == "text":
+        texts = sorted(map(str, column.texts))
+        shown = label_list(texts) if len(texts) <= FEW else f"such as {label_text(texts[0])}"
+        return f"text, {len(texts):,} different: {shown}{gone}"
+    known = column.values if column.missing is None else column.values[~column.missing]
+    if column.kind == "boolean" or not len(known):
+        return f"{column.kind}{gone}"
+    return f"number, {known.min():g} to {known.max():g}{gone}"

@@ -1,0 +1,135 @@
+"""A proposal for a table: which columns are labels, which had better be no inputs, and which rows are held out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dpnet.config.data import DataConfig
+from dpnet.config.keys import of_section
+from dpnet.config.model import Task
+from dpnet.data.classes import label_text
+from dpnet.data.parts.of_table import is_split_column, rows_of
+from dpnet.data.proposal.columns import FEW, MANY, described, left_out, why_no_input
+from dpnet.data.proposal.labels import labels_text, names_text, task_of
+from dpnet.data.proposal.proposal import TEST_SHARE, Proposal
+from dpnet.data.split import Split
+from dpnet.data.tables.columns import Table
+from dpnet.data.tables.files import is_text, read_table
+from dpnet.data.tables.roles import find_targets, guess_target
+from dpnet.data.tables.schema import Schema
+from dpnet.data.tables.source import open_tables
+from dpnet.data.tables.textfile import look_at
+from dpnet.errors import DataError
+from dpnet.text import counted
+
+NO_GUESS = {f"data.{key}" for key in ("split", "id", "features", "ignore", "categorical", "test", "validation")}
+"""Keys that may already say of a column that names parts what it is, or of which rows data are tested."""
+
+
+def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
+    """What suits a table.
+
+    Args:
+        source: as it was given.
+        path: of the file.
+        given: settings that are kept, by the full names of their keys. Without data.target it is a column of a usual
+            name, else the last; without data.header it is a guess.
+
+    Raises:
+        DataError: the table cannot be read, or cannot be trained on in any case.
+        ConfigError: pyarrow is not installed.
+    """
+    target, header = given.get("data.target"), given.get("data.header")
+    head = look_at(path).head if is_text(path) else None
+    if header is None and head is not None and head.names != "yes":
+        header = False
+    table = read_table(path, header=header)
+    split = given.get("data.split")
+    if not given.keys() & NO_GUESS:
+        split = next((other for other, column in table.columns.items() if is_split_column(column)), None)
+    names = (guess_target(table, but=split),) if target is None else find_targets(target, table)
+    split = None if split in names else split
+    others = {other: column for other, column in table.columns.items() if other not in names}
+    reasons = {other: why_no_input(other, column, table.rows) for other, column in others.items()}
+    settings: dict[str, Any] = {"data.source": source, **_held_out(table, split)}
+    if split is not None:
+        reasons[split] = "says which rows are trained on (data.split)"
+    if header is not None:
+        settings["data.header"] = header
+    settings |= left_out({other: reason for other, reason in reasons.items() if other != split})
+    if given.keys() & {"data.ignore", "data.features"}:
+        reasons = dict.fromkeys(reasons, "")  # What is no input is said already.
+    if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
+        settings["data.missing"] = "mean"
+    settings |= {**given, "data.target": names[0] if len(names) == 1 else target}
+    section = DataConfig(**of_section(settings, "data"))
+    task: Task = given.get("model.task") or task_of([table.columns[name] for name in names])
+    if task != "classification":
+        settings["model.task"] = task
+    splits, schema = _opened(section, path, task, reasons, guessed=target is None)
+    guessed = "" if target is not None else _doubt(path, table, names[0], task)
+    lines = [
+        f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
+        f"{names_text(names)}{guessed}.",
+        labels_text(splits, names),
+    ]
+    if head is not None and not table.header:
+        doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
+        lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1 and so on{doubt}.")
+    return Proposal(settings, [*lines, *described(table, reasons)])
+
+
+def _held_out(table: Table, split: str | None) -> dict[str, Any]:
+    """The keys that say which rows are held out, given the column that says it, if there is one."""
+    share = {} if split is not None and "test" in rows_of(table, split) else {"data.test": TEST_SHARE}
+    return share if split is None else {"data.split": split, **share}
+
+
+def _doubt(path: str, table: Table, name: str, task: Task) -> str:
+    """That the target is a guess, and what to do where it is another column."""
+    first = next(iter(table.columns))
+    if task == "classification" or first == name or not 1 < len(np.unique(table.columns[first].values)) <= MANY:
+        return " (a guess: if it is another column, change data.target)"
+    way = f"dpnet init --data {shlex.quote(path)} --target {shlex.quote(first)}"
+    return f" (a guess: if it is another column, such as {label_text(first)}: {way})"
+
+
+def _opened(
+    section: DataConfig, path: str, task: Task, reasons: dict[str, str], *, guessed: bool
+) -> tuple[list[Split], Schema]:
+    """The data as the job would train on them, the training samples first.
+
+    Args:
+        section: of the job.
+        path: of the table.
+        task: of the network.
+        reasons: why each column but the target is left out, or "".
+        guessed: nobody has said what the target is.
+    """
+    name = section.target
+    hint, other = "", next((other for other, reason in reasons.items() if not reason), None)
+    if guessed and other is not None:
+        hint = (
+            f"\nThe target, column {name!r}, is a guess; if it is another: dpnet init --data {shlex.quote(path)} "
+            f"--target {shlex.quote(other)}, for example."
+        )
+    if not reasons:
+        seen = f"one column, {name!r}" if isinstance(name, str | int) else "no column but the targets"
+        raise DataError(f"{path} has {seen}; expected inputs beside the labels.")
+    if all(reasons.values()):
+        others = "; ".join(f"{other!r} {reason}" for other, reason in [*reasons.items()][:FEW])
+        more = f"; and {len(reasons) - FEW:,} more" if len(reasons) > FEW else ""
+        raise DataError(
+            f"{path}: no column is left to learn from. The target is {name!r}, and the others had better be no inputs: "
+            f"{others}{more}. Make numbers or categories of them."
+        )
+    try:
+        *splits, schema = open_tables(section, path, 0, task)
+    except DataError as error:
+        of_target = hint if f"column {name!r}" in str(error) else ""
+        raise DataError(f"{error}{of_target}") from error
+    return [split for split in splits if split is not None], schema
