@@ -16,6 +16,8 @@ import numpy.typing as npt
 from dpnet.compute.arrays import Labels, SampleIds, Targets, Vector
 from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
+from dpnet.data.inputs import Inputs as Inputs
+from dpnet.data.inputs import check_inputs
 from dpnet.data.label_sets import columns_as
 from dpnet.data.labels import NO_REGRESSION, Place
 from dpnet.data.sample_weights import check_weights, weights_text
@@ -23,9 +25,6 @@ from dpnet.data.targets import looks_like_targets
 from dpnet.data.tasks import KINDS, Kind
 from dpnet.errors import DataError
 from dpnet.text import counted
-
-Inputs = npt.NDArray[Any]
-"""(n, features) of any real numeric dtype, C order; may be a np.memmap."""
 
 UnknownLabels = Literal["error", "ignore"]
 
@@ -68,8 +67,8 @@ class Split:
         place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
         first_index: index of the first feature in the file, 0 or 1; None: the file has no indices.
         task: what the labels are.
-        input_sums: sha256, in hex, of the inputs of each of `statistics.chunks`, as they were converted; None: they are
-            not known.
+        input_sums: sha256, in hex, of the inputs of each of `statistics.chunks`, as they were converted; None: unknown.
+        file_rows: (n,) int64, which rows of a table became `inputs`, in order; None: all of them.
     """
 
     inputs: Inputs
@@ -85,6 +84,7 @@ class Split:
     first_index: int | None = None
     task: Task = "classification"
     input_sums: tuple[str, ...] | None = None
+    file_rows: SampleIds | None = None
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)
@@ -100,8 +100,13 @@ class Split:
         return whole[start:stop] if self.rows is None else whole[self.rows[start:stop]]
 
     def numbers(self, start: int, stop: int) -> range | SampleIds:
-        """The numbers of the same samples in their file, from 0."""
+        """The rows of `inputs` that the samples are."""
         return range(start, stop) if self.rows is None else self.rows[start:stop]
+
+    def in_file(self, start: int, stop: int) -> range | SampleIds:
+        """The numbers of the same samples in their file, from 0."""
+        rows = self.numbers(start, stop)
+        return rows if self.file_rows is None else self.file_rows[rows]
 
     def part(self, rows: SampleIds) -> Split:
         """Some of the samples; of the inputs, which may be larger than memory, nothing is copied.
@@ -210,7 +215,7 @@ def make_split(
         DataError: a shape or a type is wrong, inputs and labels differ in number, a label is missing, or there is no
             sample.
     """
-    _check_inputs(inputs, inputs_file)
+    check_inputs(inputs, inputs_file)
     flat = inputs.reshape(len(inputs), -1)
     if labels is None or task is None:
         return Split(flat, None, plain_classes(0), inputs_file, labels_file, place=place)  # Nothing will be weighed.
@@ -235,16 +240,3 @@ def require_labels(split: Split) -> Targets:
     if split.labels is None:
         raise DataError(f"{split.labels_file} is missing; give the label of each sample of {split.inputs_file} there.")
     return split.labels
-
-
-def _check_inputs(inputs: Inputs, file: str) -> None:
-    if inputs.dtype.kind not in "biuf":
-        raise DataError(f"{file} holds inputs of type {inputs.dtype}; expected integers or real numbers; convert them.")
-    if inputs.ndim < 2:
-        raise DataError(
-            f"{file} holds inputs of shape {inputs.shape}; expected one row for each sample: (samples, features). "
-            "Samples of one number each: x.reshape(-1, 1)."
-        )
-    if inputs.size == 0:
-        raise DataError(f"{file} holds no sample: its shape is {inputs.shape}; expected at least one row and column.")
-    assert inputs.flags.c_contiguous

@@ -99,7 +99,7 @@ def measure(
             tile = _measure_tile(raw, origin)
         if check and not np.isfinite(tile.total).all():
             # A sum of finite values can overflow.
-            check_finite(raw, split.numbers(first, first + len(raw)), split.inputs_file)
+            check_finite(raw, split.in_file(first, first + len(raw)), split.inputs_file)
         whole = tile if whole is None else combine((whole, tile))
     assert whole is not None
     return whole

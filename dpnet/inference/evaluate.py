@@ -95,7 +95,7 @@ def evaluate(
         sums = evaluator.sums(network.params)
         counts, first = zip(*group.allgather((evaluator.left_out, evaluator.rows)), strict=True)
     left_out, first_rows = sum(counts), [row for rows in first for row in rows]
-    in_file = tuple(int(samples.numbers(row, row + 1)[0]) for row in first_rows[:SHOWN])
+    in_file = tuple(int(samples.in_file(row, row + 1)[0]) for row in first_rows[:SHOWN])
     if left_out and nonfinite == "raise":
         # Ranks have adjacent samples, so this is the first of all.
         raise refusal(network, samples, first_rows[0], "--nonfinite=skip leaves such rows out", agreed=True)

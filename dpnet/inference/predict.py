@@ -176,7 +176,7 @@ class _Receiver:
                 ways = "--nonfinite=skip leaves such rows out, --nonfinite=nan marks them"
                 raise refusal(self._network, self._samples, rows[0], ways)
             self._num_bad += len(rows)
-            in_file = [int(self._samples.numbers(row, row + 1)[0]) for row in rows[:SHOWN]]
+            in_file = [int(self._samples.in_file(row, row + 1)[0]) for row in rows[:SHOWN]]
             self._bad_rows = [*self._bad_rows, *in_file][:SHOWN]
         ids = np.arange(self._received, self._received + len(finished))
         self._received += len(finished)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from typing import Any
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group
-from dpnet.config.data import MEMORY, DataConfig
+from dpnet.config.data import MEMORY
+from dpnet.data.class_weights import weigh_classes
 from dpnet.data.converted.reader import Converted
 from dpnet.data.finite import check_scaled_targets
-from dpnet.data.hold_out import cut
 from dpnet.data.identity import first_index_in
 from dpnet.data.memory.given import Memory, in_memory
-from dpnet.data.parts.again import changes, contents, has_inputs
-from dpnet.data.sources import Split, open_source, open_split
-from dpnet.data.split import Indices, UnknownLabels
+from dpnet.data.parts.again import changes, contents
+from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
+from dpnet.data.sources import Split, open_split, open_splits
+from dpnet.data.split import SPLITS, Indices, UnknownLabels
+from dpnet.data.tables.schema import Schema
 from dpnet.errors import DataError
 from dpnet.inference.network import Network
+from dpnet.inference.seen import is_cut, is_source, seen_in_training, was_scored
 from dpnet.text import words
 from dpnet.training.announce import aside
 from dpnet.training.verify import verify_inputs
@@ -49,23 +51,24 @@ def open_samples(
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
     lies_in_memory = not (source is None or isinstance(source, str))
-    again = source is None or (split is not None and _is_cut(network, MEMORY if lies_in_memory else source, split))
     part = split or "test"
 
-    def work() -> Split:
+    def work() -> tuple[Split, bool]:
+        again = _is_asked_again(network, MEMORY if lies_in_memory else source, split)
         given = network.job.data.source if source is None else source
         if lies_in_memory:
             schema = network.schema
             given = (
                 in_memory(source) if schema is None else in_memory(source, schema.targets, schema.weight or "weight")
             )
-        return _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown)
+        opened = _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown)
+        return opened, again
 
-    samples = everywhere(group, work)
+    samples, again = everywhere(group, work)
     verify_inputs(samples, group)
     if lies_in_memory and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents({part: samples})))
-    seen = [] if again or lies_in_memory else _seen(network, source, part, samples)
+    seen = [] if again or lies_in_memory else seen_in_training(network, source, part, samples)
     if source is None:
         seen = [f"the {part} samples of the training: {len(samples):,} of {samples.inputs_file}"]
     for remark in (*samples.remarks, *seen):
@@ -73,53 +76,79 @@ def open_samples(
     return samples
 
 
-def _is_cut(network: Network, source: str, split: str) -> bool:
-    """Whether a source is that of the training, and the training had other samples as this part than a reader has."""
+def _is_asked_again(network: Network, source: str | None, split: str | None) -> bool:
+    """Whether a part of the training data is asked for that its source alone does not have as such."""
+    if source is None:
+        return True
+    if not is_source(network, source):
+        return False
     data = network.job.data
-    paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, data.source)}
-    by_column = data.split is not None and network.schema is not None
-    return len(paths) == 1 and bool(by_column or _shares(data) or isinstance(getattr(data, split, None), str))
-
-
-def _shares(data: DataConfig) -> list[float]:
-    """The shares of the samples that are held out."""
-    return [share for share in (data.test, data.validation) if isinstance(share, float)]
+    if split is None and source != MEMORY and network.schema is None and isinstance(data.test, float):
+        is_named = not data.features and choose_reader(source, SPLIT_READERS)[1] in READERS
+        split = "test" if is_named else None  # The test samples are meant where samples have the names of splits.
+    return split is not None and is_cut(network, split)
 
 
 def _as_trained(network: Network, source: str | Memory, part: str, unknown: UnknownLabels | None) -> Split:
-    """What a training had as its "train", "validation" or "test" samples, without the weights of classes."""
-    job = network.job
-    section = dataclasses.replace(job.data, class_weights=None, unknown_labels=unknown or job.data.unknown_labels)
-    memory, path = (source, MEMORY) if isinstance(source, Memory) else (None, source)
-    found = open_source(path, section, seed=job.train.seed, task=job.model.task, memory=memory).splits
-    if part not in found:
-        ways = words([f"--split={other}" for other in found], "or")
+    """What a training had as its "train", "validation" or "test" samples, without the weights of classes.
+
+    What the checkpoint recorded of them tells whether they are the same.
+    """
+    job, recorded = network.job, network.data.get("arrays")
+    samples, schema = _part(network, source, part)
+    if samples is None or not was_scored(network, part):
+        there = [other for other in SPLITS if other != part and was_scored(network, other)]
+        ways = words([f"--split={other}" for other in there], "or")
         raise DataError(f"the training had no {part} samples; {ways} takes others that it had, --data other data.")
-    samples, recorded = found[part], network.data.get("arrays")
-    if isinstance(recorded, dict):  # An older dpnet recorded none.
-        recorded = {name: array for name, array in recorded.items() if name[0] != "w" or job.data.class_weights is None}
-        weighed = samples if job.data.class_weights is None else dataclasses.replace(samples, weights=None)
-        if other := changes(part, weighed, recorded):
-            raise DataError(
-                f"{samples.inputs_file}: the data have changed since the training: {'; '.join(other)}. Under "
-                "another path, without --split, they are other data."
-            )
-    return _checked(network, samples, unknown)
+    labelled = _checked(network, samples, unknown or job.data.unknown_labels)
+    weighed = weigh_classes(labelled, job.data.class_weights) if part == "train" else labelled
+    other = changes(part, weighed, recorded) if isinstance(recorded, dict) else []  # An older dpnet recorded none.
+    if other and schema is not None and schema.record() != network.data.get("schema"):
+        other = ["the columns become other inputs, as the training rows are others", *other]
+    if other:
+        raise DataError(
+            f"{samples.inputs_file}: the data have changed since the training: {'; '.join(other)}. Under another path, "
+            "without --split, they are other data."
+        )
+    return labelled if unknown is not None else dataclasses.replace(labelled, labels=None)
+
+
+def _part(network: Network, source: str | Memory, part: str) -> tuple[Split | None, Schema | None]:
+    """A part of the data as a training has it, labels numbered by themselves, and the schema of a table."""
+    job = network.job
+    memory, path = (source, MEMORY) if isinstance(source, Memory) else (None, source)
+    is_named = memory is None and network.schema is None and not is_cut(network, part)
+    if is_named and was_scored(network, part) and path != MEMORY:
+        return _split(network, path, part, None, labelled=True), None
+    opened = open_splits(path, job.data, job.train.seed, job.model.task, memory)
+    return opened.splits.get(part), opened.schema
 
 
 def _open(network: Network, source: str | Memory, split: str | None, unknown: UnknownLabels | None) -> Split:
     """Other samples, or those of the training that have the name of a split in their source."""
-    samples = open_split(
+    column = None if split is None else network.job.data.split
+    samples = _split(network, source, split or "test", column, labelled=unknown is not None)
+    is_table = (
+        isinstance(source, str) and network.schema is not None and not Converted().fits(os.path.expanduser(source))
+    )
+    if split is not None and column is None and is_table:
+        told = f"{samples.inputs_file} has no parts (--split={split}): all its rows are taken"
+        samples = dataclasses.replace(samples, remarks=(*samples.remarks, told))
+    return _checked(network, samples, unknown)
+
+
+def _split(network: Network, source: str | Memory, split: str, column: str | None, *, labelled: bool) -> Split:
+    """A split of a source, read as the data of the training were."""
+    return open_split(
         source,
-        split or "test",
+        split,
         network.schema,
-        labelled=unknown is not None,
+        labelled=labelled,
         section=network.job.data,
         indices=Indices(network.layout.sizes[0], first_index_in(network.data)),
         task=network.job.model.task,
-        column=None if split is None else network.job.data.split,
+        column=column,
     )
-    return _checked(network, samples, unknown)
 
 
 def _checked(network: Network, samples: Split, unknown: UnknownLabels | None) -> Split:
@@ -134,51 +163,3 @@ def _checked(network: Network, samples: Split, unknown: UnknownLabels | None) ->
         raise DataError(f"{samples.labels_file} has {seen} {what} for a sample; the network gives {expected}")
     check_scaled_targets([samples], network.scaling)
     return samples.numbered_as(network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")
-
-
-def _seen(network: Network, source: str, split: str, samples: Split) -> list[str]:
-    """A sentence where the samples are the data that the network was trained on, or a part of them, wherever they lie.
-
-    Of arrays nothing is said of all training samples by their name: these were asked for.
-    """
-    if Converted().fits(os.path.expanduser(source)):
-        recorded = network.data.get("arrays")
-        again = split != "train" and isinstance(recorded, dict) and has_inputs(samples, recorded.get("x_train"))
-        return [f"{source}: the {split} samples are those that the network was trained on"] if again else []
-    data = network.job.data
-    shares = _shares(data)
-    paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, data.source)}
-    if network.schema is None and split == "train" and not shares:
-        return []
-    # Of arrays a file has samples of several kinds: only these samples tell.
-    if (len(paths) > 1 or network.schema is None) and not _has_training_inputs(network, samples):
-        return []
-    left = math.prod(1 - share for share in shares)
-    rows = f"{left:.0%} of these rows" if shares else "these rows"
-    if data.split is not None and network.schema is not None:
-        rows = f"a part of these rows, as column {data.split!r} (data.split) says"
-    held = [part for part in ("validation", "test") if _was_scored(network, part) and _is_cut(network, source, part)]
-    ways = f"; {words([f'--split={part}' for part in held], 'or')} takes what was held out" if held else ""
-    return [f"{source} is the training data: the network was trained on {rows}{ways}"]
-
-
-def _was_scored(network: Network, part: str) -> bool:
-    """Whether the training had samples of this part."""
-    arrays = network.data.get("arrays")
-    return isinstance(arrays, dict) and f"x_{part}" in arrays
-
-
-def _has_training_inputs(network: Network, samples: Split) -> bool:
-    """Whether the inputs of the training are among the samples, by the sums in the checkpoint."""
-    arrays, job = network.data.get("arrays"), network.job
-    if not isinstance(arrays, dict):
-        return False
-    if not _shares(job.data):
-        return has_inputs(samples, arrays.get("x_train"))
-    if samples.labels is None:
-        return False  # They say which rows were held out.
-    try:
-        rows = cut(samples.labels, job.data, file=samples.labels_file, seed=job.train.seed)["train"]
-    except DataError:
-        return False  # Of so few rows none would be held out.
-    return has_inputs(samples.part(rows), arrays.get("x_train"))

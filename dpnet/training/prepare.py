@@ -198,7 +198,7 @@ def check_range(split: Split, measured: Moments, scaling: Scaling, dtype: str, g
 
     def work(chunk: tuple[int, int]) -> None:
         for first, raw in statistics.tiles(split, chunk):
-            check_scaled(raw, split.numbers(first, first + len(raw)), split.inputs_file, scaling, dtype)
+            check_scaled(raw, split.in_file(first, first + len(raw)), split.inputs_file, scaling, dtype)
 
     if may_overflow(measured.low, measured.high, scaling, dtype):
         _on_all_chunks(split, group, work)

@@ -186,3 +186,105 @@ def test_the_scores_are_the_same_on_three_ranks(folder):
     assert result.code == 0, result
     found = json.loads(next(line for line in result.output.splitlines() if line.startswith("{")))
     assert (found["loss"], found["accuracy"]) == (summary["eval_loss"], summary["eval_accuracy"])
+
+
+def test_other_weights_of_what_was_held_out_are_other_data_whatever_classes_weigh(folder):
+    settings = {
+        **SETTINGS,
+        **KINDS["a column"],
+        "data.weight": "w",
+        "data.ignore": [],
+        "data.class_weights": "balanced",
+    }
+    summary = train(folder / "run", settings)
+    network = load_network("run", GROUP, last=True)
+    assert evaluate(network, None, GROUP, split="test").accuracy == summary["test_accuracy"]
+    assert evaluate(network, None, GROUP, split="train").samples == int((PARTS == "train").sum())
+    for part, changed in (("test", "test weights"), ("train", "training weights")):
+        table = write(folder)
+        table["w"][np.flatnonzero(part == PARTS)[0]] += 1
+        csv.write_csv(pa.table(table), "whole.csv")
+        with pytest.raises(DataError, match=rf"have changed since the training: the {changed} have other values"):
+            evaluate(network, None, GROUP, split=part)
+
+
+def test_a_table_without_the_column_has_no_parts_which_is_told(folder, capfd):
+    train(folder / "run", {**SETTINGS, **KINDS["a column"]})
+    table = write(folder, names="t")
+    del table["part"]
+    csv.write_csv(pa.table(table), "t.csv")
+    assert evaluate(load_network("run", GROUP), "t.csv", GROUP, split="test").samples == ROWS
+    assert "note: t.csv has no column 'part' (data.split): all its rows are taken\n" in capfd.readouterr().err
+    train(folder / "other", {**SETTINGS, **OF_TABLE})
+    assert evaluate(load_network("other", GROUP), "t.csv", GROUP, split="test").samples == ROWS
+    assert "note: t.csv has no parts (--split=test): all its rows are taken\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["arrays", "a column"])
+def test_another_row_to_train_on_is_no_other_test_data(folder, kind):
+    """Though the numbers of the classes are others then."""
+    rows = np.arange(30)
+    x, y = rows[:, None] * 1.0, np.array(["b", "c", "d"])[rows % 3]
+    part = np.where(rows < 20, "train", "test")
+
+    def save(x, y, part):
+        np.savez("n.npz", x_train=x[part == "train"], y_train=y[part == "train"], x_test=x[20:30], y_test=y[20:30])
+        csv.write_csv(pa.table({"x": x[:, 0], "part": list(part), "y": y}), "n.csv")
+
+    save(x, y, part)
+    of = {"data.source": "n.npz"} if kind == "arrays" else {"data.source": "n.csv", "data.split": "part"}
+    train(folder / "run", {**SETTINGS, **of})
+    network = load_network("run", GROUP)
+    expected = evaluate(network, None, GROUP)
+    save(np.append(x, [[99.0]], axis=0), np.append(y, "a"), np.append(part, "train"))
+    assert evaluate(network, None, GROUP) == expected
+    with pytest.raises(DataError, match="the training features are float64"):
+        evaluate(network, None, GROUP, split="train", unknown_labels="ignore")
+
+
+def test_the_test_samples_of_arrays_are_those_that_were_held_out(folder):
+    summary = train(folder / "run", {**SETTINGS, **KINDS["shares of arrays"]})
+    network = load_network("run", GROUP, last=True)
+    assert evaluate(network, "whole.npz", GROUP).loss == summary["test_loss"]
+
+
+def test_samples_with_a_name_of_their_own_need_no_others(folder):
+    random = np.random.default_rng(0)
+    (folder / "npy").mkdir()
+    for name in ("train", "test"):
+        np.save(f"npy/x_{name}.npy", random.standard_normal((30, 2)))
+        np.save(f"npy/y_{name}.npy", np.arange(30) % 2)
+    summary = train(folder / "run", {**SETTINGS, "data.source": "npy", "data.target": None})
+    (folder / "npy/x_train.npy").unlink()
+    (folder / "npy/y_train.npy").unlink()
+    assert evaluate(load_network("run", GROUP, last=True), None, GROUP).loss == summary["eval_loss"]
+
+
+def test_a_copy_of_the_training_data_is_known_again(folder, capfd):
+    train(folder / "run", {**SETTINGS, **KINDS["a column"]})
+    (folder / "copy.csv").write_text((folder / "whole.csv").read_text())
+    network = load_network("run", GROUP)
+    for split, on in ((None, "a part of these rows, as column 'part' (data.split) says"), ("train", "these rows")):
+        evaluate(network, "copy.csv", GROUP, split=split)
+        told = f"note: copy.csv is the training data: the network was trained on {on}\n"
+        assert capfd.readouterr().err == told
+    evaluate(network, "copy.csv", GROUP, split="test")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_row_of_a_part_of_a_table_is_named_by_its_place_in_the_file(folder):
+    lines = ["x,part,y", *(f"{row},{'test' if row % 2 else 'train'},{'ab'[row // 2 % 2]}" for row in range(40))]
+    (folder / "t.csv").write_text("\n".join(lines))
+    settings = {**SETTINGS, "data.source": "t.csv", "data.split": "part"}
+    train(folder / "run", settings)
+    lines[14] = lines[14].replace("13,", "1e300,")
+    (folder / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"^t\.csv \(rows to test with\), row 13, column 0 \(both from 0\): "):
+        train(folder / "again", settings)
+    (folder / "t.csv").rename("other.csv")
+    network = load_network("run", GROUP)
+    assert evaluate(network, "other.csv", GROUP, split="test", nonfinite="skip").left_out_rows == (13,)
+    made = predict(network, "other.csv", folder / "p.npy", GROUP, split="test", nonfinite="skip")
+    assert made.nonfinite_rows == (13,)
+    with pytest.raises(DataError, match=r"^other\.csv \(rows to test with\), row 13, column 0 \(both from 0\): "):
+        evaluate(network, "other.csv", GROUP, split="test")

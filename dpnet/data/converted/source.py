@@ -49,7 +49,7 @@ def open_converted(
     left = dataclasses.replace(section, test=wanted["test"], validation=wanted["validation"])
     parts = hold_out_shares(left, train, seed)
     other = {
-        name: open_table_named(name, value, manifest.schema, task)
+        name: open_table_named(name, value, manifest.schema, task, section.split)
         if manifest.schema is not None
         else open_other(f"data.{name}", value, train, section, task)
         for name, value in wanted.items()

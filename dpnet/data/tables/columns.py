@@ -94,6 +94,11 @@ class Columns(Mapping[str, Column]):
         """A column as Arrow reads it from the file, without taking text for numbers."""
         return self._table.column(name) if self._text is None else self._text.texts([name]).column(0)
 
+    @property
+    def whole(self) -> Columns:
+        """The same columns of all rows."""
+        return Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text)
+
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
         assert self._rows is None

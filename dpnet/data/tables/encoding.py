@@ -13,7 +13,7 @@ from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import as_category, first_row
+from dpnet.data.tables.texts import as_category, first_other
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten
 
@@ -98,11 +98,10 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
     """Fills in a column of numbers or booleans."""
     name = feature.name
     if column.kind == "text":
-        row = first_row(np.array([not is_plain(str(text)) for text in column.texts]), column)
-        if row is None:
+        other = first_other(name, table, is_plain)
+        if other is None:
             raise DataError(f"{table.file}, column {name!r} holds numbers as text; save them as numbers.")
-        value = shorten(repr(str(column.texts[column.values[row]])), 40)
-        raise DataError(f"{table.place(row, name)}: the value is {value}; expected a number, as in training.")
+        raise DataError(f"{other[0]}: the value is {shorten(repr(other[1]), 40)}; expected a number, as in training.")
     if column.kind == "other":
         raise DataError(f"{table.file}, column {name!r} holds {column.words}; expected numbers, as in training.")
     numbers = block[:, 0]

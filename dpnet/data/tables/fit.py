@@ -16,7 +16,7 @@ from dpnet.data.tables.encoding import missing_value
 from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import as_category, first_row, stands_for
+from dpnet.data.tables.texts import as_category, first_other, first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten
 
@@ -136,11 +136,11 @@ def _check_plain_text(name: str, column: Column, table: Table) -> None:
             f"{table.place(row, name)}: the value is {_value(column, row)}, in a column of {kind}; make a number of "
             f"them, such as the days since a date, or {_out(name)}. {force}"
         )
-    row = first_row(np.array([not is_plain(str(text)) for text in column.texts]), column)
-    if row is None:
+    other = first_other(name, table, is_plain)
+    if other is None:
         raise DataError(f"{table.file}, column {name!r} holds numbers as text; save them as numbers. {force}")
     raise DataError(
-        f"{table.place(row, name)}: the value is {_value(column, row)}, in a column of numbers; expected plain "
+        f"{other[0]}: the value is {shorten(repr(other[1]), 40)}, in a column of numbers; expected plain "
         f"numbers, such as -1234.5, and nothing where one is missing. {force}"
     )
 

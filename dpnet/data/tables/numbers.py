@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_number
-from dpnet.data.tables.texts import first_row
+from dpnet.data.tables.texts import first_other
 from dpnet.data.targets import is_a_text
 from dpnet.errors import DataError
 
@@ -37,9 +37,8 @@ def targets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
             f"{table.count(column.missing)}; take such rows out of the file."
         )
     if column.kind == "text":
-        row_of_text = first_row(np.array([not is_number(str(text)) for text in column.texts], np.bool_), column)
-        row = 0 if row_of_text is None else row_of_text
-        raise is_a_text(table.place(row, target), str(column.texts[column.values[row]]))
+        other = first_other(target, table, is_number)
+        raise is_a_text(*(other or (table.place(0, target), str(column.texts[column.values[0]]))))
     if column.kind == "other":
         raise DataError(f"{table.file}, column {target!r} holds {column.words}; expected targets that are numbers.")
     table.check_lines(target)

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dpnet.compute.arrays import Vector
 from dpnet.config.data import DataConfig
 from dpnet.config.model import Task
 from dpnet.data.classes import Classes
 from dpnet.data.parts.of_table import cut_table, take_part
-from dpnet.data.sample_weights import weights_text
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import check_known, encode
@@ -23,7 +21,7 @@ from dpnet.data.tables.head import is_number
 from dpnet.data.tables.labels.read import labels_in, of_columns, place_in
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
-from dpnet.data.tables.targets import remarks_on_numbers, remarks_on_units, weights_of
+from dpnet.data.tables.targets import remarks_on_numbers, remarks_on_units, weights_in
 from dpnet.data.tables.textfile import look_at
 from dpnet.errors import DataError
 from dpnet.files import where_from
@@ -72,26 +70,29 @@ def open_tables(
     read = _of_parts(table) if table.parts else _of_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
     validation, test = (
-        _split(parts[name], schema, task=task)
+        _split(parts[name], schema, task=task, foreign=roles.split is not None and value is None)
         if name in parts
         else None
         if value is None
-        else open_table_named(name, value, schema, task)
+        else open_table_named(name, value, schema, task, section.split)
         for name, value in {"validation": section.validation, "test": section.test, **(others or {})}.items()
     )
     return train, validation, test, schema
 
 
-def open_table_named(name: str, value: str | float | Frame, schema: Schema, task: Task) -> Split:
-    """The table that data.test or data.validation names, or that was given in memory."""
+def open_table_named(
+    name: str, value: str | float | Frame, schema: Schema, task: Task, column: str | None = None
+) -> Split:
+    """The table that data.test or data.validation names, or that was given in memory; with the column, its part."""
+    part = None if column is None else (column, name)
     if isinstance(value, Frame):
-        return open_table(value, schema, task=task)
+        return open_table(value, schema, task=task, part=part, may_lack=True)
     path = os.path.expanduser(str(value))
     if not os.path.exists(path):
         raise DataError(f"data.{name} is {value}: there is no such file. {where_from(path)}".rstrip())
     if not is_table(path):
         raise DataError(f"data.{name} is {value}, which is no table ({', '.join(ENDINGS)}); name one.")
-    return open_table(path, schema, task=task)
+    return open_table(path, schema, task=task, part=part, may_lack=True)
 
 
 def _of_parts(table: Table) -> list[str]:
@@ -118,6 +119,7 @@ def open_table(
     labelled: bool = True,
     task: Task = "classification",
     part: tuple[str, str] | None = None,
+    may_lack: bool = False,
 ) -> Split:
     """Opens a table that a network is applied to; the labels may be missing.
 
@@ -127,6 +129,7 @@ def open_table(
         labelled: the labels are wanted, if there are any; else they are not looked at.
         task: what they are.
         part: a column that says what the rows are, and which are taken; None, or there is no such column: all.
+        may_lack: that there is no such column is not told.
 
     Raises:
         DataError: the table cannot be read, or does not have the columns of the schema; or no row has a category that
@@ -137,6 +140,8 @@ def open_table(
     table = read_table(path, as_text=schema.texts, verbatim=schema.verbatim, header=schema.unnamed is None)
     if part is not None and part[0] in table.columns:
         table = take_part(table, *part)
+    elif part is not None and not may_lack:
+        told.append(f"{path} has no column {part[0]!r} (data.split): all its rows are taken")
     split = _split(table, schema, labelled=labelled, foreign=True, task=task)
     remarks = [*split.remarks, *told]
     if labelled and split.labels is not None and task == "classification":
@@ -220,8 +225,9 @@ def _split(
         split = dataclasses.replace(split, classes=Classes(np.array(schema.targets)))
     if split.classes.kind == "text" and table.text is not None:
         split = dataclasses.replace(split, classes=dataclasses.replace(split.classes, written=True))
-    weights, of_weights = _weights(table, schema) if labels is not None else (None, ())
-    return dataclasses.replace(split, remarks=(*remarks, *of_weights), names=names, weights=weights)
+    weights, of_weights = weights_in(table, schema) if labels is not None else (None, ())
+    remarks = (*remarks, *of_weights)
+    return dataclasses.replace(split, remarks=remarks, names=names, weights=weights, file_rows=table.numbers)
 
 
 def _has_labels(table: Table, schema: Schema) -> bool:
@@ -237,13 +243,3 @@ def _has_labels(table: Table, schema: Schema) -> bool:
             "hold the labels; give all of them, or none."
         )
     return not gone
-
-
-def _weights(table: Table, schema: Schema) -> tuple[Vector | None, tuple[str, ...]]:
-    """The weights of the rows, and a sentence on them."""
-    if schema.weight is None:
-        return None, ()
-    if schema.weight not in table.columns:
-        return None, (f"{table.name} has no column {schema.weight!r} (data.weight): every row counts as 1",)
-    weights = weights_of(table, schema.weight)
-    return weights, (f"{table.name}, column {schema.weight!r}: {weights_text(weights)}",)

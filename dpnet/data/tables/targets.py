@@ -13,10 +13,11 @@ from dpnet.compute.arrays import Vector
 from dpnet.config.keys import setting
 from dpnet.data.classes import label_text
 from dpnet.data.labels import MAX_TEXT, NO_REGRESSION, too_long
-from dpnet.data.sample_weights import check_weights
+from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
+from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.texts import first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import counted, words
@@ -64,7 +65,17 @@ def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
     return labels
 
 
-def weights_of(table: Table, name: str) -> Vector:
+def weights_in(table: Table, schema: Schema) -> tuple[Vector | None, tuple[str, ...]]:
+    """The weights of the rows, and a sentence on them."""
+    if schema.weight is None:
+        return None, ()
+    if schema.weight not in table.columns:
+        return None, (f"{table.name} has no column {schema.weight!r} (data.weight): every row counts as 1",)
+    weights = _weights_of(table, schema.weight)
+    return weights, (f"{table.name}, column {schema.weight!r}: {weights_text(weights)}",)
+
+
+def _weights_of(table: Table, name: str) -> Vector:
     """The weights of the rows of a table.
 
     Args:

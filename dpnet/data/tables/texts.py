@@ -8,13 +8,15 @@ neither       A4   C85   1st   4WD   18-24   1.2.3   <5 among other bounds and r
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from dpnet.data.tables.column import Column
+from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
 
 MAX_LENGTH = 40
@@ -101,6 +103,25 @@ def stands_for(column: Column) -> tuple[str, npt.NDArray[np.bool_]]:
 def _most(alike: npt.NDArray[np.bool_], column: Column) -> bool:
     rows = column.values[column.values >= 0]
     return 2 * int(alike.sum()) > len(alike) or 2 * int(alike[rows].sum()) > len(rows)
+
+
+def first_other(name: str, table: Table, is_right: Callable[[str], bool]) -> tuple[str, str] | None:
+    """Where the first text of a column stands that is not right, and the text; None: there is none in the whole file.
+
+    What a column is follows from all rows of a file, so the text may stand in a row that is held out.
+
+    Args:
+        name: of the column, of text.
+        table: some rows of the file, which are looked at first.
+        is_right: says it of a text.
+    """
+    whole = dataclasses.replace(table, columns=table.columns.whole, numbers=None)
+    for rows in (table, whole):
+        column = rows.columns[name]
+        row = first_row(np.array([not is_right(str(text)) for text in column.texts], np.bool_), column)
+        if row is not None:
+            return rows.place(row, name), str(column.texts[column.values[row]])
+    return None
 
 
 def first_row(which: npt.NDArray[np.bool_], column: Column) -> int | None:

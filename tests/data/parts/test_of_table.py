@@ -203,3 +203,67 @@ def test_the_column_gives_the_bits_of_arrays_in_these_parts_on_any_number_of_ran
             == 0
         )
     assert digest(run) == expected["digest"]
+
+
+def test_a_file_to_test_with_that_has_the_column_gives_its_test_rows(tmp_path):
+    path = write(tmp_path / "t.csv", np.where(PARTS == "test", "train", PARTS))
+    other = write(tmp_path / "other.csv")
+    found = open_source(path, DataConfig(target="y", split="part", test=other))
+    assert {name: len(split) for name, split in found.splits.items()} == {"train": 50, "validation": 10, "test": 10}
+    csv.write_csv(pa.table({"x0": X[:, 0], "x1": X[:, 1], "y": Y}), str(tmp_path / "plain.csv"))
+    found = open_source(path, DataConfig(target="y", split="part", test=str(tmp_path / "plain.csv")))
+    assert (len(found.test), found.test.remarks) == (ROWS, ())
+
+
+@pytest.mark.parametrize(
+    ("odd", "task", "message"),
+    [
+        (
+            "unknown,test,a",
+            "classification",
+            r"t\.csv, line 12, column 'x': the value is 'unknown', in a column of num",
+        ),
+        ("3,test,oops", "regression", r"t\.csv, line 12, column 'y': the target is oops, a text"),
+    ],
+)
+def test_a_text_among_numbers_is_named_though_its_row_is_held_out(tmp_path, odd, task, message):
+    labels = "ab" if task == "classification" else "12"
+    lines = ["x,part,y", *(f"{row},train,{labels[row % 2]}" for row in range(10)), odd, f"4,test,{labels[0]}"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=message):
+        open_source(str(tmp_path / "t.csv"), DataConfig(target="y", split="part"), task=task)
+
+
+def test_held_out_rows_whose_categories_are_all_written_otherwise_are_refused(tmp_path):
+    lines = ["c,part,y", *(f"{'xy'[row % 2]},train,{row % 2}" for row in range(20)), *["X,test,1"] * 12]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"column 'c': of 12 texts none is a category of the training data: here 'X'"):
+        open_source(str(tmp_path / "t.csv"), DataConfig(target="y", split="part"))
+
+
+def test_init_counts_the_rows_of_all_parts_by_their_labels(tmp_path):
+    lines = [
+        "x,part,y",
+        *(f"{row},train,{'a' if row < 10 else 'b'}" for row in range(12)),
+        *["1,test,b"] * 8,
+        "2,test,c",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    text = "\n".join(propose_table("t.csv", str(tmp_path / "t.csv"), {}).lines)
+    assert (
+        "It has 2 classes: a, b; the rarest, b, has 10 rows. Of 1 row held out no row to train on has the label: c"
+        in text
+    )
+    lines = ["x,y", *(f"{row * 1.5},{'a' if row < 100 else 'b' if row < 102 else 'c'}" for row in range(152))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert "the rarest, b, has 2 rows" in "\n".join(propose_table("t.csv", str(tmp_path / "t.csv"), {}).lines)
+
+
+@pytest.mark.parametrize(
+    ("given", "split"),
+    [({"data.ignore": ["part"]}, None), ({"data.id": "part"}, None), ({"data.test": 0.2}, None), ({}, "part")],
+)
+def test_init_leaves_the_column_to_what_is_said_of_it(tmp_path, given, split):
+    settings = propose_table("t.csv", write(tmp_path / "t.csv"), given).settings
+    assert settings.get("data.split") == split
+    assert "part" in (settings.get("data.ignore") or [settings.get("data.id") or split])
