@@ -74,7 +74,7 @@ def ids_of(x):
         ("digits", r"^data\.validation is digits, which holds samples of several kinds \(train and test\); name the "),
         (
             "table.csv",
-            r"^data\.validation is table\.csv, a table, and data\.source is none; give the same kind for both",
+            r"^data\.validation is table\.csv, a table, and data\.source, digits, is none; give the same kind",
         ),
         (
             "wide.npz",

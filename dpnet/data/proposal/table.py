@@ -26,6 +26,7 @@ from dpnet.data.tables.textfile import look_at
 from dpnet.errors import DataError
 from dpnet.text import counted
 
+NAMES_PARTS = "names parts of the data, as data.split takes them"
 NO_GUESS = {f"data.{key}" for key in ("split", "id", "features", "ignore", "categorical", "test", "validation")}
 """Keys that may already say of a column that names parts what it is, or of which rows data are tested."""
 
@@ -58,6 +59,8 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     settings: dict[str, Any] = {"data.source": source, **_held_out(table, split)}
     if split is not None:
         reasons[split] = "says which rows are trained on (data.split)"
+    elif not given.keys() & {"data.split", "data.id", "data.categorical"}:
+        reasons |= {other: NAMES_PARTS for other in reasons if is_split_column(table.columns[other])}
     if header is not None:
         settings["data.header"] = header
     settings |= left_out({other: reason for other, reason in reasons.items() if other != split})
