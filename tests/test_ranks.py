@@ -141,6 +141,20 @@ def test_rows_of_targets_give_the_same_bits_on_any_number_of_ranks_and_after_a_r
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_fine_tuning_gives_the_same_bits_on_any_number_of_ranks_and_after_a_resume(reproducible, tmp_path):
+    settings = [*REPRODUCIBLE, "model.pretrained=" + str(reproducible[1]), 'model.freeze=["0"]', "train.seed=5"]
+    one, three, resumed = (tmp_path / name for name in ("one", "three", "resumed"))
+    expected, seen = train(1, one, settings), train(3, three, settings)
+    assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+    assert curve(three) == curve(one)
+    again = train(2, resumed, settings, "--resume", one / "checkpoints/step-00000030")  # In the second epoch.
+    assert {key: again[key] for key in SAME} == {key: expected[key] for key in SAME}
+    assert again["pretrained"] == expected["pretrained"]
+    before, after = (load_file(run / "checkpoints/best/model.safetensors") for run in (reproducible[1], three))
+    kept = {name for name, array in after.items() if array.tobytes() == before[name].tobytes()}
+    assert kept == {"0.weight", "0.bias"}
+
+
 @pytest.mark.parametrize("num_ranks", [2, 3, at_night(4), 5, at_night(12)])
 def test_reproducible_shards_give_the_same_bits_on_any_number_of_ranks(reproducible, tmp_path, num_ranks):
     expected, one_rank = reproducible

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from dpnet.comm.local import LocalGroup
 from dpnet.compute.backend import plain_backend
 from dpnet.config.job import DataConfig, Job, ModelConfig, OptimizerConfig, OutputConfig, TrainConfig
+from dpnet.errors import CheckpointError
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import measure_scaling, open_data, prepare
 from dpnet.training.run import train
@@ -169,3 +170,33 @@ def test_a_checkpoint_is_a_state_dict(tmp_path):
     x = torch.tensor(((test.inputs - scaling.offset) * scaling.factor).astype(np.float32))
     hits = (model(x).argmax(1).numpy() == test.labels).sum()
     assert hits / len(test) == pytest.approx(summary["eval_accuracy"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+def test_a_training_begins_with_a_state_dict_of_pytorch(tmp_path, dtype):
+    from safetensors.torch import save_file
+
+    torch.manual_seed(3)
+    model = sequential((64, 16, 16, 10)).to(getattr(torch, dtype))
+    wrapped = torch.nn.ModuleDict({"module": model})  # As DistributedDataParallel names them: module.0.weight.
+    save_file(wrapped.state_dict(), tmp_path / "model.safetensors")
+    job = Job(
+        model=ModelConfig(hidden_layers=(16, 16), dtype="float64", pretrained=str(tmp_path / "model.safetensors")),
+        data=DataConfig(scale="none"),
+        train=TrainConfig(steps=1),
+        optimizer=OptimizerConfig(name="sgd", learning_rate=1e-30),
+        output=OutputConfig(dir=str(tmp_path / "run"), progress="none"),
+    )
+    summary = train(job, LocalGroup())
+    source = open_data(job, LocalGroup())
+    with torch.no_grad():
+        logits = model.double()(torch.tensor(source.test.inputs).double())
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(source.test.labels))
+    assert summary["eval_loss"] == pytest.approx(float(loss), rel=1e-12)
+
+
+def test_what_torch_save_writes_is_refused(tmp_path):
+    torch.save(sequential((64, 16, 10)).state_dict(), tmp_path / "model.safetensors")
+    job = Job(model=ModelConfig(hidden_layers=(16,), pretrained=str(tmp_path / "model.safetensors")))
+    with pytest.raises(CheckpointError, match="is a pickle or an archive"):
+        train(job, LocalGroup())

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.fuzzing import only_dpnet_errors
 from helpers.jobs import make_job, save_data
 
 import dpnet
 from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.contents import Contents, contents_of
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of, numerics_notes
+from dpnet.checkpoint.state_dict import StateDict
 from dpnet.checkpoint.tensors import state_vectors
 from dpnet.cli.tables import checkpoint_table
 from dpnet.comm.local import LocalGroup
@@ -26,6 +29,9 @@ from dpnet.inference.network import make_network
 from dpnet.nn.layout import Layout
 from dpnet.training.known import Known, known_of
 from dpnet.training.prepare import TrainingData, identify, open_data
+from dpnet.training.pretrained.find import Pretrained
+from dpnet.training.pretrained.of_checkpoint import of_checkpoint
+from dpnet.training.pretrained.of_file import of_file
 from dpnet.training.progress import Progress
 
 
@@ -77,12 +83,21 @@ class Trained:
             lambda: Progress.from_dict(found.manifest["progress"]),
             lambda: Scaling.from_tensors(found.scaling),
             lambda: make_network(found),
+            lambda: self.begin_with(Pretrained({"path": "x", "digest": "x", "scaling": ""}, "x"), contents_of(found)),
             lambda: checkpoint_table(self.folder, found).encode(),
             lambda: checkpoint.digest(found.model),
         ]
         for use in uses:
             with only_dpnet_errors(DpnetError):
                 use()
+
+    def begin_with(self, pretrained: Pretrained, content: Contents | StateDict) -> None:
+        """Begin a new training with a checkpoint or a file."""
+        begin = of_checkpoint if isinstance(content, Contents) else of_file
+        layout = Layout((3, *self.job.model.hidden_layers, 2))
+        begun = begin(pretrained, content, self.job, self.data.source, layout)
+        assert np.isfinite(begun.params).all()
+        "".join(begun.told).encode()
 
     def compare(self, known: Known) -> str:
         """All that is said when the training is to go on from the checkpoint."""

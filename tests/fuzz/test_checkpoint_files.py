@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from dpnet.checkpoint import format as checkpoint
+from dpnet.checkpoint.state_dict import read_state_dict
 from dpnet.cli.main import run
 from dpnet.errors import CheckpointError
+from dpnet.training.pretrained.find import Pretrained
 
 FILES = [f"{name}.safetensors" for name in checkpoint.FILES]
 
@@ -155,6 +157,64 @@ def test_wild_tensors(trained, kind, data):
     with only_dpnet_errors():
         trained.rewrite(files={f"{kind}.safetensors": save(tensors)})
         trained.consume()
+
+
+# --- files of parameters, which a training begins with ---
+
+
+def begin_with_file(trained, content):
+    path = trained.folder.with_name("parameters.safetensors")
+    path.write_bytes(content)
+    with only_dpnet_errors(CheckpointError):
+        found = read_state_dict(path)
+        trained.begin_with(Pretrained({"path": str(path), "digest": found.digest, "scaling": ""}, "x"), found)
+
+
+def test_the_file_that_is_changed_is_one_to_begin_with(trained):
+    found = read_state_dict(trained.original / "model.safetensors")
+    trained.begin_with(Pretrained({"path": "x", "digest": found.digest, "scaling": ""}, "x"), found)
+
+
+@examples(80)
+@given(st.binary(max_size=200))
+def test_any_bytes_as_parameters_to_begin_with(trained, content):
+    begin_with_file(trained, content)
+
+
+@examples(150)
+@given(mutations)
+def test_mutated_parameters_to_begin_with(trained, changes):
+    begin_with_file(trained, mutate((trained.original / "model.safetensors").read_bytes(), changes))
+
+
+@examples(150)
+@given(
+    entries=st.dictionaries(st.sampled_from([*NAMES, "weight", "bias", "a.weight", "a.bias"]), ENTRIES, max_size=4),
+    data=st.sampled_from([b"", b"\0" * 4, b"\xff" * 8, b"\0" * 32, b"\x7f" * 96]),
+    length=st.none() | INTEGERS,
+)
+def test_any_header_of_parameters_to_begin_with(trained, entries, data, length):
+    begin_with_file(trained, tensor_file(entries, data, length))
+
+
+@examples(100)
+@given(data=st.data())
+def test_wild_parameters_to_begin_with(trained, data):
+    tensors = dict(checkpoint.read(trained.original).model)
+    for name in data.draw(st.sets(st.sampled_from([*sorted(tensors), *NAMES]), min_size=1, max_size=3)):
+        array = data.draw(st.none() | ARRAYS)
+        tensors.pop(name, None) if array is None else tensors.update({name: array})
+    with only_dpnet_errors():
+        content = save(tensors)
+        begin_with_file(trained, content)
+
+
+@examples(60)
+@given(WILD | st.fixed_dictionaries({"path": WILD, "digest": WILD, "scaling": WILD}))
+def test_a_wild_record_of_what_a_run_began_with(trained, record):
+    manifest = {**trained.manifest(), "pretrained": record}
+    trained.rewrite(manifest)
+    trained.consume()
 
 
 @examples(25)
