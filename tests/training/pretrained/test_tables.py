@@ -140,3 +140,11 @@ def test_arrays_for_a_table_and_the_reverse_are_taken_in_order_and_told(tmp_path
     assert "its inputs were the columns wide, high: the features of" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"t\.csv has 1 feature a sample, there the network takes 2"):
         train(tmp_path / "none", {**rows, "data.ignore": ["high"], "model.pretrained": str(tmp_path / "of arrays")})
+
+
+def test_codes_that_were_categories_are_read_as_text_again(tmp_path):
+    rows = [("01", 1, "a"), ("1", 2, "b"), ("7", 3, "a")]
+    source = csv(tmp_path / "codes.csv", "code,size,kind", rows)
+    train(tmp_path / "base", {**SETTINGS, "data.source": source, "data.categorical": ["code"]})
+    split = inputs(tmp_path / "base", csv(tmp_path / "new.csv", "size,code,kind", [(4, "1", "a"), (5, "01", "b")]))
+    assert np.array(split.inputs).tolist() == [[0, 1, 0, 4], [1, 0, 0, 5]]
