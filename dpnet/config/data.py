@@ -110,7 +110,7 @@ class DataConfig(Section, governs=Governs.RESULT):
     check: Annotated[bool, Governs.OPERATION, "Check the inputs for NaN and infinity before training."] = True
     unknown_labels: Annotated[
         Literal["error", "ignore"],
-        OnlyFor(("classification",), "model.task"),
+        OnlyFor(("classification", "multilabel"), "model.task"),
         "Test and validation samples whose label no training sample has. error: the training does not start. ignore: "
-        "they are left out of the scores.",
+        "they are left out of the scores; with multilabel, the label is.",
     ] = "error"

@@ -75,6 +75,44 @@ def columns_as(others: Classes, own: Classes, file: str, of: str) -> list[int]:
     return [names.index(name) for name in wanted]
 
 
+def listed_as(
+    others: Classes, own: Classes, sets: LabelSets, place: Place, of: str, way: str | None
+) -> tuple[LabelSets, str]:
+    """Labels of samples that list theirs, in the columns of other data: of what no sample lists none has any.
+
+    Args:
+        others: labels of the other data.
+        own: labels that are listed.
+        sets: (n, own labels).
+        place: where the list of a row stands, for messages.
+        of: the other data, for messages: "the training data".
+        way: what the user can do about labels that the other data do not have; None: they are left out.
+
+    Returns:
+        (n, other labels), and a sentence on labels that were left out, or nothing.
+
+    Raises:
+        DataError: there are such labels, and they are not to be left out.
+    """
+    column_of = {name: column for column, name in enumerate(others.values.tolist())}
+    known = np.array([name in column_of for name in own.values.tolist()], np.bool_)
+    found = np.zeros((len(sets), len(others)), np.bool_)
+    for column in np.flatnonzero(known):
+        found[:, column_of[own.values[column].item()]] = sets[:, column]
+    if known.all():
+        return found, ""
+    rows = sets[:, ~known].any(axis=1)
+    row = int(np.argmax(rows))
+    seen = label_list(own.values[~known])
+    if way is None:
+        return found, f"labels that no training sample has are left out: {seen}"
+    raise DataError(
+        f"{place(row)}: the labels are {label_list(own.values[sets[row]])}, and {of} has the labels {others.text()}. "
+        f"{rows.sum():,} of {len(sets):,} samples have a label that it does not have: {seen}. {way} leaves out such "
+        "labels."
+    )
+
+
 def label_sets_text(sets: LabelSets, classes: Classes, what: str = "training samples") -> str:
     """What labels samples have, in words; these are called `what`."""
     counts, sizes = sets.sum(axis=0), sets.sum(axis=1)

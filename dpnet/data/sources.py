@@ -18,6 +18,7 @@ from dpnet.data.converted.reader import Converted
 from dpnet.data.converted.source import open_converted, open_converted_split
 from dpnet.data.memory.given import Memory
 from dpnet.data.memory.opened import not_given, open_memory, open_memory_split
+from dpnet.data.numbering import have_columns, numbered_as
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labels
 from dpnet.data.tables.files import is_table
@@ -170,12 +171,12 @@ def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Sp
             f"{split.inputs_file} has {split.features} features, but {train.inputs_file} has {train.features}; "
             f"training and {name} samples must have the same."
         )
-    if split.outputs != train.outputs and train.kind.in_rows:
+    if split.outputs != train.outputs and have_columns(split):
         raise DataError(
             f"{split.labels_file} holds {split.outputs} {train.kind.words} for each sample, but {train.labels_file} "
             f"holds {train.outputs}; training and {name} samples must have the same."
         )
-    return split.numbered_as(train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
+    return numbered_as(split, train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
 
 
 def check_classes(source: DataSource) -> DataSource:

@@ -13,18 +13,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Labels, SampleIds, Targets, Vector
+from dpnet.compute.arrays import SampleIds, Targets, Vector
 from dpnet.config.model import Task
-from dpnet.data.classes import UNKNOWN, Classes, label_list, label_text, plain_classes
+from dpnet.data.classes import UNKNOWN, Classes, plain_classes
 from dpnet.data.inputs import Inputs as Inputs
 from dpnet.data.inputs import check_inputs
-from dpnet.data.label_sets import columns_as
-from dpnet.data.labels import NO_REGRESSION, Place
+from dpnet.data.labels import Place
 from dpnet.data.sample_weights import check_weights, weights_text
-from dpnet.data.targets import looks_like_targets
 from dpnet.data.tasks import KINDS, Kind
 from dpnet.errors import DataError
-from dpnet.text import counted
 
 UnknownLabels = Literal["error", "ignore"]
 
@@ -136,55 +133,6 @@ class Split:
         if self.labels is None or self.kind.in_rows or self.labels.min() != UNKNOWN:
             return None
         return np.flatnonzero(self.labels != UNKNOWN)
-
-    def numbered_as(
-        self, classes: Classes, *, of: str, unknown: UnknownLabels, way: str = 'data.unknown_labels = "ignore"'
-    ) -> Split:
-        """The same samples, with their labels numbered as those of other data.
-
-        Args:
-            classes: of the other data.
-            of: the other data, for messages: "the training data".
-            unknown: what follows from a label that is none of them: "error"; or "ignore", the number UNKNOWN, no score.
-            way: how the user asks for that, for messages.
-
-        Raises:
-            DataError: a label is none of the classes, and that is an error; or no sample is left that weighs something.
-        """
-        if self.labels is None or self.classes == classes:
-            return self
-        if self.kind.in_rows:
-            labels = self.labels[:, columns_as(classes, self.classes, self.labels_file, of)]
-            return dataclasses.replace(self, labels=labels, classes=classes)
-        renumbered = classes.number_of(self.classes)
-        labels = renumbered[self.labels]
-        if (renumbered == UNKNOWN).any() and (unknown == "error" or not (labels != UNKNOWN).any()):
-            raise self._unknown(labels, renumbered, classes, of, way)
-        if self.weights is not None and not self.weights[labels != UNKNOWN].any():
-            raise DataError(
-                f"{self.labels_file}: the samples whose label is one of the classes have the weight 0 together; one "
-                "must be above 0."
-            )
-        return dataclasses.replace(self, labels=labels, classes=classes)
-
-    def _unknown(self, labels: Labels, renumbered: Labels, classes: Classes, of: str, way: str) -> DataError:
-        assert self.labels is not None
-        row, strange = int(np.argmin(labels)), self.classes.values[renumbered == UNKNOWN]
-        number = int((labels == UNKNOWN).sum())
-        in_file = int(self.numbers(row, row + 1)[0])
-        place = f"{self.labels_file}, row {in_file} (from 0)" if self.place is None else self.place(in_file)
-        seen = f"{place}: the label is {label_text(self.classes.values[self.labels[row]])}"
-        what = f"{of} has the classes {classes.text()}"
-        if self.classes.kind != classes.kind and (renumbered == UNKNOWN).all():
-            what += f": they are {classes.kind}, these labels are {self.classes.kind}"
-        if number == len(self):
-            return DataError(f"{seen}, and no other is known either: {what}; give data of the same classes.")
-        values = self.classes.values[self.labels]
-        hint = f" {NO_REGRESSION}" if values.dtype.kind in "if" and looks_like_targets(values) else ""
-        return DataError(
-            f"{seen}, and {what}. {number:,} of {counted(len(self), 'sample')} {'has' if number == 1 else 'have'} such "
-            f"a label: {label_list(strange)}. {way} leaves such samples out of the scores.{hint}"
-        )
 
 
 def make_split(

@@ -117,7 +117,7 @@ def evaluate(
 
 GIVES = {"regression": "numbers (a regression)", "multilabel": "several labels for each sample (multilabel)"}
 """What networks give that have no classes."""
-NOT_FOR = {"regression": ("unknown-labels", "details", "top-k"), "multilabel": ("unknown-labels", "top-k")}
+NOT_FOR = {"regression": ("unknown-labels", "details", "top-k"), "multilabel": ("top-k",)}
 """Options that these tasks do not have."""
 
 

@@ -15,6 +15,7 @@ from dpnet.data.converted.reader import Converted
 from dpnet.data.finite import check_scaled_targets
 from dpnet.data.identity import first_index_in
 from dpnet.data.memory.given import Memory, in_memory
+from dpnet.data.numbering import have_columns, numbered_as
 from dpnet.data.parts.again import changes, contents
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.sources import Split, open_split, open_splits
@@ -41,7 +42,7 @@ def open_samples(
         source: of the samples; None: that of the training. Or data in memory.
         split: "test", "train" or "validation"; None: "test", and of data without named splits all samples.
         group: all ranks.
-        unknown: what follows from a label that is none of the classes, see `Split.numbered_as`; None: labels are not
+        unknown: what follows from a label that is none of the classes, see `numbered_as`; None: labels are not
             needed, and left out.
 
     Raises:
@@ -158,8 +159,8 @@ def _checked(network: Network, samples: Split, unknown: UnknownLabels | None) ->
         raise DataError(f"{samples.inputs_file} has {samples.features} features a sample; the network takes {features}")
     if unknown is None:
         return dataclasses.replace(samples, labels=None)
-    if samples.kind.in_rows and seen != expected:
+    if have_columns(samples) and seen != expected:
         what = samples.kind.words
         raise DataError(f"{samples.labels_file} has {seen} {what} for a sample; the network gives {expected}")
     check_scaled_targets([samples], network.scaling)
-    return samples.numbered_as(network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")
+    return numbered_as(samples, network.classes, of="the network", unknown=unknown, way="--unknown-labels=ignore")

@@ -998,7 +998,7 @@ def test_the_score_that_chooses_the_best_follows_from_the_task(loaded):
         (
             '[model]\ntask = "regression"\n[data]\nunknown_labels = "ignore"',
             'data.unknown_labels is "ignore", which has no effect with model.task = "regression"; it is for '
-            '"classification" (job.toml line 4)',
+            '"classification" and "multilabel" (job.toml line 4)',
         ),
     ],
 )

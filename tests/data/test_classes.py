@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.data.classes import UNKNOWN, Classes, find_classes, label_list, label_text, plain_classes, recorded_classes
+from dpnet.data.numbering import numbered_as
 from dpnet.data.split import make_split
 from dpnet.errors import DataError
 
@@ -121,7 +122,7 @@ def split(labels):
 def test_test_labels_are_numbered_as_those_of_the_training_data():
     train, test = split(["b", "a", "c"]), split(["c", "b"])
     assert train.labels.tolist() == [1, 0, 2]
-    renumbered = test.numbered_as(train.classes, of="the training data", unknown="error")
+    renumbered = numbered_as(test, train.classes, of="the training data", unknown="error")
     assert renumbered.labels.tolist() == [2, 1]
     assert renumbered.known is None
     assert test.labels.tolist() == [1, 0]
@@ -129,29 +130,31 @@ def test_test_labels_are_numbered_as_those_of_the_training_data():
 
 def test_a_label_that_training_never_saw_is_an_error_that_names_and_counts_it():
     with pytest.raises(DataError) as raised:
-        split(["a", "x", "b", "y", "x"]).numbered_as(split(["a", "b"]).classes, of="the training data", unknown="error")
+        numbered_as(
+            split(["a", "x", "b", "y", "x"]), split(["a", "b"]).classes, of="the training data", unknown="error"
+        )
     assert str(raised.value) == (
         "y.npy, row 1 (from 0): the label is x, and the training data has the classes a, b. 3 of 5 samples have such a "
         'label: x, y. data.unknown_labels = "ignore" leaves such samples out of the scores.'
     )
     with pytest.raises(DataError, match=r"1 of 2 samples has such a label: x\. -u leaves such samples out"):
-        split(["a", "x"]).numbered_as(split(["a"]).classes, of="the network", unknown="error", way="-u")
+        numbered_as(split(["a", "x"]), split(["a"]).classes, of="the network", unknown="error", way="-u")
     prices = split(np.arange(100.0) * 7).classes
     with pytest.raises(DataError, match=r"leaves such .* that are numbers: model\.task = \"regression\"\.$"):
-        split(np.arange(100.0) * 3).numbered_as(prices, of="the training data", unknown="error")
+        numbered_as(split(np.arange(100.0) * 3), prices, of="the training data", unknown="error")
 
 
 def test_samples_of_unknown_labels_can_be_left_out():
-    kept = split([3, 9, 5]).numbered_as(split([5, 3, 4]).classes, of="the training data", unknown="ignore")
+    kept = numbered_as(split([3, 9, 5]), split([5, 3, 4]).classes, of="the training data", unknown="ignore")
     assert kept.labels.tolist() == [0, UNKNOWN, 2]
     assert kept.known.tolist() == [0, 2]
 
 
 def test_labels_of_another_kind_are_told_as_that():
     with pytest.raises(DataError, match=r"has the classes 1, 2: they are integers, these labels are text; give"):
-        split(["1", "zwei"]).numbered_as(split([1, 2]).classes, of="the training data", unknown="error")
+        numbered_as(split(["1", "zwei"]), split([1, 2]).classes, of="the training data", unknown="error")
 
 
 def test_data_of_other_classes_altogether_are_refused_in_any_case():
     with pytest.raises(DataError, match=r"row 0 .* is 7, and no other is known either: the network has the classes a"):
-        split([7, 8]).numbered_as(split(["a"]).classes, of="the network", unknown="ignore")
+        numbered_as(split([7, 8]), split(["a"]).classes, of="the network", unknown="ignore")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.jobs import train
 
+from dpnet.data.numbering import numbered_as
 from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource, open_source
 from dpnet.data.split import make_split
@@ -19,7 +20,7 @@ def said(train_labels, test_labels=None, *, train_inputs=None, test_inputs=None)
             continue
         values = generator.standard_normal((len(labels), 2)) if inputs is None else np.asarray(inputs)
         split = make_split(values, np.asarray(labels), "x", "y")
-        splits.append(split.numbered_as(splits[0].classes, of="training", unknown="ignore") if splits else split)
+        splits.append(numbered_as(split, splits[0].classes, of="training", unknown="ignore") if splits else split)
     moments = {
         name: combine([measure(split, chunk) for chunk in chunks(len(split))])
         for name, split in zip(("train", "test"), splits, strict=True)
@@ -65,7 +66,7 @@ def test_labels_and_classes_without_samples_are_told_in_a_line_each(train_labels
 def test_what_is_odd_about_validation_samples_is_told_as_of_test_samples():
     train = make_split(np.zeros((3, 1)), np.array([0, 1, 2]), "x", "y")
     other = make_split(np.ones((2, 1)), np.array([0, 7]), "x", "y")
-    other = other.numbered_as(train.classes, of="training", unknown="ignore")
+    other = numbered_as(other, train.classes, of="training", unknown="ignore")
     moments = {
         "train": measure(train, (0, 3)),
         "validation": measure(make_split(np.array([[0], [200]]), None, "x", "y"), (0, 2)),

@@ -8,6 +8,7 @@ import pytest
 from dpnet.config.data import DataConfig
 from dpnet.data.classes import plain_classes
 from dpnet.data.identity import ChunkHasher, differences, identity
+from dpnet.data.numbering import numbered_as
 from dpnet.data.sources import open_source, open_split
 from dpnet.data.split import make_split
 from dpnet.errors import DataError
@@ -108,7 +109,7 @@ def test_other_weights_are_other_data(saved):
 def test_samples_of_known_classes_that_weigh_nothing_are_refused_with_the_data():
     split = make_split(X[:3], np.arange(3), "x", "y", weights=np.array([0, 1.0, 0]))
     with pytest.raises(DataError, match="y: the samples whose label is one of the classes have the weight 0 together"):
-        split.numbered_as(plain_classes(1), of="the network", unknown="ignore")
+        numbered_as(split, plain_classes(1), of="the network", unknown="ignore")
 
 
 def test_weights_that_nobody_needs_are_not_looked_at(tmp_path):

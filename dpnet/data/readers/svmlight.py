@@ -2,6 +2,7 @@
 
     -1 1:0.5 4:2          a sample of 4 features, counted from 1: 0.5 0 0 2
     +1 2:1 3:0.25 # new   0 1 0.25 0
+    1,3,7 2:1             a sample of several labels, where model.task = "multilabel"; one without any begins with 2:1
 
 The format says neither whether indices count from 0 or from 1, nor how many features there are. The training data
 decide both, for all other data too: a file that contradicts them is refused, never shifted by one.
@@ -17,6 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.config.model import Task
+from dpnet.data.classes import Classes
+from dpnet.data.label_sets import LabelSets
+from dpnet.data.labels import Place
 from dpnet.data.readers.guards import check_memory
 from dpnet.data.readers.svmlight_text import PACKED, Parsed, begins_so, parse
 from dpnet.data.split import Indices, Split, make_split
@@ -74,7 +78,7 @@ def read_svmlight(path: str, like: Indices | None = None, task: Task | None = "c
             indices are not those of the training data.
         ConfigError: scikit-learn is not installed.
     """
-    parsed = parse(path)
+    parsed = parse(path, several=task in ("multilabel", None))
     first, width = _numbering(path, parsed, like)
     rows = len(parsed.labels)
     columns = parsed.indices - first
@@ -92,8 +96,33 @@ def read_svmlight(path: str, like: Indices | None = None, task: Task | None = "c
     def place(row: int) -> str:
         return f"{path}, line {parsed.lines[row]}"
 
-    split = make_split(inputs, _whole(parsed.labels), path, path, place, task=task)
+    if task == "multilabel":
+        sets, classes = _sets(path, parsed, place, must_have=like is None)
+        split = make_split(inputs, None, path, path, place)
+        split = dataclasses.replace(split, labels=sets, classes=classes, task=task)
+    else:
+        split = make_split(inputs, _whole(parsed.labels), path, path, place, task=task)
     return dataclasses.replace(split, first_index=first, remarks=(*split.remarks, *remarks))
+
+
+def _sets(path: str, parsed: Parsed, place: Place, *, must_have: bool) -> tuple[LabelSets, Classes]:
+    """Which labels each sample has, and what these are called: the numbers in the file.
+
+    Raises:
+        DataError: one is NaN, or there are none, and there must be.
+    """
+    rows = np.repeat(np.arange(len(parsed.sets)), [len(one) for one in parsed.sets])
+    labels = np.array([label for one in parsed.sets for label in one], np.float64)
+    if not np.isfinite(labels).all():
+        row = int(rows[np.argmin(np.isfinite(labels))])
+        raise DataError(f"{place(row)} has the labels {parsed.sets[row]}; expected finite numbers.")
+    if must_have and not len(labels):
+        raise DataError(f"{path} has no sample with a label; expected labels such as 1,3,7 before the first pair.")
+    names, columns = np.unique(labels, return_inverse=True)
+    check_memory(path, len(parsed.sets) * len(names), f"{counted(len(names), 'label')} of each sample")
+    sets = np.zeros((len(parsed.sets), len(names)), np.bool_)
+    sets[rows, columns] = True
+    return sets, Classes(_whole(names))
 
 
 def _numbering(path: str, parsed: Parsed, like: Indices | None) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import importlib
 import io
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -34,7 +34,8 @@ class Parsed(NamedTuple):
     """What a file holds.
 
     Attributes:
-        labels: (rows,) float64.
+        labels: (rows,) float64; of `parse` with `several`, 0.
+        sets: (rows) the labels of each, in rising order, of `parse` with `several`.
         values: (entries,) float64, of all rows.
         indices: (entries,) int64, as they stand in the file, rising in each row.
         starts: (rows + 1,) int64, where each row begins among the entries.
@@ -43,6 +44,7 @@ class Parsed(NamedTuple):
     """
 
     labels: npt.NDArray[np.float64]
+    sets: Sequence[tuple[float, ...]]
     values: npt.NDArray[np.float64]
     indices: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
@@ -54,8 +56,12 @@ class Parsed(NamedTuple):
         return int(self.lines[np.searchsorted(self.starts, entry, side="right") - 1])
 
 
-def parse(path: str) -> Parsed:
+def parse(path: str, *, several: bool = False) -> Parsed:
     """What a file holds.
+
+    Args:
+        path: of the file.
+        several: a line may have several labels, 1,3,7, or none, and begin with its first pair.
 
     Raises:
         DataError: the file cannot be read, or a line is not of the format.
@@ -68,9 +74,9 @@ def parse(path: str) -> Parsed:
             f"{path} is svmlight text, which scikit-learn reads; install it: pip install 'dpnet[svmlight]'"
         ) from error
     with guarded(path), _opened(path) as stream:
-        lines = _Lines(path, stream)
+        lines = _Lines(path, stream, several=several)
         try:
-            matrix, labels = load(lines, dtype=np.float64, zero_based=True)
+            matrix, labels = load(lines, dtype=np.float64, zero_based=True, multilabel=several)
         except (ValueError, OverflowError) as error:
             seen = f"{path}, line {lines.number} is {shorten(repr(lines.text), 40)}: {str(error).rstrip('.')}"
             raise DataError(
@@ -81,7 +87,8 @@ def parse(path: str) -> Parsed:
             f"{path} holds {counted(len(labels), 'sample')} with {counted(matrix.nnz, 'feature')}; expected both."
         )
     starts, indices = (np.asarray(part, np.int64) for part in (matrix.indptr, matrix.indices))
-    return Parsed(labels, matrix.data, indices, starts, np.asarray(lines.numbers), lines.groups)
+    sets, labels = (labels, np.zeros(len(labels))) if several else ((), labels)
+    return Parsed(labels, sets, matrix.data, indices, starts, np.asarray(lines.numbers), lines.groups)
 
 
 class _Lines:
@@ -94,8 +101,8 @@ class _Lines:
         groups: number of lines with qid.
     """
 
-    def __init__(self, path: str, stream: IO[bytes]) -> None:
-        self._path, self._stream = path, stream
+    def __init__(self, path: str, stream: IO[bytes], *, several: bool) -> None:
+        self._path, self._stream, self._several = path, stream, several
         self.number, self.numbers, self.text, self.groups = 0, array("q"), "", 0
 
     def read(self) -> bytes:
@@ -127,12 +134,17 @@ class _Lines:
             seen = "a zero byte" if b"\0" in line else "an underscore"
             raise DataError(f"{where} holds {seen}; expected a label and pairs INDEX:VALUE of plain numbers.")
         label, *rest = line.split(None, 2)
+        self.groups += any(part.startswith(b"qid:") for part in ([label, *rest] if self._several else rest)[:2])
+        if self._several:
+            return
         if b":" in label:
             raise DataError(f"{where} has no label before its first pair; expected one, 0 where it is not known.")
         if b"," in label:
             seen = shorten(repr(label.decode(errors="replace")), 20)
-            raise DataError(f"{where} has several labels, {seen}; expected one: multi-label data cannot be trained on.")
-        self.groups += bool(rest) and rest[0].startswith(b"qid:")
+            raise DataError(
+                f"{where} has several labels, {seen}; expected one. Where each sample may have several: model.task = "
+                '"multilabel".'
+            )
 
 
 @contextlib.contextmanager

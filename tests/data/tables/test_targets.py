@@ -5,6 +5,7 @@ import re
 import pytest
 
 from dpnet.config.data import DataConfig
+from dpnet.data.numbering import numbered_as
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 
@@ -127,6 +128,6 @@ def test_one_odd_label_does_not_make_the_others_unknown(tmp_path, classes, odd):
         rf"line 22, column 'y': the label is {odd}, and the network has the classes {source.train.classes.text()}\. 1"
     )
     with pytest.raises(DataError, match=seen):
-        other.numbered_as(source.train.classes, of="the network", unknown="error")
-    kept = other.numbered_as(source.train.classes, of="the network", unknown="ignore")
+        numbered_as(other, source.train.classes, of="the network", unknown="error")
+    kept = numbered_as(other, source.train.classes, of="the network", unknown="ignore")
     assert kept.labels.tolist() == [*source.train.labels.tolist(), -1]
