@@ -36,6 +36,7 @@ from dpnet.data.converted.plan import plan_of, small_arrays
 from dpnet.data.converted.reader import array_sum, read_split
 from dpnet.data.converted.start import start
 from dpnet.data.converted.unfinished import RowWriter, Sums, Unfinished, check_free
+from dpnet.data.in_parts import reading_in_parts
 from dpnet.data.sources import DataSource, Opened, check_classes, number_source, open_splits
 from dpnet.data.split import Split
 from dpnet.data.statistics import chunks
@@ -90,12 +91,15 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
     with opened(job.output.progress):
         with doing(group, f"reading the data {section.source}"):
             origin = on_root(group, lambda: origin_of(section.source, section))
-            found = everywhere(group, lambda: open_splits(section.source, section, job.train.seed, job.model.task))
+            with reading_in_parts():
+                found = everywhere(group, lambda: open_splits(section.source, section, job.train.seed, job.model.task))
             source = everywhere(group, lambda: check_classes(number_source(section.source, found, section)))
         plan = everywhere(group, lambda: plan_of(job, found, origin))
         check_alike(group, _shapes(plan))
         work = _Work(folder, found, plan, group)
-        with _released(Lock(folder)) as lock:
+        lock = Lock(folder)
+        with contextlib.ExitStack() as stack:
+            stack.callback(lock.release)
             begun = on_root(group, lambda: _begin(folder, plan, work.unfinished, lock))
             if begun is None:
                 work.verify()
@@ -106,17 +110,10 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
     return Conversion(folder, source, done, work.num_bytes, time.monotonic() - begin_s, work.kept)
 
 
-@contextlib.contextmanager
-def _released(lock: Lock) -> Iterator[Lock]:
-    try:
-        yield lock
-    finally:
-        lock.release()
-
-
 def _begin(folder: Path, plan: Manifest, unfinished: Unfinished, lock: Lock) -> Sums | None:
     """Make ready on one rank, see `start`, if no other process converts into the folder."""
-    check_free(folder)
+    with writing(folder):
+        check_free(folder)
     is_new = not folder.exists()
     if not (folder / MANIFEST).exists() and not lock.take(wait_s=0):
         process = owner(folder).process or "another process"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dpnet.compute.arrays import SampleIds, Targets, Vector
 from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, Classes, plain_classes
+from dpnet.data.in_parts import InParts
 from dpnet.data.inputs import Inputs as Inputs
 from dpnet.data.inputs import check_inputs
 from dpnet.data.labels import Place
@@ -48,7 +49,7 @@ class Split:
 
     Attributes:
         inputs: (n, features), n and features at least 1, C order, bool, integer or float of any width and byte order.
-            A np.memmap where the file can be mapped: it may be larger than memory.
+            A np.memmap where the file can be mapped: it may be larger than memory. For a conversion also InParts.
         labels: (n,) int64, numbers of classes, or UNKNOWN; or (n, outputs), see `tasks`; None if the source has none.
         classes: what the numbers mean; those of the labels of this split, unless it was `numbered_as` another. None of
             a regression. Of several labels for each sample, what these are called, in order.
@@ -93,7 +94,7 @@ class Split:
 
     def block(self, start: int, stop: int) -> Inputs:
         """The inputs of the samples from `start` to `stop` - 1, as they are stored; a copy where these are `rows`."""
-        whole = np.asarray(self.inputs)
+        whole = self.inputs if isinstance(self.inputs, InParts) else np.asarray(self.inputs)
         return whole[start:stop] if self.rows is None else whole[self.rows[start:stop]]
 
     def numbers(self, start: int, stop: int) -> range | SampleIds:

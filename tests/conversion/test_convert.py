@@ -16,7 +16,9 @@ from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
 from dpnet.conversion import convert as conversion
 from dpnet.conversion.convert import convert
+from dpnet.data import in_parts
 from dpnet.data.converted import chunk, unfinished
+from dpnet.data.readers import hdf5, hdf5_file
 from dpnet.data.sources import open_source
 from dpnet.errors import DataError, OutputError
 from dpnet.training.prepare import identify, open_data
@@ -40,8 +42,8 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def identified(source):
-    section = DataConfig(source=str(source))
+def identified(source, **keys):
+    section = DataConfig(source=str(source), **keys)
     return identify(section, open_data(Job(data=section), GROUP), GROUP, measure=True)
 
 
@@ -277,6 +279,42 @@ def test_converted_data_can_be_converted_again(source, tmp_path):
     convert(job_of(source), str(tmp_path / "one"), GROUP)
     convert(job_of(tmp_path / "one"), str(tmp_path / "two"), GROUP)
     assert identified(tmp_path / "two").identity == identified(source).identity
+
+
+@pytest.fixture(scope="module")
+def chunked(tmp_path_factory):
+    """An HDF5 file whose data sets are compressed in chunks; the inputs are pictures."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path_factory.mktemp("hdf5") / "d.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x_train", data=X.reshape(600, 7, 1), chunks=(13, 3, 1), compression="gzip")
+        file.create_dataset("y_train", data=Y, chunks=(50,))
+    return path
+
+
+@pytest.mark.parametrize("keys", [{}, {"test": 0.3, "validation": 0.1}])
+@pytest.mark.parametrize("part_bytes", [1, 2000, 1 << 20])
+def test_compressed_data_are_converted_without_being_held_in_memory(chunked, tmp_path, monkeypatch, keys, part_bytes):
+    monkeypatch.setattr(in_parts, "PART_BYTES", part_bytes)
+    monkeypatch.setattr(hdf5_file, "READ_BYTES", 1000)
+    expected = identified(chunked, **keys)
+    read = []
+    monkeypatch.setattr(
+        hdf5, "read_arrays", lambda path, names: read.extend(names) or hdf5_file.read_arrays(path, names)
+    )
+    convert(job_of(chunked, **keys), str(tmp_path / "c"), GROUP)
+    assert read == ["y_train"]
+    assert identified(tmp_path / "c", **keys).identity == expected.identity
+
+
+def test_a_damaged_chunk_ends_the_conversion_with_an_error(chunked, tmp_path):
+    data = bytearray(chunked.read_bytes())
+    for place in range(len(data) // 4, 3 * len(data) // 4, 7):
+        data[place] ^= 255
+    (tmp_path / "d.h5").write_bytes(data)
+    with pytest.raises(DataError, match=r"d\.h5"):
+        convert(job_of(tmp_path / "d.h5"), str(tmp_path / "c"), GROUP)
+    assert not (tmp_path / "c/manifest.json").exists()
 
 
 PROGRAM = """

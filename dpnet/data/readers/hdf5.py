@@ -7,7 +7,9 @@ from typing import Any
 from dpnet.config.data import DataConfig
 from dpnet.config.keys import setting
 from dpnet.config.model import Task
+from dpnet.data.in_parts import is_wanted
 from dpnet.data.readers.hdf5_file import find_sets, is_hdf5, list_sets, read_arrays
+from dpnet.data.readers.hdf5_rows import open_rows
 from dpnet.data.readers.names import find_word
 from dpnet.data.readers.recipes import key_for
 from dpnet.data.split import NAMES as WORDS
@@ -79,7 +81,11 @@ def read_hdf5(path: str, inputs: str, labels: str, weights: str, *, task: Task |
     if inputs not in there:
         raise _missing(path, inputs)
     wanted = [name for name in names if name in there]
-    arrays = dict(zip(wanted, read_arrays(path, wanted), strict=True))
+    if is_wanted():
+        small = [name for name in wanted if name != inputs]
+        arrays = {inputs: open_rows(path, inputs), **dict(zip(small, read_arrays(path, small), strict=True))}
+    else:
+        arrays = dict(zip(wanted, read_arrays(path, wanted), strict=True))
     return make_split(
         arrays[inputs],
         arrays.get(labels),

@@ -11,6 +11,7 @@ the reading process ends, which has a limit of processor time, and the file is r
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -54,7 +55,7 @@ def list_sets(path: str) -> dict[str, str]:
         DataError: the file is damaged, or another kind of file.
         ConfigError: h5py is not installed.
     """
-    with _Reading(path, {"list": True}) as reading:
+    with Reading(path, {"list": True}) as reading:
         return dict(reading.line()["sets"])
 
 
@@ -68,7 +69,7 @@ def find_sets(path: str, names: Sequence[str]) -> set[str]:
 @functools.lru_cache(maxsize=8)
 def _find_sets(path: str, names: tuple[str, ...], _: tuple[int, ...]) -> set[str]:
     """The answer of `find_sets` for a file that has not changed: a process takes its time to start."""
-    with _Reading(path, {"find": list(names)}) as reading:
+    with Reading(path, {"find": list(names)}) as reading:
         return set(reading.line()["found"])
 
 
@@ -88,44 +89,47 @@ def read_arrays(path: str, wanted: Sequence[str]) -> list[npt.NDArray[Any]]:
         ConfigError: h5py is not installed.
     """
     found = []
-    with _Reading(path, {"read": list(wanted)}) as reading:
+    with Reading(path, {"read": list(wanted)}) as reading:
         for name in wanted:
             answer = reading.line()
-            dtype, shape = _described(answer, f"{path} ({name})")
+            dtype, shape = described(answer, f"{path} ({name})")
             if answer["offset"] is None:
                 found.append(reading.array(dtype, shape))
             else:
-                found.append(_mapped(path, name, dtype, shape, int(answer["offset"])))
+                found.append(mapped(path, name, dtype, shape, int(answer["offset"])))
     return found
 
 
-def _described(answer: Mapping[str, Any], file: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def described(answer: Mapping[str, Any], file: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape of a data set, as the process says them; raises DataError if no array is such."""
     dtype, shape = np.dtype(answer["dtype"]), tuple(map(int, answer["shape"]))
     if dtype.kind not in KINDS or dtype.itemsize == 0 or min(shape, default=0) < 0:
         raise DataError(f"{file} holds {dtype} of shape {shape}; it is damaged: make or copy it again.")
     return dtype, shape
 
 
-def _mapped(path: str, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int) -> npt.NDArray[Any]:
+def mapped(path: str, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int) -> npt.NDArray[Any]:
+    """A data set that lies at an offset of its file; raises DataError if the file ends before it."""
     num_bytes = math.prod(shape) * dtype.itemsize
     with guarded(path):
         check_size(f"{path} ({name})", min(os.path.getsize(path) - offset, num_bytes), num_bytes)
         return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
 
 
-class _Reading:
+class Reading:
     """A reading process, for the time of a with block.
 
     Args:
         path: of the file.
         order: what it is to do, see `hdf5_process`.
+        asked: it will be asked for rows.
 
     Raises:
         DataError: from any method: the file is damaged or refused.
         ConfigError: likewise: h5py is not installed, or cannot be imported.
     """
 
-    def __init__(self, path: str, order: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, order: Mapping[str, Any], *, asked: bool = False) -> None:
         if importlib.util.find_spec("h5py") is None:
             raise ConfigError(f"{path} is an HDF5 file, which h5py reads; install it: pip install 'dpnet[hdf5]'")
         with guarded(path):
@@ -137,18 +141,21 @@ class _Reading:
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, json.dumps(sys.path), path, json.dumps(order)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=without_rank(os.environ),
         )
         HERE.helpers.add(self._process.pid)
 
-    def __enter__(self) -> _Reading:
+    def __enter__(self) -> Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         self._process.kill()
         self._process.wait()
         HERE.helpers.discard(self._process.pid)
@@ -172,14 +179,26 @@ class _Reading:
 
     def array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """The numbers that follow an answer."""
+        found = self._numbers(dtype, shape)
+        if answer := self.line():
+            raise AssertionError(answer)
+        return found
+
+    def rows(self, start: int, stop: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Some rows, which are asked for."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # It has ended: reading says why.
+            self._process.stdin.write(f"{start} {stop}\n".encode())
+            self._process.stdin.flush()
+        return self._numbers(dtype, shape)
+
+    def _numbers(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         data, size = bytearray(), math.prod(shape) * dtype.itemsize
         while len(data) < size:
             piece = self._stream.read(min(READ_BYTES, size - len(data)))
             if not piece:
                 raise self._ended()
             data += piece
-        if answer := self.line():
-            raise AssertionError(answer)
         return np.frombuffer(data, dtype).reshape(shape)
 
     def _ended(self) -> DataError:

@@ -4,6 +4,8 @@
     {"find": ["x", "sim/x"]}   {"found": ["sim/x"]}
     {"read": ["sim/x"]}        {"dtype": "<f4", "shape": [100, 8], "offset": 2048}: there they lie, to be mapped;
                                or with "offset": null, and then the bytes follow, and {}
+    {"rows": "sim/x"}          the same line, with "chunk": 16, the rows that lie together; where it has no offset, then
+                               for each line of the input, "START STOP", the bytes of these rows
     anything else              {"error": "a sentence"}; {"unusable": "a sentence"} where h5py cannot be imported
 
 Nothing is read from any other file, whatever the file says: neither through links nor as storage of its data sets.
@@ -98,6 +100,9 @@ def _answer(path: str, order: dict[str, Any]) -> None:
         if "find" in order:
             _say({"found": [name for name in order["find"] if is_there(file, name, path)]})
             return
+        if "rows" in order:
+            _serve(find(file, order["rows"], path), f"{path} ({order['rows']})")
+            return
         sets = [(name, find(file, name, path)) for name in order["read"]]
         for name, found in sets:
             _check(found, f"{path} ({name})")
@@ -110,8 +115,29 @@ def _damaged(file: str, error: Exception) -> DataError:
     return DataError(f"{file} cannot be read: {error}; if nothing else is writing it, it is damaged: copy it again.")
 
 
-def _check(found: Any, file: str) -> None:
+def _serve(found: Any, file: str) -> None:
+    """Give rows of a data set as they are asked for."""
+    _check(found, file, whole=False)
+    dtype, offset = found.dtype, _offset(found)
+    if dtype.kind not in "biuf" or not found.shape:
+        raise DataError(f"{file} holds {words(found)}; expected rows of numbers.")
+    _limit(found.size * dtype.itemsize)
+    chunk = found.chunks[0] if found.chunks else 1
+    _say({"dtype": dtype.str, "shape": found.shape, "offset": offset, "chunk": chunk})
+    for line in sys.stdin if offset is None else ():
+        start, stop = map(int, line.split())
+        block = found[start:stop]
+        sys.stdout.buffer.write(np.ascontiguousarray(block != 0 if dtype.kind == "b" else block, dtype).data)
+        sys.stdout.buffer.flush()
+
+
+def _check(found: Any, file: str, *, whole: bool = True) -> None:
     """Refuse a data set that cannot be read, or whose data are not in the file.
+
+    Args:
+        found: the data set.
+        file: and its name, for messages.
+        whole: it is read into memory, if it cannot be mapped.
 
     Raises:
         DataError: it is one.
@@ -135,7 +161,7 @@ def _check(found: Any, file: str) -> None:
             seen = f"{name.decode(errors='replace') or 'a filter'} ({code})"
             raise DataError(f"{file} is compressed by {seen}, which h5py cannot undo; h5repack -f GZIP=4 rewrites it.")
     promised = found.size * found.dtype.itemsize
-    check_memory(file, 0 if _offset(found) is not None else promised, words(found))
+    check_memory(file, promised if whole and _offset(found) is None else 0, words(found))
     if found.chunks:
         chunks = math.prod(-(-size // chunk) for size, chunk in zip(found.shape, found.chunks, strict=True))
         written = found.id.get_num_chunks() if found.size else chunks

@@ -1,0 +1,110 @@
+"""Inputs that lie in a file which can be neither mapped nor held in memory, and are read a part at a time.
+
+Only who goes through the rows in order reads such inputs: a conversion. For a training they are read whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+PART_BYTES = 1 << 23
+"""Bytes that are read at a time, or more: whole chunks of the file."""
+_WANTED: ContextVar[bool] = ContextVar("in parts", default=False)
+
+
+@contextlib.contextmanager
+def reading_in_parts() -> Iterator[None]:
+    """Let sources that are opened within the block read their inputs in parts where they cannot be mapped."""
+    token = _WANTED.set(True)
+    try:
+        yield
+    finally:
+        _WANTED.reset(token)
+
+
+def is_wanted() -> bool:
+    """Whether inputs are to be read in parts."""
+    return _WANTED.get()
+
+
+class Flags(NamedTuple):
+    """What `Split` asks of an array."""
+
+    c_contiguous: bool = True
+
+
+class InParts(ABC):
+    """The rows of a data set, in the place of an array of shape (rows, features).
+
+    Args:
+        dtype: of the numbers.
+        shape: of the data set; further axes are flattened.
+        chunk: rows that the file stores together.
+
+    Attributes:
+        dtype: the same.
+        shape: (rows, features), or (rows,) where there is no second axis.
+    """
+
+    flags = Flags()
+
+    def __init__(self, dtype: np.dtype[Any], shape: tuple[int, ...], chunk: int) -> None:
+        self.dtype = dtype
+        self.shape = shape if len(shape) < 2 else (shape[0], math.prod(shape[1:]))
+        row_bytes = max(math.prod(shape[1:]) * dtype.itemsize, 1)
+        self._step = chunk * max(PART_BYTES // (row_bytes * chunk), 1)
+        self._first, self._part = 0, np.empty((0, *self.shape[1:]), dtype)
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """The rows from `start` to `stop` - 1."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of all elements."""
+        return math.prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return int(self.dtype.itemsize)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def reshape(self, *shape: int) -> InParts:
+        """Itself: its rows are flat already."""
+        assert shape == (len(self), -1)
+        return self
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Some rows: a range of them, or some by their numbers, in order."""
+        if isinstance(rows, slice):
+            return self._range(*rows.indices(len(self))[:2])
+        parts, begin = [np.empty((0, *self.shape[1:]), self.dtype)], 0
+        while begin < len(rows):
+            first = int(rows[begin]) // self._step * self._step
+            end = int(np.searchsorted(rows, first + self._step))
+            part = self._range(first, min(first + self._step, len(self)))
+            parts.append(part[rows[begin:end] - first])
+            begin = end
+        return np.concatenate(parts)
+
+    def _range(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if not self._first <= start <= stop <= self._first + len(self._part):
+            self._first = start // self._step * self._step
+            self._part = self.read(self._first, min(max(self._first + self._step, stop), len(self)))
+        return self._part[start - self._first : stop - self._first]
