@@ -20,12 +20,13 @@ from dpnet.data.memory.given import Memory
 from dpnet.data.memory.opened import not_given, open_memory, open_memory_split
 from dpnet.data.numbering import have_columns, numbered_as
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
-from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, require_labels
+from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, check_split, require_labels
+from dpnet.data.tables.encoding import Gaps
 from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
 from dpnet.data.tasks import Kind
-from dpnet.errors import ConfigError, DataError
+from dpnet.errors import DataError
 from dpnet.text import words
 
 __all__ = [
@@ -208,6 +209,7 @@ def open_split(
     indices: Indices | None = None,
     task: Task = "classification",
     column: str | None = None,
+    gaps: Gaps = "apply",
 ) -> Split:
     """Opens data to evaluate or predict.
 
@@ -222,28 +224,27 @@ def open_split(
         indices: of the features of the training data; None: not known.
         task: what the labels are.
         column: of a table, that says which rows are the split, if there is one; None: all rows are taken.
+        gaps: of a table, see `encoding.encode`.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
         ConfigError: what reads the source is not installed.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"the split is {split!r}; expected {words([repr(one) for one in SPLITS], 'or')}")
+    check_split(split)
     of_labels, part = task if labelled else None, None if column is None else (column, split)
     if isinstance(source, Memory):
-        return open_memory_split(source, split, schema, of_labels, part)
+        return open_memory_split(source, split, schema, of_labels, part, gaps)
     path = os.path.expanduser(source)
     if is_table(path):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
-        return open_table(path, schema, labelled=labelled, task=task, part=part)
+        return open_table(path, schema, labelled=labelled, task=task, part=part, gaps=gaps)
     if Converted().fits(path) and Converted().has(path, split):
         return open_converted_split(path, split, schema, of_labels)
     if schema is None and (keyed := open_keyed(path, section, of_labels)) is not None:
         return keyed
     path, reader = choose_reader(source, SPLIT_READERS)
-    others = [other for other in SPLITS if other != split and reader.has(path, other)]
-    if others and not reader.has(path, split):
+    if not reader.has(path, split) and (others := [other for other in SPLITS if reader.has(path, other)]):
         seen, ways = words(others, "and"), words([f"--split={other}" for other in others], "or")
         raise DataError(f"{source} has no {split} samples, only {seen} samples; {ways} takes those.")
     return read_like(reader, path, split, indices, of_labels)

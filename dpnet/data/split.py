@@ -22,7 +22,8 @@ from dpnet.data.inputs import check_inputs
 from dpnet.data.labels import Place
 from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.tasks import KINDS, Kind
-from dpnet.errors import DataError
+from dpnet.errors import ConfigError, DataError
+from dpnet.text import words
 
 UnknownLabels = Literal["error", "ignore"]
 
@@ -177,6 +178,12 @@ def make_split(
         )
     numbers, classes = KINDS[task].read(labels, labels_file, place)
     return Split(flat, numbers, classes, inputs_file, labels_file, remarks, weights=checked, place=place, task=task)
+
+
+def check_split(split: str | None) -> None:
+    """Raises ConfigError if something else than a split, or None, was asked for."""
+    if split is not None and split not in SPLITS:
+        raise ConfigError(f"the split is {split!r}; expected {words([repr(one) for one in SPLITS], 'or')}", agreed=True)
 
 
 def require_labels(split: Split) -> Targets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dpnet.comm.agree import everywhere
@@ -16,7 +16,7 @@ from dpnet.data.split import UnknownLabels
 from dpnet.errors import ConfigError, DataError
 from dpnet.inference.details import Details, LabelDetails
 from dpnet.inference.network import Network, check_call, prepared
-from dpnet.inference.nonfinite import SHOWN, refusal, unanswered
+from dpnet.inference.nonfinite import SHOWN, lines_of, refusal, unanswered
 from dpnet.inference.samples import open_samples
 from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
@@ -35,12 +35,14 @@ class Evaluation(Scores):
     Attributes:
         left_out: number of samples that were left out, as an input or an output is not finite.
         left_out_rows: the first of them, by number from 0.
+        left_out_lines: the lines that these are in a file of text, "line 6"; empty: they are none.
         unknown: number of samples that were left out, as their label is none of the network's classes.
         details: scores of every class or label, and more, of the same samples; None: they were not asked for.
     """
 
     left_out: int = 0
     left_out_rows: tuple[int, ...] = ()
+    left_out_lines: tuple[str, ...] = field(default=(), compare=False)
     unknown: int = 0
     details: Details | LabelDetails | None = None
 
@@ -87,7 +89,9 @@ def evaluate(
     more = {"unknown_labels": unknown, "details": str(details), "top_k": str(top_k)}
     check_call(group, "evaluate", source, split, batch_size, nonfinite, **more)
     tally = _tally(network, details=details, top_k=top_k) if task == "classification" else None
-    samples = open_samples(network, source, split, group, unknown=unknown)
+    samples = open_samples(
+        network, source, split, group, unknown=unknown, gaps="apply" if nonfinite == "raise" else "nan"
+    )
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
     with prepared(network, group) as setup:
@@ -105,13 +109,13 @@ def evaluate(
         raise DataError(f"{samples.inputs_file}: the rows that are left have the weight 0 together", agreed=True)
     if tally is not None and samples.weights is not None:
         aside(group, "note: weights enter accuracy, loss and log loss; the other scores count samples")
-    num = evaluator.samples - left_out
+    num, lines = evaluator.samples - left_out, lines_of(samples, first_rows[:SHOWN])
     num_unknown = len(samples) - evaluator.samples
     scores = evaluator.scorer.scores(sums, num)
     found: Details | LabelDetails | None = None if tally is None else tally.total(group, scores.loss)
     if details and task == "multilabel":
         found = LabelDetails(network.classes, counts_of(sums), samples.weights is not None)
-    left = {"left_out": left_out, "left_out_rows": in_file, "unknown": num_unknown}
+    left = {"left_out": left_out, "left_out_rows": in_file, "left_out_lines": lines, "unknown": num_unknown}
     return Evaluation(**vars(scores), **left, details=found)
 
 

@@ -6,6 +6,7 @@ input need not show in the output at all, so inputs and outputs are both looked 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -60,7 +61,20 @@ def refusal(network: Network, samples: Split, row: int, ways: str, *, agreed: bo
     return DataError(f"{message.rstrip('.')}; {ways}.", agreed=agreed)
 
 
-def rows_text(count: int, total: int, rows: Sequence[int], what: str) -> str:
+def lines_of(samples: Split, rows: Sequence[int]) -> tuple[str, ...]:
+    """The lines of samples in a file of text, each as `line 6`; empty: they have none.
+
+    Args:
+        samples: of all ranks.
+        rows: some of them, by number among the samples.
+    """
+    if samples.place is None:
+        return ()
+    found = [re.search(r", (line \d+)(?:, column|$)", samples.place(row)) for row in rows]
+    return tuple(match[1] for match in found if match is not None)
+
+
+def rows_text(count: int, total: int, rows: Sequence[int], what: str, lines: Sequence[str] = ()) -> str:
     """A sentence about the rows that were left out or marked.
 
     Args:
@@ -68,6 +82,10 @@ def rows_text(count: int, total: int, rows: Sequence[int], what: str) -> str:
         total: rows in all.
         rows: numbers of the first of them, at least as many as are shown.
         what: was done with them.
+        lines: of the same rows, see `lines_of`.
     """
+    if lines:
+        named = ", ".join(lines[:SHOWN]) + (f" and {count - SHOWN:,} more" if count > SHOWN else "")
+        return f"note: {count:,} of {counted(total, 'row')} {what}, not finite: {named}"
     shown = ", ".join(map(str, rows[:SHOWN])) + (f" and {count - SHOWN:,} more" if count > SHOWN else "")
     return f"note: {count:,} of {counted(total, 'row')} {what}, not finite: row{'s' * (count > 1)} {shown} (from 0)"

@@ -20,7 +20,7 @@ from dpnet.data.split import Split
 from dpnet.errors import ConfigError
 from dpnet.inference.answers import Answers, answers_of
 from dpnet.inference.network import Network, check_call, prepared
-from dpnet.inference.nonfinite import SHOWN, OnNonFinite, refusal, unanswered
+from dpnet.inference.nonfinite import SHOWN, OnNonFinite, lines_of, refusal, unanswered
 from dpnet.inference.prediction_file import PredictionFile
 from dpnet.inference.prediction_records import PredictionRecords
 from dpnet.inference.samples import open_samples
@@ -38,12 +38,14 @@ class Predictions:
         nonfinite: number of samples without an answer, as an input or an output is not finite: they are marked in the
             file, or were left out of it.
         nonfinite_rows: the first of them, by number from 0.
+        nonfinite_lines: the lines that these are in a file of text, "line 6"; empty: they are none.
         records: (samples,) the predictions as an .npy file would hold them; None: they are in a file.
     """
 
     samples: int
     nonfinite: int = 0
     nonfinite_rows: tuple[int, ...] = ()
+    nonfinite_lines: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     records: npt.NDArray[Any] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
@@ -107,7 +109,7 @@ def predict(
     """
     batch_size, group = batch_size or network.job.evaluate.batch_size, connect() if group is None else group
     check_call(group, "predict", source, split, batch_size, nonfinite, output=str(out))
-    samples = open_samples(network, source, split, group, unknown=None)
+    samples = open_samples(network, source, split, group, unknown=None, gaps="apply" if nonfinite == "raise" else "nan")
     answers, rows, dtype = answers_of(network), min(batch_size, len(samples)), np.dtype(network.job.model.dtype)
     if out is None:
         records = PredictionRecords(len(samples), answers, dtype, samples.names)
@@ -161,6 +163,7 @@ class _Receiver:
         self._network, self._samples, self._table, self._nonfinite = network, samples, table, nonfinite
         self._received = self._num_bad = 0
         self._bad_rows: list[int] = []
+        self._lines: list[str] = []
 
     def take(self, finished: Matrix) -> None:
         """Take the next samples: (rows, outputs), NaN in the rows without an answer.
@@ -178,6 +181,7 @@ class _Receiver:
             self._num_bad += len(rows)
             in_file = [int(self._samples.in_file(row, row + 1)[0]) for row in rows[:SHOWN]]
             self._bad_rows = [*self._bad_rows, *in_file][:SHOWN]
+            self._lines = [*self._lines, *lines_of(self._samples, rows[:SHOWN])][:SHOWN]
         ids = np.arange(self._received, self._received + len(finished))
         self._received += len(finished)
         kept = ~bad if self._nonfinite == "skip" else np.ones(len(ids), np.bool_)
@@ -186,7 +190,7 @@ class _Receiver:
     def result(self) -> Predictions:
         """What was predicted, after the last sample."""
         written = self._received - (self._num_bad if self._nonfinite == "skip" else 0)
-        return Predictions(written, self._num_bad, tuple(self._bad_rows))
+        return Predictions(written, self._num_bad, tuple(self._bad_rows), tuple(self._lines))
 
 
 def _compute(

@@ -19,7 +19,8 @@ from dpnet.data.numbering import have_columns, numbered_as
 from dpnet.data.parts.again import changes, contents
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.sources import Split, open_split, open_splits
-from dpnet.data.split import SPLITS, Indices, UnknownLabels
+from dpnet.data.split import SPLITS, Indices, UnknownLabels, check_split
+from dpnet.data.tables.encoding import Gaps
 from dpnet.data.tables.schema import Schema
 from dpnet.errors import DataError
 from dpnet.inference.network import Network
@@ -30,7 +31,13 @@ from dpnet.training.verify import verify_inputs
 
 
 def open_samples(
-    network: Network, source: Any, split: str | None, group: Group, *, unknown: UnknownLabels | None
+    network: Network,
+    source: Any,
+    split: str | None,
+    group: Group,
+    *,
+    unknown: UnknownLabels | None,
+    gaps: Gaps = "apply",
 ) -> Split:
     """Open the samples that a network is applied to, with their labels numbered as the network's classes; collective.
 
@@ -44,11 +51,13 @@ def open_samples(
         group: all ranks.
         unknown: what follows from a label that is none of the classes, see `numbered_as`; None: labels are not
             needed, and left out.
+        gaps: of a table, see `encoding.encode`.
 
     Raises:
         DataError: they cannot be read, or have another number of features, or labels that the network cannot give; or
             the training had no such part, or its data have changed.
     """
+    check_split(split)
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
     lies_in_memory = not (source is None or isinstance(source, str))
@@ -62,7 +71,7 @@ def open_samples(
             given = (
                 in_memory(source) if schema is None else in_memory(source, schema.targets, schema.weight or "weight")
             )
-        opened = _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown)
+        opened = _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown, gaps)
         return opened, again
 
     samples, again = everywhere(group, work)
@@ -125,10 +134,12 @@ def _part(network: Network, source: str | Memory, part: str) -> tuple[Split | No
     return opened.splits.get(part), opened.schema
 
 
-def _open(network: Network, source: str | Memory, split: str | None, unknown: UnknownLabels | None) -> Split:
+def _open(
+    network: Network, source: str | Memory, split: str | None, unknown: UnknownLabels | None, gaps: Gaps
+) -> Split:
     """Other samples, or those of the training that have the name of a split in their source."""
     column = None if split is None else network.job.data.split
-    samples = _split(network, source, split or "test", column, labelled=unknown is not None)
+    samples = _split(network, source, split or "test", column, labelled=unknown is not None, gaps=gaps)
     is_table = (
         isinstance(source, str) and network.schema is not None and not Converted().fits(os.path.expanduser(source))
     )
@@ -138,7 +149,9 @@ def _open(network: Network, source: str | Memory, split: str | None, unknown: Un
     return _checked(network, samples, unknown)
 
 
-def _split(network: Network, source: str | Memory, split: str, column: str | None, *, labelled: bool) -> Split:
+def _split(
+    network: Network, source: str | Memory, split: str, column: str | None, *, labelled: bool, gaps: Gaps = "apply"
+) -> Split:
     """A split of a source, read as the data of the training were."""
     return open_split(
         source,
@@ -149,6 +162,7 @@ def _split(network: Network, source: str | Memory, split: str, column: str | Non
         indices=Indices(network.layout.sizes[0], first_index_in(network.data)),
         task=network.job.model.task,
         column=column,
+        gaps=gaps,
     )
 
 

@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     if scores.unknown:
         aside(group, f"note: {counted(scores.unknown, 'sample')} left out, of classes that the network does not know")
     if scores.left_out:
-        aside(group, rows_text(scores.left_out, scores.samples + scores.left_out, scores.left_out_rows, "left out"))
+        total, rows, lines = scores.samples + scores.left_out, scores.left_out_rows, scores.left_out_lines
+        aside(group, rows_text(scores.left_out, total, rows, "left out", lines))
     return 0
 
 

@@ -31,5 +31,5 @@ def run(arguments: argparse.Namespace, group: World) -> int:
         skips = arguments.nonfinite == "skip"
         total = made.samples + made.nonfinite * skips
         what = "left out" if skips else f"marked by {answers_of(network).unknown}"
-        aside(group, rows_text(made.nonfinite, total, made.nonfinite_rows, what))
+        aside(group, rows_text(made.nonfinite, total, made.nonfinite_rows, what, made.nonfinite_lines))
     return 0

@@ -7,6 +7,7 @@ from dpnet.config.model import Task
 from dpnet.data.arrays import open_arrays
 from dpnet.data.memory.given import Memory
 from dpnet.data.split import Split
+from dpnet.data.tables.encoding import Gaps
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
 from dpnet.errors import DataError
@@ -40,7 +41,7 @@ def open_memory(
 
 
 def open_memory_split(
-    memory: Memory, split: str, schema: Schema | None, task: Task | None, part: tuple[str, str] | None
+    memory: Memory, split: str, schema: Schema | None, task: Task | None, part: tuple[str, str] | None, gaps: Gaps
 ) -> Split:
     """Data to evaluate or predict.
 
@@ -50,6 +51,7 @@ def open_memory_split(
         schema: of the table that the network was trained on; None: it was trained on arrays.
         task: what the labels are; None: they are not looked at.
         part: see `tables.source.open_table`.
+        gaps: likewise.
 
     Raises:
         DataError: see `sources.open_split`.
@@ -59,7 +61,7 @@ def open_memory_split(
     frame = memory.frame(split)
     if schema is None:
         raise DataError(f"{frame} is a table, and the network was trained on arrays; give it arrays.")
-    return open_table(frame, schema, labelled=task is not None, task=task or "classification", part=part)
+    return open_table(frame, schema, labelled=task is not None, task=task or "classification", part=part, gaps=gaps)
 
 
 def not_given() -> DataError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,10 @@ SIDE_BY_SIDE = 32
 """Inputs that are written together."""
 FEW_ROWS = 10
 """So many rows may all be of categories that are new."""
+
+
+LEFT_OUT = "--nonfinite=skip leaves such rows out"
+Gaps = Literal["train", "apply", "nan"]
 
 
 class Strange(NamedTuple):
@@ -49,11 +53,17 @@ class Encoded(NamedTuple):
     strange: dict[str, Strange]
 
 
-def encode(schema: Schema, table: Table) -> Encoded:
+def encode(schema: Schema, table: Table, gaps: Gaps = "train") -> Encoded:
     """The inputs that a table becomes. Its columns may stand in any order; others are left alone.
 
+    Args:
+        schema: of the training data.
+        table: the data.
+        gaps: what follows from a value that is infinite, or missing and not filled in. "nan": it becomes NaN, or all
+            inputs of its column do. Else an error, of data to train and score with or of others: "train" or "apply".
+
     Raises:
-        DataError: a column is not there or of another kind, or a value is missing or infinite.
+        DataError: a column is not there or of another kind, or a value is missing or infinite, and that is an error.
     """
     absent = [feature.name for feature in schema.features if feature.name not in table.columns]
     if absent:
@@ -71,12 +81,14 @@ def encode(schema: Schema, table: Table) -> Encoded:
             block = turned[start : start + feature.width].T
             start += feature.width
             column = table.columns[feature.name]
-            if column.missing is not None and feature.fill is None:
-                raise missing_value(table, [one.name for one in schema.features if one.fill is None])
+            if column.missing is not None and feature.fill is None and gaps != "nan":
+                raise missing_value(table, [one.name for one in schema.features if one.fill is None], gaps)
             if feature.categories is None:
-                _put_numbers(block, feature, column, table)
+                _put_numbers(block, feature, column, table, gaps)
             elif (found := _put_categories(block, feature, column, table)).rows:
                 strange[feature.name] = found
+            if column.missing is not None and feature.fill is None:
+                block[column.missing] = np.nan
         inputs[:, first : first + width] = turned.T
         first += width
     return Encoded(inputs, strange)
@@ -94,7 +106,7 @@ def _side_by_side(schema: Schema) -> Iterator[list[Feature]]:
         yield group
 
 
-def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table) -> None:
+def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table, gaps: Gaps) -> None:
     """Fills in a column of numbers or booleans."""
     name = feature.name
     if column.kind == "text":
@@ -113,13 +125,14 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
             f"{table.place(row, name)}: the value is {written}, beyond 2**53: its neighbours would be the same input; "
             f"leave it out: {setting('data.ignore', [name])}."
         )
-    if column.missing is not None:
+    if column.missing is not None and feature.fill is not None:
         numbers[column.missing] = feature.fill
         if feature.indicator:
             block[:, 1] = column.missing
-    if not (finite := np.isfinite(numbers)).all():
+    if gaps != "nan" and not (finite := np.isfinite(numbers)).all():
         row = int(np.argmin(finite))
-        raise DataError(f"{table.place(row, name)}: the value is {numbers[row]}; expected a finite number.")
+        way = f"; {LEFT_OUT}" if gaps == "apply" else ""
+        raise DataError(f"{table.place(row, name)}: the value is {numbers[row]}; expected a finite number{way}.")
 
 
 def _put_categories(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table) -> Strange:
@@ -173,12 +186,14 @@ def _plain(text: str) -> str:
     return f"{float(text):g}" if is_plain(text) else text
 
 
-def missing_value(table: Table, names: Iterable[str]) -> DataError:
-    """The error for the columns in which a value is missing, at least one of `names`, and must not be."""
+def missing_value(table: Table, names: Iterable[str], gaps: Gaps = "train") -> DataError:
+    """The error for the columns in which a value is missing, at least one of `names`, and must not be; see `encode`."""
     found = {name: gone for name in names if (gone := table.columns[name].missing) is not None}
     name, missing = next(iter(found.items()))
     columns = f" Values are missing in {len(found)} columns: {listed(found)}." if len(found) > 1 else ""
+    way = 'To train with such values: data.missing = "mean", "zero" or "indicator".'
+    if gaps == "apply":
+        way = f"The network was trained without missing values; {LEFT_OUT}."
     return DataError(
-        f"{table.place(np.argmax(missing), name)}: the value is missing, as in {table.count(missing)}.{columns} To "
-        'train with such values: data.missing = "mean", "zero" or "indicator".'
+        f"{table.place(np.argmax(missing), name)}: the value is missing, as in {table.count(missing)}.{columns} {way}"
     )

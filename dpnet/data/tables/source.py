@@ -14,7 +14,7 @@ from dpnet.data.classes import Classes
 from dpnet.data.parts.of_table import cut_table, take_part
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.encoding import check_known, encode
+from dpnet.data.tables.encoding import Gaps, check_known, encode
 from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.head import is_number
@@ -120,6 +120,7 @@ def open_table(
     task: Task = "classification",
     part: tuple[str, str] | None = None,
     may_lack: bool = False,
+    gaps: Gaps = "train",
 ) -> Split:
     """Opens a table that a network is applied to; the labels may be missing.
 
@@ -130,6 +131,7 @@ def open_table(
         task: what they are.
         part: a column that says what the rows are, and which are taken; None, or there is no such column: all.
         may_lack: that there is no such column is not told.
+        gaps: see `encoding.encode`.
 
     Raises:
         DataError: the table cannot be read, or does not have the columns of the schema; or no row has a category that
@@ -142,7 +144,7 @@ def open_table(
         table = take_part(table, *part)
     elif part is not None and not may_lack:
         told.append(f"{path} has no column {part[0]!r} (data.split): all its rows are taken")
-    split = _split(table, schema, labelled=labelled, foreign=True, task=task)
+    split = _split(table, schema, labelled=labelled, foreign=True, task=task, gaps=gaps)
     remarks = [*split.remarks, *told]
     if labelled and split.labels is not None and task == "classification":
         remarks += remarks_on_numbers(table, schema.target)
@@ -189,6 +191,7 @@ def _split(
     labelled: bool = True,
     foreign: bool = False,
     task: Task = "classification",
+    gaps: Gaps = "train",
 ) -> Split:
     """The samples of a table.
 
@@ -199,8 +202,9 @@ def _split(
         labelled: see `open_table`.
         foreign: it is another file than that of the training.
         task: see `open_table`.
+        gaps: see `encoding.encode`.
     """
-    inputs, strange = encode(schema, table)
+    inputs, strange = encode(schema, table, gaps)
     if foreign:
         check_known(schema, table, strange)
     labels = None

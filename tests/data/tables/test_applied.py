@@ -129,3 +129,39 @@ def test_the_training_data_are_known_again_wherever_they_lie(tmp_path, monkeypat
     csv.write_csv(pa.table(table), "other.csv")
     evaluate(network, "other.csv", GROUP)
     assert "training data" not in capfd.readouterr().err
+
+
+def test_rows_with_gaps_are_refused_by_line_or_left_out_or_marked(run, tmp_path, capfd):
+    lines = ["x,colour,kind", *(f"{row / 4},{['red', 'blue'][row % 2]},{'ab'[row % 2]}" for row in range(12))]
+    lines[3], lines[5], lines[8] = ",red,a", "inf,red,b", "1.5,,b"
+    data, out = tmp_path / "t.csv", tmp_path / "p.csv"
+    data.write_text("\n".join(lines))
+    for command in (["predict", str(run), "--out", str(out)], ["evaluate", str(run)]):
+        assert dpnet([*command, "--data", str(data)]) == 1
+        seen = capfd.readouterr().err
+        assert "t.csv, line 4, column 'x': the value is missing, as in 1 row of 12. Values are missing in 2 col" in seen
+        assert "The network was trained without missing values; --nonfinite=skip leaves such rows out.\n" in seen
+        assert dpnet([*command, "--data", str(data), "--nonfinite", "skip"]) == 0
+        assert "note: 3 of 12 rows left out, not finite: line 4, line 6, line 9\n" in capfd.readouterr().err
+    network = load_network(str(run), GROUP)
+    data.write_text("\n".join([lines[0], *lines[5:7]]))
+    with pytest.raises(
+        DataError, match=r"t\.csv, line 2, column 'x': the value is inf; expected a finite number; --non"
+    ):
+        predict(network, str(data), out, GROUP)
+    data.write_text("\n".join(lines))
+    made = predict(network, str(data), None, GROUP, nonfinite="nan")
+    assert np.flatnonzero(np.isnan(made.probabilities[:, 0])).tolist() == [2, 4, 7]
+    whole = [line for number, line in enumerate(lines) if number not in (3, 5, 8)]
+    data.write_text("\n".join(whole))
+    assert (
+        made.labels[[0, 1, 3, 5, 6, 8, 9, 10, 11]].tolist() == predict(network, str(data), None, GROUP).labels.tolist()
+    )
+
+
+def test_a_gap_in_training_data_names_the_key_that_fills_it_in(tmp_path):
+    (tmp_path / "t.csv").write_text("x,kind\n1,a\n,b\n")
+    with pytest.raises(
+        DataError, match=r"line 3, column .x.: the value is missing, .* train with such values: data\.miss"
+    ):
+        open_source(str(tmp_path / "t.csv"), DataConfig(target="kind"))
