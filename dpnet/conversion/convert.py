@@ -114,8 +114,8 @@ def _begin(folder: Path, plan: Manifest, unfinished: Unfinished, lock: Lock) -> 
     """Make ready on one rank, see `start`, if no other process converts into the folder."""
     with writing(folder):
         check_free(folder)
-    is_new = not folder.exists()
-    if not (folder / MANIFEST).exists() and not lock.take(wait_s=0):
+        is_new, is_whole = not folder.exists(), (folder / MANIFEST).exists()
+    if not is_whole and not lock.take(wait_s=0):
         process = owner(folder).process or "another process"
         raise OutputError(f"cannot write {folder}: a conversion into it is under way ({process})")
     lock.sign("")

@@ -17,7 +17,7 @@ from dpnet.config.model import ModelConfig
 from dpnet.conversion import convert as conversion
 from dpnet.conversion.convert import convert
 from dpnet.data import in_parts
-from dpnet.data.converted import chunk, unfinished
+from dpnet.data.converted import chunk, start, unfinished
 from dpnet.data.readers import hdf5, hdf5_file
 from dpnet.data.sources import open_source
 from dpnet.errors import DataError, OutputError
@@ -189,6 +189,9 @@ def test_other_labels_in_a_file_that_seems_the_same_are_refused(source, tmp_path
     before = os.stat(source)
     np.savez(source, x_train=X, y_train=Y[::-1], x_test=X[:50] + 1, y_test=Y[:50])
     os.utime(source, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match=r"not this one: .*/d\.npz was written again meanwhile"):
+        convert(job_of(source), str(tmp_path / "c"), GROUP)
+    monkeypatch.setattr(start, "origin_changes", lambda *_: [])
     with pytest.raises(DataError, match="holds the begin of a conversion from other rows or labels than the source"):
         convert(job_of(source), str(tmp_path / "c"), GROUP)
 
@@ -240,6 +243,23 @@ def test_a_disk_that_is_too_small_is_told_at_once(source, tmp_path, monkeypatch)
     assert not (tmp_path / "c").exists()
 
 
+def test_a_source_may_be_named_in_another_way(source, tmp_path, monkeypatch):
+    np.savez(source, x_train=X, y_train=Y, w_train=Y / 2)
+    monkeypatch.chdir(tmp_path)
+    interrupt(monkeypatch, "d.npz", tmp_path / "c", 9)
+    assert convert(job_of("./d.npz"), str(tmp_path / "c"), GROUP).kept == 9
+    assert not convert(job_of(source), str(tmp_path / "c"), GROUP).splits
+
+
+def test_files_of_others_do_not_make_converted_data_of_a_folder(tmp_path):
+    np.save(tmp_path / "x_train.npy", X)
+    np.save(tmp_path / "y_train.npy", Y)
+    np.save(tmp_path / "test-inputs.npy", X)
+    for name in ("conversion.json", "manifest.json"):
+        (tmp_path / name).write_text("{}")
+    assert len(open_source(str(tmp_path)).train) == 600
+
+
 def test_a_folder_or_file_of_others_is_refused(source, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").touch()
@@ -249,6 +269,8 @@ def test_a_folder_or_file_of_others_is_refused(source, tmp_path):
         convert(job_of(source), str(source), GROUP)
     with pytest.raises(OutputError, match=r"cannot write .*/c: No such file|cannot write .*/c: Not a directory"):
         convert(job_of(source), f"{source}/c", GROUP)
+    with pytest.raises(OutputError, match=r"cannot write .*: File name too long"):
+        convert(job_of(source), str(tmp_path / ("x" * 300)), GROUP)
     (tmp_path / "empty").mkdir()
     assert convert(job_of(source), str(tmp_path / "empty"), GROUP).kept == 0
 

@@ -27,7 +27,6 @@ from typing import Any
 
 from dpnet.about import __version__
 from dpnet.data.classes import Classes
-from dpnet.data.split import SPLITS
 from dpnet.data.tables.schema import Schema
 
 MANIFEST, CONVERSION = "manifest.json", "conversion.json"
@@ -107,7 +106,7 @@ class Manifest:
         schema: of a table; None: they were made of arrays.
         keys: the keys of [data] by which they were made, but for those that had their defaults.
         seed: train.seed, if it decided which samples are held out.
-        source: what they were made of: its path, and each file with its size and the time of its last change.
+        source: what they were made of: its path, and each file with its size and the times of its last changes.
     """
 
     task: str
@@ -143,10 +142,9 @@ def file_of(folder: str | Path, split: str, kind: str) -> Path:
 
 def is_converted(path: str) -> bool:
     """Whether a path is a folder of converted data, or of some that are not whole."""
-    if os.path.exists(os.path.join(path, CONVERSION)):
+    if any(_names_format(os.path.join(path, name)) for name in (MANIFEST, CONVERSION)):
         return True
-    has_inputs = any(os.path.isfile(file_of(path, split, "inputs")) for split in SPLITS)
-    return os.path.isdir(path) and (has_inputs or _names_format(os.path.join(path, MANIFEST)))
+    return all(os.path.isfile(file_of(path, "train", kind)) for kind in ("inputs", "labels"))
 
 
 def _names_format(path: str) -> bool:

@@ -22,7 +22,8 @@ def origin_of(source: str, section: DataConfig) -> dict[str, Any]:
         section: of the job: files of test and validation samples count as well.
 
     Returns:
-        `path`, as it was given; and `files`: of each its size in bytes and its time in nanoseconds, by its path.
+        `path`, as it was given; and `files`: of each its size in bytes, and when its content and its entry in the
+        file system changed, in nanoseconds, by its path.
 
     Raises:
         DataError: a file cannot be looked at.
@@ -33,7 +34,7 @@ def origin_of(source: str, section: DataConfig) -> dict[str, Any]:
             for name in _files(os.path.expanduser(path)):
                 with guarded(name):
                     found = os.stat(name)
-                files[os.path.realpath(name)] = [found.st_size, found.st_mtime_ns]
+                files[os.path.realpath(name)] = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     return {"path": source, "files": files}
 
 

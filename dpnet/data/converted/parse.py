@@ -82,8 +82,8 @@ def _parsed(record: Mapping[str, Any]) -> Manifest:
 def _origin(record: Mapping[str, Any]) -> dict[str, Any]:
     files = _typed(record["files"], dict)
     for found in files.values():
-        if [type(number) for number in _typed(found, list)] != [int, int]:
-            raise TypeError(f"{found!r:.60} is no size and time of a file")
+        if [type(number) for number in _typed(found, list)] != [int, int, int]:
+            raise TypeError(f"{found!r:.60} are no size and times of a file")
     return {"path": _typed(record["path"], str), "files": files}
 
 

@@ -107,4 +107,5 @@ def _arrays(manifest: Manifest) -> Any:
     for split in found["splits"].values():
         split["arrays"].pop("statistics", None)
         split["arrays"]["inputs"]["sha256"] = []
+        del split["remarks"]  # They name the source as it was given.
     return found["splits"], found["schema"]

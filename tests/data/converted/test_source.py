@@ -220,7 +220,10 @@ DAMAGED = [
     ),
     (lambda f: edit(f, lambda m: m.update(schema={"features": []})), r"not as dpnet writes it \(the schema"),
     (lambda f: edit(f, lambda m: m["keys"].update(test=[None])), r"not as dpnet writes it"),
-    (lambda f: edit(f, lambda m: m["source"]["files"].update(x=["1"])), r"not as dpnet writes it \(\['1'\] is no size"),
+    (
+        lambda f: edit(f, lambda m: m["source"]["files"].update(x=["1"])),
+        r"not as dpnet writes it \(\['1'\] are no",
+    ),
     (lambda f: (f / "train-statistics.npy").unlink(), r"train-statistics\.npy is missing"),
     (
         lambda f: np.save(f / "train-statistics.npy", np.ones((4, 3))),
