@@ -147,9 +147,11 @@ def test_every_format_is_evaluated_alike(runs, folder):
 @pytest.mark.ranks
 @pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", [2, 3])
-def test_the_digest_is_that_of_one_rank_also_where_others_go_on_within_an_epoch(runs, folder, job, tmp_path, num_ranks):
-    names = ["d.hdf5", "d.svm", "converted.h5"] if num_ranks == 2 else ["converted.csv", "a9a.bz2", "parts"]
-    for name in names[:1]:
+def test_other_ranks_go_on_within_an_epoch_with_every_format_to_the_digest_of_one_rank(
+    runs, folder, job, tmp_path, num_ranks
+):
+    names = [*FORMATS, *CONVERTED][num_ranks - 2 :: 2]
+    for name in names:
         with stopped_after(2 * num_ranks - 1):
             dpnet.train(dpnet.load_job(job, [f"data.source={folder}/{name}", f"output.dir={tmp_path}/{name}"]), GROUP)
     (tmp_path / "train.py").write_text(PROGRAM)
