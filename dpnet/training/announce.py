@@ -123,7 +123,7 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
         f"loops by {backend.kernels.name}",
         f"network {'-'.join(map(str, layout.sizes))}, {job.model.activation}, {layout.num_params:,} parameters; "
         f"{job.optimizer.name}",
-        *frozen_text(layout),
+        *frozen_text(layout, pretrained=setup.pretrained is not None),
         ", ".join([f"data {name}: {len(source.train):,} training samples", *others]),
         *(["the best is chosen by its test scores, which flatters them; see data.validation"] if flatters else []),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
@@ -133,11 +133,12 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
     return "\n".join(lines)
 
 
-def frozen_text(layout: Layout) -> list[str]:
-    """A line on what is not trained; none if all is."""
+def frozen_text(layout: Layout, *, pretrained: bool) -> list[str]:
+    """A line on what is not trained; none if all is. Without `pretrained` it never was."""
     if not layout.frozen:
         return []
     trained = sum(tensor.stop - tensor.start for tensor in layout.tensors if not tensor.is_frozen)
     names = ", ".join(str(2 * layer) for layer in sorted(layout.frozen))
     verb = "layer {} is" if len(layout.frozen) == 1 else "layers {} are"
-    return [f"{verb.format(names)} frozen: {trained:,} of {layout.num_params:,} parameters are trained"]
+    never = "" if pretrained else " with initial parameters, which nothing has trained"
+    return [f"{verb.format(names)} frozen{never}: {trained:,} of {layout.num_params:,} parameters are trained"]

@@ -8,7 +8,8 @@ from dpnet.compute import threads
 from dpnet.compute.backend import plain_backend
 from dpnet.compute.cores import usage
 from dpnet.compute.threads import threads_kept
-from dpnet.training.announce import training_text
+from dpnet.nn.layout import Layout
+from dpnet.training.announce import frozen_text, training_text
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import open_data, prepare
 
@@ -79,3 +80,17 @@ def test_a_rank_of_several_threads_beside_other_programs_is_told_what_is_faster(
     note = "note: other programs use 80% of 2 cores; threads then wait for each other at every step: train.threads=1"
     assert (note in text) == told
     assert ("other programs" in text) == told
+
+
+@pytest.mark.parametrize(
+    ("frozen", "pretrained", "line"),
+    [
+        (["0"], True, "layer 0 is frozen: 43 of 75 parameters are trained"),
+        (["0", "4"], True, "layers 0, 4 are frozen: 25 of 75 parameters are trained"),
+        (["2"], False, "layer 2 is frozen with initial parameters, which nothing has trained: 50 of 75 parameters are"),
+    ],
+)
+def test_what_is_frozen_is_told_and_whether_it_was_ever_trained(frozen, pretrained, line):
+    (text,) = frozen_text(Layout((7, 4, 5, 3), frozen), pretrained=pretrained)  # 32, 25 and 18 parameters.
+    assert text.startswith(line)
+    assert frozen_text(Layout((7, 4, 5, 3)), pretrained=pretrained) == []

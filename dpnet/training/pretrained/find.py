@@ -74,7 +74,7 @@ def find_pretrained(job: Job, group: Group, resume: str) -> Pretrained | None:
         try:
             found = _open(path)
         except CheckpointError as error:
-            message = f"{error} (model.pretrained, --from)"
+            message = f"model.pretrained (--from): {error}"
             for run in _runs(job, resume):
                 with contextlib.suppress(ValueError):
                     return dataclasses.replace(_remembered(run, path), missing=message)

@@ -51,7 +51,8 @@ def begin_with(
         DataError: an input is not finite, as it was read or once it is scaled.
     """
     if start.vectors is not None:
-        notes = [f"{pretrained.missing}; the run goes on from its own checkpoint"] if pretrained.missing else []
+        missing = pretrained.missing.rstrip(".")
+        notes = [f"{missing}; the run goes on from its own checkpoint"] if missing else []
         return dataclasses.replace(start, notes=[*start.notes, *notes])
     params, kept, told = _transfer(pretrained, job, data.source, run_dir, group)
     if data.moments:
