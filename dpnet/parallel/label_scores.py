@@ -20,7 +20,7 @@ is 0, as there with zero_division=0: so macro F1 counts a label that no sample h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -80,12 +80,9 @@ class OfLabels:
         See Scorer.sums.
         """
         predicted = outputs > 0
-        terms = np.hstack([predicted & targets, predicted, targets])
-        if weights is None:
-            counts = np.count_nonzero(terms, axis=0)
-        else:
-            counts = np.add.reduce(terms * weights[:, np.newaxis], axis=0)
-        return total(len(outputs), weights), *self._loss(outputs, targets, 1.0, weights), *counts.tolist()
+        counts = [_sums(which, weights) for which in (predicted & targets, predicted, targets)]
+        sums = total(len(outputs), weights), *self._loss(outputs, targets, 1.0, weights)
+        return *sums, *np.hstack(counts).tolist()
 
     def scores(self, sums: Sequence[float], samples: int) -> Scores:
         """See Scorer.scores."""
@@ -99,6 +96,13 @@ class OfLabels:
             macro_f1=float(counts.f1.mean()),
             subset_accuracy=right / weight,
         )
+
+
+def _sums(which: npt.NDArray[np.bool_], weights: Vector | None) -> npt.NDArray[Any]:
+    """(labels,) of every label the weight, or the number, of the rows that are meant: (rows, labels)."""
+    if weights is None:
+        return np.count_nonzero(which, axis=0)  # type: ignore[no-any-return]
+    return np.asarray(np.add.reduce(np.broadcast_to(weights[:, np.newaxis], which.shape), axis=0, where=which))
 
 
 def counts_of(sums: Sequence[float]) -> LabelCounts:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job
+from dpnet.config.model import ModelConfig
 from dpnet.conversion.convert import convert
 from dpnet.data.converted.manifest import manifest_sum
 from dpnet.data.sources import open_source, open_split
@@ -48,22 +49,23 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
-def check(folder, name, content):
+def check(folder, name, content, task="classification"):
     path = folder / name
     path.write_bytes(content)
     with only_dpnet_errors(DataError):
-        open_split(str(path))
+        open_split(str(path), task=task)
     with only_dpnet_errors(DataError):
-        section = DataConfig(source=str(path))
-        identify(section, open_data(Job(data=section), LocalGroup()), LocalGroup(), measure=False)
+        job = Job(data=DataConfig(source=str(path)), model=ModelConfig(task=task))
+        identify(job.data, open_data(job, LocalGroup()), LocalGroup(), measure=False)
 
 
-def check_table(folder, name, content):
+def check_table(folder, name, content, task="classification", target=-1):
     path = folder / name
     path.write_bytes(content)
     with only_dpnet_errors(DataError):
-        section = DataConfig(source=str(path), target=-1, missing="indicator", test=0.5, validation=0.5)
-        identify(section, open_data(Job(data=section), LocalGroup()), LocalGroup(), measure=False)
+        section = DataConfig(source=str(path), target=target, missing="indicator", test=0.5, validation=0.5)
+        job = Job(data=section, model=ModelConfig(task=task))
+        identify(section, open_data(job, LocalGroup()), LocalGroup(), measure=False)
 
 
 IDX = bytes([0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 6]) + X.tobytes()
@@ -192,7 +194,10 @@ def test_mutated_tables(folder, name, changes):
     )
 )
 def test_any_cells(folder, rows):
-    check_table(folder, "c.csv", "\n".join(",".join(row) for row in rows).encode())
+    content = "\n".join(",".join(row) for row in rows).encode()
+    check_table(folder, "c.csv", content)
+    for task in ("multilabel", "regression"):
+        check_table(folder, "c.csv", content, task, (-1, 0))
 
 
 svmlight = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed")
@@ -223,6 +228,7 @@ WORDS = [
     "nan",
     "1e400",
     "1,2",
+    "3,1,nan",
     ":",
     "0:1",
     "1:1",
@@ -240,7 +246,8 @@ WORDS += ["2147483648:1", "-1:1", "x:1", "9" * 5000 + ":1", "1_0:1", "\0", "\r",
 @examples(200)
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=5), max_size=5))
 def test_any_words_of_svmlight_text(folder, lines):
-    check(folder, "w.svm", "\n".join(" ".join(line) for line in lines).encode())
+    for task in ("classification", "multilabel"):
+        check(folder, "w.svm", "\n".join(" ".join(line) for line in lines).encode(), task)
 
 
 h5py = importlib.import_module("h5py") if importlib.util.find_spec("h5py") else None

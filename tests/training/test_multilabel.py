@@ -11,6 +11,7 @@ from dpnet.checkpoint.format import read
 from dpnet.cli.main import run as dpnet
 from dpnet.comm.local import LocalGroup
 from dpnet.config.file import job_of
+from dpnet.conversion.convert import convert
 from dpnet.errors import CheckpointError, DataError
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network, make_network
@@ -193,6 +194,30 @@ def test_labels_that_no_sample_has_are_told(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "no training sample has these labels, so there is nothing to learn of them: 2" in said
     assert "no test sample has these labels, so their F1, which macro F1 averages, is 0: 1" in said
+
+
+def test_one_job_file_trains_from_every_format_with_the_same_digest(tmp_path):
+    """Of 0 and 1 in arrays and columns, yes and no in text, booleans in Parquet, and lists in svmlight text."""
+    parquet, datasets = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("sklearn.datasets")
+    pyarrow = pytest.importorskip("pyarrow")
+    given = arrays()
+    x, y = given["x_train"], given["y_train"]
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    columns = {f"x{place}": x[:, place] for place in range(4)} | {f"t{place}": y[:, place] > 0 for place in range(3)}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "d.parquet")
+    rows = [
+        ",".join([*map(repr, a.tolist()), *("yes" if one else "no" for one in b)]) for a, b in zip(x, y, strict=True)
+    ]
+    (tmp_path / "d.csv").write_text("\n".join([",".join(columns), *rows]) + "\n")
+    datasets.dump_svmlight_file(x, y, str(tmp_path / "d.svm"), multilabel=True)
+    settings = {"data.target": ["t0", "t1", "t2"], "data.test": 0.2, "data.validation": 0.1}
+    convert(job(tmp_path, str(tmp_path / "d.csv"), **settings), str(tmp_path / "converted"), GROUP)
+    found = []
+    for name in ("d.npz", "d.parquet", "d.csv", "d.svm", "converted"):
+        given = {**settings, "output.dir": str(tmp_path / f"run-{name}"), "train.epochs": 2}
+        summary = train(job(tmp_path, str(tmp_path / name), **given), GROUP)
+        found.append({key: summary[key] for key in ("digest", "test_loss", "test_macro_f1", "best_step")})
+    assert all(one == found[0] for one in found)
 
 
 def test_there_may_be_more_labels_than_samples(tmp_path):
