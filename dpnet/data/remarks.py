@@ -16,6 +16,7 @@ from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, label_list
 from dpnet.data.label_sets import label_sets_text, missing_labels
 from dpnet.data.labels import NO_REGRESSION
+from dpnet.data.scaling import Scaling
 from dpnet.data.sources import DataSource, Split, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.data.targets import looks_like_targets, targets_text
@@ -26,6 +27,8 @@ FOLLOWS = {
     "validation": ("validation", "they choose the best, whose test scores so flatter"),
 }
 """What follows where other data repeat those of a split."""
+FAR = 4.0
+"""Inputs are told whose mean or deviation is so many times what it should be once they are scaled, or a part of it."""
 UNIT, RAW = 1.0, 100.0
 """Inputs from 0 to 1 beside others that reach at least 100 have most likely been divided by 255, and the others not."""
 
@@ -61,6 +64,28 @@ def _weighing(split: Split) -> Targets:
     """The labels of the samples that weigh something."""
     labels = require_labels(split)
     return labels if split.weights is None else labels[split.weights > 0]
+
+
+def other_units(kind: str, scaling: Scaling, moments: Moments) -> str:
+    """A sentence if inputs are far from what a scaling makes of those that it was measured on; empty: they are not.
+
+    Args:
+        kind: a choice of data.scale.
+        scaling: that other data were scaled with.
+        moments: of the inputs.
+    """
+    seen, there = "", ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if kind == "unit":
+            low, high = ((end - scaling.offset[0]) * scaling.factor[0] for end in (moments.low, moments.high))
+            if not max(-low, high, 1 / max(high - low, 1e-300)) <= FAR:
+                seen, there = f"are {low:.3g} to {high:.3g}", "0 to 1"
+        if kind == "standardize":
+            mean = np.sqrt(np.mean(np.square((moments.mean - scaling.offset) * scaling.factor)))
+            deviation = np.sqrt(np.mean(np.square(scaling.factor) * moments.m2 / moments.count))
+            if not max(mean, deviation, 1 / max(deviation, 1e-300)) <= FAR:
+                seen, there = f"have means of about {mean:.3g} and deviations of about {deviation:.3g}", "0 and 1"
+    return f"scaled as there, the inputs {seen}; there it was {there}: are they in the same units?" if seen else ""
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:

@@ -89,7 +89,7 @@ def _other_outputs(content: Contents, job: Job, source: DataSource) -> str:
     """Why the outputs do not mean here what they meant there; empty: they do."""
     task, before = job.model.task, content.job.model.task
     if task != before:
-        return f"it was trained for a {before}"
+        return f"it was trained with model.task = {toml_value(before)}"
     kind, now = KINDS[task], source.train.classes
     if kind.are_scaled:
         outputs, schemas = content.layout.sizes[-1], (content.schema, source.schema)

@@ -19,6 +19,7 @@ from dpnet.checkpoint.contents import Contents
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
+from dpnet.data.remarks import other_units
 from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.output.run_directory import RunDirectory
@@ -59,6 +60,8 @@ def begin_with(
         scaling = fit_scaling(job, data.source, data.moments, group, kept)
     else:
         scaling = measure_scaling(job, data.source, group, kept)
+    if kept is not None and data.moments and (remark := other_units(job.data.scale, kept, data.moments["train"])):
+        told = [*told, f"note: {remark}"]
     return dataclasses.replace(start, vectors=StateVectors(params, {}, 0), scaling=scaling, told=told)
 
 

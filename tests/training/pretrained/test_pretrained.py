@@ -79,6 +79,36 @@ def test_what_it_begins_with_is_told(base, tmp_path, capsys):
     assert f"\nbegan with   {run}, digest {digest}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("kind", "change", "told"),
+    [
+        ("standardize", lambda x: x, ""),
+        ("standardize", lambda x: 1.5 * x + 1, ""),
+        (
+            "standardize",
+            lambda x: x / 255,
+            r"about 0\.\d+ and deviations of about 0\.00\d+; there it was 0 and 1: are",
+        ),
+        ("standardize", lambda x: 100 * x, r"deviations of about (\d{2,}|1e\+02)"),
+        ("standardize", lambda x: x + 9, r"means of about \d\.?\d* and deviations of about [01]\.?\d*; there"),
+        ("unit", lambda x: 1.2 * x, ""),
+        ("unit", lambda x: x / 255, r"scaled as there, the inputs are 0\.\d+ to 0\.\d+; there it was 0 to 1: are"),
+        ("unit", lambda x: 100 * x, r"scaled as there, the inputs are -\d+"),
+    ],
+)
+def test_inputs_in_other_units_are_told(tmp_path, kind, change, told, capsys):
+    with np.load(save_data(tmp_path / "base.npz", 40, features=5)) as arrays:
+        given = dict(arrays)
+    np.savez(tmp_path / "new.npz", **{n: change(array) if n[0] == "x" else array for n, array in given.items()})
+    settings = {**STILL, "data.scale": kind, "output.progress": "plain"}
+    train(tmp_path / "run", {**settings_for(str(tmp_path / "base.npz")), **settings})
+    capsys.readouterr()
+    tune(tmp_path / "new", tmp_path / "run", str(tmp_path / "new.npz"), settings)
+    found = re.findall(r"^note: (scaled as there, the inputs .*)", capsys.readouterr().out, re.M)
+    assert len(found) == bool(told)
+    assert all(re.search(told, line) for line in found), found
+
+
 OTHERS = {
     "more classes": ([0, 1, 2, 3], r"its classes were 0, 1, 2 \(3\), here they are 0, 1, 2, 3 \(4\)"),
     "fewer classes": ([0, 1], r"its classes were 0, 1, 2 \(3\), here they are 0, 1 \(2\)"),
@@ -129,7 +159,9 @@ def test_numbers_keep_their_scaling_unless_there_are_more_of_them(tmp_path):
 def test_a_classifier_can_become_a_regression(base, tmp_path, capsys):
     source = data(tmp_path / "new.npz", NUMBERS[:, :1])
     tune(tmp_path / "run", base[0], source, {"model.task": "regression", **STILL, "output.progress": "plain"})
-    assert "the last layer, 4, starts anew: it was trained for a classification\n" in capsys.readouterr().out
+    assert (
+        'the last layer, 4, starts anew: it was trained with model.task = "classification"\n' in capsys.readouterr().out
+    )
     np.testing.assert_allclose(written(tmp_path / "run", "scaling")["targets.scaling.offset"], NUMBERS[:, 0].mean())
 
 
