@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection, Sequence
 
 from dpnet.config.data import DataConfig
+from dpnet.config.keys import toml_value
 from dpnet.config.model import Task
 from dpnet.data.hold_out import cut
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
@@ -184,7 +185,11 @@ def remarks_on_columns(section: DataConfig, source: str, train: Split) -> list[s
             "them beside the labels, as w_train."
         )
     return [
-        f"data.{key} ({getattr(section, key)!r}) means a column of a table; {source} has {what} of its own"
+        f"data.{key} ({_shown(value)}) means a column of a table; {source} has {what} of its own"
         for key, what in COLUMNS.items()
-        if getattr(section, key) is not None
+        if (value := getattr(section, key)) is not None
     ]
+
+
+def _shown(value: str | int | tuple[str | int, ...]) -> str:
+    return repr(value) if isinstance(value, str | int) else toml_value(value)

@@ -194,5 +194,8 @@ def require_labels(split: Split) -> Targets:
             "file with x and y, or name the two files x_test.npy and y_test.npy."
         )
     if split.labels is None:
-        raise DataError(f"{split.labels_file} is missing; give the label of each sample of {split.inputs_file} there.")
+        verb = "are" if ", columns " in split.labels_file else "is"
+        raise DataError(
+            f"{split.labels_file} {verb} missing; give the label of each sample of {split.inputs_file} there."
+        )
     return split.labels

@@ -58,6 +58,8 @@ def _propose(arguments: argparse.Namespace) -> Proposal:
 
 def _columns(named: Sequence[str]) -> str | int | list[str | int]:
     """The columns of the labels, as data.target has them: one, or a list of several or of a pattern."""
+    if len(named) == 1 and named[0].startswith('["'):
+        return list(settings_given([f"data.target={named[0]}"])["data.target"])
     columns = [int(name) if name.removeprefix("-").isdecimal() else name for name in named]
     return columns[0] if len(columns) == 1 and not set(named[0]) & set("*?[") else columns
 

@@ -85,7 +85,6 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
         split: "what says which rows are trained on (data.split)",
     }
     names = [one for one in table.columns if one not in other]
-    keeps = not set(targets).isdisjoint(section.categorical)
     chosen = {}
     for key in ("features", "ignore", "categorical"):
         patterns = [one for one in getattr(section, key) if key != "categorical" or one not in targets]
@@ -97,7 +96,19 @@ def find_roles(section: DataConfig, table: Table) -> Roles:
     ]
     if not inputs:
         raise DataError(f"{table.file}: no column is left to learn from, of {listed(table.columns)}.")
-    return Roles(targets[0], keeps, name, weight, inputs, chosen["categorical"] & set(inputs), split, targets[1:])
+    keeps, categorical = _keeps_labels(targets, section.categorical), chosen["categorical"] & set(inputs)
+    return Roles(targets[0], keeps, name, weight, inputs, categorical, split, targets[1:])
+
+
+def _keeps_labels(targets: Sequence[str], categorical: Sequence[str]) -> bool:
+    """Whether the labels are text, as they stand."""
+    named = [name for name in targets if name in categorical]
+    if named and len(targets) > 1:
+        raise DataError(
+            f"data.categorical has {named[0]!r}, one of the targets; several targets are numbers, or yes and no, and "
+            "no categories: leave it out."
+        )
+    return bool(named)
 
 
 def _matching(patterns: Sequence[str], table: Table, key: str) -> Iterator[str]:
@@ -173,6 +184,11 @@ def find_target(target: str | int | None, table: Table, said_by: str = "data.tar
         if not -len(names) <= target < len(names):
             raise DataError(f"{said_by} is {target}, but {table.file} has {counted(len(names), 'column')}.")
         return names[target]
+    if target not in table.columns and (found := fnmatch.filter(table.columns, target)):
+        raise DataError(
+            f"{table.file} has no column {target!r} ({said_by}); as a pattern it means {listed(found)}, and stands in "
+            f"a list: {setting('data.target', [target])}."
+        )
     if target not in table.columns:
         raise no_column(table, target, said_by)
     return target

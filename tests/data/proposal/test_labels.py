@@ -22,6 +22,7 @@ def table(tmp_path, monkeypatch):
         (["tag_*"], ("tag_*",), "multilabel", "The targets are tag_a, tag_b.\nOf each label a row says yes or no: "),
         (["tag_b", "tag_a"], ("tag_b", "tag_a"), "multilabel", "40 rows with 0 to 2 of 2 labels, 0.85 on average; "),
         (["-1", "2"], (-1, 2), "multilabel", "The targets are tag_b, tag_a."),
+        (['["tag_b", "tag_a"]'], ("tag_b", "tag_a"), "multilabel", "The targets are tag_b, tag_a."),
         (["x", "tag_a"], ("x", "tag_a"), "regression", "They hold numbers (40 targets of 2 numbers: "),
         (["tag_b"], "tag_b", "classification", "It has 2 classes: no, yes"),
         (["*_b"], "tag_b", "classification", "The target is tag_b."),

@@ -91,7 +91,16 @@ def test_several_columns_are_no_labels_of_classes(tmp_path):
     with pytest.raises(DataError, match=r'names 2 columns, .*one label .* model\.task = "multilabel", .*"regression"'):
         opened(path, ["tag_a", "tag_b"], task="classification")
     with pytest.raises(DataError, match=r"data\.categorical has 'tag_a', the target"):
-        opened(path, ["tag_a", "tag_b"], categorical=("tag_a",))
+        opened(path, "tag_a", categorical=("tag_a",))
+    for task in ("multilabel", "regression", "classification"):
+        with pytest.raises(DataError, match=r"data\.categorical has 'tag_b', one of the targets; several"):
+            opened(path, ["tag_a", "tag_b"], categorical=("tag_b",), task=task)
+
+
+def test_a_pattern_stands_in_a_list(tmp_path):
+    message = r"has no column 'tag_\*' \(data\.target\); as a pattern it means tag_a, tag_b, and stands in a list: "
+    with pytest.raises(DataError, match=message + r"data\.target = \[\"tag_\*\"\]"):
+        opened(write(tmp_path / "t.csv"), "tag_*")
 
 
 def test_several_numbers_are_the_targets_of_a_regression_in_their_own_units(tmp_path):
@@ -152,6 +161,9 @@ def test_predictions_have_the_names_of_the_columns_and_need_no_labels(tmp_path, 
     text = capsys.readouterr().out
     assert ("labels       2: tag_b, tag_a\n" in text) == (task == "multilabel")
     assert summary["status"] == "finished"
+    assert dpnet(["evaluate", run, "--data", str(bare)]) == 1
+    assert f"b.csv, columns '{settings['data.target'][0]}', " in (error := capsys.readouterr().err)
+    assert "are missing; give the label of each sample" in error
     (tmp_path / "half.csv").write_text((tmp_path / "o.csv").read_text().replace("tag_b", "tag_c"))
     assert dpnet(["evaluate", run, "--data", str(tmp_path / "half.csv")]) == 1
     assert "half.csv has no column 'tag_b' (data.target), and has others of the 2 that hold" in capsys.readouterr().err
