@@ -14,6 +14,7 @@ import stat
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,7 +144,11 @@ def _layers(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[Linear, ...
         layers.append(Linear(name, *weight))
     if not layers:
         raise CheckpointError(f"{path} holds no tensor; expected those of a network of linear layers")
-    return tuple(sorted(layers, key=lambda layer: _numbered(layer.name)))
+    layers.sort(key=lambda layer: _numbered(layer.name))
+    for one, other in pairwise(layers):
+        if _numbered(one.name) == _numbered(other.name):  # 1 and 01
+            raise CheckpointError(f"{path}: {one.name} and {other.name} are layers of the same number; rename one")
+    return tuple(layers)
 
 
 def shapes_text(shapes: dict[str, tuple[int, ...]]) -> str:

@@ -71,6 +71,12 @@ def test_layers_that_do_not_follow_one_another_are_refused(inputs, hidden, messa
         chain(layers, inputs, hidden)
 
 
+def test_two_layers_of_one_number_are_refused(tmp_path):
+    path = saved(tmp_path / "m.safetensors", tensors(["fc1.", "fc01."], (4, 4, 4)))
+    with pytest.raises(CheckpointError, match=r"fc0?1 and fc0?1 are layers of the same number"):
+        read_state_dict(path)
+
+
 def test_layers_whose_numbers_contradict_their_shapes_are_refused():
     with pytest.raises(ValueError, match="no layer of it has the 4 inputs"):
         chain([Linear("fc1", 3, 6), Linear("fc2", 6, 4)], 4, (6,))

@@ -77,22 +77,20 @@ def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Fe
 
 
 def _adopt(feature: Feature, table: Table, roles: Roles, missing: str) -> Feature:
-    """What the column of a feature becomes: what it was, with the missing values of this table filled in or refused."""
-    column = table.columns[feature.name]
-    if column.missing is None:
-        return feature
+    """What the column of a feature becomes: what it was, with missing values filled in or refused."""
+    column, is_text = table.columns[feature.name], feature.categories is not None
     if missing == "error":
-        raise missing_value(table, roles.inputs)
-    if missing == "indicator" and not feature.indicator:
+        if column.missing is not None:
+            raise missing_value(table, roles.inputs)
+        return replace(feature, fill=None)
+    if missing == "indicator" and column.missing is not None and not feature.indicator:
         raise DataError(
             f"{table.file}, column {feature.name!r}: values are missing, and the pretrained network (model.pretrained, "
             'train --from) has no input that says where; expected data.missing = "mean" or "zero".'
         )
-    if feature.fill is not None or column.kind not in ("text", "number"):
+    if feature.fill is not None or is_text != (column.kind == "text"):
         return feature
-    if feature.categories is not None:
-        return replace(feature, fill=0.0)
-    return replace(feature, fill=_fit(feature.name, table, roles, missing).fill)
+    return replace(feature, fill=0.0 if is_text else _fit(feature.name, table, roles, missing).fill)
 
 
 def _fit(name: str, table: Table, roles: Roles, missing: str) -> Feature:

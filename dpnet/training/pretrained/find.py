@@ -26,10 +26,13 @@ from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
 from dpnet.config.directory import existing, first_choice
 from dpnet.config.job import Job
+from dpnet.config.keys import KEYS
+from dpnet.config.section import Text
 from dpnet.data.scaling import Scaling
 from dpnet.data.tables.schema import Schema, recorded_schema
-from dpnet.errors import CheckpointError
+from dpnet.errors import CheckpointError, ConfigError
 from dpnet.files import where_from
+from dpnet.text import shorten
 from dpnet.training.known import Known, known_of, known_run
 
 
@@ -87,10 +90,21 @@ def find_pretrained(job: Job, group: Group, resume: str) -> Pretrained | None:
 
 
 def with_pretrained(job: Job, path: str | os.PathLike[str] | None) -> Job:
-    """The job, but beginning with what is at a path; None: as it is."""
+    """The job, but beginning with what is at a path; None: as it is.
+
+    Raises:
+        ConfigError: it is no path.
+    """
     if path is None:
         return job
-    return dataclasses.replace(job, model=dataclasses.replace(job.model, pretrained=os.fspath(path)))
+    key = KEYS["model.pretrained"]
+    try:
+        if not isinstance(given := os.fspath(path), str):
+            raise TypeError(given)
+        Text().check(given)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{key.full_name} is {shorten(ascii(path))}; it must be {key.expected}") from None
+    return dataclasses.replace(job, model=dataclasses.replace(job.model, pretrained=given))
 
 
 def _open(path: str) -> Pretrained:

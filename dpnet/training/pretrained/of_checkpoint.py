@@ -63,6 +63,9 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
     ):
         if seen != expected:
             yield f"{key} is {shorten(toml_value(seen))}, there it is {shorten(toml_value(expected))}", (key, expected)
+    missing, filled = job.data.missing, content.job.data.missing
+    if None not in (content.schema, source.schema) and "error" not in (missing, filled) and missing != filled:
+        yield f"data.missing is {toml_value(missing)}, there it is {toml_value(filled)}", ("data.missing", filled)
     inputs = content.layout.sizes[0]
     if source.features != inputs:
         width = counted(source.features, "feature")

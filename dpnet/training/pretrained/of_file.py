@@ -42,7 +42,8 @@ def of_file(pretrained: Pretrained, content: StateDict, job: Job, source: DataSo
     if content.dtypes != job.model.dtype:
         told.append(f"its parameters are converted from {content.dtypes} to {job.model.dtype}")
     told.append(
-        f"note: a file has parameters alone: inputs are scaled by data.scale = {toml_value(job.data.scale)}, anew"
+        f"note: a file has parameters alone: the activation is taken to be {job.model.activation}, and inputs are "
+        f"scaled anew, data.scale = {toml_value(job.data.scale)}"
     )
     folder = os.path.dirname(pretrained.record["path"])
     if os.path.exists(os.path.join(folder, "manifest.json")):

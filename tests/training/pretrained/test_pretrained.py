@@ -227,7 +227,9 @@ def test_a_file_is_the_parameters_alone(base, tmp_path, capsys):
     tune(tmp_path / "run", path, source, {**STILL, "output.progress": "plain"})
     said = capsys.readouterr().out
     assert "\nits layers are, from the input on, module.fc1, module.fc2, module.fc3\n" in said
-    assert '\nnote: a file has parameters alone: inputs are scaled by data.scale = "standardize", anew\n' in said
+    assert (
+        "\nnote: a file has parameters alone: the activation is taken to be relu, and inputs are scaled anew, " in said
+    )
     assert "\nnote: its outputs are taken for the classes in order: 0, 1, 2\n" in said
     expected = load_file(base[0] / "checkpoints/best/model.safetensors")
     assert all(written(tmp_path / "run")[name].tobytes() == array.tobytes() for name, array in expected.items())
@@ -276,13 +278,27 @@ def test_a_number_that_cannot_be_held_is_refused(base, tmp_path, value):
         tune(tmp_path / "run", path, data(tmp_path / "new.npz", [0, 1, 2]))
 
 
-@pytest.mark.parametrize("name", ["nowhere", "nowhere/m.safetensors", "empty", "a\0b", "x" * 300])
+@pytest.mark.parametrize("name", ["nowhere", "nowhere/m.safetensors", "empty", "x" * 300])
 def test_a_path_that_leads_to_nothing_is_refused_with_the_key(base, tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"^model\.pretrained \(--from\): "):
         dpnet.train(make_job(tmp_path / "run", STILL), LocalGroup(), pretrained=name)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "\udcff", b"m", 3])
+def test_what_is_no_path_is_refused(tmp_path, path):
+    with pytest.raises(
+        ConfigError, match=r"^model\.pretrained is .*; it must be a string, not empty and fit for a path$"
+    ):
+        dpnet.train(make_job(tmp_path / "run", STILL), LocalGroup(), pretrained=path)
+
+
+def test_gradients_of_frozen_layers_are_checked_as_well(capsys):
+    assert run_command(["gradcheck", "--set", "model.hidden_layers=[3, 2]", "--set", 'model.freeze=["0", "4"]']) == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf"^{name} .* ok$", said, re.M) for name in ("0.weight", "0.bias", "2.weight", "4.bias"))
 
 
 # --- going on ---

@@ -118,6 +118,20 @@ def test_missing_values_are_filled_in_as_the_job_says(base, tmp_path):
         inputs(base, source, missing="indicator")
 
 
+def test_other_fillings_than_those_of_the_network_are_refused(tmp_path):
+    rows = [("", "red", 1, "a"), (4, "blue", 2, "b"), (8, "blue", 3, "b")]
+    source = csv(tmp_path / "gaps.csv", "age,colour,size,kind", rows)
+    train(tmp_path / "base", {**SETTINGS, "data.source": source, "data.missing": "mean"})
+    whole = csv(tmp_path / "whole.csv", "age,colour,size,kind", ROWS)
+    with pytest.raises(CheckpointError, match=r'data\.missing is "zero", there it is "mean"\n.*\n    --set .*"mean"'):
+        tune(tmp_path / "zero", tmp_path / "base", whole, missing="zero")
+    with pytest.raises(DataError, match=r"column 'age': the value is missing"):  # Also in other data of the training.
+        tune(tmp_path / "none", tmp_path / "base", whole, test=source)
+    test = csv(tmp_path / "test.csv", "age,colour,size,kind", rows)
+    tune(tmp_path / "mean", tmp_path / "base", whole, missing="mean", test=test)
+    assert np.array(inputs(tmp_path / "base", source, missing="mean").inputs)[0, 0] == 6
+
+
 def test_another_target_column_of_numbers_starts_the_last_layer_anew(tmp_path, capsys):
     task = {"model.task": "regression"}
     first = csv(tmp_path / "first.csv", "x,price", [(1, 2.5), (2, 4.5), (3, 7.0)])
