@@ -95,9 +95,9 @@ def listed_as(
         DataError: there are such labels, and they are not to be left out.
     """
     column_of = {name: column for column, name in enumerate(others.values.tolist())}
-    known = np.array([name in column_of for name in own.values.tolist()], np.bool_)
+    known = np.array([name in column_of for name in own.values.tolist()], np.bool_) | ~sets.any(axis=0)
     found = np.zeros((len(sets), len(others)), np.bool_)
-    for column in np.flatnonzero(known):
+    for column in np.flatnonzero(known & sets.any(axis=0)):
         found[:, column_of[own.values[column].item()]] = sets[:, column]
     if known.all():
         return found, ""

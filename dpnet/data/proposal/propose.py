@@ -62,7 +62,9 @@ def _task_of(source: str, section: DataConfig) -> Task:
     """What the labels of arrays look like."""
     if Converted().fits(path := os.path.expanduser(source)):
         return Converted().task(path)
-    sets, targets = (_read_as(task, source, section) for task in ("multilabel", "regression"))
+    targets = _read_as("regression", source, section)
+    # Of a number for each sample nothing needs to be spread out, be they as many as samples.
+    sets = None if targets is not None and targets.shape[1] == 1 else _read_as("multilabel", source, section)
     if sets is not None and sets.shape[1] > 1 and (sets.sum(axis=1) != 1).any():
         return "multilabel"  # With a single 1 in each row they are classes (one-hot).
     return "regression" if targets is not None and looks_like_targets(targets) else "classification"

@@ -119,6 +119,7 @@ def _sets(path: str, parsed: Parsed, place: Place, *, must_have: bool) -> tuple[
     if must_have and not len(labels):
         raise DataError(f"{path} has no sample with a label; expected labels such as 1,3,7 before the first pair.")
     names, columns = np.unique(labels, return_inverse=True)
+    names = names if len(names) else np.zeros(1)  # Of which no sample has it: arrays without a column are nothing.
     check_memory(path, len(parsed.sets) * len(names), f"{counted(len(names), 'label')} of each sample")
     sets = np.zeros((len(parsed.sets), len(names)), np.bool_)
     sets[rows, columns] = True

@@ -8,7 +8,8 @@ import pytest
 from dpnet.cli.main import run as dpnet
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
-from dpnet.config.file import job_of
+from dpnet.config.file import job_of, load
+from dpnet.conversion.convert import convert
 from dpnet.data.readers.svmlight import SvmFile
 from dpnet.data.sources import open_source
 from dpnet.errors import DataError
@@ -61,6 +62,10 @@ def test_other_data_are_placed_by_label_and_may_lack_some(tmp_path):
     assert test.labels.tolist() == [[False, False, True], [False, True, True], [False, False, False]]
     none = write(tmp_path / "n.svm", " 1:1\n 2:1\n")
     assert opened(path, test=none).test.labels.tolist() == [[False] * 3] * 2
+    convert(job_of({"data.source": path, "data.test": none, "model.task": "multilabel"}), str(tmp_path / "c"), GROUP)
+    kept = opened(str(tmp_path / "c"))
+    assert kept.train.classes.values.tolist() == [1, 3, 7]
+    assert kept.test.labels.tolist() == [[False] * 3] * 2
 
 
 def test_a_label_that_training_never_saw_is_refused_by_line_or_left_out(tmp_path):
@@ -107,6 +112,14 @@ def test_a_network_is_trained_scored_and_predicts_with_these_labels(tmp_path, ca
         files.append((tmp_path / "p.csv").read_text())
     assert files[0] == files[1]
     assert files[0].startswith("label_2,label_5,p_2,p_5\n")
+
+
+@pytest.mark.parametrize(("text", "task"), [(TRAIN, "multilabel"), ("1 1:1\n7 2:1\n" * 9, "classification")])
+def test_init_proposes_what_the_lines_list(tmp_path, monkeypatch, capsys, text, task):
+    monkeypatch.chdir(tmp_path)
+    assert dpnet(["init", "j.toml", "--data", write(tmp_path / "a.svm", text)]) == 0
+    assert load("j.toml").model.task == task
+    assert ("4 of them with 0 to 2 of 3 labels, " in capsys.readouterr().out) == (task == "multilabel")
 
 
 def test_the_first_line_of_several_labels_tells_the_format(tmp_path):
