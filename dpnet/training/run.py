@@ -29,7 +29,7 @@ from dpnet.training.loop import Loop
 from dpnet.training.memory import with_data
 from dpnet.training.prepare import fit_scaling, identify, open_data, prepare
 from dpnet.training.pretrained.find import find_pretrained, with_pretrained
-from dpnet.training.pretrained.transfer import begin_with
+from dpnet.training.pretrained.transfer import begin_with, transfer
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
 from dpnet.training.summary import Summary, complete_again, summary_text
@@ -167,6 +167,7 @@ def begin(
         source = open_data(job, group, in_memory, None if pretrained is None else pretrained.schema)
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
     resumes = on_root(group, lambda: foresee(job, resume, source))
+    begun = None if pretrained is None or resumes else transfer(pretrained, job, source, group)
     with doing(group, "checking the data"):
         data = identify(job.data, source, group, measure=not resumes)
     data = dataclasses.replace(data, pretrained=None if pretrained is None else pretrained.record)
@@ -174,7 +175,7 @@ def begin(
         run_dir, start = choose_start(job, group, directory, resume, data, fingerprint(backend.products.name))
     job = with_directory(job, run_dir.path)
     if pretrained is not None:
-        start = begin_with(pretrained, start, job, data, run_dir, group)
+        start = begin_with(pretrained, begun, start, job, data, run_dir, group)
     scaling = start.scaling
     if scaling is None and data.moments:
         scaling = fit_scaling(job, source, data.moments, group)

@@ -33,13 +33,43 @@ from dpnet.training.pretrained.of_file import of_file
 from dpnet.training.start import StartingPoint
 
 
+def transfer(pretrained: Pretrained, job: Job, source: DataSource, group: Group) -> Transfer | None:
+    """What a training begins with; made on rank 0, None elsewhere. Collective.
+
+    Raises:
+        CheckpointError: it cannot be read any more, or is not of this network.
+        ConfigError: a layer is to be frozen that starts anew.
+    """
+    made: list[Transfer] = []
+    layout = build_layout(job, source)
+
+    def make() -> None:
+        content = pretrained.content
+        if content is None:
+            raise CheckpointError(pretrained.missing)
+        if isinstance(content, Contents):
+            made.append(of_checkpoint(pretrained, content, job, source, layout))
+        else:
+            made.append(of_file(pretrained, content, job, source, layout))
+
+    on_root(group, make)
+    return made[0] if made else None
+
+
 def begin_with(
-    pretrained: Pretrained, start: StartingPoint, job: Job, data: TrainingData, run_dir: RunDirectory, group: Group
+    pretrained: Pretrained,
+    begun: Transfer | None,
+    start: StartingPoint,
+    job: Job,
+    data: TrainingData,
+    run_dir: RunDirectory,
+    group: Group,
 ) -> StartingPoint:
     """Where a training starts that begins with what was pretrained; collective.
 
     Args:
         pretrained: it.
+        begun: what `transfer` made of it; None on rank 0: it is made now, if need be.
         start: where the training would start without it. At step 0; or else it goes on from its own checkpoint.
         job: the configuration.
         data: of the training.
@@ -47,39 +77,34 @@ def begin_with(
         group: all ranks.
 
     Raises:
-        CheckpointError: it cannot be read any more, or is not of this network.
-        ConfigError: it is to be overwritten, or a layer is to be frozen that starts anew.
+        CheckpointError: see `transfer`.
+        ConfigError: see `transfer`; or the run directory holds what the training begins with.
         DataError: an input is not finite, as it was read or once it is scaled.
     """
     if start.vectors is not None:
         missing = pretrained.missing.rstrip(".")
         notes = [f"{missing}; the run goes on from its own checkpoint"] if missing else []
         return dataclasses.replace(start, notes=[*start.notes, *notes])
-    params, kept, told = _transfer(pretrained, job, data.source, run_dir, group)
+    on_root(group, lambda: _check_apart(pretrained, run_dir))
+    if not on_root(group, lambda: begun is not None):
+        begun = transfer(pretrained, job, data.source, group)
+    whole = on_root(group, lambda: begun)
+    assert whole is not None
     if data.moments:
-        scaling = fit_scaling(job, data.source, data.moments, group, kept)
+        scaling = fit_scaling(job, data.source, data.moments, group, whole.scaling)
     else:
-        scaling = measure_scaling(job, data.source, group, kept)
-    if kept is not None and data.moments and (remark := other_units(job.data.scale, kept, data.moments["train"])):
-        told = [*told, f"note: {remark}"]
-    return dataclasses.replace(start, vectors=StateVectors(params, {}, 0), scaling=scaling, told=told)
+        scaling = measure_scaling(job, data.source, group, whole.scaling)
+    told = whole.told
+    if whole.scaling is not None and data.moments:
+        remark = other_units(job.data.scale, whole.scaling, data.moments["train"])
+        told = [*told, *([f"note: {remark}"] if remark else [])]
+    return dataclasses.replace(start, vectors=StateVectors(whole.params, {}, 0), scaling=scaling, told=told)
 
 
-def _transfer(pretrained: Pretrained, job: Job, source: DataSource, run_dir: RunDirectory, group: Group) -> Transfer:
-    """What a training begins with; rank 0 makes it, and every rank gets the same. Collective."""
-    layout = build_layout(job, source)
-
-    def begin() -> Transfer:
-        content = pretrained.content
-        if content is None:
-            raise CheckpointError(pretrained.missing)
-        if pretrained.folder is not None and run_dir.holds(pretrained.folder):
-            raise ConfigError(
-                f"{pretrained.record['path']} is in the run directory {run_dir.path}, which a new training would "
-                "clear; name another directory with --output DIR"
-            )
-        if isinstance(content, Contents):
-            return of_checkpoint(pretrained, content, job, source, layout)
-        return of_file(pretrained, content, job, source, layout)
-
-    return on_root(group, begin)
+def _check_apart(pretrained: Pretrained, run_dir: RunDirectory) -> None:
+    """Raises ConfigError if a new training would clear what it begins with."""
+    if pretrained.folder is not None and run_dir.holds(pretrained.folder):
+        raise ConfigError(
+            f"{pretrained.record['path']} is in the run directory {run_dir.path}, which a new training would clear; "
+            "name another directory with --output DIR"
+        )

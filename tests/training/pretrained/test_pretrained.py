@@ -177,7 +177,7 @@ def test_a_network_of_another_kind_is_refused_with_both_values_and_what_fits(bas
     source = data(tmp_path / "new.npz", [0, 1, 2])
     with pytest.raises(CheckpointError, match=rf"does not fit this job:\n  {message}\nWhat you can do") as refusal:
         tune(tmp_path / "run", base[0], source, settings)
-    assert not (tmp_path / "run/checkpoints").exists()
+    assert not (tmp_path / "run").exists()
     key = next(iter(settings))
     assert f"\n    --set {key}=" in str(refusal.value) or f"\n    --set '{key}=" in str(refusal.value)
 
