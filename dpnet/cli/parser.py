@@ -199,7 +199,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         "--details",
         action="store_true",
         help="also balanced accuracy, macro F1, top-k accuracy, AUC (of two classes), scores of every class, and the "
-        "confusion matrix",
+        "confusion matrix; of a regression scores of every output, how the errors are spread, and the largest of them",
     )
     command.add_argument(
         "--top-k",

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from dpnet.cli.number_scores import numbers_json, numbers_text
 from dpnet.data.classes import Classes, label_text
 from dpnet.inference.details import Counts, Details, LabelDetails
-from dpnet.inference.evaluate import Evaluation
+from dpnet.inference.evaluate import AnyDetails, Evaluation
+from dpnet.inference.residuals import NumberDetails
 from dpnet.parallel.label_scores import LabelCounts
 from dpnet.text import shorten, table
 
@@ -25,13 +27,15 @@ WORST, MISTAKES = 20, 10
 """Classes and kinds of mistakes that are shown where there are too many for all."""
 
 
-def details_text(details: Details | LabelDetails) -> str:
-    """The scores of a classifier beyond loss and accuracy, or those of every label."""
+def details_text(details: AnyDetails) -> str:
+    """The scores of a classifier beyond loss and accuracy; or those of every label, or of every output."""
+    if isinstance(details, NumberDetails):
+        return numbers_text(details)
+    above = "support and predicted are sums of weights\n" if details.weighted else ""
     if isinstance(details, LabelDetails):
-        above = "support and predicted are sums of weights\n" if details.weighted else ""
         return above + _each("label", details.counts, _names(details.labels))
     names = _names(details.classes)
-    return "\n\n".join([_scores(details), _each("class", details, names), _confusion(details, names)])
+    return "\n\n".join([_scores(details), above + _each("class", details, names), _confusion(details, names)])
 
 
 def _names(labels: Classes) -> list[str]:
@@ -45,15 +49,18 @@ def evaluation_json(scores: Evaluation) -> str:
     """
     found: dict[str, Any] = {**scores.measures, "samples": scores.samples}
     found |= {"left_out": scores.left_out, "unknown": scores.unknown}
+    found["weighted"] = scores.weighted
     details = scores.details
-    if isinstance(details, LabelDetails):
+    if isinstance(details, NumberDetails):
+        found |= numbers_json(details)
+    elif isinstance(details, LabelDetails):
         found["labels"] = _rows(details.counts, details.labels)
     elif details is not None:
         names = ("balanced_accuracy", "macro_f1", "top_k", "top_k_accuracy", "log_loss", "auc")
         found |= {name: getattr(details, name) for name in names}
         found["classes"] = _rows(details, details.classes)
         found["confusion"] = None if details.confusion is None else details.confusion.tolist()
-    return json.dumps({name: _number(value) for name, value in found.items()}, allow_nan=False)
+    return json.dumps(_finite(found), allow_nan=False)
 
 
 def _rows(scores: Details | LabelCounts, labels: Classes) -> list[dict[str, Any]]:
@@ -64,7 +71,12 @@ def _rows(scores: Details | LabelCounts, labels: Classes) -> list[dict[str, Any]
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _number(value: Any) -> Any:
+def _finite(value: Any) -> Any:
+    """A value of JSON, with null for a number that is not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -124,10 +136,15 @@ def _confusion(details: Details, names: Sequence[str]) -> str:
 def _matrices(confusion: Counts, names: Sequence[str]) -> Iterable[tuple[list[str], list[list[Any]]]]:
     """The matrix with the names of the classes above its columns, and with letters there."""
     if len(names) <= MAX_CLASSES:
-        yield ["", *names], [[name, *row] for name, row in zip(names, confusion.tolist(), strict=True)]
+        yield ["", *names], [[name, *map(_count, row)] for name, row in zip(names, confusion.tolist(), strict=True)]
     if len(names) <= len(letters := string.ascii_lowercase):
         rows = zip(letters, names, confusion.tolist(), strict=False)
-        yield ["", *letters[: len(names)]], [[f"{letter} = {name}", *row] for letter, name, row in rows]
+        yield ["", *letters[: len(names)]], [[f"{letter} = {name}", *map(_count, row)] for letter, name, row in rows]
+
+
+def _count(number: int | float) -> str:
+    """A number of samples, or the sum of their weights."""
+    return str(number) if isinstance(number, int) else f"{number:.6g}"
 
 
 def _mistakes(confusion: Counts, names: Sequence[str]) -> str:
@@ -138,6 +155,6 @@ def _mistakes(confusion: Counts, names: Sequence[str]) -> str:
         return f"{text}; there are no mistakes"
     most = np.argsort(-wrong, axis=None, kind="stable")[: min(kinds, MISTAKES)]
     places = zip(*np.unravel_index(most, wrong.shape), strict=True)
-    rows = [(names[label], names[guess], f"{wrong[label, guess]:,}") for label, guess in places]
+    rows = [(names[label], names[guess], f"{wrong[label, guess]:,.10g}") for label, guess in places]
     header = ("label", "prediction", "samples")
     return f"{text}\n\nmost frequent mistakes: {len(rows)} of {kinds:,} kinds\n{table(header, rows)}"

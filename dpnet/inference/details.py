@@ -11,6 +11,7 @@ from is not known here: see `inference.tally`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +21,15 @@ from dpnet.compute.arrays import Vector
 from dpnet.data.classes import Classes
 from dpnet.parallel.label_scores import LabelCounts
 
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Ratios = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Details:
     """Scores of a classifier beyond loss and accuracy; of the same samples, at least one.
+
+    Where samples have weights, "samples" below means their weight, as with scikit-learn's sample_weight.
 
     Attributes:
         classes: of the network, in the order of all arrays below.
@@ -43,6 +46,7 @@ class Details:
             as larger, as in the accuracy.
         auc: with two classes, the area under the ROC curve, see `area_under_roc`. None: there are more classes, or one
             of the two has no sample.
+        weighted: the samples have weights.
     """
 
     classes: Classes
@@ -52,8 +56,9 @@ class Details:
     hits: Counts
     confusion: Counts | None
     top_k: int | None
-    top_k_hits: int
+    top_k_hits: int | float
     auc: float | None
+    weighted: bool = False
 
     def __eq__(self, other: object) -> bool:
         names = [field.name for field in dataclasses.fields(self)]
@@ -102,7 +107,7 @@ class Details:
         As scikit-learn, but for equal logits, of which the last counts as larger there:
         https://scikit-learn.org/stable/modules/generated/sklearn.metrics.top_k_accuracy_score.html
         """
-        return None if self.top_k is None else self.top_k_hits / int(self.support.sum())
+        return None if self.top_k is None else float(self.top_k_hits / self.support.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,25 +125,41 @@ class LabelDetails:
     weighted: bool
 
 
-def area_under_roc(negatives: Vector, positives: Vector) -> float | None:
+def area_under_roc(
+    negatives: Vector, positives: Vector, of_negatives: Vector | None = None, of_positives: Vector | None = None
+) -> float | None:
     """The area under the ROC curve: how probably a sample of the second class has the larger score; ties count half.
 
     It is U / (N P) for N negatives and P positives, where U is the number of pairs with negative < positive plus half
     of those with negative = positive (H. B. Mann and D. R. Whitney, 1947). 2 U is a whole number: only the division
-    rounds. https://scikit-learn.org/stable/modules/generated/sklearn.metrics.roc_auc_score.html
+    rounds. With weights a pair counts as the product of its two.
+    https://scikit-learn.org/stable/modules/generated/sklearn.metrics.roc_auc_score.html
 
     Args:
         negatives: (N,) scores of the samples of the first class.
         positives: (P,) scores of the samples of the second class.
+        of_negatives: (N,) their weights; None: all count alike.
+        of_positives: (P,) likewise.
 
     Returns:
-        The area; None if N or P is 0: it is not defined then.
+        The area; None if N or P is 0, or their weight: it is not defined then.
     """
+    if of_negatives is not None and of_positives is not None:
+        return _weighted_area(negatives, positives, of_negatives, of_positives)
     if not (len(negatives) and len(positives)):
         return None
     low, high = np.sort(negatives), np.sort(positives)
     twice = int(np.searchsorted(low, high, "left").sum()) + int(np.searchsorted(low, high, "right").sum())
     return twice / (2 * len(low) * len(high))
+
+
+def _weighted_area(negatives: Vector, positives: Vector, of_negatives: Vector, of_positives: Vector) -> float | None:
+    if not (of_negatives.any() and of_positives.any()):
+        return None
+    order = np.argsort(negatives, kind="stable")
+    low, below = negatives[order], np.append(0.0, np.cumsum(of_negatives[order]))
+    of_pairs = (below[np.searchsorted(low, positives, "left")] + below[np.searchsorted(low, positives, "right")]) / 2
+    return math.fsum(of_positives * of_pairs) / (math.fsum(of_positives) * float(below[-1]))
 
 
 def _ratio(part: Counts, whole: Counts) -> Ratios:

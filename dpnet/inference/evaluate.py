@@ -15,17 +15,20 @@ from dpnet.data.sources import require_labels
 from dpnet.data.split import UnknownLabels
 from dpnet.errors import ConfigError, DataError
 from dpnet.inference.details import Details, LabelDetails
+from dpnet.inference.errors_of_numbers import Residuals
 from dpnet.inference.network import Network, check_call, prepared
 from dpnet.inference.nonfinite import SHOWN, lines_of, refusal, unanswered
+from dpnet.inference.residuals import NumberDetails
 from dpnet.inference.samples import open_samples
 from dpnet.inference.tally import Tally
 from dpnet.nn.layout import Views
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.label_scores import counts_of
 from dpnet.parallel.replica import Replica
-from dpnet.parallel.scores import Scores
+from dpnet.parallel.scores import OfNumbers, Scores
 from dpnet.text import words
-from dpnet.training.announce import aside
+
+AnyDetails = Details | LabelDetails | NumberDetails
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,16 @@ class Evaluation(Scores):
         left_out_rows: the first of them, by number from 0.
         left_out_lines: the lines that these are in a file of text, "line 6"; empty: they are none.
         unknown: number of samples that were left out, as their label is none of the network's classes.
-        details: scores of every class or label, and more, of the same samples; None: they were not asked for.
+        details: scores of every class, label or output, and more, of the same samples; None: they were not asked for.
+        weighted: the samples have weights, which enter all scores.
     """
 
     left_out: int = 0
     left_out_rows: tuple[int, ...] = ()
     left_out_lines: tuple[str, ...] = field(default=(), compare=False)
     unknown: int = 0
-    details: Details | LabelDetails | None = None
+    details: AnyDetails | None = None
+    weighted: bool = False
 
 
 def evaluate(
@@ -73,9 +78,9 @@ def evaluate(
             names it. "skip": it is left out of the scores, and counted.
         unknown_labels: what follows from a label that is none of the network's classes. "error": an error. "ignore":
             the sample is left out of the scores, and counted. None: what the training's job says.
-        details: compute scores of every class, the confusion matrix and more, see Details. They count samples: of the
-            weights of samples only loss and accuracy take notice. Of several labels for each sample: those of every
-            label, weighted, see LabelDetails.
+        details: compute more scores: of every class, and the confusion matrix, see Details; of every label where a
+            sample may have several, see LabelDetails; of a regression see NumberDetails. All are weighted where the
+            samples are.
         top_k: the k of the top-k accuracy among them; None: 5, where there are more classes than that.
 
     Raises:
@@ -94,8 +99,11 @@ def evaluate(
     )
     everywhere(group, lambda: require_labels(samples))
     rows = min(batch_size, len(samples))
+    kept = Residuals(network, samples) if details and task == "regression" else tally
+    if tally is not None and samples.weights is not None:
+        tally.weigh(float(samples.weights.max()))
     with prepared(network, group) as setup:
-        evaluator = _Evaluator(group, setup.replica(samples, rows), rows, tally, stops=nonfinite == "raise")
+        evaluator = _Evaluator(group, setup.replica(samples, rows), rows, kept, stops=nonfinite == "raise")
         sums = evaluator.sums(network.params)
         counts, first = zip(*group.allgather((evaluator.left_out, evaluator.rows)), strict=True)
     left_out, first_rows = sum(counts), [row for rows in first for row in rows]
@@ -107,21 +115,20 @@ def evaluate(
         raise DataError(f"{samples.inputs_file}: no row is left to compute scores of; all are not finite", agreed=True)
     if not sums[0]:
         raise DataError(f"{samples.inputs_file}: the rows that are left have the weight 0 together", agreed=True)
-    if tally is not None and samples.weights is not None:
-        aside(group, "note: weights enter accuracy, loss and log loss; the other scores count samples")
     num, lines = evaluator.samples - left_out, lines_of(samples, first_rows[:SHOWN])
     num_unknown = len(samples) - evaluator.samples
     scores = evaluator.scorer.scores(sums, num)
-    found: Details | LabelDetails | None = None if tally is None else tally.total(group, scores.loss)
+    weighted = samples.weights is not None
+    found = _found(kept, evaluator, sums, scores, group)
     if details and task == "multilabel":
-        found = LabelDetails(network.classes, counts_of(sums), samples.weights is not None)
+        found = LabelDetails(network.classes, counts_of(sums), weighted)
     left = {"left_out": left_out, "left_out_rows": in_file, "left_out_lines": lines, "unknown": num_unknown}
-    return Evaluation(**vars(scores), **left, details=found)
+    return Evaluation(**vars(scores), **left, details=found, weighted=weighted)
 
 
 GIVES = {"regression": "numbers (a regression)", "multilabel": "several labels for each sample (multilabel)"}
 """What networks give that have no classes."""
-NOT_FOR = {"regression": ("unknown-labels", "details", "top-k"), "multilabel": ("top-k",)}
+NOT_FOR = {"regression": ("unknown-labels", "top-k"), "multilabel": ("top-k",)}
 """Options that these tasks do not have."""
 
 
@@ -143,6 +150,16 @@ def _tally(network: Network, *, details: bool, top_k: int | None) -> Tally | Non
     return None
 
 
+def _found(
+    kept: Tally | Residuals | None, evaluator: Evaluator, sums: Sequence[float], scores: Scores, group: World
+) -> AnyDetails | None:
+    """The details that were counted or kept, if any were; collective."""
+    if isinstance(kept, Residuals):
+        assert isinstance(evaluator.scorer, OfNumbers)
+        return kept.total(group, evaluator.scorer, sums)
+    return None if kept is None else kept.total(group, scores.loss)
+
+
 class _Evaluator(Evaluator):
     """Leaves out samples with an input or an output that is not finite.
 
@@ -150,7 +167,7 @@ class _Evaluator(Evaluator):
         group: see Evaluator.
         replica: see Evaluator.
         batch_size: see Evaluator.
-        tally: counts the samples that are not left out; None: nothing but loss and hits is wanted.
+        kept: counts the samples that are not left out, or keeps what is predicted for them; None: no details.
         stops: nothing more is computed after the first such sample: there will be no scores.
 
     Attributes:
@@ -158,9 +175,11 @@ class _Evaluator(Evaluator):
         rows: the first of them.
     """
 
-    def __init__(self, group: World, replica: Replica, batch_size: int, tally: Tally | None, *, stops: bool) -> None:
+    def __init__(
+        self, group: World, replica: Replica, batch_size: int, kept: Tally | Residuals | None, *, stops: bool
+    ) -> None:
         super().__init__(group, replica, batch_size=batch_size)
-        self._tally, self._stops = tally, stops
+        self._kept, self._stops = kept, stops
         self.left_out = 0
         self.rows: Sequence[int] = ()
 
@@ -175,6 +194,7 @@ class _Evaluator(Evaluator):
             self.left_out += int(bad.sum())
             self.rows = [*self.rows, *ids[bad].tolist()][:SHOWN]
             ids, outputs, targets = ids[~bad], outputs[~bad], targets[~bad]
-        if self._tally is not None:
-            self._tally.add(outputs, targets)  # Before the loss, which overwrites the outputs.
+        if self._kept is not None:  # Before the loss, which overwrites the outputs.
+            weights = None if self._data.weights is None else self._data.weights[ids]
+            self._kept.add(outputs, targets, weights, ids)
         return self.score_outputs(ids, outputs, targets)

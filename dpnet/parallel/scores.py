@@ -167,21 +167,19 @@ class OfNumbers:
 
     def scores(self, sums: Sequence[float], samples: int) -> Scores:
         """See Scorer.scores."""
-        weight, loss, *of_outputs = sums
+        r2, rmse, mae = (float(np.mean(of_output)) for of_output in self.of_outputs(sums))
+        return Scores(sums[1] / sums[0], None, samples, r2=r2, rmse=rmse, mae=mae)
+
+    def of_outputs(self, sums: Sequence[float]) -> tuple[Vector, Vector, Vector]:
+        """R2, RMSE and MAE, each (outputs,), of sums as `scores` takes them."""
+        weight, _, *of_outputs = sums
         shifts, squares, of_errors, sizes = np.array(of_outputs).reshape(4, -1)
         with np.errstate(over="ignore", invalid="ignore"):
             variance = np.maximum(squares - np.square(shifts) / weight, 0)
             varies = variance > weight * LEAST_SPREAD**2
             # Without variance 1 - 0 or 1 - 1; NaN stays NaN.
             unexplained = np.divide(of_errors, variance, out=np.where(of_errors > 0, 1.0, of_errors), where=varies)
-        return Scores(
-            loss / weight,
-            None,
-            samples,
-            r2=float(np.mean(1 - unexplained)),
-            rmse=float(np.mean(np.sqrt(of_errors / weight) * self._units)),
-            mae=float(np.mean(sizes / weight * self._units)),
-        )
+        return 1 - unexplained, np.sqrt(of_errors / weight) * self._units, sizes / weight * self._units
 
 
 def measure_text(name: str, value: float | None, *, digits: int = 4) -> str:

@@ -132,6 +132,7 @@ def test_json_has_the_labels_as_they_are_in_the_data(values):
         "samples": 5,
         "left_out": 2,
         "unknown": 1,
+        "weighted": False,
         "balanced_accuracy": pytest.approx(5 / 6),
         "macro_f1": pytest.approx(0.8),
         "top_k": None,
@@ -164,7 +165,7 @@ def test_the_command_prints_what_is_asked_for(tmp_path, capsys):
     assert say("--details").startswith(f"{line}\nbalanced accuracy")
     assert "\ntop-2 accuracy" in say("--details", "--top-k=2")
     found = json.loads(say("--json"))
-    assert sorted(found) == ["accuracy", "left_out", "loss", "samples", "unknown"]
+    assert sorted(found) == ["accuracy", "left_out", "loss", "samples", "unknown", "weighted"]
     more = json.loads(say("--json", "--details"))
     assert found.items() < more.items()
     assert more["top_k"] == 5

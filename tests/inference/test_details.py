@@ -38,21 +38,37 @@ def predicted(network, source, folder):
 
 
 @pytest.mark.parametrize("spoiled", [[], [2, 30]])
-def test_weighted_scores_are_those_of_scikit_learn(trained, tmp_path, spoiled, capsys):
+def test_weighted_scores_are_those_of_scikit_learn(trained, tmp_path, spoiled):
     metrics = pytest.importorskip("sklearn.metrics")
-    network, x, y, _ = trained
-    weights = np.random.default_rng(3).integers(0, 4, len(y)) / 2
+    network, x, y, classes = trained
+    weights = np.random.default_rng(3).integers(0, 4, len(y)) / 3
     records = predicted(network, saved(tmp_path, x, y), tmp_path)
     x = x.copy()
     x[spoiled, 1] = np.nan
     np.savez(tmp_path / "w.npz", x=x, y=y, w=weights)
-    scores = dpnet.evaluate(network, str(tmp_path / "w.npz"), GROUP, batch_size=7, nonfinite="skip", details=True)
+    more = {"nonfinite": "skip", "details": True, "top_k": classes - 1}
+    scores = dpnet.evaluate(network, str(tmp_path / "w.npz"), GROUP, batch_size=7, **more)
     kept = np.delete(np.arange(len(y)), spoiled)
-    how = {"sample_weight": weights[kept]}
-    assert scores.loss == pytest.approx(metrics.log_loss(y[kept], records["probabilities"][kept], **how), rel=1e-6)
-    assert scores.accuracy == pytest.approx(metrics.accuracy_score(y[kept], records["label"][kept], **how), rel=1e-14)
-    assert scores.details.support.sum() == len(kept) == scores.samples
-    assert "note: weights enter accuracy, loss and log loss; the other scores count samples" in capsys.readouterr().err
+    labels, guesses, probabilities = y[kept], records["label"][kept], records["probabilities"][kept]
+    how, found = {"sample_weight": weights[kept]}, scores.details
+    assert scores.weighted
+    assert found.weighted
+    assert (scores.samples, scores.loss) == (len(kept), found.log_loss)
+    np.testing.assert_allclose(found.confusion, metrics.confusion_matrix(labels, guesses, **how), rtol=1e-12)
+    of_each = metrics.precision_recall_fscore_support(labels, guesses, zero_division=0, **how)
+    for name, expected in zip(("precision", "recall", "f1", "support"), of_each, strict=True):
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12)
+    expected = {
+        "log_loss": metrics.log_loss(labels, probabilities, **how),
+        "balanced_accuracy": metrics.balanced_accuracy_score(labels, guesses, **how),
+        "macro_f1": metrics.f1_score(labels, guesses, average="macro", zero_division=0, **how),
+    }
+    if classes == 2:
+        expected |= {"auc": metrics.roc_auc_score(labels, probabilities[:, 1], **how)}
+    else:
+        expected |= {"top_k_accuracy": metrics.top_k_accuracy_score(labels, probabilities, k=2, **how)}
+    assert {name: getattr(found, name) for name in expected} == pytest.approx(expected, rel=1e-6)
+    assert scores.accuracy == pytest.approx(metrics.accuracy_score(labels, guesses, **how), rel=1e-14)
 
 
 @pytest.mark.parametrize("batch_size", [7, 512])

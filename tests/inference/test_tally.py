@@ -1,5 +1,7 @@
 """Scores of classes are scikit-learn's, exactly where they are counts."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from dpnet.data.classes import Classes
 from dpnet.errors import ConfigError
 from dpnet.inference import tally as tally_module
 from dpnet.inference.details import Details, area_under_roc
+from dpnet.inference.exact_sums import ExactWeights
 from dpnet.inference.tally import Tally
 
 TOLERANCE = 1e-12
@@ -147,3 +150,27 @@ def test_the_size_of_a_block_changes_nothing(case):
     expected = tallied(*drawn(case))
     assert isinstance(expected, Details)
     assert all(tallied(*drawn(case), block=block) == expected for block in (1, 7, 1000))
+
+
+def test_weights_of_all_sizes_are_added_exactly_in_any_order():
+    generator = np.random.default_rng(1)
+    weights = generator.random(1000) * 10.0 ** generator.integers(-3, 4, 1000)
+    weights[:3] = 0, 1e30, 3.0
+    for some in (weights[2:], np.array([1e30, 1e30]), np.array([2.0**-1000, 0.0]), np.arange(1, 9.0), weights):
+        exact = ExactWeights(float(some.max()))
+        parts = exact.cut(some)
+        assert (parts == np.floor(parts)).all()
+        assert parts.max() <= 2**20
+        assert {float(exact.join(parts[:, order].sum(axis=1))) for order in (slice(None), slice(None, None, -1))} == {
+            float(exact.join(parts.sum(axis=1)))
+        }
+        assert float(exact.join(parts.sum(axis=1))) == pytest.approx(math.fsum(some), rel=1e-15)
+    assert ExactWeights(7.0).join(ExactWeights(7.0).cut(np.arange(8.0)).sum(axis=1)) == 28
+
+
+def test_a_weighted_area_counts_a_pair_as_the_product_of_its_weights():
+    negatives, positives = np.array([1.0, 2, 2, 3]), np.array([2.0, 4])
+    repeats, others = np.array([2, 0, 1, 3]), np.array([1, 2])
+    expected = area_under_roc(np.repeat(negatives, repeats), np.repeat(positives, others))
+    assert area_under_roc(negatives, positives, repeats * 1.0, others * 1.0) == expected
+    assert area_under_roc(negatives, positives, np.zeros(4), np.ones(2)) is None

@@ -14,10 +14,14 @@ pytestmark = pytest.mark.mpi
 group = connect()
 
 
-def tallied(labels, logits, of):
+def tallied(labels, logits, of, weights=None):
     tally = Tally(Classes(np.arange(logits.shape[1])), None)
     first, stop = share(len(labels), of.rank, of.world_size)
-    tally.add(logits[first:stop], labels[first:stop])
+    if weights is None:
+        tally.add(logits[first:stop], labels[first:stop])
+    else:
+        tally.weigh(weights.max())
+        tally.add(logits[first:stop], labels[first:stop], weights[first:stop])
     return tally.total(of, 0.5)
 
 
@@ -33,3 +37,16 @@ def test_the_scores_are_those_of_one_rank(rows, classes, ordered):
     assert group.allgather(found) == [expected] * group.world_size
     assert found.support.sum() == rows
     assert (found.auc is not None) == (classes == 2 and len(set(labels)) == 2)
+
+
+@pytest.mark.parametrize("classes", [2, 11])
+def test_weighted_scores_are_those_of_one_rank(classes):
+    generator = np.random.default_rng(classes)
+    labels, weights = (
+        generator.integers(0, classes, 301),
+        generator.random(301) * 10.0 ** generator.integers(-9, 9, 301),
+    )
+    logits = generator.standard_normal((301, classes)).round(1)
+    found, expected = (tallied(labels, logits, of, weights) for of in (group, LocalGroup()))
+    assert group.allgather(found) == [expected] * group.world_size
+    assert found.support.sum() == pytest.approx(weights.sum())

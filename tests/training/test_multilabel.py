@@ -145,7 +145,7 @@ def test_details_are_the_scores_of_every_label_weighted(trained, capsys):
     arguments = ["evaluate", str(folder / "run"), "--data", str(folder / "d.npz"), "--details"]
     assert dpnet([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {*MEASURES, "samples", "left_out", "unknown", "labels"}
+    assert set(found) == {*MEASURES, "samples", "left_out", "unknown", "weighted", "labels"}
     expected = metrics.precision_recall_fscore_support(y, said, sample_weight=w, zero_division=0)
     for label, row in enumerate(found["labels"]):
         assert row["label"] == label

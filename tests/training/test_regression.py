@@ -184,7 +184,6 @@ def test_a_row_without_an_answer_is_marked_or_left_out(trained, tmp_path, capsys
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--details", "--details is for classes"),
         ("--top-k=2", "--top-k is for classes"),
         ("--unknown-labels=ignore", "--unknown-labels is for classes"),
     ],
@@ -209,7 +208,8 @@ def test_the_console_and_inspect_show_scores_of_numbers(trained, tmp_path, capsy
     assert "targets      2 numbers: mean 5" in text
     assert f"R2 {summary['eval_r2']:.4f}, RMSE " in text
     assert dpnet(["evaluate", str(folder / "run"), "--data", str(folder / "d.npz"), "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"r2", "rmse", "mae", "loss", "samples", "left_out", "unknown"}
+    names = {"r2", "rmse", "mae", "loss", "samples", "left_out", "unknown", "weighted"}
+    assert set(json.loads(capsys.readouterr().out)) == names
 
 
 @pytest.mark.parametrize("metric", ["r2", "rmse", "mae", "loss"])
