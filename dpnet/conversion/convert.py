@@ -200,7 +200,7 @@ class _Work:
                 return None
             with writing(self._folder, ADVICE):
                 if (expected := written.get((name, number))) is not None:
-                    kept = keep_chunk(self.unfinished, name, split, number, expected)
+                    kept = keep_chunk(self.unfinished, name, split, number, expected, check=check)
                     if kept is not None:
                         return kept
                 return convert_chunk(self.unfinished, name, split, number, check=check)

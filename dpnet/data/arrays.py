@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dpnet.config.data import DataConfig
 from dpnet.config.keys import toml_value
 from dpnet.config.model import Task
+from dpnet.data.converted.reader import Converted
 from dpnet.data.hold_out import cut
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.readers.hdf5 import named_in, read_hdf5
@@ -122,6 +123,11 @@ def open_other(key: str, source: str, train: Split, section: DataConfig, task: T
         )
     path, reader = choose_reader(source, SPLIT_READERS, key)
     like = Indices(train.features, train.first_index)
+    if isinstance(reader, Converted) and reader.is_table(path):
+        raise DataError(
+            f"{key} is {source}, which was converted from a table, and data.source, {section.source}, is none; give "
+            "the same kind for both."
+        )
     if (keyed := open_keyed(path, section, task)) is not None:
         return keyed
     splits = [split for split in SPLITS if reader.has(path, split)]

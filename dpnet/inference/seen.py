@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from dpnet.config.data import DataConfig
+from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.reader import Converted
 from dpnet.data.hold_out import cut
 from dpnet.data.parts.again import has_inputs
@@ -56,6 +57,8 @@ def seen_in_training(network: Network, source: str, split: str, samples: Split) 
     if Converted().fits(os.path.expanduser(source)):
         again = split != "train" and has_inputs(samples, recorded)
         return [f"{source}: the {split} samples are those that the network was trained on"] if again else []
+    if converted := _of_conversion(network, source, split):
+        return [converted]
     if network.schema is None and split == "train" and not shares_of(data):
         return []
     of = next(_trained_on(network, source, samples, recorded), "")
@@ -65,6 +68,23 @@ def seen_in_training(network: Network, source: str, split: str, samples: Split) 
     held = held if of != "these rows" and is_source(network, source) else []
     ways = f"; {words([f'--split={part}' for part in held], 'or')} takes what was held out" if held else ""
     return [f"{source} is the training data: the network was trained on {of}{ways}"]
+
+
+def _of_conversion(network: Network, source: str, split: str) -> str:
+    """A sentence where the data of the training were made of a source, some of whose rows are to be scored; or none."""
+    folder, path = network.job.data.source, os.path.realpath(os.path.expanduser(source))
+    if not Converted().fits(os.path.expanduser(folder)):
+        return ""
+    try:
+        manifest = read_manifest(os.path.expanduser(folder))
+    except DataError:
+        return ""  # The folder is damaged: that is told where it is needed.
+    mixes = manifest.schema is not None or (split == "train" and {"test", "validation"} & set(manifest.keys))
+    if not mixes or not any(name == path or name.startswith(f"{path}{os.sep}") for name in manifest.source["files"]):
+        return ""
+    held = [f"--split={name}" for name in manifest.splits if name != "train"]
+    ways = f"; {words(held, 'or')} without --data takes what was held out" if held else ""
+    return f"{source} was converted into {folder}, on which the network was trained{ways}"
 
 
 def _trained_on(network: Network, source: str, samples: Split, recorded: object) -> Iterator[str]:

@@ -61,12 +61,12 @@ def stop_after(monkeypatch, count, error=KeyboardInterrupt):
     return done
 
 
-def interrupt(monkeypatch, source, folder, count):
+def interrupt(monkeypatch, source, folder, count, **keys):
     """A conversion that is interrupted after so many chunks."""
     with monkeypatch.context() as patch:
         stop_after(patch, count)
         with pytest.raises(KeyboardInterrupt):
-            convert(job_of(source), str(folder), GROUP)
+            convert(job_of(source, **keys), str(folder), GROUP)
 
 
 def test_what_was_converted_are_the_same_data_in_files_of_numpy(source, tmp_path):
@@ -287,13 +287,16 @@ def test_two_conversions_into_one_folder_are_told(source, tmp_path, monkeypatch)
         convert(job_of(source), str(tmp_path / "c"), GROUP)
 
 
-def test_an_input_that_is_not_finite_is_refused_by_its_place(tmp_path):
+def test_an_input_that_is_not_finite_is_refused_by_its_place(tmp_path, monkeypatch):
     x = X.copy()
     x[77, 3] = np.nan
     np.savez(tmp_path / "d.npz", x_train=x, y_train=Y)
     with pytest.raises(DataError, match=r"row 77, column 3 \(both from 0\): the value is nan"):
         convert(job_of(tmp_path / "d.npz"), str(tmp_path / "c"), GROUP)
     convert(job_of(tmp_path / "d.npz", check=False), str(tmp_path / "d"), GROUP)
+    interrupt(monkeypatch, tmp_path / "d.npz", tmp_path / "e", 100, check=False)
+    with pytest.raises(DataError, match=r"row 77, column 3 \(both from 0\): the value is nan"):
+        convert(job_of(tmp_path / "d.npz"), str(tmp_path / "e"), GROUP)
     assert np.isnan(np.load(tmp_path / "d/train-inputs.npy")[77, 3])
 
 

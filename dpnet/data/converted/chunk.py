@@ -73,8 +73,10 @@ def convert_chunk(unfinished: Unfinished, name: str, split: Split, number: int, 
     return done
 
 
-def keep_chunk(unfinished: Unfinished, name: str, split: Split, number: int, expected: str) -> Converted | None:
-    """Read a chunk that was written before; None: it is not what it was then.
+def keep_chunk(
+    unfinished: Unfinished, name: str, split: Split, number: int, expected: str, *, check: bool
+) -> Converted | None:
+    """Read a chunk that was written before; None: it is not what it was then, or what is refused now.
 
     Args:
         unfinished: the conversion; the first row of the split is in its place.
@@ -82,9 +84,12 @@ def keep_chunk(unfinished: Unfinished, name: str, split: Split, number: int, exp
         split: see `convert_chunk`.
         number: see `convert_chunk`.
         expected: the sha256 that was listed for it.
+        check: see `convert_chunk`.
     """
     written = dataclasses.replace(split, inputs=unfinished.mapped(name), rows=None)
     done = _pass(written, number, check=False, writer=None)
+    if check and not np.isfinite(done.moments.total).all():
+        return None  # Whoever converts it again says where.
     return done._replace(kept=True) if done.sha256 == expected else None
 
 

@@ -46,6 +46,10 @@ class Converted:
         """Whether there are samples of the split."""
         return split in read_manifest(source).splits
 
+    def is_table(self, source: str) -> bool:
+        """Whether the data were converted from a table."""
+        return read_manifest(source).schema is not None
+
     def task(self, source: str) -> Task:
         """The task that the data were converted for; raises DataError if it is none."""
         for task in LABEL_TYPES:

@@ -256,6 +256,31 @@ def test_a_split_is_taken_by_its_name(arrays):
 
 
 @tables
+def test_data_of_a_table_do_not_test_a_network_on_arrays(csv, arrays, tmp_path):
+    folder = converted(tmp_path / "t", csv, target="kind", features=("n",))
+    np.savez(tmp_path / "e.npz", x_train=X[:, :1], y_train=np.arange(40) % 2)
+    for key in ("test", "validation"):
+        with pytest.raises(
+            DataError, match=rf"data\.{key} is .*/t, which was converted from a table, and data\.source"
+        ):
+            open_source(str(tmp_path / "e.npz"), DataConfig(**{key: str(folder)}))
+
+
+@tables
+def test_rows_of_the_table_that_was_converted_are_told(csv, tmp_path, capfd):
+    folder = converted(tmp_path / "c", csv, **KEYS)
+    settings = [f"data.source={folder}", "train.epochs=1", f"output.dir={tmp_path}/run", "output.progress=none"]
+    dpnet.train(dpnet.load_job(None, settings), GROUP)
+    network = dpnet.load_network(str(tmp_path / "run"), GROUP)
+    told = f"note: {csv} was converted into {folder}, on which the network was trained; --split=test without --data"
+    for split in ("test", None):
+        dpnet.evaluate(network, str(csv), GROUP, split=split)
+        assert told in capfd.readouterr().err
+    assert dpnet.evaluate(network, None, GROUP, split="test").samples == 10
+    assert "was converted into" not in capfd.readouterr().err
+
+
+@tables
 def test_a_network_of_other_columns_refuses_them(csv, arrays, tmp_path):
     folder = converted(tmp_path / "t", csv, **KEYS)
     schema = read_manifest(str(folder)).schema
