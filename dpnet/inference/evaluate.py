@@ -121,7 +121,7 @@ def evaluate(
     weighted = samples.weights is not None
     found = _found(kept, evaluator, sums, scores, group)
     if details and task == "multilabel":
-        found = LabelDetails(network.classes, counts_of(sums), weighted)
+        found = LabelDetails(network.classes, counts_of(sums, weighted=weighted), weighted)
     left = {"left_out": left_out, "left_out_rows": in_file, "left_out_lines": lines, "unknown": num_unknown}
     return Evaluation(**vars(scores), **left, details=found, weighted=weighted)
 

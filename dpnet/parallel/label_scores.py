@@ -34,11 +34,11 @@ Numbers = npt.NDArray[np.float64]
 
 
 class LabelCounts(NamedTuple):
-    """Of each label, see the module's text: (labels,) float64. Without weights they are numbers of samples."""
+    """Of each label, see the module's text: (labels,) float64; or int64, the numbers of samples without weights."""
 
-    hits: Numbers
-    predicted: Numbers
-    support: Numbers
+    hits: npt.NDArray[Any]
+    predicted: npt.NDArray[Any]
+    support: npt.NDArray[Any]
 
     @property
     def precision(self) -> Numbers:
@@ -105,11 +105,11 @@ def _sums(which: npt.NDArray[np.bool_], weights: Vector | None) -> npt.NDArray[A
     return np.asarray(np.add.reduce(np.broadcast_to(weights[:, np.newaxis], which.shape), axis=0, where=which))
 
 
-def counts_of(sums: Sequence[float]) -> LabelCounts:
-    """The counts in the sums of OfLabels."""
-    return LabelCounts(*np.array(sums[3:], np.float64).reshape(3, -1))
+def counts_of(sums: Sequence[float], *, weighted: bool = True) -> LabelCounts:
+    """The counts in the sums of OfLabels, of samples with weights or without."""
+    return LabelCounts(*np.array(sums[3:]).astype(np.float64 if weighted else np.int64).reshape(3, -1))
 
 
-def ratio(part: Numbers, whole: Numbers) -> Numbers:
+def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Numbers:
     """Element by element; 0 where the whole is 0."""
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0))

@@ -95,6 +95,14 @@ def test_the_learning_curve_has_the_loss_and_the_samples_without_a_mistake(train
     assert row["subset_accuracy"] == pytest.approx(np.average(without, weights=given["w_train"]), rel=1e-12)
 
 
+def test_details_without_weights_are_numbers_of_samples(trained, tmp_path):
+    _, given, _, network = trained
+    source = save(tmp_path / "d.npz", {"x": given["x_test"], "y": given["y_test"]})
+    found = evaluate(network, source, GROUP, details=True).details
+    assert found.counts.support.tolist() == given["y_test"].sum(axis=0).tolist()
+    assert {counts.dtype for counts in found.counts} == {np.dtype(np.int64)}
+
+
 @pytest.mark.parametrize("metric", MEASURES)
 def test_the_best_evaluation_is_that_of_the_metric(tmp_path, metric):
     source = save(tmp_path / "d.npz", arrays())

@@ -167,10 +167,11 @@ def _check_head(path: str, schema: Schema) -> list[str]:
     width, unlabelled = len(head.cells), schema.unnamed
     while str(unlabelled - 1) in schema.targets:
         unlabelled -= 1
+    without = f", or {unlabelled} without labels" if unlabelled < schema.unnamed else ""
     if width not in (schema.unnamed, unlabelled):
         raise DataError(
             f"{path} has {counted(width, 'column')}, and the training data {schema.unnamed}, without names: columns "
-            f"are found by their places. Expected {schema.unnamed}; labels in the last may be left out."
+            f"are found by their places. Expected {schema.unnamed}{without}."
         )
     if head.names != "yes":
         return []

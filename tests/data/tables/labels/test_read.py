@@ -181,7 +181,7 @@ def test_converted_data_keep_the_names_of_labels_in_their_order(tmp_path):
     )
 
 
-def test_a_table_without_a_header_may_leave_out_the_labels_in_its_last_columns(tmp_path):
+def test_a_table_without_a_header_may_leave_out_the_labels_in_its_last_columns(tmp_path, capsys):
     cells = {"price": but(1), "tag_a": but(0, 3)}
     path = write(tmp_path / "t.csv", header="", id=np.arange(40) / 7, **cells)
     settings = {"data.target": [-1, -2], "data.header": False, "data.id": None, "model.task": "multilabel"}
@@ -191,10 +191,12 @@ def test_a_table_without_a_header_may_leave_out_the_labels_in_its_last_columns(t
     found = job_of({**given, "output.dir": str(tmp_path / "run"), "output.progress": "none", "data.test": 0.3})
     train(found, GROUP)
     lines = (tmp_path / "t.csv").read_text().splitlines()
-    for kept, code in ((6, 0), (4, 0), (5, 1)):
+    for kept, code in ((6, 0), (4, 0), (5, 1), (3, 1)):
         (tmp_path / "o.csv").write_text("\n".join(",".join(line.split(",")[:kept]) for line in lines))
         arguments = ["--data", str(tmp_path / "o.csv"), "--out", str(tmp_path / "p.csv")]
         assert dpnet(["predict", str(tmp_path / "run"), *arguments]) == code
+        said = capsys.readouterr().err
+        assert not code or "Expected 6, or 4 without labels." in said
     assert (tmp_path / "p.csv").read_text().startswith("label_5,label_4,p_5,p_4\n")
 
 
