@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.data.identity import ChunkHasher, check_chunk
 from dpnet.data.split import Inputs, Split
 from dpnet.data.statistics import chunks, tiles
 
@@ -52,16 +53,24 @@ def look(split: Split, dtype: npt.DTypeLike, done: Callable[[int], object] = lam
         split: the samples.
         dtype: in which rows are hashed: one that the inputs of all splits have, once they are converted.
         done: is called with the number of bytes of each part that was read.
+
+    Raises:
+        DataError: they were converted, and are not what was written.
     """
     low, high = np.full(split.features, np.nan), np.full(split.features, np.nan)
     nonfinite, hashes = np.zeros(split.features, np.int64), np.zeros(len(split), np.uint64)
-    for chunk in chunks(len(split)):
+    for number, chunk in enumerate(chunks(len(split))):
+        hasher = ChunkHasher(split, chunk)
         for first, rows in tiles(split, chunk):
+            if split.input_sums is not None:
+                hasher.see(rows)
             finite = rows if rows.dtype.kind != "f" else _finite(rows, nonfinite)
             with np.errstate(invalid="ignore"):
                 low = np.fmin(low, np.fmin.reduce(finite, axis=0))
                 high = np.fmax(high, np.fmax.reduce(finite, axis=0))
             hashes[first : first + len(rows)] = _hashes(rows, np.dtype(dtype))
+        if split.input_sums is not None:
+            check_chunk(split, number, hasher.of_inputs().hex())
         done((chunk[1] - chunk[0]) * split.features * split.inputs.itemsize)
     return Seen(low, high, nonfinite, hashes)
 

@@ -238,7 +238,7 @@ def test_a_full_disk_is_told_and_the_conversion_goes_on_later(source, tmp_path, 
 def test_a_disk_that_is_too_small_is_told_at_once(source, tmp_path, monkeypatch):
     free = os.statvfs(tmp_path)
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((*free[:4], 1, *free[5:])))
-    with pytest.raises(OutputError, match=r"cannot write .*/c: 0\.0 GiB are needed, and its disk has 0\.0 GiB left"):
+    with pytest.raises(OutputError, match=r"cannot write .*/c: 0\.0 MB are needed, and its disk has 0\.0 MB left"):
         convert(job_of(source), str(tmp_path / "c"), GROUP)
     assert not (tmp_path / "c").exists()
 

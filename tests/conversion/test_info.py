@@ -120,6 +120,10 @@ def test_arrays_are_told_with_what_recurs(tmp_path, capfd):
     capfd.readouterr()
     again = json.loads(shown(capfd, tmp_path / "c", *arguments[1:], "--json"))
     assert {**again, "source": ""} == {**found, "source": ""}
+    path = tmp_path / "c/test-inputs.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert run(["data", "info", *map(str, [tmp_path / "c", *arguments[1:]])]) == 1
+    assert "test-inputs.npy is damaged in the rows 4 to 4" in capfd.readouterr().err
 
 
 def test_numbers_to_learn_and_many_inputs_are_told_together(tmp_path, capfd):

@@ -15,7 +15,7 @@ from dpnet.data.converted.unfinished import Sums, Unfinished, read_plan
 from dpnet.errors import DataError, OutputError
 from dpnet.files import UNFINISHED, writing
 
-GIB = 1 << 30
+MB = 1e6
 
 
 def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums | None:
@@ -72,7 +72,7 @@ def _check_room(folder: Path, plan: Manifest) -> None:
     free = status.f_bavail * status.f_frsize
     if needed > free:
         raise OutputError(
-            f"cannot write {folder}: {needed / GIB:,.1f} GiB are needed, and its disk has {free / GIB:,.1f} GiB left"
+            f"cannot write {folder}: {needed / MB:,.1f} MB are needed, and its disk has {free / MB:,.1f} MB left"
         )
 
 
