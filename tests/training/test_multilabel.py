@@ -235,6 +235,14 @@ def test_there_may_be_more_labels_than_samples(tmp_path):
     assert open_data(job(tmp_path, source), GROUP).outputs == 10_001
 
 
+def test_labels_that_may_well_be_classes_are_told(tmp_path, capsys):
+    settings, said = {"train.epochs": 1, "output.progress": "plain"}, "every training sample has a single label; if"
+    for place, labels in enumerate((np.eye(3)[np.arange(90) % 3], np.arange(270).reshape(90, 3) % 3 > 0)):
+        source = save(tmp_path / "d.npz", {"x_train": arrays()["x_train"], "y_train": labels})
+        train(job(tmp_path / str(place), source, **settings), GROUP)
+        assert (said in capsys.readouterr().out) == (place == 0)
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_a_share_of_the_samples_is_drawn_without_regard_to_the_labels(tmp_path, share):
     source = open_data(job(tmp_path, save(tmp_path / "d.npz", arrays()), **{"data.validation": share}), GROUP)
