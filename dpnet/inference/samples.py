@@ -64,13 +64,13 @@ def open_samples(
     part = split or "test"
 
     def work() -> tuple[Split, bool]:
-        again = _is_asked_again(network, MEMORY if lies_in_memory else source, split)
         given = network.job.data.source if source is None else source
         if lies_in_memory:
             schema = network.schema
             given = (
                 in_memory(source) if schema is None else in_memory(source, schema.targets, schema.weight or "weight")
             )
+        again = source is None or _is_asked_again(network, given, split)
         opened = _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown, gaps)
         return opened, again
 
@@ -78,7 +78,9 @@ def open_samples(
     verify_inputs(samples, group)
     if lies_in_memory and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents({part: samples})))
-    seen = [] if again or lies_in_memory else seen_in_training(network, source, part, samples)
+    # Predictions of training data are nothing odd in a program.
+    silent = again or (lies_in_memory and unknown is None)
+    seen = [] if silent else seen_in_training(network, None if lies_in_memory else source, part, samples)
     if source is None:
         seen = [f"the {part} samples of the training: {len(samples):,} of {samples.inputs_file}"]
     for remark in (*samples.remarks, *seen):
@@ -86,14 +88,16 @@ def open_samples(
     return samples
 
 
-def _is_asked_again(network: Network, source: str | None, split: str | None) -> bool:
+def _is_asked_again(network: Network, source: str | Memory, split: str | None) -> bool:
     """Whether a part of the training data is asked for that its source alone does not have as such."""
-    if source is None:
-        return True
+    if isinstance(source, Memory):
+        # What has no name of its own is a part of the training data, or is not what was asked for.
+        is_part = is_source(network, MEMORY) and not source.has(split or "test") and is_cut(network, split or "test")
+        return split is not None and (source.is_alone or is_part)
     if not is_source(network, source):
         return False
     data = network.job.data
-    if split is None and source != MEMORY and network.schema is None and isinstance(data.test, float):
+    if split is None and network.schema is None and isinstance(data.test, float):
         is_named = not data.features and choose_reader(source, SPLIT_READERS)[1] in READERS
         split = "test" if is_named else None  # The test samples are meant where samples have the names of splits.
     return split is not None and is_cut(network, split)
@@ -116,10 +120,10 @@ def _as_trained(network: Network, source: str | Memory, part: str, unknown: Unkn
     if other and schema is not None and schema.record() != network.data.get("schema"):
         other = ["the columns become other inputs, as the training rows are others", *other]
     if other:
-        raise DataError(
-            f"{samples.inputs_file}: the data have changed since the training: {'; '.join(other)}. Under another path, "
-            "without --split, they are other data."
-        )
+        way = "Under another path, without --split, they are other data."
+        if isinstance(source, Memory):
+            way = "Without split= they are taken as they are, all of them."
+        raise DataError(f"{samples.inputs_file}: the data have changed since the training: {'; '.join(other)}. {way}")
     return labelled if unknown is not None else dataclasses.replace(labelled, labels=None)
 
 
@@ -130,7 +134,7 @@ def _part(network: Network, source: str | Memory, part: str) -> tuple[Split | No
     is_named = memory is None and network.schema is None and not is_cut(network, part)
     if is_named and was_scored(network, part) and path != MEMORY:
         return _split(network, path, part, None, labelled=True), None
-    opened = open_splits(path, job.data, job.train.seed, job.model.task, memory)
+    opened = open_splits(path, job.data, job.train.seed, job.model.task, memory, network.schema)
     return opened.splits.get(part), opened.schema
 
 

@@ -41,23 +41,23 @@ def shares_of(data: DataConfig) -> list[float]:
     return [share for share in (data.test, data.validation) if isinstance(share, float)]
 
 
-def seen_in_training(network: Network, source: str, split: str, samples: Split) -> list[str]:
+def seen_in_training(network: Network, source: str | None, split: str, samples: Split) -> list[str]:
     """A sentence where the samples are the data that the network was trained on, or some of them, wherever they lie.
 
     Of arrays nothing is said of all training samples by their name: these were asked for.
 
     Args:
         network: the network.
-        source: of the samples.
+        source: of the samples; None: they lie in memory.
         split: that was asked for.
         samples: of the split.
     """
     arrays, data = network.data.get("arrays"), network.job.data
     recorded = arrays.get("x_train") if isinstance(arrays, dict) else None
-    if Converted().fits(os.path.expanduser(source)):
+    if source is not None and Converted().fits(os.path.expanduser(source)):
         again = split != "train" and has_inputs(samples, recorded)
         return [f"{source}: the {split} samples are those that the network was trained on"] if again else []
-    if converted := _of_conversion(network, source, split):
+    if source is not None and (converted := _of_conversion(network, source, split)):
         return [converted]
     if network.schema is None and split == "train" and not shares_of(data):
         return []
@@ -65,8 +65,10 @@ def seen_in_training(network: Network, source: str, split: str, samples: Split) 
     if not of:
         return []
     held = [part for part in ("validation", "test") if was_scored(network, part) and is_cut(network, part)]
-    held = held if of != "these rows" and is_source(network, source) else []
+    held = held if of != "these rows" and source is not None and is_source(network, source) else []
     ways = f"; {words([f'--split={part}' for part in held], 'or')} takes what was held out" if held else ""
+    if source is None:
+        return [f"the data are those of the training: the network was trained on {of}"]
     return [f"{source} is the training data: the network was trained on {of}{ways}"]
 
 
@@ -87,7 +89,7 @@ def _of_conversion(network: Network, source: str, split: str) -> str:
     return f"{source} was converted into {folder}, on which the network was trained{ways}"
 
 
-def _trained_on(network: Network, source: str, samples: Split, recorded: object) -> Iterator[str]:
+def _trained_on(network: Network, source: str | None, samples: Split, recorded: object) -> Iterator[str]:
     """On which of the samples a network was trained, in words, by the sums in its checkpoint; nothing: on none."""
     job, shares = network.job, shares_of(network.job.data)
     if has_inputs(samples, recorded):
@@ -99,7 +101,7 @@ def _trained_on(network: Network, source: str, samples: Split, recorded: object)
             return  # Of so few rows none would be held out.
         if has_inputs(samples.part(rows), recorded):
             yield f"{math.prod(1 - share for share in shares):.0%} of these rows"
-    if job.data.split is not None and network.schema is not None and samples.file_rows is None:
+    if source is not None and job.data.split is not None and network.schema and samples.file_rows is None:
         try:
             part = open_split(source, "train", network.schema, task=job.model.task, column=job.data.split)
             if shares and part.labels is not None:

@@ -6,12 +6,10 @@ import dataclasses
 import os
 from typing import Any
 
-import numpy as np
-
 from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.job import Job
-from dpnet.data.memory.frames import is_frame
-from dpnet.data.memory.given import in_memory
+from dpnet.data.memory.arrays import as_array
+from dpnet.data.memory.given import given_apart, in_memory
 from dpnet.data.sources import DataSource, open_source
 from dpnet.data.tables.schema import Schema
 from dpnet.errors import ConfigError
@@ -25,27 +23,37 @@ def with_data(job: Job, data: Any) -> Job:
 
     Args:
         job: as it was given.
-        data: see `run.train`; a path stands in the place of data.source.
+        data: see `run.train`; a path stands in the place of data.source. None: the job names its data.
 
     Raises:
-        ConfigError: the job names other data.
+        ConfigError: the job names other data, or a column by its place that was given apart from a data frame.
+        DataError: labels that were given apart from a data frame make no array.
     """
+    if data is None:
+        return job
     if isinstance(data, str | os.PathLike):
         return _changed(job, source=os.fspath(data))
     if job.data.source not in (DataConfig().source, MEMORY):
         raise ConfigError(f"data.source is {job.data.source}, and data were given as well; leave one of the two out")
     job = _changed(job, source=MEMORY)
-    if not isinstance(data, tuple) or not data or not is_frame(data[0]):
+    if (apart := given_apart(data)) is None:
         return job
-    if job.data.target is None:
-        job = _changed(job, target=_names(data[1] if len(data) > 1 else None))
-    return job if len(data) < 3 or data[2] is None or job.data.weight else _changed(job, weight=WEIGHT)
+    labels, weights = apart
+    places = [one for one in _names_in(job.data.target) if isinstance(one, int)]
+    if places:
+        raise ConfigError(
+            f"data.target is {places[0]}, the place of a column, and the labels were given apart from the data frame; "
+            "leave the key out, or give them a name."
+        )
+    if job.data.target is None and labels is not None:
+        shape = as_array(labels, "y in memory", labels=True).shape
+        several = tuple(f"{TARGET}{place}" for place in range(shape[1])) if len(shape) == 2 and shape[1] > 1 else TARGET
+        job = _changed(job, target=several)
+    return job if weights is None or job.data.weight else _changed(job, weight=WEIGHT)
 
 
-def _names(labels: Any) -> str | tuple[str, ...]:
-    """What columns of labels are called that have no name."""
-    shape = np.shape(labels)
-    return TARGET if len(shape) < 2 or shape[1] == 1 else tuple(f"{TARGET}{place}" for place in range(shape[1]))
+def _names_in(target: str | int | tuple[str | int, ...] | None) -> tuple[str | int, ...]:
+    return () if target is None else target if isinstance(target, tuple) else (target,)
 
 
 def _changed(job: Job, **values: Any) -> Job:
@@ -66,8 +74,7 @@ def open_given(job: Job, data: Any, schema: Schema | None = None) -> DataSource:
     """
     memory = None
     if data is not None and job.data.source == MEMORY:
-        target = job.data.target
-        names = [*map(str, target)] if isinstance(target, tuple) else [str(TARGET if target is None else target)]
+        names = [*map(str, _names_in(job.data.target))] or [TARGET]
         memory = in_memory(data, names, job.data.weight or WEIGHT)
     seed, task = job.train.seed, job.model.task
     return open_source(job.data.source, job.data, seed=seed, task=task, memory=memory, schema=schema)

@@ -96,7 +96,7 @@ def open_data(job: Job, group: Group, data: Any = None, schema: Schema | None = 
     source = everywhere(group, lambda: check_classes(open_given(job, data, schema)))
     check_alike(group, _shapes(source))
     if data is not None and group.world_size > 1:
-        check_alike(group, everywhere(group, lambda: contents(source.splits)))
+        check_alike(group, everywhere(group, lambda: contents(source.splits, source.schema)))
     return source
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dpnet.comm.agree import on_root
@@ -19,7 +19,7 @@ from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.config.model import METRICS
-from dpnet.errors import Preempted, WorkerLost
+from dpnet.errors import DpnetError, Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
@@ -69,14 +69,26 @@ def train(
     Raises:
         DpnetError: see `dpnet.errors`.
     """
-    job = with_pretrained(job_of(job) if data is None else with_data(job_of(job), data), pretrained)
-    run = _Run(job, connect() if group is None else group, resume, data)
+    group = connect() if group is None else group
+    job = _understood(group, lambda: with_pretrained(with_data(job_of(job), data), pretrained))
+    run = _Run(job, group, resume, data)
     with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:
             try:
                 return run.go_on()
             except WorkerLost as loss:
                 run.lost(loss)
+
+
+def _understood(group: World, read: Callable[[], Job]) -> Job:
+    """The job that was given; an error in it is one of all ranks, whatever was given to the others."""
+    try:
+        return read()
+    except DpnetError as error:
+        group.allgather(False)  # As `_Run.go_on` begins, on ranks that were given another job.
+        check_alike(group, {"the call": "dpnet.train", "the job": f"refused ({error})"})
+        error.agreed = True
+        raise
 
 
 class _Run:
@@ -115,6 +127,7 @@ class _Run:
         if self._loop is None:
             if self._loss is None:
                 given = {"the call": "dpnet.train", "resume": self._resume, **to_settings(self._job)}
+                given["the job"] = "understood"
                 given["data in memory"] = "none" if self._data is None else "given"
                 check_alike(self._group, given)
             loop = begin(self._job, self._group, self._directory, self._resume, self.signals, self._data)

@@ -26,7 +26,8 @@ def in_folder(tmp_path, monkeypatch):
 
 
 def trained(data, resume="auto", **settings):
-    return dpnet.train({**SETTINGS, **settings}, GROUP, data=data, resume=resume)
+    job = {key: value for key, value in {**SETTINGS, **settings}.items() if value is not None}
+    return dpnet.train(job, GROUP, data=data, resume=resume)
 
 
 def test_arrays_and_data_frames_give_the_digest_of_files():
@@ -150,28 +151,84 @@ def test_what_is_trained_on_is_told(tmp_path, capsys):
     assert "\ndata in memory: 57 training samples, 15 validation samples, 18 test samples\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("of", ["arrays", "a file", "a data frame"])
+def test_a_part_of_one_set_is_that_which_was_held_out_or_refused(of, capfd):
+    np.savez("d.npz", x_train=X, y_train=Y)
+    data = (X, Y)
+    if of == "a data frame":
+        arrow = pytest.importorskip("pyarrow")
+        data = (arrow.table({f"c{place}": X[:, place] for place in range(3)}), Y)
+    summary = trained("d.npz" if of == "a file" else data, **{"data.validation": None, "train.seed": 5})
+    network = dpnet.load_network(summary["run_dir"], GROUP, last=True)
+    assert dpnet.evaluate(network, data, GROUP, split="test").loss == summary["eval_loss"]
+    if of == "a data frame":
+        turned = (data[0].select(["c2", "c0", "c1"]), Y)
+        assert dpnet.evaluate(network, turned, GROUP, split="test").loss == summary["eval_loss"]
+    with pytest.raises(DataError, match=r"^the training had no validation samples"):
+        dpnet.evaluate(network, data, GROUP, split="validation")
+    other = (data[0], np.roll(Y, 1))
+    with pytest.raises(DataError, match=r"the data have changed since the training: .* taken as they are, all of them"):
+        dpnet.evaluate(network, other, GROUP, split="test")
+    capfd.readouterr()
+    assert dpnet.evaluate(network, data, GROUP).samples == 90
+    assert (
+        "note: the data are those of the training: the network was trained on 80% of these r" in capfd.readouterr().err
+    )
+    dpnet.predict(network, data[0], None, GROUP)
+    assert capfd.readouterr().err == ""
+
+
+def test_samples_with_a_name_are_no_others():
+    summary = trained(
+        {"x_train": X, "y_train": Y, "x_test": X[:9], "y_test": Y[:9]}, **{"data.test": None, "data.validation": None}
+    )
+    network = dpnet.load_network(summary["run_dir"], GROUP)
+    assert dpnet.evaluate(network, {"x_test": X[:7], "y_test": Y[:7]}, GROUP, split="test").samples == 7
+    with pytest.raises(DataError, match="have no validation samples, only test samples"):
+        dpnet.evaluate(network, {"x_test": X[:7], "y_test": Y[:7]}, GROUP, split="validation")
+
+
+def test_a_target_by_its_place_is_no_name_of_labels_that_stand_apart():
+    frame = pytest.importorskip("pyarrow").table({"a": X[:, 0], "b": X[:, 1]})
+    with pytest.raises(
+        ConfigError, match=r"^data\.target is 0, the place of a column, and the labels were given apart"
+    ):
+        trained((frame, Y), **{"data.target": 0})
+
+
 SCRIPT = """
 import json, sys
 import numpy as np
 import dpnet
 
-group, case = dpnet.connect(), sys.argv[1]
+group, settings = dpnet.connect(), json.loads(sys.argv[1])
 random = np.random.default_rng(7)
 x, y = random.standard_normal((90, 3)), np.array(["no", "yes", "so"])[np.arange(90) * 7 // 5 % 3]
-settings = json.loads(sys.argv[2])
-if case == "same":
-    summary = dpnet.train(settings, group, data=(x, y))
-    network = dpnet.load_network(summary["run_dir"], group, last=True)
-    made, scores = dpnet.predict(network, x, None, group), dpnet.evaluate(network, (x, y), group, split="validation")
-    print("found", json.dumps([summary["digest"], scores.loss, made.records.tobytes().hex()]))
-data = {"same": None, "other": (x + (group.rank == 1) * np.eye(90, 3), y), "one": None if group.rank else (x, y)}[case]
-try:
-    dpnet.predict(network, x + group.rank, None, group) if data is None and case == "same" else dpnet.train(
-        settings, group, data=data
-    )
-except dpnet.ConfigError as error:
-    print("refused", error)
+summary = dpnet.train(settings, group, data=(x, y))
+network = dpnet.load_network(summary["run_dir"], group, last=True)
+made, scores = dpnet.predict(network, x, None, group), dpnet.evaluate(network, (x, y), group, split="validation")
+print("found", json.dumps([summary["digest"], scores.loss, made.records.tobytes().hex()]))
+labels = np.array([f"c{row % 15:02}" for row in range(90)])
+mine = {**settings, "data.source": "d.npz"} if group.rank == 1 else settings
+for call in (
+    lambda: dpnet.predict(network, x + group.rank, None, group),
+    lambda: dpnet.train(settings, group, data=(x + (group.rank == 1) * np.eye(90, 3), y)),
+    lambda: dpnet.train(settings, group, data=(x, np.where((labels == "c10") & (group.rank == 1), "c10b", labels))),
+    lambda: dpnet.train(mine, group, data=(x, y)),
+    lambda: dpnet.train(settings, group, data=None if group.rank else (x, y)),
+):
+    try:
+        call()
+    except dpnet.ConfigError as error:
+        print("refused", error)
 """
+SAID = (
+    "the test features is float64, sha256 ",
+    "the training features is float64, sha256 ",
+    "the training labels is c00, c01, ",
+    "the job is understood on ranks 0, 2 and refused (data.source is d.npz, and data were given as well",
+    'data.source is "<memory>" on rank 0 and "digits" on ranks 1, 2; data in memory is ',
+)
 
 
 @pytest.mark.slow
@@ -181,17 +238,12 @@ def test_every_rank_gives_the_same_data_and_gets_the_same_result(tmp_path):
     expected = trained((X, Y), **{"train.threads": 1})
     network = dpnet.load_network(expected["run_dir"], GROUP, last=True)
     records = dpnet.predict(network, X, None, GROUP).records.tobytes().hex()
-    settings = json.dumps({**SETTINGS, "train.threads": 1, "output.dir": "ranks"})
-    result = run_ranks(3, ["s.py", "same", settings])
+    result = run_ranks(3, ["s.py", json.dumps({**SETTINGS, "train.threads": 1, "output.dir": "ranks"})])
     assert result.code == 0, result
     for text in result.ranks:
         found = json.loads(next(line for line in text.splitlines() if line.startswith("found ")).removeprefix("found "))
         assert found == [expected["digest"], expected["eval_loss"], records]
-        assert "refused the ranks disagree: the test features is float64, sha256 " in text
-    result = run_ranks(3, ["s.py", "other", settings])
-    assert result.output.count("refused the ranks disagree: the training features is float64, sha256 ") == 3, result
-    result = run_ranks(3, ["s.py", "one", settings])
-    said = (
-        'refused the ranks disagree: data.source is "<memory>" on rank 0 and "digits" on ranks 1, 2; data in memory is '
-    )
-    assert result.output.count(said) == 3, result
+        refused = [line for line in text.splitlines() if line.startswith("refused ")]
+        assert len(refused) == len(SAID), result
+        for line, said in zip(refused, SAID, strict=True):
+            assert line.startswith(f"refused the ranks disagree: {said}"), result

@@ -25,6 +25,9 @@ class MemoryArrays:
         arrays: by the names that they would have in an .npz file.
         name: what messages call them.
 
+    Attributes:
+        is_alone: they are x, y and w, without the name of a split.
+
     Raises:
         DataError: a name is none of those, or there is no x.
     """
@@ -33,10 +36,10 @@ class MemoryArrays:
 
     def __init__(self, arrays: Mapping[str, Any], name: str) -> None:
         self._arrays, self.name = {key: value for key, value in arrays.items() if value is not None}, name
-        self._is_alone = set(self._arrays) <= set(ALONE)
+        self.is_alone = set(self._arrays) <= set(ALONE)
         words_of = {split: find_word(split, self._arrays, name) for split in SPLITS}
         known = {f"{array}_{word}" for word in words_of.values() for array in ALONE}
-        strange = [] if self._is_alone else [key for key in self._arrays if key not in known]
+        strange = [] if self.is_alone else [key for key in self._arrays if key not in known]
         if strange or not ({"x", "x_train", *(f"x_{word}" for word in words_of.values())} & set(self._arrays)):
             seen = listed([*map(str, strange or self._arrays)]) or "nothing"
             raise DataError(
@@ -50,12 +53,12 @@ class MemoryArrays:
 
     def has(self, source: str, split: str) -> bool:
         """Whether there is anything of the split; x and y are to be trained on."""
-        return split == "train" if self._is_alone else find_word(split, self._arrays, self.name) is not None
+        return split == "train" if self.is_alone else find_word(split, self._arrays, self.name) is not None
 
     def read_only(self, split: str, task: Task | None) -> Split:
         """As `read`, where x and y serve as any split; an error of samples that are not there names those that are."""
         others = [one for one in SPLITS if self.has("", one)]
-        if split not in others and not self._is_alone:
+        if split not in others and not self.is_alone:
             raise DataError(
                 f"{self.name} have no {split} samples, only {words(others, 'and')} samples; "
                 f"{words([f'split={one!r}' for one in others], 'or')} takes those."
@@ -64,7 +67,7 @@ class MemoryArrays:
 
     def read(self, source: str, split: str, task: Task | None = "classification") -> Split:
         """The arrays of the split; the labels may be missing."""
-        ending = "" if self._is_alone else f"_{find_word(split, self._arrays, self.name) or split}"
+        ending = "" if self.is_alone else f"_{find_word(split, self._arrays, self.name) or split}"
         found = {key: self._arrays.get(f"{key}{ending}") for key in ALONE}
         files = {key: f"{key}{ending} in memory" for key in ALONE}
         if found["x"] is None:
@@ -92,19 +95,25 @@ def as_array(values: Any, name: str, *, labels: bool = False) -> npt.NDArray[Any
         if values.mask.any():
             raise DataError(f"{name} has {int(values.mask.sum()):,} masked values; fill them, or leave their rows out.")
         values = values.data
+    if isinstance(values, list | tuple) and any(isinstance(one, np.ma.MaskedArray) for one in values):
+        raise DataError(f"{name} is a list of masked arrays; fill them, and give one array.")
     if type(values).__module__.startswith("scipy.sparse"):
         raise DataError(f"{name} is sparse; expected an array of all its values: x.toarray().")
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:  # Rows of several lengths; a tensor of another device.
-        raise DataError(f"{name} makes no array: {shorten(str(error).splitlines()[0], 200)}") from error
+        hint = " Inputs and labels are given as a tuple: (x, y)." if isinstance(values, list) else ""
+        raise DataError(f"{name} makes no array: {shorten(str(error).splitlines()[0], 200)}{hint}") from error
+    if array.ndim == 0:
+        hint = " A lazy one: x.collect()." if hasattr(values, "collect") else ""
+        raise DataError(f"{name} is a {type(values).__name__}; expected an array, or a data frame.{hint}")
     if array.dtype.kind == "O":
         array = _of_objects(array, name, labels=labels)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         raise DataError(f"{name} is of type {array.dtype}, which is kept in no file; convert it: x.astype(float).")
     if array.dtype.kind not in "biufcSUmM":
         raise DataError(f"{name} holds elements of type {shorten(str(array.dtype), 100)}; expected plain numbers.")
-    return np.ascontiguousarray(array) if array.ndim else array
+    return np.ascontiguousarray(array)
 
 
 def _of_objects(array: npt.NDArray[Any], name: str, *, labels: bool) -> npt.NDArray[Any]:

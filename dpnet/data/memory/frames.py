@@ -87,5 +87,5 @@ def with_columns(frame: Frame, names: Sequence[str], values: Any) -> Frame:
         )
     with guarded_arrow(frame.name):
         for name, column in zip(names, columns.T, strict=True):
-            table = table.append_column(name, arrow.array(np.ascontiguousarray(column)))
+            table = table.append_column(name, arrow.array(column.astype(column.dtype.newbyteorder("="))))
     return Frame(frame.name, table)

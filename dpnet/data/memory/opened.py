@@ -33,7 +33,7 @@ def open_memory(
     """
     if memory.arrays is not None:
         return *open_arrays(memory.name, section, seed, task, memory.arrays), None
-    others = {name: frame for name, frame in memory.frames.items() if len(memory.frames) > 1 and name != "train"}
+    others = {name: frame for name, frame in memory.frames.items() if name != "train"}
     for name in others:
         if (value := getattr(section, name)) is not None:
             raise DataError(f"data.{name} is {value}, and a data frame was given for it; leave one of the two out.")

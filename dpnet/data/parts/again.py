@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from dpnet.data.identity import ARRAYS, SHOWN, ChunkHasher, Sums, arrays_of, difference, of_array
 from dpnet.data.split import Split
 from dpnet.data.statistics import chunks, tiles
+from dpnet.data.tables.schema import Schema
+from dpnet.text import listed
 
 
 def changes(name: str, split: Split, recorded: Any) -> list[str]:
@@ -51,11 +54,20 @@ def has_inputs(split: Split, recorded: Any) -> bool:
     return of_array(split.inputs.dtype.str, shape, bytes(sums)) == recorded
 
 
-def contents(splits: Mapping[str, Split]) -> dict[str, str | None]:
-    """What splits hold, to the last bit, in words; all samples are read. A split may have no labels."""
+def contents(splits: Mapping[str, Split], schema: Schema | None = None) -> dict[str, str | None]:
+    """What splits hold, to the last bit, in words; all samples are read. A split may have no labels.
+
+    Args:
+        splits: by name.
+        schema: of a table.
+    """
     found: dict[str, str | None] = {}
+    if schema is not None:
+        names = listed([feature.name for feature in schema.features])
+        found["the columns"] = f"{names}, {_sum_of(schema.record())}"
     for name, split in splits.items():
-        kinds = {"x": split.inputs.dtype.name, "y": split.classes.text(), "w": ""}
+        classes = f"{split.classes.text()}, {_sum_of(split.classes.values.tolist())}"
+        kinds = {"x": split.inputs.dtype.name, "y": classes, "w": ""}
         digests = {key: hashlib.sha256() for key in kinds}
         for chunk in chunks(len(split)):
             for _, rows in tiles(split, chunk):
@@ -67,3 +79,7 @@ def contents(splits: Mapping[str, Split]) -> dict[str, str | None]:
             digest = f"sha256 {digests[key].hexdigest()[:SHOWN]}..."
             found[f"the {ARRAYS[f'{key}_{name}']}"] = f"{kind}, {digest}" if kind else digest
     return found
+
+
+def _sum_of(record: Any) -> str:
+    return f"sha256 {hashlib.sha256(json.dumps(record).encode()).hexdigest()[:SHOWN]}..."

@@ -182,3 +182,33 @@ def test_several_columns_of_targets_stand_beside_a_data_frame():
     assert found.schema.targets == ("t", "u")
     with pytest.raises(DataError, match=r"^'t' in memory is of shape \(40, 2\), .*; expected a value for each row"):
         opened((frame, numbers), "regression", target=("t",))
+
+
+def test_inputs_that_are_data_frames_are_told_apart_by_the_names_of_their_columns():
+    inputs, y = pa.table({"a": COLUMNS["a"], "n": COLUMNS["n"]}), COLUMNS["kind"]
+    turned = inputs.select(["n", "a"])
+    names = {"target": "target", "weight": "weight"}
+    weights = {"w_train": COLUMNS["n"] + 1, "w_test": COLUMNS["n"] + 1}
+    found = opened({"x_train": inputs, "y_train": y, "x_test": turned, "y_test": y, **weights}, **names)
+    assert found.test.inputs.tolist() == found.train.inputs.tolist()
+    assert found.train.weights.tolist() == (COLUMNS["n"] + 1.0).tolist()
+    others = inputs.rename_columns(["a", "m"])
+    with pytest.raises(DataError, match=r"^the data frame x_test has no column n, which the training data had"):
+        opened({"x_train": inputs, "y_train": y, "x_test": others, "y_test": y}, target="target")
+    with pytest.raises(DataError, match=r"^x_test is no data frame, and others of the inputs are"):
+        opened({"x_train": inputs, "y_train": y, "x_test": np.zeros((40, 2)), "y_test": y}, target="target")
+    assert opened({"x": inputs, "y": y}, target="target").train.inputs.tolist() == found.train.inputs.tolist()
+
+
+def test_one_data_frame_with_a_name_is_no_other_one():
+    table = pa.table(COLUMNS)
+    for name in ("test", "validation"):
+        with pytest.raises(DataError, match=rf"^the data have no train samples, only {name} samples"):
+            opened({name: table})
+    with pytest.raises(DataError, match=r"^the data have no validation samples, only test samples"):
+        open_split(in_memory({"test": table}), "validation", opened(table).schema)
+
+
+def test_labels_of_another_byte_order_stand_beside_a_data_frame_too():
+    frame, numbers = pa.table({"a": COLUMNS["a"]}), (COLUMNS["n"] % 2).astype(">i4")
+    assert opened((frame, numbers), target="y").train.labels.tolist() == (COLUMNS["n"] % 2).tolist()

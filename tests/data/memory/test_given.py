@@ -97,7 +97,7 @@ def objects(*values):
 BAD = {
     "a vector": (X[:, 0], Y, r"x in memory holds inputs of shape \(12,\); expected one row for each sample"),
     "no sample": (X[:0], Y[:0], r"x in memory holds no sample: its shape is \(0, 2\)"),
-    "a number": (3.0, Y, r"x in memory holds inputs of shape \(\)"),
+    "a number": (3.0, Y, r"^x in memory is a float; expected an array, or a data frame\.$"),
     "fewer labels": (X, Y[:5], r"y in memory holds 5 labels, but x in memory holds 12 samples"),
     "ragged": ([[1, 2], [3]] * 6, Y, r"^x in memory makes no array: "),
     "text among numbers": (
@@ -117,6 +117,9 @@ BAD = {
     "labels of two kinds": (X, objects("a", 1, "b"), r"^y in memory holds Python objects .*; row 1 \(from 0\) has 1; "),
     "a label that is missing": (X, objects("a", "b", float("nan")), r"row 2 \(from 0\) has nan; expected labels "),
     "truth and numbers": (X, objects(True, 1, 2), r"row 1 \(from 0\) has 1; expected labels of one kind"),
+    "a set": ({1, 2}, Y, r"^x in memory is a set; expected an array"),
+    "a generator": ((row for row in X), Y, r"^x in memory is a generator; expected an array"),
+    "a list of masked arrays": ([np.ma.masked_equal(row, 3) for row in X], Y, r"^x in memory is a list of masked arr"),
     "no labels": (X, None, r"^y in memory is missing; give the label of each sample of x in memory"),
 }  # fmt: skip
 
@@ -126,6 +129,11 @@ def test_what_cannot_be_trained_on_is_refused(kind):
     x, y, message = BAD[kind]
     with pytest.raises(DataError, match=message):
         opened((x, y))
+
+
+def test_a_list_of_inputs_and_labels_is_told_from_a_tuple():
+    with pytest.raises(DataError, match=r"^x in memory makes no array: .* are given as a tuple: \(x, y\)\.$"):
+        opened([X, Y])
 
 
 def test_a_sparse_matrix_is_not_taken_for_an_object():
