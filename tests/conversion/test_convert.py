@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -14,13 +16,14 @@ from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
-from dpnet.conversion import convert as conversion
+from dpnet.conversion import work
 from dpnet.conversion.convert import convert
 from dpnet.data import in_parts
 from dpnet.data.converted import chunk, start, unfinished
 from dpnet.data.readers import hdf5, hdf5_file
 from dpnet.data.sources import open_source
 from dpnet.errors import DataError, OutputError
+from dpnet.output.lock import Lock
 from dpnet.training.prepare import identify, open_data
 
 GROUP = LocalGroup()
@@ -49,7 +52,7 @@ def identified(source, **keys):
 
 def stop_after(monkeypatch, count, error=KeyboardInterrupt):
     """Let the conversion of every chunk after `count` raise an error."""
-    done, convert_chunk = [], conversion.convert_chunk
+    done, convert_chunk = [], work.convert_chunk
 
     def faked(*arguments, **named):
         if len(done) >= count:
@@ -57,7 +60,7 @@ def stop_after(monkeypatch, count, error=KeyboardInterrupt):
         done.append(arguments[3])
         return convert_chunk(*arguments, **named)
 
-    monkeypatch.setattr(conversion, "convert_chunk", faked)
+    monkeypatch.setattr(work, "convert_chunk", faked)
     return done
 
 
@@ -149,10 +152,25 @@ def test_what_could_not_be_read_again_is_refused_before_it_is_written(tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-def test_an_interrupted_command_says_how_it_goes_on(source, tmp_path, monkeypatch, capfd):
-    stop_after(monkeypatch, 3)
-    assert run(["data", "convert", str(source), str(tmp_path / "c")]) == 130
-    assert "/c is not complete; the same command, started again, goes on with it" in capfd.readouterr().err
+@pytest.mark.parametrize(("name", "code", "told"), [("SIGUSR1", 75, "SIGUSR1 came"), ("SIGINT", 130, "Ctrl-C")])
+def test_a_signal_ends_a_conversion_that_goes_on_later(source, tmp_path, monkeypatch, capfd, name, code, told):
+    done, convert_chunk = [], work.convert_chunk
+
+    def signalled(*arguments, **named):
+        done.append(arguments[3])
+        if len(done) == 30:
+            os.kill(os.getpid(), getattr(signal, name))
+        time.sleep(0.01 if len(done) >= 30 else 0)  # A thread takes the signal.
+        return convert_chunk(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "convert_chunk", signalled)
+        assert run(["data", "convert", str(source), str(tmp_path / "c")]) == code
+    said = capfd.readouterr().err
+    assert f"{told}: {tmp_path}/c is not complete; the same command, started again, goes on with it" in said
+    assert name != "SIGINT" or "stopping after this piece; a second signal ends at once" in said
+    assert 30 <= len(done) < 200
+    assert convert(job_of(source), str(tmp_path / "c"), GROUP).kept == len(done)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -207,13 +225,13 @@ def test_a_conversion_that_cannot_be_read_is_refused(source, tmp_path, monkeypat
 
 
 def test_a_source_that_changes_meanwhile_makes_no_data(source, tmp_path, monkeypatch):
-    convert_chunk = conversion.convert_chunk
+    convert_chunk = work.convert_chunk
 
     def touched(*arguments, **named):
         os.utime(source, ns=(7, 7))
         return convert_chunk(*arguments, **named)
 
-    monkeypatch.setattr(conversion, "convert_chunk", touched)
+    monkeypatch.setattr(work, "convert_chunk", touched)
     with pytest.raises(DataError, match=r"The source changed while it was converted: .* was written again meanwhile"):
         convert(job_of(source), str(tmp_path / "c"), GROUP)
     assert not (tmp_path / "c/manifest.json").exists()
@@ -277,7 +295,7 @@ def test_a_folder_or_file_of_others_is_refused(source, tmp_path):
 
 def test_two_conversions_into_one_folder_are_told(source, tmp_path, monkeypatch):
     stop_after(monkeypatch, 0, error=ZeroDivisionError)
-    lock = conversion.Lock(tmp_path / "c")
+    lock = Lock(tmp_path / "c")
     assert lock.take(wait_s=0)
     lock.sign("")
     with pytest.raises(OutputError, match=rf"/c: a conversion into it is under way \({os.getpid()} on"):
@@ -345,14 +363,14 @@ def test_a_damaged_chunk_ends_the_conversion_with_an_error(chunked, tmp_path):
 PROGRAM = """
 import os, signal, sys
 from dpnet.cli.main import run
-from dpnet.conversion import convert as conversion
+from dpnet.conversion import work
 _, source, dest, kill = sys.argv
-work = conversion.convert_chunk
+convert_chunk = work.convert_chunk
 def faked(unfinished, name, split, number, **named):
     if kill == "kill" and number == 20:
         os.kill(os.getpid(), signal.SIGKILL)
-    return work(unfinished, name, split, number, **named)
-conversion.convert_chunk = faked
+    return convert_chunk(unfinished, name, split, number, **named)
+work.convert_chunk = faked
 sys.exit(run(["data", "convert", source, dest]))
 """
 

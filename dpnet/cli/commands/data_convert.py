@@ -10,7 +10,7 @@ from dpnet.comm.group import World
 from dpnet.conversion.convert import Conversion, convert
 from dpnet.data.remarks import remarks
 from dpnet.text import counted
-from dpnet.training.announce import aside, say
+from dpnet.training.announce import say
 
 MB = 1e6
 
@@ -19,11 +19,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     """Convert, and say what came of it."""
     arguments.overrides = [*arguments.overrides, f"data.source={json.dumps(arguments.source, ensure_ascii=False)}"]
     job = load_job(arguments, group)
-    try:
-        done = convert(job, arguments.dest, group)
-    except KeyboardInterrupt:
-        aside(group, f"{arguments.dest} is not complete; the same command, started again, goes on with it")
-        raise
+    done = convert(job, arguments.dest, group)
     for line in _lines(done):
         say(group, line)
     return 0

@@ -1,0 +1,154 @@
+"""The work of all ranks on a conversion, round by round.
+
+    rank 0        rank 1        rank 2            a round
+    chunk 0       chunk 1       chunk 2           each reads its chunk, hashes, measures and writes it, in one pass
+      └─────────────┼─────────────┘
+    Moments so far, sums so far                   one after the other, in the order of the chunks: the same bits always
+
+After each round all ranks know whether one of them failed, so a full disk ends the work at once. What was written is
+listed beside the data, and the same conversion, started again on any number of ranks, goes on from there.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dpnet.comm.agree import everywhere, on_root
+from dpnet.comm.group import World
+from dpnet.conversion.meter import Meter
+from dpnet.data.converted.chunk import Converted, convert_chunk, keep_chunk, statistics_array, together
+from dpnet.data.converted.manifest import Manifest, StoredArray, StoredSplit
+from dpnet.data.converted.parse import read_manifest
+from dpnet.data.converted.plan import small_arrays
+from dpnet.data.converted.reader import array_sum, read_split
+from dpnet.data.converted.unfinished import RowWriter, Sums, Unfinished
+from dpnet.data.sources import Opened
+from dpnet.data.split import Split
+from dpnet.data.statistics import chunks
+from dpnet.errors import INTERRUPTED_EXIT_CODE, Interrupted, Preempted
+from dpnet.files import writing
+from dpnet.resilience.signals import StopSignals
+from dpnet.training.announce import doing
+from dpnet.training.verify import verify_inputs
+
+ADVICE = ". What was converted so far stays: start the same command again, and it goes on"
+
+
+class Work:
+    """The work of all ranks on one conversion.
+
+    Args:
+        folder: to write.
+        found: the data.
+        plan: see `plan.plan_of`.
+        group: all ranks.
+        exit_code: of a conversion that a signal ends.
+
+    Attributes:
+        unfinished: the conversion on the disk.
+        num_bytes: of all inputs.
+        kept: chunks that an earlier start had converted.
+    """
+
+    def __init__(self, folder: Path, found: Opened, plan: Manifest, group: World, exit_code: int) -> None:
+        self._folder, self._found, self._plan, self._group = folder, found, plan, group
+        self._exit_code = exit_code
+        self.unfinished = Unfinished(folder, group.rank)
+        self.num_bytes = sum(split.arrays["inputs"].num_bytes for split in plan.splits.values())
+        self.kept = 0
+        self._sums: dict[str, list[str]] = {}
+
+    def run(self, written: Sums, signals: StopSignals, *, check: bool) -> dict[str, Converted]:
+        """Convert all chunks that are not there yet; returns what was found of each split.
+
+        Raises:
+            Preempted: a signal came to some rank.
+        """
+        whole: dict[str, Converted] = {}
+        with Meter(self._group, f"converting {self._plan.source['path']}", self.num_bytes) as meter:
+            for name, split in self._found.splits.items():
+                self._first_row(name, split)
+                self._sums[name] = []
+                for parts in self._rounds(name, split, written, check=check):
+                    before = [whole[name]] if name in whole else []
+                    whole[name] = together([*before, *parts])
+                    self._sums[name] += [part.sha256 for part in parts]
+                    self.kept += sum(part.kept for part in parts)
+                    meter.add(sum(part.moments.count for part in parts) * split.features * split.inputs.itemsize)
+                    self._stop(signals)
+        return whole
+
+    def _stop(self, signals: StopSignals) -> None:
+        came = [name for name in self._group.allgather(signals.received) if name]
+        if came:
+            where = f"{self._folder} is not complete; the same command, started again, goes on with it"
+            if signal.SIGINT.name in came:
+                raise Interrupted(f"Ctrl-C: {where}", INTERRUPTED_EXIT_CODE)
+            raise Preempted(f"{came[0]} came: {where}", self._exit_code)
+
+    def verify(self) -> None:
+        """Look at what had been converted before; raises DataError if a file is missing or damaged."""
+        folder, task = str(self._folder), self._found.train.task
+        manifest = everywhere(self._group, lambda: read_manifest(folder))
+        with Meter(self._group, f"checking {folder}", self.num_bytes) as meter:
+            for name in manifest.splits:
+                split = everywhere(self._group, lambda: read_split(folder, manifest, name, task))  # noqa: B023
+                verify_inputs(split, self._group, lambda size: meter.add(size * self._group.world_size))
+
+    def _rounds(self, name: str, split: Split, written: Sums, *, check: bool) -> Iterator[list[Converted]]:
+        """The chunks of a split, as many at a time as there are ranks."""
+        group, count = self._group, len(chunks(len(split)))
+
+        def work(number: int) -> Converted | None:
+            if number >= count:
+                return None
+            with writing(self._folder, ADVICE):
+                if (expected := written.get((name, number))) is not None:
+                    kept = keep_chunk(self.unfinished, name, split, number, expected, check=check)
+                    if kept is not None:
+                        return kept
+                return convert_chunk(self.unfinished, name, split, number, check=check)
+
+        for first in range(0, count, group.world_size):
+            mine = first + group.rank
+            done = everywhere(group, lambda: work(mine))  # noqa: B023  # It is called at once.
+            yield [part for part in group.allgather(done) if part is not None]
+
+    def _first_row(self, name: str, split: Split) -> None:
+        """Put the first row in its place: all statistics count from it, also those of what an earlier start wrote."""
+
+        def work() -> None:
+            path, shape = self.unfinished.path(name, "inputs"), (len(split), split.features)
+            with writing(self._folder, ADVICE), RowWriter(path, split.inputs.dtype, shape, 0) as writer:
+                writer.write(split.block(0, 1))
+
+        on_root(self._group, work)
+
+    def finish(self, done: Mapping[str, Converted]) -> None:
+        """Write what is left, and make it whole."""
+
+        def sync() -> None:
+            with writing(self._folder, ADVICE):
+                self.unfinished.sync(self._found.splits)
+
+        def end() -> None:
+            with writing(self._folder, ADVICE):
+                found = self._found.splits.items()
+                splits = {name: self._write_small(name, split, done[name]) for name, split in found}
+                self.unfinished.finish(replace(self._plan, splits=splits))
+
+        with doing(self._group, "waiting for the disk"):
+            everywhere(self._group, sync)
+            on_root(self._group, end)
+
+    def _write_small(self, name: str, split: Split, done: Converted) -> StoredSplit:
+        arrays = {**small_arrays(split), "statistics": statistics_array(done)}
+        for kind, array in arrays.items():
+            self.unfinished.write_array(name, kind, array)
+        stored = self._plan.splits[name]
+        found = replace(stored.arrays["inputs"], sha256=tuple(self._sums[name]))
+        of_statistics = StoredArray("<f8", arrays["statistics"].shape, (array_sum(arrays["statistics"]),))
+        return replace(stored, arrays={**stored.arrays, "inputs": found, "statistics": of_statistics})
