@@ -31,8 +31,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a network"))
     commands.add_parser(
         "launch",
-        usage="dpnet launch -n N [options] [mpirun options] -- COMMAND ...",
-        help="start a command on N ranks: dpnet launch -n N [mpirun options] -- COMMAND ...",
+        usage="dpnet launch [-n N] [options] [mpirun options] -- COMMAND ...",
+        help="start a command on N ranks: dpnet launch [-n N] [mpirun options] -- COMMAND ...",
         description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH. SIGTERM, "
         "SIGUSR1, SIGUSR2 and SIGHUP reach the ranks as SIGUSR1, which asks them to end. Options: --max-restarts K: "
         "start a training that was cut off again, from its newest checkpoint, up to K times (default: 0). "
@@ -110,8 +110,8 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.set_defaults(resumed=None)
 
 
-def _add_job(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", nargs="?", metavar="JOB.toml", help="job file (default: train on the embedded digits)")
+def _add_job(command: argparse.ArgumentParser, default: str = "the defaults, and the embedded digits") -> None:
+    command.add_argument("job", nargs="?", metavar="JOB.toml", help=f"job file (default: {default})")
     _add_set(command, "override a setting")
 
 
@@ -171,7 +171,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
     convert.add_argument("source", metavar="SOURCE", help="the data: see data.source")
     convert.add_argument("dest", metavar="DEST", help="folder to write; data.source of the trainings")
-    _add_job(convert)
+    _add_job(convert, "the default of every key")
     convert.set_defaults(command="data_convert")
     info = actions.add_parser(
         "info",
@@ -181,7 +181,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         "are read; memory is taken for 8 bytes of each.",
     )
     info.add_argument("source", metavar="SOURCE", help="the data: see data.source")
-    _add_job(info)
+    _add_job(info, "as dpnet init would propose")
     info.add_argument("--json", action="store_true", help="print it as one line of JSON")
     info.set_defaults(command="data_info")
 

@@ -28,12 +28,13 @@ FEW = 5
 """So many texts of a column are listed."""
 
 
-def described(table: Table, reasons: dict[str, str]) -> Iterator[str]:
-    """A line for each column but the target, with the reason why it is no input."""
+def described(table: Table, reasons: Mapping[str, str], of_rows: str | None) -> Iterator[str]:
+    """A line for each column but the target, with the reason why it is no input; `of_rows` is data.id."""
     names = {other: label_text(other) for other in list(reasons)[:SHOWN]}
     width = max(map(len, names.values()))
     for other, text in names.items():
-        why = f"; left out, as it {reasons[other]}" if reasons[other] else ""
+        is_left_out = "names the rows (data.id)" if other == of_rows else "left out"
+        why = f"; {is_left_out}, as it {reasons[other]}" if reasons[other] else ""
         yield f"  {text:{width}}  {_described(table.columns[other])}{why}"
     if len(reasons) > SHOWN:
         yield f"  and {len(reasons) - SHOWN:,} more"

@@ -37,8 +37,7 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     Args:
         source: as it was given.
         path: of the file.
-        given: settings that are kept, by the full names of their keys. Without data.target it is a column of a usual
-            name, else the last; without data.header it is a guess.
+        given: settings that are kept, by the full names of their keys; the others are guesses.
 
     Raises:
         DataError: the table cannot be read, or cannot be trained on in any case.
@@ -52,17 +51,17 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     split = given.get("data.split")
     if not given.keys() & NO_GUESS:
         split = next((other for other, column in table.columns.items() if is_split_column(column)), None)
-    names = (guess_target(table, but=split),) if target is None else find_targets(target, table)
+    reasons = {other: why_no_input(other, column, table.rows) for other, column in table.columns.items()}
+    unlikely = [other for other, reason in reasons.items() if reason or other == split]
+    names = (guess_target(table, unlikely),) if target is None else find_targets(target, table)
     split = None if split in names else split
-    others = {other: column for other, column in table.columns.items() if other not in names}
-    reasons = {other: why_no_input(other, column, table.rows) for other, column in others.items()}
+    reasons = {other: reason for other, reason in reasons.items() if other not in names}
     settings: dict[str, Any] = {"data.source": source, **_held_out(table, split)}
     if split is not None:
         reasons[split] = "says which rows are trained on (data.split)"
     elif not given.keys() & {"data.split", "data.id", "data.categorical"}:
         reasons |= {other: NAMES_PARTS for other in reasons if is_split_column(table.columns[other])}
-    if header is not None:
-        settings["data.header"] = header
+    settings |= {} if header is None else {"data.header": header}
     settings |= left_out({other: reason for other, reason in reasons.items() if other != split})
     if given.keys() & {"data.ignore", "data.features"}:
         reasons = dict.fromkeys(reasons, "")  # What is no input is said already.
@@ -83,7 +82,7 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     if head is not None and not table.header:
         doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
         lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1 and so on{doubt}.")
-    return Proposal(settings, [*lines, *described(table, reasons)])
+    return Proposal(settings, [*lines, *described(table, reasons, settings.get("data.id"))])
 
 
 def _held_out(table: Table, split: str | None) -> dict[str, Any]:
@@ -133,6 +132,6 @@ def _opened(
     try:
         *splits, schema = open_tables(section, path, 0, task)
     except DataError as error:
-        of_target = hint if f"column {name!r}" in str(error) else ""
-        raise DataError(f"{error}{of_target}") from error
+        of_another = any(f"column {other!r}" in str(error) for other in reasons)
+        raise DataError(f"{error}{'' if of_another else hint}") from error
     return [split for split in splits if split is not None], schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from dpnet.config.data import DataConfig
@@ -130,10 +130,11 @@ def no_column(table: Table, name: str, key: str) -> DataError:
     return DataError(f"{table.file} has no column {name!r} ({key}); {hint}")
 
 
-def guess_target(table: Table, but: str | None = None) -> str:
-    """The column that most likely holds the labels, and not `but`: one of a usual name, else the last."""
-    names = [name for name in table.columns if name != but] or list(table.columns)
-    return next((name for name in names if name.lower() in USUAL_TARGETS), names[-1])
+def guess_target(table: Table, unlikely: Collection[str] = ()) -> str:
+    """The column that most likely holds the labels: one of a usual name, else the last that is not unlikely."""
+    names = list(table.columns)
+    likely = [name for name in names if name not in unlikely] or names
+    return next((name for name in names if name.lower() in USUAL_TARGETS), likely[-1])
 
 
 def find_targets(given: str | int | Sequence[str | int] | None, table: Table) -> tuple[str, ...]:

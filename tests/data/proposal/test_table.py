@@ -41,7 +41,7 @@ def test_the_job_file_of_a_table_trains_as_it_stands(capsys):
         "t.csv has 120 rows and 8 columns; 3 columns make 4 inputs: deck (2 categories).",
         "The target is survived (a guess: if it is another column, change data.target).",
         "It has 2 classes: no, yes; the rarest, no, has 40 rows.",
-        "  PassengerId  number, 1 to 120; left out, as it looks like identifiers",
+        "  PassengerId  number, 1 to 120; names the rows (data.id), as it looks like identifiers",
         "  name         text, 120 different: such as person 0; left out, as it looks like free text or names",
         "  born         dates (date32[day]); left out, as it holds neither numbers nor text",
         "  age          number, 0 to 49, 12 values missing",
@@ -79,6 +79,8 @@ def test_a_column_of_a_usual_name_is_the_target_wherever_it_stands():
 def test_a_target_that_cannot_be_learnt_is_refused_and_nothing_is_written(capsys):
     Path("u.csv").write_text("a,day\n" + "".join(f"1,{row + 1}.2.2020\n" for row in range(9)))
     assert dpnet(["init", "--data", "u.csv"]) == 1
+    assert "no column is left to learn from. The target is 'a'" in capsys.readouterr().err
+    assert dpnet(["init", "--data", "u.csv", "--target", "day"]) == 1
     assert "in a column of dates or times" in capsys.readouterr().err
     assert not Path("job.toml").exists()
     with pytest.raises(DataError, match=r"no column 'pric' \(data.target\)"):
@@ -259,3 +261,16 @@ def test_a_column_of_parts_is_no_guess_where_the_user_says_what_it_is_or_what_is
     found = of_text("a,part,y\n" + rows, **{key: given})
     assert "data.split" not in found.settings
     assert found.settings[f"data.{key}"] == given
+
+
+def test_a_column_that_had_better_be_no_input_is_not_guessed_as_the_target():
+    rows = "".join(f"{row % 7},{'uv'[row % 2]},note {row} on the wine,{row + 1}\n" for row in range(160))
+    found = of_text("a,kind,note,row\n" + rows)
+    assert (found.settings["data.target"], found.settings["data.id"]) == ("kind", "row")
+    assert any(line.split()[0] == "row" and "names the rows (data.id), as it" in line for line in found.lines)
+
+
+def test_a_target_that_is_a_guess_is_named_where_too_few_rows_can_be_held_out():
+    rows = "".join(f"{row % 7},c{row}\n" for row in range(60))
+    with pytest.raises(DataError, match=r"^data\.test is 0\.2: .*\nThe target, column 'zip', is a guess; if"):
+        of_text("a,zip\n" + rows)
