@@ -9,6 +9,7 @@ from typing import Any
 from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.job import Job
 from dpnet.data.memory.arrays import as_array
+from dpnet.data.memory.frames import column_names, is_frame
 from dpnet.data.memory.given import given_apart, in_memory
 from dpnet.data.sources import DataSource, open_source
 from dpnet.data.tables.schema import Schema
@@ -45,7 +46,10 @@ def with_data(job: Job, data: Any) -> Job:
             f"data.target is {places[0]}, the place of a column, and the labels were given apart from the data frame; "
             "leave the key out, or give them a name."
         )
-    if job.data.target is None and labels is not None:
+    if job.data.target is None and is_frame(labels):
+        names = tuple(column_names(labels))
+        job = _changed(job, target=names if len(names) > 1 else names[0])
+    elif job.data.target is None and labels is not None:
         shape = as_array(labels, "y in memory", labels=True).shape
         several = tuple(f"{TARGET}{place}" for place in range(shape[1])) if len(shape) == 2 and shape[1] > 1 else TARGET
         job = _changed(job, target=several)

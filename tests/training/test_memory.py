@@ -188,6 +188,16 @@ def test_samples_with_a_name_are_no_others():
         dpnet.evaluate(network, {"x_test": X[:7], "y_test": Y[:7]}, GROUP, split="validation")
 
 
+def test_labels_in_a_data_frame_give_their_names_to_the_targets():
+    arrow = pytest.importorskip("pyarrow")
+    frame, labels = arrow.table({"a": X[:, 0], "b": X[:, 1]}), arrow.table({"t": X[:, 2], "u": X[:, 0]})
+    settings = {"model.task": "regression", "evaluate.metric": "r2"}
+    network = dpnet.load_network(trained((frame, labels), **settings)["run_dir"], GROUP)
+    assert network.schema.targets == ("t", "u")
+    expected = dpnet.evaluate(network, (frame, labels), GROUP)
+    assert dpnet.evaluate(network, (frame, labels.select(["u", "t"])), GROUP) == expected
+
+
 def test_a_target_by_its_place_is_no_name_of_labels_that_stand_apart():
     frame = pytest.importorskip("pyarrow").table({"a": X[:, 0], "b": X[:, 1]})
     with pytest.raises(

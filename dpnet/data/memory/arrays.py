@@ -72,6 +72,12 @@ class MemoryArrays:
         files = {key: f"{key}{ending} in memory" for key in ALONE}
         if found["x"] is None:
             raise DataError(f"the data hold no x{ending}; they hold {words(list(self._arrays), 'and')}.")
+        columns = getattr(found["y"], "columns", ())
+        if len(columns) > 1:
+            raise DataError(
+                f"{files['y']} is a data frame of {len(columns)} columns, and {files['x']} is none: their names would "
+                "be lost; give both as data frames, or y.to_numpy()."
+            )
         inputs, labels, weights = (
             None if found[key] is None else as_array(found[key], files[key], labels=key == "y") for key in ALONE
         )

@@ -12,7 +12,7 @@ from dpnet.data.memory.arrays import as_array
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.files import Frame
 from dpnet.errors import ConfigError, DataError
-from dpnet.text import shorten, words
+from dpnet.text import listed, shorten, words
 
 PROTOCOLS = ("__arrow_c_stream__", "__dataframe__", "to_arrow")
 """What data frames have, of which each says how Arrow takes it over."""
@@ -60,6 +60,29 @@ def _taken_over(data: Any, arrow: Any) -> Any:
     return importlib.import_module("pyarrow.interchange").from_dataframe(data)
 
 
+def column_names(data: Any) -> list[str]:
+    """The names of the columns of a data frame."""
+    return [*map(str, as_frame(data, "a data frame").arrow.column_names)]
+
+
+def _in_order(data: Any, names: Sequence[str], what: str) -> Any:
+    """The values of a data frame in the order of the names of columns, (rows, columns).
+
+    Raises:
+        DataError: it has other columns. A single column may have any name.
+    """
+    found = column_names(data)
+    if len(names) == len(found) == 1:
+        names = found
+    if sorted(found) != sorted(names):
+        raise DataError(
+            f"{what} are a data frame with the columns {listed(found)}; expected {listed(names)}: name them alike, or "
+            "give an array."
+        )
+    table = as_frame(data, what).arrow
+    return np.stack([as_array(table.column(name), what, labels=True) for name in names], axis=1)
+
+
 def with_columns(frame: Frame, names: Sequence[str], values: Any) -> Frame:
     """A table with further columns: the labels or the weights of its rows, that were given apart from it.
 
@@ -78,6 +101,8 @@ def with_columns(frame: Frame, names: Sequence[str], values: Any) -> Frame:
             f"{frame.name} has a column {twice[0]!r} itself, and was given with one apart from it; give the data frame "
             'alone, with data.target and data.weight, or set data.target = "another name".'
         )
+    if is_frame(values):
+        values = _in_order(values, names, f"{what} in memory")
     array = as_array(values, f"{what} in memory", labels=True)
     columns = array[:, np.newaxis] if array.ndim == 1 else array
     if columns.shape != (table.num_rows, len(names)):

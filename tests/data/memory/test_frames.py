@@ -212,3 +212,17 @@ def test_one_data_frame_with_a_name_is_no_other_one():
 def test_labels_of_another_byte_order_stand_beside_a_data_frame_too():
     frame, numbers = pa.table({"a": COLUMNS["a"]}), (COLUMNS["n"] % 2).astype(">i4")
     assert opened((frame, numbers), target="y").train.labels.tolist() == (COLUMNS["n"] % 2).tolist()
+
+
+def test_labels_that_are_a_data_frame_are_taken_by_the_names_of_their_columns():
+    frame, labels = pa.table({"a": COLUMNS["a"]}), pa.table({"t": COLUMNS["a"], "u": COLUMNS["n"] * 1.0})
+    expected = opened((frame, np.stack([COLUMNS["a"], COLUMNS["n"]], axis=1)), "regression", target=("t", "u"))
+    for given in (labels, labels.select(["u", "t"])):
+        found = opened((frame, given), "regression", target=("t", "u"))
+        assert found.train.labels.tolist() == expected.train.labels.tolist()
+    with pytest.raises(DataError, match=r"^'t' and 'v' in memory are a data frame with the columns t, u; expected t"):
+        opened((frame, labels), "regression", target=("t", "v"))
+    single = opened((frame, labels.select(["u"])), "regression", target="y").train.labels
+    assert single[:, 0].tolist() == COLUMNS["n"].tolist()
+    with pytest.raises(DataError, match=r"^y in memory is a data frame of 2 columns, and x in memory is none: their"):
+        opened((np.zeros((ROWS, 1)), labels), "regression")
