@@ -59,17 +59,18 @@ def look(split: Split, dtype: npt.DTypeLike, done: Callable[[int], object] = lam
     """
     low, high = np.full(split.features, np.nan), np.full(split.features, np.nan)
     nonfinite, hashes = np.zeros(split.features, np.int64), np.zeros(len(split), np.uint64)
+    is_whole = split.input_sums is not None and split.rows is None
     for number, chunk in enumerate(chunks(len(split))):
         hasher = ChunkHasher(split, chunk)
         for first, rows in tiles(split, chunk):
-            if split.input_sums is not None:
+            if is_whole:
                 hasher.see(rows)
             finite = rows if rows.dtype.kind != "f" else _finite(rows, nonfinite)
             with np.errstate(invalid="ignore"):
                 low = np.fmin(low, np.fmin.reduce(finite, axis=0))
                 high = np.fmax(high, np.fmax.reduce(finite, axis=0))
             hashes[first : first + len(rows)] = _hashes(rows, np.dtype(dtype))
-        if split.input_sums is not None:
+        if is_whole:
             check_chunk(split, number, hasher.of_inputs().hex())
         done((chunk[1] - chunk[0]) * split.features * split.inputs.itemsize)
     return Seen(low, high, nonfinite, hashes)

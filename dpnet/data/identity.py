@@ -88,14 +88,14 @@ def checked_sums(split: Split, sums: list[Sums]) -> list[Sums]:
     Raises:
         DataError: they are others, on every rank; the first chunk that differs is named.
     """
-    for number, found in enumerate(sums if split.input_sums else ()):
+    for number, found in enumerate(sums if split.input_sums and split.rows is None else ()):
         check_chunk(split, number, found.inputs.hex(), agreed=True)
     return sums
 
 
 def check_chunk(split: Split, number: int, found: str, *, agreed: bool = False) -> None:
     """Raises DataError unless the sha256 of a chunk is that of its conversion; `agreed`: all ranks raise it."""
-    first, stop = chunks(len(split))[number]
+    first, stop = chunks(len(split.inputs))[number]
     if split.input_sums is not None and found != split.input_sums[number]:
         raise DataError(
             f"{split.inputs_file} is damaged in the rows {first:,} to {stop - 1:,} (from 0): their sha256 is not "

@@ -66,7 +66,7 @@ class Split:
         place: says where the label of a row stands, for messages; None: in that row of `labels_file`.
         first_index: index of the first feature in the file, 0 or 1; None: the file has no indices.
         task: what the labels are.
-        input_sums: sha256, in hex, of the inputs of each of `statistics.chunks`, as they were converted; None: unknown.
+        input_sums: sha256, in hex, of each of `statistics.chunks` of all of `inputs`, as converted; None: unknown.
         file_rows: (n,) int64, which rows of a table became `inputs`, in order; None: all of them.
     """
 
@@ -117,7 +117,7 @@ class Split:
         labels = None if self.labels is None else self.labels[rows]
         names = None if self.names is None else self.names[rows]
         weights = None if self.weights is None else self.weights[rows]
-        return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows, input_sums=None)
+        return dataclasses.replace(self, labels=labels, names=names, weights=weights, rows=rows)
 
     @property
     def kind(self) -> Kind:

@@ -35,6 +35,7 @@ from dpnet.training.announce import doing
 from dpnet.training.build import build_layout, build_parts
 from dpnet.training.memory import open_given
 from dpnet.training.setup import Setup, choose_backend
+from dpnet.training.verify import verify_inputs
 
 T = TypeVar("T")
 
@@ -113,18 +114,15 @@ def _shapes(source: DataSource) -> dict[str, str | None]:
 
 
 def identify(section: DataConfig, source: DataSource, group: Group, *, measure: bool) -> TrainingData:
-    """Read all data once: hash them and, with `measure`, check and measure them as `measure_scaling` does; collective.
-
-    Raises:
-        DataError: an input is not finite.
-    """
-    found, sums = {}, {}
-    for name, split in source.splits.items():
-        measures = measure and (split is source.train or section.check)
-        moments, sums[name] = _read(split, group, measure=measures, check=section.check)
-        if moments is not None:
-            found[name] = moments
-    return TrainingData(source, identity(source, sums), found)
+    """Read all data once, hash and, with `measure`, check and measure them; raises DataError; collective."""
+    read = {
+        name: _read(split, group, measure=measure and (split is source.train or section.check), check=section.check)
+        for name, split in source.splits.items()
+    }
+    if source.train.rows is not None:
+        verify_inputs(source.train, group)  # What was read are some of the rows that were converted.
+    found = {name: moments for name, (moments, _) in read.items() if moments is not None}
+    return TrainingData(source, identity(source, {name: sums for name, (_, sums) in read.items()}), found)
 
 
 def _read(split: Split, group: Group, *, measure: bool, check: bool) -> tuple[Moments | None, list[Sums]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from dpnet.comm.agree import everywhere
@@ -13,7 +14,9 @@ from dpnet.data.statistics import chunks
 
 
 def verify_inputs(split: Split, group: Group, done: Callable[[int], object] = lambda num_bytes: None) -> None:
-    """Compare the inputs of a split with what its conversion recorded, if one did; collective, each rank reads a share.
+    """Compare inputs with what their conversion recorded, if one did; collective, each rank reads a share.
+
+    Where the samples are some of the rows, all rows are compared.
 
     Args:
         split: the samples.
@@ -25,11 +28,12 @@ def verify_inputs(split: Split, group: Group, done: Callable[[int], object] = la
     """
 
     def work() -> None:
-        every = chunks(len(split))
+        whole = dataclasses.replace(split, labels=None, names=None, weights=None, rows=None)
+        every = chunks(len(whole))
         for number in range(*share(len(every), group.rank, group.world_size)):
-            hasher = ChunkHasher(split, every[number])
+            hasher = ChunkHasher(whole, every[number])
             hasher.read()
-            check_chunk(split, number, hasher.of_inputs().hex())
+            check_chunk(whole, number, hasher.of_inputs().hex())
             done((every[number][1] - every[number][0]) * split.features * split.inputs.itemsize)
 
     if split.input_sums is not None:

@@ -171,6 +171,8 @@ def test_damaged_inputs_are_refused_by_their_rows_when_they_are_measured(arrays)
         identified(arrays)
     with pytest.raises(DataError, match=r"/train-inputs\.npy is damaged in the rows 17 to 17 .* remove the folder and"):
         converted(arrays, arrays.with_name("d.npz"))
+    with pytest.raises(DataError, match=r"/train-inputs\.npy is damaged in the rows 17 to 17"):
+        identified(arrays, validation=0.25)
     path.unlink()
     with pytest.raises(DataError, match=r"/train-inputs\.npy is missing"):
         converted(arrays, arrays.with_name("d.npz"))
