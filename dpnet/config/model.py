@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import Governs, OnlyFor, Range, Section, Text, follows
+from dpnet.config.section import Governs, OnlyFor, Range, Section, Text, fill, follows
 
 Task = Literal["classification", "regression", "multilabel"]
 METRICS: dict[str, tuple[str, ...]] = {
@@ -58,6 +58,11 @@ class ModelConfig(Section, governs=Governs.RESULT):
         Text('the name of a layer: "0" the first, "2" the next, "4", ... as in the names of its parameters, 0.weight'),
         "Layers that are not trained: their parameters stay as they are, to the bit.",
     ] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.freeze, list | tuple):  # In whatever order: it is the same job.
+            fill(self, "freeze", tuple(sorted(set(self.freeze), key=lambda name: (len(str(name)), str(name)))))
 
 
 def unfit_to_freeze(freeze: Sequence[str], hidden_layers: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ from dpnet.config.model import Task
 from dpnet.data.classes import UNKNOWN, label_list
 from dpnet.data.label_sets import label_sets_text, missing_labels
 from dpnet.data.labels import NO_REGRESSION
-from dpnet.data.scaling import Scaling
+from dpnet.data.scaling import Scaling, fit_targets
 from dpnet.data.sources import DataSource, Split, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.data.targets import looks_like_targets, targets_text
@@ -91,6 +91,20 @@ def other_units(kind: str, scaling: Scaling, moments: Moments) -> str:
             if not max(mean, deviation, 1 / max(deviation, 1e-300)) <= FAR:
                 seen, there = f"have means of about {mean:.3g} and deviations of about {deviation:.3g}", "0 and 1"
     return f"scaled as there, the inputs {seen}; there it was {there}: are they in the same units?" if seen else ""
+
+
+def other_targets(scaling: Scaling, source: DataSource) -> str:
+    """A sentence if targets are far from what a scaling makes of those that it was measured on; empty: they are not."""
+    if scaling.targets is None:
+        return ""
+    own = fit_targets(require_labels(source.train), source.train.weights, source.train.labels_file)
+    with np.errstate(over="ignore"):
+        mean = float(np.abs((own.offset - scaling.targets.offset) * scaling.targets.factor).max())
+        ratios = scaling.targets.factor / own.factor
+    if max(mean, ratios.max(), 1 / max(ratios.min(), 1e-300)) <= FAR:
+        return ""
+    seen = f"a mean of up to {mean:.3g} and deviations of {ratios.min():.3g} to {ratios.max():.3g}"
+    return f"scaled as there, the targets have {seen}; there it was 0 and 1: are they in the same units?"
 
 
 def _of_classes(source: DataSource) -> Iterator[str]:

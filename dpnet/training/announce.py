@@ -63,7 +63,7 @@ def announce(setup: Setup, data: TrainingData, parts: Parts, step: int) -> None:
     """Print what is about to be trained, where, from which step on, and what is odd about it; collective."""
     group, source = setup.group, data.source
     num_hosts = len(set(group.allgather(group.host)))
-    say(group, training_text(setup, source, parts, group.world_size, num_hosts))
+    say(group, training_text(setup, source, parts, group.world_size, num_hosts, step))
     if group.world_size > 1:
         obstacle = loss_obstacle()
         say(group, f"a lost rank ends the job: {obstacle}" if obstacle else "lost ranks are survived")
@@ -107,8 +107,10 @@ def _on_busy_cores(setup: Setup) -> Iterator[str]:
         yield f"{others}; threads then wait for each other at every step: train.threads=1 is faster, or dpnet launch"
 
 
-def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int) -> str:
-    """What is about to be trained, and where."""
+def training_text(
+    setup: Setup, source: DataSource, parts: Parts, world_size: int, num_hosts: int, step: int = 0
+) -> str:
+    """What is about to be trained, and where, from which step on."""
     job, backend, layout = setup.job, setup.backend, setup.layout
     name = "in memory" if job.data.source == MEMORY else source.name
     others = [f"{len(split):,} {name} samples" for name, split in source.splits.items() if split is not source.train]
@@ -123,7 +125,7 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
         f"loops by {backend.kernels.name}",
         f"network {'-'.join(map(str, layout.sizes))}, {job.model.activation}, {layout.num_params:,} parameters; "
         f"{job.optimizer.name}",
-        *frozen_text(layout, pretrained=setup.pretrained is not None),
+        *frozen_text(layout, trained=setup.pretrained is not None or step > 0),
         ", ".join([f"data {name}: {len(source.train):,} training samples", *others]),
         *(["the best is chosen by its test scores, which flatters them; see data.validation"] if flatters else []),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
@@ -133,12 +135,12 @@ def training_text(setup: Setup, source: DataSource, parts: Parts, world_size: in
     return "\n".join(lines)
 
 
-def frozen_text(layout: Layout, *, pretrained: bool) -> list[str]:
-    """A line on what is not trained; none if all is. Without `pretrained` it never was."""
+def frozen_text(layout: Layout, *, trained: bool) -> list[str]:
+    """A line on what is not trained; none if all is. It was `trained` before, or may have been."""
     if not layout.frozen:
         return []
-    trained = sum(tensor.stop - tensor.start for tensor in layout.tensors if not tensor.is_frozen)
+    number = sum(tensor.stop - tensor.start for tensor in layout.tensors if not tensor.is_frozen)
     names = ", ".join(str(2 * layer) for layer in sorted(layout.frozen))
     verb = "layer {} is" if len(layout.frozen) == 1 else "layers {} are"
-    never = "" if pretrained else " with initial parameters, which nothing has trained"
-    return [f"{verb.format(names)} frozen{never}: {trained:,} of {layout.num_params:,} parameters are trained"]
+    never = "" if trained else " with initial parameters, which nothing has trained"
+    return [f"{verb.format(names)} frozen{never}: {number:,} of {layout.num_params:,} parameters are trained"]

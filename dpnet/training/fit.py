@@ -13,9 +13,12 @@ vectors and the position of the checkpoint allow.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dpnet.config.file import to_flat_dict
@@ -197,25 +200,39 @@ def compare_data(before: Mapping[str, Any], identity: Mapping[str, Any], source:
     return wrong, f"the run was begun by an older dpnet, which recorded {compared}: these agree"
 
 
-def other_pretrained(before: Any, now: Mapping[str, Any] | None) -> list[str]:
+def other_pretrained(before: Any, now: Mapping[str, Any] | None, *, run: Path, goes_on: bool) -> list[str]:
     """A sentence if a run began with other parameters than a job; none if not.
 
     Args:
         before: what a checkpoint recorded, see `Pretrained.record`; its content may be anything; or the path alone.
         now: of the job; None: it begins with initial parameters.
+        run: its directory.
+        goes_on: the run was cut off, or the user goes on with it: the same path will do, whatever it leads to by now.
     """
     if before is None and now is None:
         return []
     old: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
-    if now is not None and before is not None:
-        keys = ("digest", "scaling") if "digest" in old else ("path",)
-        if all(old.get(key) == now.get(key) for key in keys):
-            return []
+    is_there = now is not None and same_path(old.get("path"), now["path"])
+    if now is not None and "digest" in old and all(old.get(key) == now.get(key) for key in ("digest", "scaling")):
+        return []
+    if is_there and (goes_on or "digest" not in old):
+        return []
     began, begins = _of_pretrained(old), _of_pretrained(now or {})
     hint = "" if now else f"; --from {shorten(str(old.get('path')), 200)} says that it does"
-    alike = now is not None and old.get("digest") == now["digest"]
-    scaled = "; one of them comes with the scaling of its inputs" if alike else ""
-    return [f"the job begins with {begins}, the run began with {began}{scaled}{hint}"]
+    if is_there:
+        hint = f": it has changed since. --resume {run} goes on with the run as it began"
+    elif now is not None and old.get("digest") == now["digest"]:
+        hint = "; one of them comes with the scaling of its inputs"
+    return [f"the job begins with {begins}, the run began with {began}{hint}"]
+
+
+def same_path(before: Any, now: str) -> bool:
+    """Whether two paths lead to the same place."""
+    if not isinstance(before, str):
+        return False
+    with contextlib.suppress(ValueError):  # A zero byte.
+        return os.path.realpath(os.path.expanduser(before)) == os.path.realpath(os.path.expanduser(now))
+    return False
 
 
 def _of_pretrained(record: Mapping[str, Any]) -> str:

@@ -54,7 +54,8 @@ class Known:
         What a training begins with is part of its data.
         """
         wrong, unknown = ([], "") if self.data is None else compare_data(self.data, data.identity, data.source)
-        return [*other_pretrained(self.pretrained, data.pretrained), *wrong], unknown
+        other = other_pretrained(self.pretrained, data.pretrained, run=self.path, goes_on=not self.is_finished)
+        return [*other, *wrong], unknown
 
 
 def known_of(path: Path, manifest: Mapping[str, Any], *, is_finished: bool = False) -> Known:
@@ -90,3 +91,10 @@ def known_run(path: Path) -> Known | None:
         return Known(path, job, 0, is_finished=is_finished, pretrained=kept)
     except ConfigError:
         return Known(path, None, 0, is_finished=is_finished)
+
+
+def recorded_pretrained(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run began with, see `Pretrained.record`, as the manifest of a checkpoint has it; None: nothing of use."""
+    record = manifest.get("pretrained")
+    found = {key: record.get(key) for key in ("path", "digest", "scaling")} if isinstance(record, dict) else {}
+    return found if found and all(isinstance(value, str) for value in found.values()) else None

@@ -175,7 +175,8 @@ def begin(
         in_memory: data, see `train`; None: those that the job names.
     """
     on_root(group, lambda: check_world_size(job.train, group.world_size))
-    pretrained = find_pretrained(job, group, resume)
+    if (pretrained := find_pretrained(job, group, resume)) is not None and job.model.pretrained is None:
+        job = with_pretrained(job, pretrained.record["path"])
     with doing(group, f"reading the data {job.data.source}"):
         source = open_data(job, group, in_memory, None if pretrained is None else pretrained.schema)
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
@@ -188,12 +189,10 @@ def begin(
         run_dir, start = choose_start(job, group, directory, resume, data, fingerprint(backend.products.name))
     job = with_directory(job, run_dir.path)
     if pretrained is not None:
-        start = begin_with(pretrained, begun, start, job, data, run_dir, group)
-    scaling = start.scaling
-    if scaling is None and data.moments:
-        scaling = fit_scaling(job, source, data.moments, group)
+        start = begin_with(pretrained, begun, start, job, data, group)
+    scaling = start.scaling or (fit_scaling(job, source, data.moments, group) if data.moments else None)
     setup = prepare(job, group, source, backend=backend, scaling=scaling)
-    setup = dataclasses.replace(setup, pretrained=data.pretrained)
+    setup = dataclasses.replace(setup, pretrained=start.pretrained or data.pretrained)
     loop = Loop(setup, data, start, run_dir, signals)
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
         saved = on_root(group, run_dir.checkpoints.steps)

@@ -25,7 +25,7 @@ from dpnet.output.screen import current
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_layout, build_optimizer
 from dpnet.training.directory import Directory, has_run
-from dpnet.training.known import Known, known_of, known_run
+from dpnet.training.known import Known, known_of, known_run, recorded_pretrained
 from dpnet.training.prepare import TrainingData
 from dpnet.training.progress import Progress
 
@@ -43,6 +43,7 @@ class StartingPoint:
         changes: of the job since step 0, with the steps from which on they hold; kept in every checkpoint.
         notes: what differs from the run so far, for the user; of no use if no step is left to take.
         told: lines on what it begins with, for the user.
+        pretrained: what the run began with, as its checkpoint records it; None: initial parameters, or it begins now.
     """
 
     progress: Progress
@@ -52,6 +53,7 @@ class StartingPoint:
     changes: Sequence[Any] = ()
     notes: Sequence[str] = ()
     told: Sequence[str] = ()
+    pretrained: Mapping[str, Any] | None = None
 
 
 def foresee(job: Job, resume: str, source: DataSource) -> bool:
@@ -104,7 +106,8 @@ def choose_start(
         is_own = resume in ("auto", "never") or run_dir.holds(resolve(Path(resume)))
         if found is None:
             return run_dir.path, None, is_own, (), ()
-        known = known_of(run_dir.path if resume == "auto" else Path(resume), found.manifest)
+        is_finished = resume == "auto" and run_dir.read_summary() is not None
+        known = known_of(run_dir.path if resume == "auto" else Path(resume), found.manifest, is_finished=is_finished)
         strict = is_own or job.output.dir is None
         notes, changes = _judge(known, job, len(data.source.train), data, strict=strict, is_checkpoint=resume != "auto")
         notes += numerics_notes(
@@ -117,7 +120,8 @@ def choose_start(
     if found is None:
         return run_dir, StartingPoint(Progress(), is_own=is_own)
     start = start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
-    return run_dir, dataclasses.replace(start, changes=changes, notes=notes)
+    began = recorded_pretrained(found.manifest)
+    return run_dir, dataclasses.replace(start, changes=changes, notes=notes, pretrained=began)
 
 
 def _judge(

@@ -1161,3 +1161,12 @@ def test_an_unquoted_string_is_shown_quoted(tmp_path, line, advice):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "job.toml")
     assert str(caught.value).endswith(advice or line)
+
+
+def test_layers_are_frozen_in_any_order(loaded):
+    jobs = [loaded(f"[model]\nhidden_layers = [5, 5, 5, 5, 5]\nfreeze = {names}") for names in FROZEN]
+    assert jobs == [jobs[0]] * len(jobs)
+    assert jobs[0].model.freeze == ("0", "4", "10")
+
+
+FROZEN = ('["0", "4", "10"]', '["10", "0", "4"]', '["4", "4", "10", "0"]')

@@ -83,14 +83,14 @@ def test_a_rank_of_several_threads_beside_other_programs_is_told_what_is_faster(
 
 
 @pytest.mark.parametrize(
-    ("frozen", "pretrained", "line"),
+    ("frozen", "trained", "line"),
     [
         (["0"], True, "layer 0 is frozen: 43 of 75 parameters are trained"),
         (["0", "4"], True, "layers 0, 4 are frozen: 25 of 75 parameters are trained"),
         (["2"], False, "layer 2 is frozen with initial parameters, which nothing has trained: 50 of 75 parameters are"),
     ],
 )
-def test_what_is_frozen_is_told_and_whether_it_was_ever_trained(frozen, pretrained, line):
-    (text,) = frozen_text(Layout((7, 4, 5, 3), frozen), pretrained=pretrained)  # 32, 25 and 18 parameters.
+def test_what_is_frozen_is_told_and_whether_it_was_ever_trained(frozen, trained, line):
+    (text,) = frozen_text(Layout((7, 4, 5, 3), frozen), trained=trained)  # 32, 25 and 18 parameters.
     assert text.startswith(line)
-    assert frozen_text(Layout((7, 4, 5, 3)), pretrained=pretrained) == []
+    assert frozen_text(Layout((7, 4, 5, 3)), trained=trained) == []

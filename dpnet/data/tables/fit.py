@@ -73,6 +73,12 @@ def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Fe
             f"{table.file}: the pretrained network (model.pretrained, --from) has the inputs {listed(names)}; this "
             f"table has {listed(roles.inputs)}.{lacks}{has}"
         )
+    numbers = [feature.name for feature in kept.features if feature.categories is None]
+    if wrong := [name for name in numbers if name in roles.categorical]:
+        raise DataError(
+            f"{table.file}: data.categorical has {wrong[0]!r}, which is a number for the pretrained network "
+            "(model.pretrained, --from); take it out."
+        )
     return tuple(_adopt(feature, table, roles, missing) for feature in kept.features)
 
 

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,10 @@ from dpnet.data.scaling import Scaling
 from dpnet.data.tables.schema import Schema, recorded_schema
 from dpnet.errors import CheckpointError, ConfigError
 from dpnet.files import where_from
+from dpnet.output.run_directory import holds
 from dpnet.text import shorten
-from dpnet.training.known import Known, known_of, known_run
+from dpnet.training.fit import same_path
+from dpnet.training.known import Known, known_of, known_run, recorded_pretrained
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,36 @@ def find_pretrained(job: Job, group: Group, resume: str) -> Pretrained | None:
 
     Raises:
         CheckpointError: it is missing or damaged, or is nothing to begin with; and no run began with it.
+        ConfigError: it is in the run directory.
     """
-    if job.model.pretrained is None:
-        return None
-    path, read = job.model.pretrained, []
+    path, read = job.model.pretrained, list[Contents | StateDict | None]()
 
-    def find() -> Pretrained:
+    def find() -> Pretrained | None:
+        if resume not in ("auto", "never"):
+            run = known_of(Path(resume), read_manifest(resolve(Path(resume)) / "manifest.json"))
+            if (kept := _remembered(run, path)) is not None:
+                return kept  # What is asked for is the run, as it began.
+        if path is None:
+            return None
         try:
             found = _open(path)
         except CheckpointError as error:
             message = f"model.pretrained (--from): {error}"
-            for run in _runs(job, resume):
-                with contextlib.suppress(ValueError):
-                    return dataclasses.replace(_remembered(run, path), missing=message)
+            runs = () if resume == "never" else map(known_run, existing(first_choice(job)))
+            for kept in (_remembered(run, path) for run in runs if run is not None):
+                if kept is not None:
+                    return dataclasses.replace(kept, missing=message)
             raise CheckpointError(message) from error
+        if found.folder is not None and job.output.dir is not None and holds(Path(job.output.dir), found.folder):
+            raise ConfigError(
+                f"{path} (model.pretrained, --from) is in the run directory of this job, {job.output.dir}: a run does "
+                "not begin with itself; name another directory with --output DIR"
+            )
         read.append(found.content)
         return dataclasses.replace(found, content=None)
 
     found = on_root(group, find)
-    return dataclasses.replace(found, content=read[0]) if read else found
+    return dataclasses.replace(found, content=read[0]) if found is not None and read else found
 
 
 def with_pretrained(job: Job, path: str | os.PathLike[str] | None) -> Job:
@@ -133,23 +145,12 @@ def _record(path: str, digest: str, scaling: Scaling | None = None) -> dict[str,
     return {"path": path, "digest": digest, "scaling": "" if scaling is None else total.hexdigest()}
 
 
-def _runs(job: Job, resume: str) -> Iterator[Known]:
-    """The runs that the job may go on with."""
-    with contextlib.suppress(CheckpointError):
-        if resume == "never":
-            return
-        if resume != "auto":
-            yield known_of(Path(resume), read_manifest(resolve(Path(resume)) / "manifest.json"))
-        yield from filter(None, map(known_run, existing(first_choice(job))))
-
-
-def _remembered(run: Known, path: str) -> Pretrained:
-    """What a run records of what it began with; raises ValueError if that is not `path`."""
-    record, data = run.pretrained, run.data
-    if not isinstance(record, dict) or data is None or record.get("path") != path:
-        raise ValueError(path)
-    if not all(isinstance(record.get(key), str) for key in ("digest", "scaling")):
-        raise ValueError(path)
-    features = data.get("features")
-    schema = recorded_schema(data.get("schema"), features) if isinstance(features, int) else None
-    return Pretrained({key: record[key] for key in ("path", "digest", "scaling")}, path, schema)
+def _remembered(run: Known, path: str | None) -> Pretrained | None:
+    """What a run records of what it began with; None: nothing, or that is not what `path` means, if there is one."""
+    record, data = recorded_pretrained({"pretrained": run.pretrained}), run.data
+    if record is None or data is None or (path is not None and not same_path(record["path"], path)):
+        return None
+    features, schema = data.get("features"), None
+    with contextlib.suppress(ValueError):  # Then the data will differ, too.
+        schema = recorded_schema(data.get("schema"), features) if isinstance(features, int) else None
+    return Pretrained(record, record["path"], schema)

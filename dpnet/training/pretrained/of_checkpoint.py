@@ -48,7 +48,7 @@ def of_checkpoint(pretrained: Pretrained, content: Contents, job: Job, source: D
     told = [f"{begun.head}, with its scaling of the inputs{' and targets' * (targets is not None)}"]
     dtypes = content.job.model.dtype, job.model.dtype
     told += [f"its parameters are converted from {dtypes[0]} to {dtypes[1]}"] if dtypes[0] != dtypes[1] else []
-    told += _columns(content, source)
+    told += [*_columns(content, source), *([] if why else _renamed(content, job, source))]
     scaling = Scaling(content.scaling.offset, content.scaling.factor, targets)
     return Transfer(params, scaling, [*told, *begun.anew])
 
@@ -95,18 +95,29 @@ def _other_outputs(content: Contents, job: Job, source: DataSource) -> str:
         return f"it was trained with model.task = {toml_value(before)}"
     kind, now = KINDS[task], source.train.classes
     if kind.are_scaled:
-        outputs, schemas = content.layout.sizes[-1], (content.schema, source.schema)
+        outputs = content.layout.sizes[-1]
         if outputs != source.outputs:
-            return f"it gave {counted(outputs, 'target')}, here there are {source.outputs}"
-        were, are = (() if schema is None else schema.targets for schema in schemas)
-        other = were and are and were != are
-        return f"its target was {_names(were)}, here it is {_names(are)}" if other else ""
+            return f"it gave {counted(outputs, 'target')}, here it is {counted(source.outputs, 'target')}"
+        return _other_targets(content, source)
     if kind.in_rows:
         same = content.classes == now
     else:
         same = len(content.classes) == len(now) and np.array_equal(content.classes.number_of(now), np.arange(len(now)))
     old = f"{content.classes.text()} ({len(content.classes):,})"
     return "" if same else f"its {kind.words} were {old}, here they are {now.text()} ({len(now):,})"
+
+
+def _other_targets(content: Contents, source: DataSource) -> str:
+    """That the columns of the targets have other names; empty: they have not, or arrays have none."""
+    were, are = (() if schema is None else schema.targets for schema in (content.schema, source.schema))
+    return f"its target was {_names(were)}, here it is {_names(are)}" if were and are and were != are else ""
+
+
+def _renamed(content: Contents, job: Job, source: DataSource) -> list[str]:
+    """A line where the labels of another column are the same: 0 and 1 mean many things."""
+    other = _other_targets(content, source)
+    kept = f"the last layer is kept, as the {KINDS[job.model.task].words} are the same"
+    return [f"note: {other}; {kept}"] if other else []
 
 
 def _becomes(schema: Schema | None) -> list[tuple[Any, ...]]:

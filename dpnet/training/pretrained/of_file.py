@@ -31,7 +31,8 @@ def of_file(pretrained: Pretrained, content: StateDict, job: Job, source: DataSo
     """
     layers = _ordered(pretrained, content, layout)
     outputs, expected = layers[-1].outputs, layout.sizes[-1]
-    why = f"it gives {outputs} outputs, here there are {expected} {source.kind.words}" if outputs != expected else ""
+    seen = f"it gives {counted(outputs, 'output')}, the {source.kind.words} here need {expected}"
+    why = seen if outputs != expected else ""
     begun = Begun(pretrained, job, layout, why)
     names = [tensor.name for tensor in layout.tensors]
     keys = [layer.key(kind) for layer in layers for kind in ("weight", "bias")]

@@ -19,10 +19,9 @@ from dpnet.checkpoint.contents import Contents
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
-from dpnet.data.remarks import other_units
+from dpnet.data.remarks import other_targets, other_units
 from dpnet.data.sources import DataSource
-from dpnet.errors import CheckpointError, ConfigError
-from dpnet.output.run_directory import RunDirectory
+from dpnet.errors import CheckpointError
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_layout
 from dpnet.training.prepare import TrainingData, fit_scaling, measure_scaling
@@ -62,7 +61,6 @@ def begin_with(
     start: StartingPoint,
     job: Job,
     data: TrainingData,
-    run_dir: RunDirectory,
     group: Group,
 ) -> StartingPoint:
     """Where a training starts that begins with what was pretrained; collective.
@@ -73,19 +71,16 @@ def begin_with(
         start: where the training would start without it. At step 0; or else it goes on from its own checkpoint.
         job: the configuration.
         data: of the training.
-        run_dir: of the training.
         group: all ranks.
 
     Raises:
         CheckpointError: see `transfer`.
-        ConfigError: see `transfer`; or the run directory holds what the training begins with.
+        ConfigError: see `transfer`.
         DataError: an input is not finite, as it was read or once it is scaled.
     """
     if start.vectors is not None:
-        missing = pretrained.missing.rstrip(".")
-        notes = [f"{missing}; the run goes on from its own checkpoint"] if missing else []
+        notes = [f"{seen}; the run goes on as it began"] if (seen := _other_by_now(pretrained, start)) else []
         return dataclasses.replace(start, notes=[*start.notes, *notes])
-    on_root(group, lambda: _check_apart(pretrained, run_dir))
     if not on_root(group, lambda: begun is not None):
         begun = transfer(pretrained, job, data.source, group)
     whole = on_root(group, lambda: begun)
@@ -95,16 +90,16 @@ def begin_with(
     else:
         scaling = measure_scaling(job, data.source, group, whole.scaling)
     told = whole.told
-    if whole.scaling is not None and data.moments:
-        remark = other_units(job.data.scale, whole.scaling, data.moments["train"])
-        told = [*told, *([f"note: {remark}"] if remark else [])]
+    if whole.scaling is not None:
+        inputs = other_units(job.data.scale, whole.scaling, data.moments["train"]) if data.moments else ""
+        told = [*told, *(f"note: {remark}" for remark in (inputs, other_targets(whole.scaling, data.source)) if remark)]
     return dataclasses.replace(start, vectors=StateVectors(whole.params, {}, 0), scaling=scaling, told=told)
 
 
-def _check_apart(pretrained: Pretrained, run_dir: RunDirectory) -> None:
-    """Raises ConfigError if a new training would clear what it begins with."""
-    if pretrained.folder is not None and run_dir.holds(pretrained.folder):
-        raise ConfigError(
-            f"{pretrained.record['path']} is in the run directory {run_dir.path}, which a new training would clear; "
-            "name another directory with --output DIR"
-        )
+def _other_by_now(pretrained: Pretrained, start: StartingPoint) -> str:
+    """Why the run could not begin today as it did; empty: it could."""
+    began = start.pretrained or pretrained.record
+    if pretrained.missing or all(began[key] == pretrained.record[key] for key in ("digest", "scaling")):
+        return pretrained.missing.rstrip(".")
+    digest, was = (record["digest"][:12] for record in (pretrained.record, began))
+    return f"{pretrained.record['path']} has changed since (digest {digest}..., it was {was}...)"

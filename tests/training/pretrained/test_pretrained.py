@@ -156,6 +156,16 @@ def test_numbers_keep_their_scaling_unless_there_are_more_of_them(tmp_path):
     assert written(tmp_path / "more")["2.weight"].tobytes() == written(tmp_path / "base")["2.weight"].tobytes()
 
 
+@pytest.mark.parametrize(("factor", "shift", "is_told"), [(1, 0, False), (2, 90, False), (30, 0, True), (1, 1e4, True)])
+def test_targets_in_other_units_are_told(tmp_path, factor, shift, is_told, capsys):
+    task = {"model.task": "regression", **STILL, "output.progress": "plain"}
+    train(tmp_path / "base", {**settings_for(data(tmp_path / "a.npz", NUMBERS)), **task})
+    tune(tmp_path / "run", tmp_path / "base", data(tmp_path / "b.npz", NUMBERS * factor + shift), task)
+    told = re.findall(r"^note: scaled as there, the targets have (.*)", capsys.readouterr().out, re.M)
+    assert len(told) == is_told
+    assert all(line.endswith("; there it was 0 and 1: are they in the same units?") for line in told)
+
+
 def test_a_classifier_can_become_a_regression(base, tmp_path, capsys):
     source = data(tmp_path / "new.npz", NUMBERS[:, :1])
     tune(tmp_path / "run", base[0], source, {"model.task": "regression", **STILL, "output.progress": "plain"})
@@ -240,7 +250,7 @@ def test_a_file_is_the_parameters_alone(base, tmp_path, capsys):
 def test_the_last_layer_of_a_file_starts_anew_where_there_are_other_classes(base, tmp_path, capsys):
     path = torch_like(base, tmp_path / "m.safetensors")
     tune(tmp_path / "run", path, data(tmp_path / "new.npz", [0, 1]), {**STILL, "output.progress": "plain"})
-    assert "the last layer, 4, starts anew: it gives 3 outputs, here there are 2 classes\n" in capsys.readouterr().out
+    assert "the last layer, 4, starts anew: it gives 3 outputs, the classes here need 2\n" in capsys.readouterr().out
     assert written(tmp_path / "run")["4.weight"].shape == (2, 6)
 
 
@@ -354,7 +364,9 @@ def test_a_beginning_that_is_gone_is_needed_by_new_trainings_alone(base, tmp_pat
     shutil.rmtree(tmp_path / "base")
     settings = {"output.progress": "plain"}
     assert tune(tmp_path / "run", tmp_path / "base", source, settings)["digest"] == expected["digest"]
-    assert "does not exist; the run goes on from its own" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "note: model.pretrained (--from): " in said
+    assert " does not exist; the run goes on as it began\n" in said
     assert read_manifest(tmp_path / "run/checkpoints/latest/manifest.json")["pretrained"]["path"].endswith("/base")
     with pytest.raises(CheckpointError, match="does not exist"):
         tune(tmp_path / "run", tmp_path / "base", source, resume="never")
@@ -362,12 +374,62 @@ def test_a_beginning_that_is_gone_is_needed_by_new_trainings_alone(base, tmp_pat
         tune(tmp_path / "new", tmp_path / "base", source)
 
 
-def test_a_new_training_does_not_clear_what_it_begins_with(base, tmp_path):
+@pytest.mark.parametrize("resume", ["auto", "never"])
+def test_a_run_does_not_begin_with_itself(base, tmp_path, resume):
     shutil.copytree(base[0], tmp_path / "base", symlinks=True)
     before = outcome(tmp_path / "base")
-    with pytest.raises(ConfigError, match=r"in the run directory \S+, which a new training would clear; name another"):
-        tune(tmp_path / "base", tmp_path / "base", base[1], resume="never")
+    with pytest.raises(ConfigError, match=r"does not begin with itself; name another directory with --output DIR"):
+        tune(tmp_path / "base", tmp_path / "base", base[1], resume=resume)
     assert outcome(tmp_path / "base") == before
+
+
+def lengthened(base, tmp_path):
+    """The newest checkpoint of a copy of the base run, and what makes it another one."""
+    shutil.copytree(base[0], tmp_path / "base", symlinks=True)
+
+    def change():
+        settings = {**settings_for(base[1]), "train.global_batch_size": 128, "train.epochs": 40}
+        train(tmp_path / "base", settings, resume=str(tmp_path / "base"))
+
+    return tmp_path / "base/checkpoints/latest", change
+
+
+@pytest.mark.parametrize("way", ["auto", "resume", "no path", "named anew"])
+def test_a_run_that_was_cut_off_goes_on_though_what_it_began_with_was_trained_on(base, tmp_path, way, capsys):
+    start, change = lengthened(base, tmp_path)
+    source = data(tmp_path / "new.npz", [0, 1, 2])
+    expected = tune(tmp_path / "whole", start, source)
+    tune_until(tmp_path / "run", 8, start, source, {})
+    began = read_manifest(tmp_path / "run/checkpoints/latest/manifest.json")["pretrained"]
+    change()
+    capsys.readouterr()
+    settings = {**settings_for(source, None if way == "no path" else start), "output.progress": "plain"}
+    if way == "named anew":
+        settings["model.pretrained"] = f"{start}/../latest/"
+    resume = "auto" if way in ("auto", "named anew") else str(tmp_path / "run")
+    assert train(tmp_path / "run", settings, resume=resume)["digest"] == expected["digest"]
+    now = checkpoint.digest(load_file(start / "model.safetensors"))
+    told = f"has changed since (digest {now[:12]}..., it was {began['digest'][:12]}...); the run goes on as it began\n"
+    assert (told in capsys.readouterr().out) == (resume == "auto")
+    assert read_manifest(tmp_path / "run/checkpoints/latest/manifest.json")["pretrained"]["digest"] == began["digest"]
+    assert json.loads((tmp_path / "run/summary.json").read_text())["pretrained"]["digest"] == began["digest"]
+
+
+def test_a_run_that_is_complete_is_not_that_of_what_was_trained_on_but_can_be_lengthened(base, tmp_path, monkeypatch):
+    start, change = lengthened(base, tmp_path)
+    source = data(tmp_path / "new.npz", [0, 1, 2])
+    tune(tmp_path / "run", start, source)
+    monkeypatch.chdir(tmp_path)
+    unnamed = {**settings_for(source, start), **STILL, "output.progress": "none"}
+    del unnamed["train.epochs"]
+    assert dpnet.train(unnamed, LocalGroup())["run_dir"] == "runs/new"
+    change()
+    message = r"the job begins with .*, the run began with .*: it has changed since\. --resume \S+/run goes on with the"
+    with pytest.raises(CheckpointError, match=message):
+        tune(tmp_path / "run", start, source)
+    assert dpnet.train(unnamed, LocalGroup())["run_dir"] == "runs/new-2"
+    longer = tune(tmp_path / "run", start, source, {"train.epochs": 4}, resume=str(tmp_path / "run"))
+    assert longer["steps"] == 20
 
 
 def test_each_beginning_has_a_run_directory_of_its_own(base, tmp_path, monkeypatch):

@@ -162,3 +162,16 @@ def test_codes_that_were_categories_are_read_as_text_again(tmp_path):
     train(tmp_path / "base", {**SETTINGS, "data.source": source, "data.categorical": ["code"]})
     split = inputs(tmp_path / "base", csv(tmp_path / "new.csv", "size,code,kind", [(4, "1", "a"), (5, "01", "b")]))
     assert np.array(split.inputs).tolist() == [[0, 1, 0, 4], [1, 0, 0, 5]]
+
+
+def test_a_number_of_the_network_is_no_category(base, tmp_path):
+    with pytest.raises(DataError, match=r"data\.categorical has 'age', which is a number for the pretrained network"):
+        inputs(base, csv(tmp_path / "new.csv", "age,colour,size,kind", ROWS), categorical=["age"])
+
+
+def test_the_same_labels_in_another_column_are_told(base, tmp_path, capsys):
+    source = csv(tmp_path / "new.csv", "age,colour,size,sort", ROWS)
+    settings = {**SETTINGS, "data.source": source, "data.target": "sort", "output.progress": "plain"}
+    train(tmp_path / "run", {**settings, "model.pretrained": str(base)})
+    told = "note: its target was kind, here it is sort; the last layer is kept, as the classes are the same\n"
+    assert told in capsys.readouterr().out
