@@ -112,7 +112,7 @@ def as_array(values: Any, name: str, *, labels: bool = False) -> npt.NDArray[Any
         raise DataError(f"{name} makes no array: {shorten(str(error).splitlines()[0], 200)}{hint}") from error
     if array.ndim == 0:
         hint = " A lazy one: x.collect()." if hasattr(values, "collect") else ""
-        raise DataError(f"{name} is a {type(values).__name__}; expected an array, or a data frame.{hint}")
+        raise DataError(f"{name} is of type {type(values).__name__}; expected an array, or a data frame.{hint}")
     if array.dtype.kind == "O":
         array = _of_objects(array, name, labels=labels)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:

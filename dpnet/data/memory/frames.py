@@ -19,7 +19,9 @@ PROTOCOLS = ("__arrow_c_stream__", "__dataframe__", "to_arrow")
 
 
 def is_frame(data: Any) -> bool:
-    """Whether a value is a data frame: it has columns, and a way to Arrow."""
+    """Whether a value is a data frame: it has columns, and a way to Arrow. A lazy one is none."""
+    if type(data).__name__ == "LazyFrame":
+        return False
     has_columns = any(hasattr(data, name) for name in ("columns", "column_names", "schema"))
     return not isinstance(data, type) and has_columns and any(hasattr(data, name) for name in PROTOCOLS)
 

@@ -149,6 +149,12 @@ def test_half_floats_are_numbers():
     assert found.train.inputs[:, 0].tolist() == COLUMNS["a"].astype("f2").astype("f8").tolist()
 
 
+def test_a_lazy_frame_is_to_be_collected():
+    lazy = pytest.importorskip("polars").DataFrame(COLUMNS).lazy()
+    with pytest.raises(DataError, match=r"^x in memory is of type LazyFrame; .* A lazy one: x\.collect\(\)\.$"):
+        opened(lazy)
+
+
 def test_two_columns_of_one_name_are_refused():
     pandas = pytest.importorskip("pandas")
     twice = pandas.concat([of_pandas(), of_pandas()[["a"]]], axis=1)

@@ -97,7 +97,7 @@ def objects(*values):
 BAD = {
     "a vector": (X[:, 0], Y, r"x in memory holds inputs of shape \(12,\); expected one row for each sample"),
     "no sample": (X[:0], Y[:0], r"x in memory holds no sample: its shape is \(0, 2\)"),
-    "a number": (3.0, Y, r"^x in memory is a float; expected an array, or a data frame\.$"),
+    "a number": (3.0, Y, r"^x in memory is of type float; expected an array, or a data frame\.$"),
     "fewer labels": (X, Y[:5], r"y in memory holds 5 labels, but x in memory holds 12 samples"),
     "ragged": ([[1, 2], [3]] * 6, Y, r"^x in memory makes no array: "),
     "text among numbers": (
@@ -117,8 +117,8 @@ BAD = {
     "labels of two kinds": (X, objects("a", 1, "b"), r"^y in memory holds Python objects .*; row 1 \(from 0\) has 1; "),
     "a label that is missing": (X, objects("a", "b", float("nan")), r"row 2 \(from 0\) has nan; expected labels "),
     "truth and numbers": (X, objects(True, 1, 2), r"row 1 \(from 0\) has 1; expected labels of one kind"),
-    "a set": ({1, 2}, Y, r"^x in memory is a set; expected an array"),
-    "a generator": ((row for row in X), Y, r"^x in memory is a generator; expected an array"),
+    "a set": ({1, 2}, Y, r"^x in memory is of type set; expected an array"),
+    "a generator": ((row for row in X), Y, r"^x in memory is of type generator; expected an array"),
     "a list of masked arrays": ([np.ma.masked_equal(row, 3) for row in X], Y, r"^x in memory is a list of masked arr"),
     "no labels": (X, None, r"^y in memory is missing; give the label of each sample of x in memory"),
 }  # fmt: skip
