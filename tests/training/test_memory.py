@@ -184,7 +184,7 @@ def test_samples_with_a_name_are_no_others():
     )
     network = dpnet.load_network(summary["run_dir"], GROUP)
     assert dpnet.evaluate(network, {"x_test": X[:7], "y_test": Y[:7]}, GROUP, split="test").samples == 7
-    with pytest.raises(DataError, match="have no validation samples, only test samples"):
+    with pytest.raises(DataError, match="has no validation samples, only test samples"):
         dpnet.evaluate(network, {"x_test": X[:7], "y_test": Y[:7]}, GROUP, split="validation")
 
 
@@ -233,9 +233,9 @@ for call in (
         print("refused", error)
 """
 SAID = (
-    "the test features is float64, sha256 ",
-    "the training features is float64, sha256 ",
-    "the training labels is c00, c01, ",
+    "the content of the test features is float64, sha256 ",
+    "the content of the training features is float64, sha256 ",
+    "the content of the training labels is c00, c01, ",
     "the job is understood on ranks 0, 2 and refused (data.source is d.npz, and data were given as well",
     'data.source is "<memory>" on rank 0 and "digits" on ranks 1, 2; data in memory is ',
 )

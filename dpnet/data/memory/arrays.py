@@ -60,7 +60,7 @@ class MemoryArrays:
         others = [one for one in SPLITS if self.has("", one)]
         if split not in others and not self.is_alone:
             raise DataError(
-                f"{self.name} have no {split} samples, only {words(others, 'and')} samples; "
+                f"{self.name} has no {split} samples, only {words(others, 'and')} samples; "
                 f"{words([f'split={one!r}' for one in others], 'or')} takes those."
             )
         return self.read("", split, task)

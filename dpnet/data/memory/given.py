@@ -13,7 +13,7 @@ from dpnet.data.tables.files import Frame
 from dpnet.errors import DataError
 from dpnet.text import words
 
-ARRAYS, FRAME = "the arrays in memory", "the data frame"
+ARRAYS, FRAME = "the set of arrays", "the data frame"
 SPLIT_OF = {word: split for split, of_split in NAMES.items() for word in of_split}
 
 

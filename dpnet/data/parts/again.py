@@ -64,7 +64,7 @@ def contents(splits: Mapping[str, Split], schema: Schema | None = None) -> dict[
     found: dict[str, str | None] = {}
     if schema is not None:
         names = listed([feature.name for feature in schema.features])
-        found["the columns"] = f"{names}, {_sum_of(schema.record())}"
+        found["the list of columns"] = f"{names}, {_sum_of(schema.record())}"
     for name, split in splits.items():
         classes = f"{split.classes.text()}, {_sum_of(split.classes.values.tolist())}"
         kinds = {"x": split.inputs.dtype.name, "y": classes, "w": ""}
@@ -77,7 +77,7 @@ def contents(splits: Mapping[str, Split], schema: Schema | None = None) -> dict[
                 digests[key].update(np.ascontiguousarray(values).data)
         for key, kind in kinds.items():
             digest = f"sha256 {digests[key].hexdigest()[:SHOWN]}..."
-            found[f"the {ARRAYS[f'{key}_{name}']}"] = f"{kind}, {digest}" if kind else digest
+            found[f"the content of the {ARRAYS[f'{key}_{name}']}"] = f"{kind}, {digest}" if kind else digest
     return found
 
 

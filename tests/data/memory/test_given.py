@@ -165,9 +165,7 @@ def test_groups_of_arrays_have_the_names_of_files(data, message):
 def test_a_network_is_applied_to_arrays_of_one_set_or_to_a_part():
     memory = in_memory({"x_train": X, "y_train": Y, "x_test": X[:3], "y_test": Y[:3]})
     assert len(open_split(memory, "test")) == 3
-    with pytest.raises(
-        DataError, match=r"^the arrays in memory have no validation samples, only train and test samples; "
-    ):
+    with pytest.raises(DataError, match=r"^the set of arrays has no validation samples, only train and test samples; "):
         open_split(memory, "validation")
     alone = open_split(in_memory(X), "test", labelled=False)
     assert (len(alone), alone.labels) == (12, None)
