@@ -46,7 +46,13 @@ def _kind(info: Info) -> str:
 def _columns(columns: Sequence[ColumnInfo], what: str) -> Iterator[str]:
     header = (what, "holds", "values", "missing", "becomes" if any(one.becomes for one in columns) else "")
     rows = [
-        (_cut(label_text(one.name), NAME), _cut(one.kind, 9), _values(one), f"{one.missing:,}", one.becomes)
+        (
+            _cut(label_text(one.name), NAME),
+            _cut(one.kind.partition(" (")[0], 9),
+            _values(one),
+            f"{one.missing:,}",
+            one.becomes,
+        )
         for one in columns[:SHOWN]
     ]
     yield from _aligned(header, rows, right=(3,))
@@ -59,7 +65,7 @@ def _values(column: ColumnInfo) -> str:
         same = column.minimum == column.maximum
         return f"all {column.minimum:.6g}" if same else f"{column.minimum:.6g} to {column.maximum:.6g}"
     if column.different is None or not column.examples:
-        return ""
+        return "-"
     more = ", ..." if column.different > len(column.examples) else ""
     return _cut(f"{column.different:,}: {', '.join(map(label_text, column.examples))}{more}", VALUES)
 

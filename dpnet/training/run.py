@@ -19,6 +19,7 @@ from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.config.model import METRICS
+from dpnet.data.converted.source import with_keys
 from dpnet.errors import DpnetError, Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
@@ -70,7 +71,7 @@ def train(
         DpnetError: see `dpnet.errors`.
     """
     group = connect() if group is None else group
-    job = _understood(group, lambda: with_pretrained(with_data(job_of(job), data), pretrained))
+    job = _understood(group, lambda: with_pretrained(_converted(with_data(job_of(job), data)), pretrained))
     run = _Run(job, group, resume, data)
     with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:
@@ -78,6 +79,11 @@ def train(
                 return run.go_on()
             except WorkerLost as loss:
                 run.lost(loss)
+
+
+def _converted(job: Job) -> Job:
+    """The job with the keys by which its data were converted, if they were."""
+    return dataclasses.replace(job, data=with_keys(job.data, job.train.seed))
 
 
 def _understood(group: World, read: Callable[[], Job]) -> Job:

@@ -86,6 +86,14 @@ def test_a_table_that_is_refused_is_told_all_the_same(csv, capfd):
     assert json.loads(shown(capfd, csv, "--set", "data.target=gap", "--json"))["refused"].count("the target is missing")
 
 
+def test_columns_without_numbers_or_texts_are_told(tmp_path, capfd):
+    pytest.importorskip("pyarrow")
+    rows = [f"2020-01-{row + 1:02},{row},{'uv'[row % 2]}," if row else ",0,u," for row in range(9)]
+    (tmp_path / "t.csv").write_text("\n".join(["day,n,kind,nothing", *rows, ""]))
+    lines = squeezed(shown(capfd, tmp_path / "t.csv", "--set", "data.target=kind"))
+    assert {"day dates - 1 left out", "nothing number - 9 left out"} <= set(lines)
+
+
 def test_several_columns_can_be_the_labels(tmp_path, capfd):
     pytest.importorskip("pyarrow")
     (tmp_path / "t.csv").write_text("n,a,b\n" + "".join(f"{row},{row % 2},{row % 3 == 0:d}\n" for row in range(9)))

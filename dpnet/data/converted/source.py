@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 from dpnet.config.data import DataConfig
+from dpnet.config.file import from_dict
 from dpnet.config.keys import setting
 from dpnet.config.model import Task
 from dpnet.data.arrays import COLUMNS, check_split, hold_out_shares, open_other, remarks_on_columns
-from dpnet.data.converted.manifest import ANEW, Manifest
+from dpnet.data.converted.manifest import ANEW, Manifest, is_converted
 from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.reader import read_split
 from dpnet.data.split import Split
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table_named
-from dpnet.errors import DataError
+from dpnet.errors import ConfigError, DataError
 
 CONTENT_KEYS = (
     "test", "validation", "split", "header", "target", "id", "weight", "features", "ignore", "categorical", "missing",
@@ -66,6 +68,29 @@ def keys_of(section: DataConfig) -> dict[str, Any]:
     """The keys that decide what is converted, and that do not have their defaults."""
     defaults = DataConfig()
     return {key: value for key in CONTENT_KEYS if (value := getattr(section, key)) != getattr(defaults, key)}
+
+
+def with_keys(section: DataConfig, seed: int) -> DataConfig:
+    """The section of a job, with the keys by which its data were converted where it leaves them out.
+
+    So a job that leaves them out is the same job. Of data that are no converted ones, or are damaged, nothing is known.
+
+    Args:
+        section: of the job.
+        seed: of the training: rows that another one held out are no share of this job.
+    """
+    path = os.path.expanduser(section.source)
+    if not is_converted(path):
+        return section
+    try:
+        manifest = read_manifest(path)
+        recorded = {key: value for key, value in manifest.keys.items() if key in CONTENT_KEYS}
+        known = keys_of(from_dict({"data": recorded}, where=path).data)
+    except (DataError, ConfigError):
+        return section  # That is told when they are opened.
+    if manifest.seed not in (None, seed):
+        known.pop("validation", None)
+    return dataclasses.replace(section, **{**known, **keys_of(section)})
 
 
 def seed_of(section: DataConfig, seed: int) -> int | None:

@@ -15,6 +15,7 @@ from dpnet.config.model import ModelConfig
 from dpnet.conversion.convert import convert
 from dpnet.data.converted.manifest import manifest_sum
 from dpnet.data.converted.parse import read_manifest
+from dpnet.data.converted.source import with_keys
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data
@@ -255,6 +256,27 @@ def test_a_split_is_taken_by_its_name(arrays):
     assert len(open_split(str(arrays), "test", labelled=False)) == 8
     with pytest.raises(DataError, match="has no validation samples, only train and test samples; --split=train"):
         open_split(str(arrays), "validation")
+
+
+@tables
+def test_jobs_with_and_without_the_keys_of_the_conversion_are_one(csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = converted(tmp_path / "c", csv, **KEYS, validation=0.2)
+    job = [f"data.source={folder}", "train.epochs=2", "output.progress=none"]
+    keys = ["data.target=kind", "data.id=id", "data.test=0.25", "data.validation=0.2"]
+    runs = [dpnet.train(dpnet.load_job(None, [*job, *more]), GROUP)["run_dir"] for more in ([], keys, keys[:2])]
+    assert runs == ["runs/c"] * 3
+    assert dpnet.load_job("runs/c/config.toml").data.test == 0.25
+    # Rows that another seed held out are those of the folder, and no share of the job.
+    other = dpnet.train(dpnet.load_job(None, [*job, "train.seed=1"]), GROUP)
+    assert other["run_dir"] == "runs/c-2"
+    assert dpnet.load_job("runs/c-2/config.toml").data.validation is None
+
+
+def test_keys_that_no_job_has_are_not_taken_from_a_manifest(arrays):
+    edit(arrays, lambda manifest: manifest["keys"].update(missing="never", check=False))
+    section = DataConfig(source=str(arrays))
+    assert with_keys(section, 0) == section
 
 
 @tables
