@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from dpnet.comm.group import Group
+from dpnet.output.console import BETWEEN_S
 from dpnet.output.footer import Footer, duration
-from dpnet.output.screen import current
+from dpnet.output.screen import PlainScreen, current
 
 MB = 1e6
 
@@ -23,6 +24,7 @@ class Meter:
     def __init__(self, group: Group, title: str, total: int) -> None:
         self._shows, self._title, self._total = group.rank == 0, title, max(total, 1)
         self._done, self._begin_s = 0, time.monotonic()
+        self._next_s = self._begin_s + BETWEEN_S
 
     def __enter__(self) -> Meter:
         self.add(0)
@@ -43,3 +45,6 @@ class Meter:
             left = duration(seconds * (1 - share) / share)
             facts = [f"{left} left", f"{self._done / seconds / MB:,.0f} MB/s"]
         current().show(Footer(self._title, share, facts))
+        if isinstance(current(), PlainScreen) and time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + BETWEEN_S
+            current().say(", ".join([f"{self._title}: {share:.0%}", *facts]))

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 PART_BYTES = 1 << 23
 """Bytes that are read at a time, or more: whole chunks of the file."""
+KEPT = 2
+"""Parts that are kept."""
 _WANTED: ContextVar[bool] = ContextVar("in parts", default=False)
 
 
@@ -61,7 +63,7 @@ class InParts(ABC):
         self.shape = shape if len(shape) < 2 else (shape[0], math.prod(shape[1:]))
         row_bytes = max(math.prod(shape[1:]) * dtype.itemsize, 1)
         self._step = chunk * max(PART_BYTES // (row_bytes * chunk), 1)
-        self._first, self._part = 0, np.empty((0, *self.shape[1:]), dtype)
+        self._parts: dict[int, npt.NDArray[Any]] = {}
 
     @abstractmethod
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
@@ -104,7 +106,18 @@ class InParts(ABC):
         return np.concatenate(parts)
 
     def _range(self, start: int, stop: int) -> npt.NDArray[Any]:
-        if not self._first <= start <= stop <= self._first + len(self._part):
-            self._first = start // self._step * self._step
-            self._part = self.read(self._first, min(max(self._first + self._step, stop), len(self)))
-        return self._part[start - self._first : stop - self._first]
+        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
+        for first in range(start // self._step * self._step, stop, self._step):
+            part = self._kept(first)
+            parts.append(part[max(start - first, 0) : stop - first])
+        return parts[-1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _kept(self, first: int) -> npt.NDArray[Any]:
+        """The part that begins with a row; the last two are kept, as statistics count from the first row."""
+        part = self._parts.pop(first, None)
+        if part is None:
+            part = self.read(first, min(first + self._step, len(self)))
+        self._parts[first] = part
+        if len(self._parts) > KEPT:
+            del self._parts[next(iter(self._parts))]
+        return part

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -16,7 +17,7 @@ from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
-from dpnet.conversion import work
+from dpnet.conversion import meter, work
 from dpnet.conversion.convert import convert
 from dpnet.data import in_parts
 from dpnet.data.converted import chunk, start, unfinished
@@ -87,6 +88,12 @@ def test_what_was_converted_are_the_same_data_in_files_of_numpy(source, tmp_path
     wide = X.astype(float)
     expected = [wide.mean(axis=0), wide.std(axis=0), wide.min(axis=0), wide.max(axis=0)]
     np.testing.assert_allclose(statistics, expected, rtol=1e-12)
+
+
+def test_a_long_conversion_shows_that_it_is_alive_where_no_bar_can_be(source, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(meter, "BETWEEN_S", 0.0)
+    assert run(["data", "convert", str(source), str(tmp_path / "c")]) == 0
+    assert re.search(r"^converting .*d\.npz: 50%, \d+ s left, \d+ MB/s$", capfd.readouterr().out, re.M)
 
 
 @pytest.mark.parametrize("count", [0, 1, 100, 300])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dpnet.data import in_parts
+from dpnet.data import in_parts, statistics
 from dpnet.data.in_parts import InParts, is_wanted, reading_in_parts
 from dpnet.data.split import make_split
 
@@ -39,6 +39,16 @@ def test_adjacent_rows_are_read_once(monkeypatch):
     assert (rows.shape, rows.size, len(rows), rows.ndim, rows.itemsize) == ((100, 3), 300, 100, 2, 4)
     for start in range(100):
         assert (rows[start : start + 1] == X[start]).all()
+    assert rows.asked == [(start, start + 10) for start in range(0, 100, 10)]
+
+
+def test_the_first_row_is_not_read_again_for_every_chunk(monkeypatch):
+    monkeypatch.setattr(in_parts, "PART_BYTES", 120)
+    rows = Rows(5)
+    split = make_split(rows, np.arange(100) % 2, "x", "y")
+    for chunk in statistics.chunks(100):
+        found = statistics.measure(split, chunk)
+    assert found.origin.tolist() == X[0].tolist()
     assert rows.asked == [(start, start + 10) for start in range(0, 100, 10)]
 
 
