@@ -240,7 +240,7 @@ def rehearse(setup: Setup, source: DataSource) -> None:
         layout=Layout((source.features, *hidden_layers, source.outputs)),
         scaling=dataclasses.replace(UNSCALED, targets=setup.scaling.targets),
     )
-    with doing(setup.group, "loading compiled loops, which the first start compiles"):
+    with doing(setup.group, "loading compiled loops (compiled once, at the first start)"):
         for first in (True, False):
             if (node.rank == 0) == first:
                 with np.errstate(all="ignore"):
