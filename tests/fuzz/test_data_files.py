@@ -23,6 +23,7 @@ from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
 from dpnet.conversion.convert import convert
 from dpnet.data.converted.manifest import manifest_sum
+from dpnet.data.proposal.propose import propose
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data
@@ -57,6 +58,8 @@ def check(folder, name, content, task="classification"):
     with only_dpnet_errors(DataError):
         job = Job(data=DataConfig(source=str(path)), model=ModelConfig(task=task))
         identify(job.data, open_data(job, LocalGroup()), LocalGroup(), measure=False)
+    with only_dpnet_errors(DataError):
+        propose(str(path), {})
 
 
 def check_table(folder, name, content, task="classification", target=-1):
@@ -66,6 +69,8 @@ def check_table(folder, name, content, task="classification", target=-1):
         section = DataConfig(source=str(path), target=target, missing="indicator", test=0.5, validation=0.5)
         job = Job(data=section, model=ModelConfig(task=task))
         identify(section, open_data(job, LocalGroup()), LocalGroup(), measure=False)
+    with only_dpnet_errors(DataError):
+        propose(str(path), {"model.task": task})
 
 
 IDX = bytes([0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 6]) + X.tobytes()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
+from dpnet.data.readers.guards import guarded
 from dpnet.data.tables.head import MAX_LINE, MISSING, Head, is_number, read_head
 from dpnet.data.tables.lines import Lines
 from dpnet.errors import DataError
@@ -183,8 +184,13 @@ def look_at(path: str) -> TextFile:
     """A file of text as its first lines tell; `header` is False where they do not.
 
     Raises:
-        DataError: it is no file of text, or not of UTF-8.
+        DataError: it cannot be read, or is no file of text, or not of UTF-8.
     """
+    with guarded(path):
+        return _look_at(path)
+
+
+def _look_at(path: str) -> TextFile:
     with Path(path).open("rb") as raw:
         start = raw.read(HEAD_BYTES)
     packed = start.startswith(GZIP)
