@@ -55,7 +55,7 @@ def _of_label_sets(source: DataSource) -> Iterator[str]:
     yield label_sets_text(trained, classes)
     if trained.any() and (missing := missing_labels(trained, classes)):
         yield f"no training sample has these labels, so there is nothing to learn of them: {missing}"
-    if source.schema is None and len(classes) > 1 and (trained.sum(axis=1) == 1).all():
+    if len(classes) > 1 and (trained.sum(axis=1) == 1).all():
         yield (
             "every training sample has a single label; if labels exclude one another, they are classes (one-hot): "
             "leave model.task out"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dpnet.config.model import Task
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.labels.yes_or_no import sets_of
+from dpnet.data.tables.labels.yes_or_no import says_yes_or_no, sets_of
 from dpnet.data.tables.numbers import targets_of
 from dpnet.data.tables.targets import labels_of, place_of
 from dpnet.data.tasks import KINDS
@@ -35,22 +35,38 @@ def labels_in(table: Table, targets: Sequence[str], task: Task, *, kept: bool) -
         kept: see `labels_of`.
 
     Raises:
-        DataError: a label is missing, or is none of the task; or there are several columns, and the task has one.
+        DataError: a label is missing, or is none of the task; or there are several columns, and the task has one label,
+            and they are not one-hot.
     """
     kind, read = KINDS[task], READERS[task]
     if not kind.in_rows:
-        if len(targets) > 1:
-            raise DataError(
-                f"{table.file}: data.target names {len(targets)} columns, {listed(map(repr, targets), 3)}, and a "
-                'classification has one label for each row. For several: model.task = "multilabel", whether a row has '
-                'each label, or "regression", numbers.'
-            )
-        return read(table, targets[0], kept=kept)
+        return read(table, targets[0], kept=kept) if len(targets) == 1 else _one_hot(table, targets)
     columns = [
         kind.read(read(table, name, kept=kept), table.file, place_of(table, name))[0].reshape(table.rows, -1)
         for name in targets
     ]
     return np.hstack(columns)
+
+
+def _one_hot(table: Table, targets: Sequence[str]) -> npt.NDArray[np.str_]:
+    """The names of the columns that say yes, of which each row has one: (rows,)."""
+    named = f"{len(targets)} columns, {listed(map(repr, targets), 3)}"
+    ways = 'For several: model.task = "multilabel", whether a row has each label, or "regression", numbers.'
+    if not all(says_yes_or_no(table.columns[name]) for name in targets):
+        raise DataError(
+            f"{table.file}: data.target names {named}, and a classification has one label for each row: in one column, "
+            f"or in columns of 0 and 1 with one 1 in each row (one-hot). {ways}"
+        )
+    said = np.stack([sets_of(table, name, kept=False) for name in targets], axis=1)
+    counts = said.sum(axis=1)
+    if (counts != 1).any():
+        row = int(np.argmax(counts != 1))
+        raise DataError(
+            f"{place_in(table, targets)(row)}: of data.target, {named}, {counts[row]} say yes; a row of a "
+            f"classification has one label. {ways}"
+        )
+    names: npt.NDArray[np.str_] = np.array(targets)[said.argmax(axis=1)]
+    return names
 
 
 def of_columns(table: Table, targets: Sequence[str]) -> str:

@@ -89,7 +89,7 @@ def test_what_is_no_label_is_refused_by_line_and_column(tmp_path, columns, targe
 def test_several_columns_are_no_labels_of_classes(tmp_path):
     path = write(tmp_path / "t.csv")
     with pytest.raises(DataError, match=r'names 2 columns, .*one label .* model\.task = "multilabel", .*"regression"'):
-        opened(path, ["tag_a", "tag_b"], task="classification")
+        opened(path, ["tag_a", "price"], task="classification", ignore=())
     with pytest.raises(DataError, match=r"data\.categorical has 'tag_a', the target"):
         opened(path, "tag_a", categorical=("tag_a",))
     for task in ("multilabel", "regression", "classification"):
@@ -225,3 +225,20 @@ def test_strange_names_of_labels_in_a_checkpoint_are_refused(tmp_path):
     data["labels"], data["schema"]["more_targets"] = ["b", "a"], [3]
     with pytest.raises(CheckpointError, match="the schema of the table is"):
         make_network(found)
+
+
+def test_columns_of_which_each_row_has_one_are_classes_called_as_the_columns(tmp_path):
+    kinds = np.arange(40) % 3
+    columns = {"tag_b": (kinds == 0) * 1, "tag_a": np.where(kinds == 1, "yes", "no"), "price": (kinds == 2) * 1}
+    path = write(tmp_path / "t.csv", **columns)
+    found = opened(path, ("tag_b", "tag_a", "price"), "classification", ignore=(), test=0.2)
+    assert found.train.classes.values.tolist() == ["price", "tag_a", "tag_b"]
+    in_words = write(
+        tmp_path / "u.csv", tag_a=np.array(["tag_b", "tag_a", "price"])[kinds], tag_b=[0] * 40, price=[0] * 40
+    )
+    words = opened(in_words, "tag_a", "classification", ignore=("tag_b", "price"), test=0.2)
+    assert found.train.labels.tolist() == words.train.labels.tolist()
+    assert found.test.labels.tolist() == words.test.labels.tolist()
+    write(tmp_path / "two.csv", **{**columns, "price": (kinds > 0) * 1})
+    with pytest.raises(DataError, match=r"two\.csv, line 3: of data\.target, 3 columns, .*, 2 say yes"):
+        opened(str(tmp_path / "two.csv"), ("tag_b", "tag_a", "price"), "classification", ignore=())
