@@ -67,11 +67,12 @@ def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Fe
     absent = [name for name in names if name not in roles.inputs]
     more = [name for name in roles.inputs if name not in names]
     if absent or more:
-        lacks = f" No input here is {listed(map(repr, absent))}." if absent else ""
-        has = f" To leave the others out: {setting('data.ignore', more[:LISTED])}." if more else ""
+        way = f"To leave the others out: {setting('data.ignore', more[:LISTED])}."
+        if absent:
+            way = f"No input here is {listed(map(repr, absent))}: columns are found by name, so it has to be called so."
         raise DataError(
             f"{table.file}: the pretrained network (model.pretrained, --from) has the inputs {listed(names)}; this "
-            f"table has {listed(roles.inputs)}.{lacks}{has}"
+            f"table has {listed(roles.inputs)}. {way}"
         )
     numbers = [feature.name for feature in kept.features if feature.categories is None]
     if wrong := [name for name in numbers if name in roles.categorical]:

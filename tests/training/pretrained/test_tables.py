@@ -80,13 +80,13 @@ def test_the_scaling_of_the_columns_is_that_of_the_network(base, tmp_path, capsy
             {},
             r"has the inputs age, colour, size; this table has age, colour\. No input here is 'size'",
         ),
-        ("age,colour,width,kind", {}, r"this table has age, colour, width\. No input here is 'size'\."),
+        ("age,colour,width,kind", {}, r"this table has age, colour, width\. No input here is 'size': columns"),
         (
             "age,colour,size,more,kind",
             {},
             r'this table has age, colour, more, size\. To leave the others out: data\.ignore = \["more"\]\.',
         ),
-        ("age,colour,size,kind", {"ignore": ["age"]}, r"this table has colour, size\. No input here is 'age'\."),
+        ("age,colour,size,kind", {"ignore": ["age"]}, r"this table has colour, size\. No input here is 'age': columns"),
     ],
 )
 def test_other_columns_are_refused_with_those_of_the_network(base, tmp_path, head, settings, message):
