@@ -216,7 +216,8 @@ random = np.random.default_rng(7)
 x, y = random.standard_normal((90, 3)), np.array(["no", "yes", "so"])[np.arange(90) * 7 // 5 % 3]
 summary = dpnet.train(settings, group, data=(x, y))
 network = dpnet.load_network(summary["run_dir"], group, last=True)
-made, scores = dpnet.predict(network, x, None, group), dpnet.evaluate(network, (x, y), group, split="validation")
+made = dpnet.predict(network, x, None, group, batch_size=16)
+scores = dpnet.evaluate(network, (x, y), group, split="validation")
 print("found", json.dumps([summary["digest"], scores.loss, made.records.tobytes().hex()]))
 labels = np.array([f"c{row % 15:02}" for row in range(90)])
 mine = {**settings, "data.source": "d.npz"} if group.rank == 1 else settings
@@ -247,7 +248,7 @@ def test_every_rank_gives_the_same_data_and_gets_the_same_result(tmp_path):
     (tmp_path / "s.py").write_text(SCRIPT)
     expected = trained((X, Y), **{"train.threads": 1})
     network = dpnet.load_network(expected["run_dir"], GROUP, last=True)
-    records = dpnet.predict(network, X, None, GROUP).records.tobytes().hex()
+    records = dpnet.predict(network, X, None, GROUP, batch_size=16).records.tobytes().hex()
     result = run_ranks(3, ["s.py", json.dumps({**SETTINGS, "train.threads": 1, "output.dir": "ranks"})])
     assert result.code == 0, result
     for text in result.ranks:
