@@ -20,6 +20,8 @@ from dpnet.errors import DataError
 from dpnet.text import shorten
 
 BOOLEANS = ("true", "false")
+TEXTS = (".csv", ".tsv", ".gz")
+"""Endings of files that anybody can look into."""
 WORDS = {
     "date": "dates",
     "timestamp": "dates",
@@ -184,6 +186,6 @@ def guarded_arrow(file: str) -> Iterator[None]:
         try:
             yield
         except arrow.ArrowException as error:
-            raise DataError(
-                f"{file} cannot be read: {shorten(str(error).splitlines()[0], 200).rstrip('.')}."
-            ) from error
+            seen = f"{file} cannot be read: {shorten(str(error).splitlines()[0], 200).rstrip('.')}."
+            way = "" if file.endswith(TEXTS) else " If it is cut off or damaged, copy it again."
+            raise DataError(f"{seen}{way}") from error

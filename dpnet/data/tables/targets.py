@@ -91,7 +91,7 @@ def _weights_of(table: Table, name: str) -> Vector:
     if column.missing is not None:
         row, number = int(np.argmax(column.missing)), counted(int(column.missing.sum()), "row")
         raise DataError(
-            f"{table.place(row, name)}: the weight is missing, as in {number} of {table.rows:,}; "
+            f"{table.place(row, name)} (data.weight): the weight is missing, as in {number} of {table.rows:,}; "
             "with 0 there the row counts in no loss and no score."
         )
     return check_weights(column.values, table.rows, where, place_of(table, name))
