@@ -294,8 +294,8 @@ def test_init_looks_into_files_of_arrays(folder, simulated, monkeypatch, capsys)
         file["sim/images"], file["sim/labels"] = X, [f"k{one}" for one in Y]
     assert run(["init", "h5.toml", "--data", "i.h5"]) == 0
     out = capsys.readouterr().out
-    assert "i.h5 has 60 training samples of 5 numbers, no test samples (20% of the training samples are " in out
-    assert "held out instead); 3 classes, k-1, k3, k7." in out
+    assert "i.h5 has 60 training samples of 5 numbers, no test samples; 3 classes, k-1, k3, k7." in out
+    assert "Held out: 20% to test with, 10% of the others to validate with." in out
     with h5py.File("two.h5", "w") as file:
         file["a/x"], file["b/x"], file["kinds"] = X, X, Y
     assert run(["init", "two.toml", "--data", "two.h5"]) == 1

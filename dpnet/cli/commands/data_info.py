@@ -49,8 +49,9 @@ def _look(arguments: argparse.Namespace) -> Info:
         if not is_table(os.path.expanduser(source)):
             raise
         return info_of_columns(_job(arguments, given), str(error))
-    guessed = {key: value for key, value in settings.items() if key not in given}
-    return info_of(_job(arguments, {**given, **settings}), guessed, LocalGroup())
+    # What is held out to validate with says nothing new of the data.
+    guessed = {key: value for key, value in settings.items() if key not in {*given, "data.validation"}}
+    return info_of(_job(arguments, {**given, **guessed}), guessed, LocalGroup())
 
 
 def _job(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> Job:

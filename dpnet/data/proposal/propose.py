@@ -11,9 +11,9 @@ from dpnet.config.data import DataConfig
 from dpnet.config.keys import of_section
 from dpnet.config.model import Task
 from dpnet.data.converted.reader import Converted
-from dpnet.data.hold_out import hold_out
+from dpnet.data.hold_out import cut
 from dpnet.data.label_sets import label_sets_text
-from dpnet.data.proposal.proposal import TEST_SHARE, Proposal
+from dpnet.data.proposal.proposal import SHARES, Proposal, held_out_text
 from dpnet.data.proposal.table import propose_table
 from dpnet.data.readers.hdf5 import guess_names
 from dpnet.data.readers.hdf5_file import is_hdf5
@@ -41,17 +41,18 @@ def propose(source: str, given: Mapping[str, Any]) -> Proposal:
     section = DataConfig(**{**named, **of_section(given, "data")})
     task = given.get("model.task") or _task_of(source, section)
     found = check_classes(open_source(source, section, task=task))
-    test = f"{len(found.test):,} test samples" if found.test else "no test samples"
     settings: dict[str, Any] = {"data.source": source}
     settings |= {f"data.{key}": value for key, value in named.items()}
-    is_free = "data.test" not in given and not Converted().fits(path)
-    if found.test is None and is_free and _can_hold_out(found.train):
-        settings["data.test"] = TEST_SHARE
-        test = f"no test samples ({TEST_SHARE:.0%} of the training samples are held out instead)"
+    for key, share in {} if Converted().fits(path) else SHARES.items():
+        more = of_section({**settings, key: share}, "data")
+        is_free = key.partition(".")[2] not in found.splits and key not in given
+        if is_free and _can_hold_out(found.train, DataConfig(**{**of_section(given, "data"), **more})):
+            settings[key] = share
+    test = f"{len(found.test):,} test samples" if found.test else "no test samples"
     seen = f"{source} has {len(found.train):,} training samples of {found.features:,} numbers, {test}; "
     if task != "classification":
         settings["model.task"] = task
-    lines = [seen + TEXTS[task](found.train)]
+    lines = [seen + TEXTS[task](found.train), *held_out_text(settings)]
     if named:
         guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
         lines.append(f"{guessed}; if not: data.features, data.target.")
@@ -95,10 +96,10 @@ TEXTS: dict[Task, Callable[[Split], str]] = {
 """How the labels of arrays are told, by task."""
 
 
-def _can_hold_out(train: Split) -> bool:
-    """Whether a share of the samples can be test data."""
+def _can_hold_out(train: Split, section: DataConfig) -> bool:
+    """Whether there are samples enough to hold out the shares of a section."""
     try:
-        hold_out(require_labels(train), TEST_SHARE, key="data.test", file=train.labels_file)
+        cut(require_labels(train), section, file=train.labels_file, seed=0)
     except DataError:
         return False
     return True

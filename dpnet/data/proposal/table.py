@@ -15,7 +15,7 @@ from dpnet.data.classes import label_text
 from dpnet.data.parts.of_table import is_split_column, rows_of
 from dpnet.data.proposal.columns import FEW, MANY, described, left_out, why_no_input
 from dpnet.data.proposal.labels import labels_text, names_text, task_of
-from dpnet.data.proposal.proposal import TEST_SHARE, Proposal
+from dpnet.data.proposal.proposal import SHARES, Proposal, held_out_text
 from dpnet.data.split import Split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.files import is_text, read_table
@@ -68,11 +68,10 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     if any(table.columns[other].missing is not None for other, reason in reasons.items() if not reason):
         settings["data.missing"] = "mean"
     settings |= {**given, "data.target": names[0] if len(names) == 1 else target}
-    section = DataConfig(**of_section(settings, "data"))
     task: Task = given.get("model.task") or task_of([table.columns[name] for name in names])
     if task != "classification":
         settings["model.task"] = task
-    splits, schema = _opened(section, path, task, reasons, guessed=target is None)
+    splits, schema = _fitted(settings, given, path, task, reasons)
     guessed = "" if target is not None else _doubt(path, table, names[0], task)
     lines = [
         f"{source} has {counted(table.rows, 'row')} and {counted(len(table.columns), 'column')}; {schema.text()}.",
@@ -82,13 +81,15 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     if head is not None and not table.header:
         doubt = f"; {head.why}, which is no proof: if it holds names, dpnet init --header true" if head.why else ""
         lines.insert(1, f"The first line is taken for a sample, and the columns are called 0, 1 and so on{doubt}.")
-    return Proposal(settings, [*lines, *described(table, reasons, settings.get("data.id"))])
+    columns = described(table, reasons, settings.get("data.id"))
+    return Proposal(settings, [*lines, *columns, *held_out_text(settings)])
 
 
 def _held_out(table: Table, split: str | None) -> dict[str, Any]:
     """The keys that say which rows are held out, given the column that says it, if there is one."""
-    share = {} if split is not None and "test" in rows_of(table, split) else {"data.test": TEST_SHARE}
-    return share if split is None else {"data.split": split, **share}
+    named = set() if split is None else {f"data.{part}" for part in rows_of(table, split)}
+    shares: dict[str, Any] = {key: share for key, share in SHARES.items() if key not in named}
+    return shares if split is None else {"data.split": split, **shares}
 
 
 def _doubt(path: str, table: Table, name: str, task: Task) -> str:
@@ -100,8 +101,26 @@ def _doubt(path: str, table: Table, name: str, task: Task) -> str:
     return f" (a guess: if it is another column, such as {label_text(first)}: {way})"
 
 
+def _fitted(
+    settings: dict[str, Any], given: Mapping[str, Any], path: str, task: Task, reasons: Mapping[str, str]
+) -> tuple[list[Split], Schema]:
+    """As `_opened`, for a job of these settings; without a share to validate with, where the rows are too few."""
+
+    def opened() -> tuple[list[Split], Schema]:
+        section = DataConfig(**of_section(settings, "data"))
+        return _opened(section, path, task, reasons, guessed="data.target" not in given)
+
+    try:
+        return opened()
+    except DataError as error:
+        if "data.validation" in given or not str(error).startswith("data.validation"):
+            raise
+        del settings["data.validation"]
+        return opened()
+
+
 def _opened(
-    section: DataConfig, path: str, task: Task, reasons: dict[str, str], *, guessed: bool
+    section: DataConfig, path: str, task: Task, reasons: Mapping[str, str], *, guessed: bool
 ) -> tuple[list[Split], Schema]:
     """The data as the job would train on them, the training samples first.
 

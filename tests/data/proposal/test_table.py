@@ -52,7 +52,7 @@ def test_the_job_file_of_a_table_trains_as_it_stands(capsys):
         assert line in said.splitlines()
         assert f"# {line}" in Path("job.toml").read_text().splitlines()
     assert dpnet(["train", "job.toml", "--set", "train.epochs=1"]) == 0
-    assert "96 training samples, 24 test samples" in capsys.readouterr().out
+    assert "87 training samples, 9 validation samples, 24 test samples" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("target", ["deck", 5, -3])
@@ -115,7 +115,8 @@ def test_other_data_are_looked_at_too(capsys):
     said = capsys.readouterr().out
     seen = "digits has 1,437 training samples of 64 numbers, 360 test samples; 10 classes, 0, 1, 2, 3, 4, ..., 9."
     assert seen in said
-    assert load(Path("d.toml")) == load(None)
+    assert "Held out: 10% to validate with." in said
+    assert load(Path("d.toml")) == load(None, ["data.validation=0.1"])
     assert dpnet(["init", "e.toml", "--data", "digits", "--target", "x"]) == 2
     assert "--target is x, but digits is no table" in capsys.readouterr().err
 
