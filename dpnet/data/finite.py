@@ -92,13 +92,11 @@ def check_scaled_targets(splits: Iterable[Split], scaling: Scaling) -> None:
             bad &= split.weights[:, np.newaxis] > 0
         if bad.any():
             row, column = (int(number) for number in np.argwhere(bad)[0])
-            in_file = int(split.numbers(row, row + 1)[0])
-            place = f"{split.labels_file}, row {in_file} (from 0)" if split.place is None else split.place(in_file)
             of = f" {column} (from 0)" if split.labels.shape[1] > 1 else ""
             raise DataError(
-                f"{place}: the target{of} is {split.labels[row, column]:g}, and the training targets have the mean "
-                f"{fit.offset[column]:g} and the deviation {fit.units[column]:g}: so far away its error is beyond "
-                "float64; repair or leave out that sample, or give it the weight 0."
+                f"{split.label_place(row)}: the target{of} is {split.labels[row, column]:g}, and the training targets "
+                f"have the mean {fit.offset[column]:g} and the deviation {fit.units[column]:g}: so far away its error "
+                "is beyond float64; repair or leave out that sample, or give it the weight 0."
             )
 
 

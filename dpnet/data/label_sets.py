@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.data.classes import Classes, label_list, label_text, plain_classes
-from dpnet.data.labels import BLOCK, Place
+from dpnet.data.labels import BLOCK, Place, in_rows_of
 from dpnet.errors import DataError
 
 LabelSets = npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ def check_label_sets(labels: npt.NDArray[Any], file: str, place: Place | None = 
     Raises:
         DataError: they are of another type or shape, or one is neither 0 nor 1.
     """
-    place = place or (lambda row: f"{file}, row {row} (from 0)")
+    place = place or in_rows_of(file)
     shape = labels.shape
     if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or 0 in shape[1:]:
         raise DataError(

@@ -25,6 +25,11 @@ Place = Callable[[int], str]
 """Where the label of a row stands, for messages."""
 
 
+def in_rows_of(file: str) -> Place:
+    """The place of a label that has the row of its sample in a file of labels."""
+    return lambda row: f"{file}, row {row} (from 0)"
+
+
 def number_labels(labels: npt.NDArray[Any], file: str, place: Place | None = None) -> tuple[Labels, Classes]:
     """The classes of labels, and the number of the class of each.
 
@@ -45,7 +50,7 @@ def number_labels(labels: npt.NDArray[Any], file: str, place: Place | None = Non
             f"{file} holds labels of type {labels.dtype} and shape {labels.shape}; expected one for each sample: "
             "(samples,)."
         )
-    checked = _checked(labels, file, place or (lambda row: f"{file}, row {row} (from 0)"))
+    checked = _checked(labels, file, place or in_rows_of(file))
     classes = find_classes(checked, file=file)
     return classes.number(checked), classes
 

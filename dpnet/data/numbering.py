@@ -58,21 +58,16 @@ def _in_rows(split: Split, classes: Classes, of: str, way: str | None) -> Split:
     if have_columns(split):
         columns = columns_as(classes, split.classes, split.labels_file, of)
         return dataclasses.replace(split, labels=labels[:, columns], classes=classes)
-    labels, said = listed_as(classes, split.classes, labels, lambda row: _place(split, row), of, way)
+    labels, said = listed_as(classes, split.classes, labels, split.label_place, of, way)
     remarks = (*split.remarks, said) if said else split.remarks
     return dataclasses.replace(split, labels=labels, classes=classes, remarks=remarks)
-
-
-def _place(split: Split, row: int) -> str:
-    in_file = int(split.numbers(row, row + 1)[0])
-    return f"{split.labels_file}, row {in_file} (from 0)" if split.place is None else split.place(in_file)
 
 
 def _unknown(split: Split, labels: Labels, renumbered: Labels, classes: Classes, of: str, way: str) -> DataError:
     given = require_labels(split)
     row, strange = int(labels.argmin()), split.classes.values[renumbered == UNKNOWN]
     number = int((labels == UNKNOWN).sum())
-    seen = f"{_place(split, row)}: the label is {label_text(split.classes.values[given[row]])}"
+    seen = f"{split.label_place(row)}: the label is {label_text(split.classes.values[given[row]])}"
     what = f"{of} has the classes {classes.text()}"
     if split.classes.kind != classes.kind and (renumbered == UNKNOWN).all():
         what += f": they are {classes.kind}, these labels are {split.classes.kind}"

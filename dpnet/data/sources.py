@@ -20,7 +20,7 @@ from dpnet.data.memory.given import Memory
 from dpnet.data.memory.opened import not_given, open_memory, open_memory_split
 from dpnet.data.numbering import have_columns, numbered_as
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
-from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, check_split, require_labels
+from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, check_split, require_labels, splits_by_name
 from dpnet.data.tables.encoding import Gaps
 from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
@@ -66,8 +66,7 @@ class DataSource:
     @property
     def splits(self) -> dict[str, Split]:
         """The splits that there are, by name, the training samples first."""
-        every = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in every.items() if split is not None}
+        return splits_by_name(self.train, self.validation, self.test)
 
     @property
     def watched(self) -> Literal["validation", "test"]:
@@ -101,8 +100,7 @@ class Opened(NamedTuple):
     @property
     def splits(self) -> dict[str, Split]:
         """The splits that there are, by name, the training samples first."""
-        every = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in every.items() if split is not None}
+        return splits_by_name(self.train, self.validation, self.test)
 
 
 def open_source(

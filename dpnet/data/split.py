@@ -19,7 +19,7 @@ from dpnet.data.classes import UNKNOWN, Classes, plain_classes
 from dpnet.data.in_parts import InParts
 from dpnet.data.inputs import Inputs as Inputs
 from dpnet.data.inputs import check_inputs
-from dpnet.data.labels import Place
+from dpnet.data.labels import Place, in_rows_of
 from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.tasks import KINDS, Kind
 from dpnet.errors import ConfigError, DataError
@@ -107,6 +107,10 @@ class Split:
         rows = self.numbers(start, stop)
         return rows if self.file_rows is None else self.file_rows[rows]
 
+    def label_place(self, sample: int) -> str:
+        """Where the label of a sample stands, for messages."""
+        return (self.place or in_rows_of(self.labels_file))(int(self.numbers(sample, sample + 1)[0]))
+
     def part(self, rows: SampleIds) -> Split:
         """Some of the samples; of the inputs, which may be larger than memory, nothing is copied.
 
@@ -178,6 +182,12 @@ def make_split(
         )
     numbers, classes = KINDS[task].read(labels, labels_file, place)
     return Split(flat, numbers, classes, inputs_file, labels_file, remarks, weights=checked, place=place, task=task)
+
+
+def splits_by_name(train: Split, validation: Split | None, test: Split | None) -> dict[str, Split]:
+    """Those of SPLITS that there are, by name and in that order."""
+    splits = zip(SPLITS, (train, validation, test), strict=True)
+    return {name: split for name, split in splits if split is not None}
 
 
 def check_split(split: str | None) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
 from dpnet.data.classes import label_text
-from dpnet.data.labels import Place
+from dpnet.data.labels import Place, in_rows_of
 from dpnet.errors import DataError
 
 SHOWN = 3
@@ -33,7 +33,7 @@ def check_targets(targets: npt.NDArray[Any], file: str, place: Place | None = No
     Raises:
         DataError: they are no numbers, or one of them is NaN or infinite.
     """
-    place = place or (lambda row: f"{file}, row {row} (from 0)")
+    place = place or in_rows_of(file)
     kind, shape = targets.dtype.kind, targets.shape
     if kind in "US" and targets.size:
         text = targets.flat[0].decode(errors="replace") if kind == "S" else str(targets.flat[0])

@@ -185,6 +185,10 @@ class Table:
         """How many of its rows these are, and of which, for messages: 3 rows of 320 (rows to train on)."""
         return f"{counted(int(rows.sum()), 'row')} of {self.rows:,}" + (f" ({self.part})" if self.part else "")
 
+    def first_gap(self, name: str, what: str, missing: npt.NDArray[np.bool_]) -> str:
+        """Where the first value of a column is missing, and how many are, for messages; `what` says what they are."""
+        return f"{self.place(np.argmax(missing), name)}: the {what} is missing, as in {self.count(missing)}"
+
     def check_lines(self, name: str) -> None:
         """Raises DataError if a text of a column goes over several lines of a file of text: labels and names do not."""
         column = self.columns[name]

@@ -194,6 +194,4 @@ def missing_value(table: Table, names: Iterable[str], gaps: Gaps = "train") -> D
     way = 'To train with such values: data.missing = "mean", "zero" or "indicator".'
     if gaps == "apply":
         way = f"The network was trained without missing values; {LEFT_OUT}."
-    return DataError(
-        f"{table.place(np.argmax(missing), name)}: the value is missing, as in {table.count(missing)}.{columns} {way}"
-    )
+    return DataError(f"{table.first_gap(name, 'value', missing)}.{columns} {way}")

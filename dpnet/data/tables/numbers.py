@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from dpnet.data.tables.columns import Table
@@ -32,10 +31,7 @@ def targets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
             "leave one of the two out."
         )
     if column.missing is not None:
-        raise DataError(
-            f"{table.place(np.argmax(column.missing), target)}: the target is missing, as in "
-            f"{table.count(column.missing)}; take such rows out of the file."
-        )
+        raise DataError(f"{table.first_gap(target, 'target', column.missing)}; take such rows out of the file.")
     if column.kind == "text":
         other = first_other(target, table, is_number)
         raise is_a_text(*(other or (table.place(0, target), str(column.texts[column.values[0]]))))

@@ -99,18 +99,15 @@ def _weights_of(table: Table, name: str) -> Vector:
 
 def _missing(table: Table, target: str, column: Column) -> DataError:
     assert column.missing is not None
-    row = int(np.argmax(column.missing))
-    seen = f"the label is missing, as in {table.count(column.missing)}"
+    seen = table.first_gap(target, "label", column.missing)
     if column.kind == "number":
         known = np.where(column.missing, 0, column.values)
         if (broken := np.isfinite(known) & (known != np.floor(known))).any():
             example = known[int(np.argmax(broken))]
-            return DataError(
-                f"{table.place(row, target)}: {seen}; the others are numbers such as {example}. {NO_REGRESSION}"
-            )
-    written = table.columns.written(target, table.number(row))
+            return DataError(f"{seen}; the others are numbers such as {example}. {NO_REGRESSION}")
+    written = table.columns.written(target, table.number(np.argmax(column.missing)))
     ways = f" If {written} is a class: {setting('data.categorical', [target])}." if written not in ("", "nan") else ""
-    return DataError(f"{table.place(row, target)}: {seen}; take such rows out of the file.{ways}")
+    return DataError(f"{seen}; take such rows out of the file.{ways}")
 
 
 def _check_text(table: Table, target: str, column: Column) -> None:

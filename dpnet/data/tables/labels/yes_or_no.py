@@ -37,10 +37,7 @@ def sets_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[np.bool_]:
             "each or not; leave one of the two out."
         )
     if column.missing is not None:
-        raise DataError(
-            f"{table.place(np.argmax(column.missing), target)}: the label is missing, as in "
-            f"{table.count(column.missing)}; {EXPECTED}. Nothing is not taken for no."
-        )
+        raise DataError(f"{table.first_gap(target, 'label', column.missing)}; {EXPECTED}. Nothing is not taken for no.")
     if column.kind == "other":
         raise DataError(f"{table.file}, column {target!r} holds {column.words}; {EXPECTED}.")
     if column.kind == "text":
