@@ -34,6 +34,13 @@ def where_from(path: str) -> str:
     return ""
 
 
+def same_path(one: str, other: str) -> bool:
+    """Whether two paths lead to the same place; ~ is the home folder."""
+    with contextlib.suppress(ValueError):  # A zero byte.
+        return os.path.realpath(os.path.expanduser(one)) == os.path.realpath(os.path.expanduser(other))
+    return False
+
+
 @contextlib.contextmanager
 def writing(target: object, advice: str = "") -> Iterator[None]:
     """Turn an OSError of the block into an OutputError: "cannot write TARGET: REASON" and the advice.

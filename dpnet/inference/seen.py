@@ -13,14 +13,14 @@ from dpnet.data.hold_out import cut
 from dpnet.data.parts.again import has_inputs
 from dpnet.data.sources import Split, open_split
 from dpnet.errors import DataError
+from dpnet.files import same_path
 from dpnet.inference.network import Network
 from dpnet.text import words
 
 
 def is_source(network: Network, source: str) -> bool:
     """Whether a path is that of the data that a network was trained on."""
-    paths = {os.path.realpath(os.path.expanduser(path)) for path in (source, network.job.data.source)}
-    return len(paths) == 1
+    return same_path(source, network.job.data.source)
 
 
 def is_cut(network: Network, split: str) -> bool:

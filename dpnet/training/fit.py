@@ -13,9 +13,7 @@ vectors and the position of the checkpoint allow.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from dpnet.config.section import Governs
 from dpnet.data.identity import differences
 from dpnet.data.partial_identity import partial_identity
 from dpnet.data.sources import DataSource
+from dpnet.files import same_path
 from dpnet.text import shorten
 from dpnet.training.build import build_schedule, count_steps, count_steps_per_epoch
 
@@ -212,7 +211,8 @@ def other_pretrained(before: Any, now: Mapping[str, Any] | None, *, run: Path, g
     if before is None and now is None:
         return []
     old: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
-    is_there = now is not None and same_path(old.get("path"), now["path"])
+    path = old.get("path")
+    is_there = now is not None and isinstance(path, str) and same_path(path, now["path"])
     if now is not None and "digest" in old and all(old.get(key) == now.get(key) for key in ("digest", "scaling")):
         return []
     if is_there and (goes_on or "digest" not in old):
@@ -224,15 +224,6 @@ def other_pretrained(before: Any, now: Mapping[str, Any] | None, *, run: Path, g
     elif now is not None and old.get("digest") == now["digest"]:
         hint = "; one of them comes with the scaling of its inputs"
     return [f"the job begins with {begins}, the run began with {began}{hint}"]
-
-
-def same_path(before: Any, now: str) -> bool:
-    """Whether two paths lead to the same place."""
-    if not isinstance(before, str):
-        return False
-    with contextlib.suppress(ValueError):  # A zero byte.
-        return os.path.realpath(os.path.expanduser(before)) == os.path.realpath(os.path.expanduser(now))
-    return False
 
 
 def _of_pretrained(record: Mapping[str, Any]) -> str:

@@ -30,10 +30,9 @@ from dpnet.config.section import Text
 from dpnet.data.scaling import Scaling
 from dpnet.data.tables.schema import Schema, recorded_schema
 from dpnet.errors import CheckpointError, ConfigError
-from dpnet.files import where_from
+from dpnet.files import same_path, where_from
 from dpnet.output.run_directory import holds
 from dpnet.text import shorten
-from dpnet.training.fit import same_path
 from dpnet.training.known import Known, known_of, known_run, recorded_pretrained
 
 
