@@ -16,7 +16,7 @@ from dpnet.comm.group import World
 from dpnet.config.file import to_settings
 from dpnet.config.job import Job
 from dpnet.conversion.work import Work
-from dpnet.data.converted.chunk import Converted
+from dpnet.data.converted.chunk import ConvertedChunk
 from dpnet.data.converted.manifest import MANIFEST, Manifest
 from dpnet.data.converted.origin import origin_changes, origin_of
 from dpnet.data.converted.plan import plan_of
@@ -49,7 +49,7 @@ class Conversion:
 
     path: Path
     source: DataSource
-    splits: Mapping[str, Converted]
+    splits: Mapping[str, ConvertedChunk]
     num_bytes: int
     seconds: float
     kept: int = 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import World
 from dpnet.conversion.meter import Meter
-from dpnet.data.converted.chunk import Converted, convert_chunk, keep_chunk, statistics_array, together
+from dpnet.data.converted.chunk import ConvertedChunk, convert_chunk, keep_chunk, statistics_array, together
 from dpnet.data.converted.manifest import Manifest, StoredArray, StoredSplit
 from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.plan import small_arrays
@@ -61,13 +61,13 @@ class Work:
         self.kept = 0
         self._sums: dict[str, list[str]] = {}
 
-    def run(self, written: Sums, signals: StopSignals, *, check: bool) -> dict[str, Converted]:
+    def run(self, written: Sums, signals: StopSignals, *, check: bool) -> dict[str, ConvertedChunk]:
         """Convert all chunks that are not there yet; returns what was found of each split.
 
         Raises:
             Preempted: a signal came to some rank.
         """
-        whole: dict[str, Converted] = {}
+        whole: dict[str, ConvertedChunk] = {}
         with Meter(self._group, f"converting {self._plan.source['path']}", self.num_bytes) as meter:
             for name, split in self._found.splits.items():
                 self._first_row(name, split)
@@ -98,11 +98,11 @@ class Work:
                 split = everywhere(self._group, lambda: read_split(folder, manifest, name, task))  # noqa: B023
                 verify_inputs(split, self._group, lambda size: meter.add(size * self._group.world_size))
 
-    def _rounds(self, name: str, split: Split, written: Sums, *, check: bool) -> Iterator[list[Converted]]:
+    def _rounds(self, name: str, split: Split, written: Sums, *, check: bool) -> Iterator[list[ConvertedChunk]]:
         """The chunks of a split, as many at a time as there are ranks."""
         group, count = self._group, len(chunks(len(split)))
 
-        def work(number: int) -> Converted | None:
+        def work(number: int) -> ConvertedChunk | None:
             if number >= count:
                 return None
             with writing(self._folder, ADVICE):
@@ -127,7 +127,7 @@ class Work:
 
         on_root(self._group, work)
 
-    def finish(self, done: Mapping[str, Converted]) -> None:
+    def finish(self, done: Mapping[str, ConvertedChunk]) -> None:
         """Write what is left, and make it whole."""
 
         def sync() -> None:
@@ -144,7 +144,7 @@ class Work:
             everywhere(self._group, sync)
             on_root(self._group, end)
 
-    def _write_small(self, name: str, split: Split, done: Converted) -> StoredSplit:
+    def _write_small(self, name: str, split: Split, done: ConvertedChunk) -> StoredSplit:
         arrays = {**small_arrays(split), "statistics": statistics_array(done)}
         for kind, array in arrays.items():
             self.unfinished.write_array(name, kind, array)

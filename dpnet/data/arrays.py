@@ -66,7 +66,7 @@ def open_arrays(
         train = reader.read(path, "train", task)
         own = {name: reader.read(path, name, task) for name in ("validation", "test") if reader.has(path, name)}
     require_labels(train)
-    check_split(section, source, own)
+    check_split_key(section, source, own)
     remarks = remarks_on_columns(section, source, train) if names is None else []
     wanted = {"validation": section.validation, "test": section.test}
     for name, split in own.items():
@@ -170,7 +170,7 @@ def _refuse_keys(section: DataConfig, source: str, hdf5: bool) -> None:
         raise DataError(f"{names} can be set only for a table ({kinds}), and {source} is none; leave it out.")
 
 
-def check_split(section: DataConfig, source: str, own: Collection[str]) -> None:
+def check_split_key(section: DataConfig, source: str, own: Collection[str]) -> None:
     """Raises DataError if a column is to say which samples are held out, and no samples are in place of it."""
     if section.split is not None and not own:
         raise DataError(

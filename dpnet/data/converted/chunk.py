@@ -33,7 +33,7 @@ class Extremes:
         self.high = high if self.high is None else np.maximum(self.high, high)
 
 
-class Converted(NamedTuple):
+class ConvertedChunk(NamedTuple):
     """A chunk that was converted.
 
     Attributes:
@@ -51,7 +51,7 @@ class Converted(NamedTuple):
     kept: bool = False
 
 
-def convert_chunk(unfinished: Unfinished, name: str, split: Split, number: int, *, check: bool) -> Converted:
+def convert_chunk(unfinished: Unfinished, name: str, split: Split, number: int, *, check: bool) -> ConvertedChunk:
     """Write a chunk of a split.
 
     Args:
@@ -75,7 +75,7 @@ def convert_chunk(unfinished: Unfinished, name: str, split: Split, number: int, 
 
 def keep_chunk(
     unfinished: Unfinished, name: str, split: Split, number: int, expected: str, *, check: bool
-) -> Converted | None:
+) -> ConvertedChunk | None:
     """Read a chunk that was written before; None: it is not what it was then, or what is refused now.
 
     Args:
@@ -93,7 +93,7 @@ def keep_chunk(
     return done._replace(kept=True) if done.sha256 == expected else None
 
 
-def _pass(split: Split, number: int, *, check: bool, writer: RowWriter | None) -> Converted:
+def _pass(split: Split, number: int, *, check: bool, writer: RowWriter | None) -> ConvertedChunk:
     chunk, total, extremes = statistics.chunks(len(split))[number], hashlib.sha256(), Extremes()
 
     def see(rows: Inputs) -> None:
@@ -106,17 +106,17 @@ def _pass(split: Split, number: int, *, check: bool, writer: RowWriter | None) -
         moments = statistics.measure(split, chunk, check=check, see=see)
     assert extremes.low is not None
     assert extremes.high is not None
-    return Converted(total.hexdigest(), moments, extremes.low.astype(float), extremes.high.astype(float))
+    return ConvertedChunk(total.hexdigest(), moments, extremes.low.astype(float), extremes.high.astype(float))
 
 
-def together(parts: Sequence[Converted]) -> Converted:
+def together(parts: Sequence[ConvertedChunk]) -> ConvertedChunk:
     """Adjacent chunks, in order, as one; without a sha256."""
     low = reduce(np.minimum, (part.low for part in parts))
     high = reduce(np.maximum, (part.high for part in parts))
-    return Converted("", statistics.combine([part.moments for part in parts]), low, high)
+    return ConvertedChunk("", statistics.combine([part.moments for part in parts]), low, high)
 
 
-def statistics_array(whole: Converted) -> Numbers:
+def statistics_array(whole: ConvertedChunk) -> Numbers:
     """(4, features) see `manifest.STATISTICS`."""
     moments = whole.moments
     with np.errstate(all="ignore"):

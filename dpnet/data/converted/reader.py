@@ -52,8 +52,9 @@ class Converted:
 
     def task(self, source: str) -> Task:
         """The task that the data were converted for; raises DataError if it is none."""
+        named = read_manifest(source).task
         for task in LABEL_TYPES:
-            if task == read_manifest(source).task:
+            if task == named:
                 return task
         raise DataError(f"{source}/manifest.json names another task than dpnet has; {AGAIN}.")
 

@@ -10,7 +10,7 @@ from dpnet.config.data import DataConfig
 from dpnet.config.file import from_dict
 from dpnet.config.keys import setting
 from dpnet.config.model import Task
-from dpnet.data.arrays import COLUMNS, check_split, hold_out_shares, open_other, remarks_on_columns
+from dpnet.data.arrays import COLUMNS, check_split_key, hold_out_shares, open_other, remarks_on_columns
 from dpnet.data.converted.manifest import ANEW, Manifest, is_converted
 from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.reader import read_split
@@ -104,11 +104,11 @@ def _check_keys(section: DataConfig, path: str, manifest: Manifest, seed: int) -
         free = manifest.schema is None and key in COLUMNS and before is None
         if value == before or free or (key in ("test", "validation") and key not in manifest.splits):
             continue
-        were = "without that key" if before is None else f"with {setting(f'data.{key}', _plain(before))}"
+        were = "without that key" if before is None else f"with {setting(f'data.{key}', before)}"
         if before is None and key in manifest.splits:
             were = f"from a source that has {key} samples of its own"
         raise DataError(
-            f"{setting(f'data.{key}', _plain(value))} is asked for, and {path} was converted {were}; leave the key "
+            f"{setting(f'data.{key}', value)} is asked for, and {path} was converted {were}; leave the key "
             f"out to take the data as they were converted, or {ANEW}."
         )
     if section.validation is not None and "validation" in manifest.splits and manifest.seed not in (None, seed):
@@ -143,7 +143,7 @@ def _check_fitted(path: str, manifest: Manifest, wanted: dict[str, Any]) -> None
 def _of_columns(section: DataConfig, path: str, manifest: Manifest, train: Split) -> list[str]:
     target, weight, split = (None if key in manifest.keys else getattr(section, key) for key in COLUMNS)
     section = dataclasses.replace(section, target=target, weight=weight, split=split)
-    check_split(section, path, [name for name in manifest.splits if name != "train"])
+    check_split_key(section, path, [name for name in manifest.splits if name != "train"])
     return remarks_on_columns(section, path, train)
 
 
@@ -167,7 +167,3 @@ def open_converted_split(path: str, split: str, schema: Schema | None, task: Tas
             "or the data that it was trained on."
         )
     return read_split(path, manifest, split, task)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
