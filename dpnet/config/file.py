@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,10 @@ from typing import Any
 from dpnet.config.check import Given, check, flatten
 from dpnet.config.doc import reference, template
 from dpnet.config.job import Job
-from dpnet.config.job_file import read
+from dpnet.config.job_file import read, read_setting
 from dpnet.config.keys import KEYS, toml_value
 from dpnet.errors import ConfigError, OutputError
 from dpnet.files import writing
-from dpnet.text import shorten
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = [
     "from_dict",
@@ -53,7 +46,7 @@ def load(path: str | Path | None, overrides: Sequence[str] = (), *, base: Mappin
     from_file = flatten(base or {}, lambda name: "the checkpoint") if path is None else read(Path(path))
     from_options: dict[str, Given] = {}
     for text in overrides:
-        from_options.update(_parse_override(text))
+        from_options.update(read_setting(text))
     replaced = {f"{KEYS[name].section}.{rival}" for name in from_options if name in KEYS for rival in KEYS[name].rivals}
     kept = {name: entry for name, entry in from_file.items() if name not in replaced}
     return check({**kept, **from_options})
@@ -147,17 +140,3 @@ def write_template(path: Path, settings: Mapping[str, Any] | None = None, lines:
             raise OutputError(f"cannot write {path}: it exists already; name another file") from error
         with file:
             file.write(template(settings, lines))
-
-
-def _parse_override(text: str) -> dict[str, Given]:
-    target, _, value = text.partition("=")
-    section, _, key = target.strip().partition(".")
-    if not (section and key and value.strip()) or "." in key:
-        raise ConfigError(f"--set {shorten(text, 200)}: it must be section.key=value, for example --set train.epochs=3")
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):
-        parsed = {}
-    # A value with a line break in it could add keys of its own.
-    seen = parsed["value"] if parsed.keys() == {"value"} else value.strip()
-    return flatten({section: {key: seen}}, lambda name: f"--set {shorten(text, 200)}")

@@ -1,4 +1,4 @@
-"""Reads a job file, and says on which line something is wrong."""
+"""Reads a job file, and says on which line something is wrong; and the settings of `--set` options."""
 
 from __future__ import annotations
 
@@ -51,6 +51,25 @@ def read(path: Path) -> dict[str, Given]:
             f"{path} line {line} is no UTF-8 text: byte 0x{data[error.start]:02x}{_of_data(path)}"
         ) from error
     return flatten(_parse(text, path), _places(text, path))
+
+
+def read_setting(text: str) -> dict[str, Given]:
+    """What a `--set` option says: `section.key=value`. A value that is not TOML is taken as a bare string.
+
+    Raises:
+        ConfigError: it has another form.
+    """
+    target, _, value = text.partition("=")
+    section, _, key = target.strip().partition(".")
+    if not (section and key and value.strip()) or "." in key:
+        raise ConfigError(f"--set {shorten(text, 200)}: it must be section.key=value, for example --set train.epochs=3")
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        parsed = {}
+    # A value with a line break in it could add keys of its own.
+    seen = parsed["value"] if parsed.keys() == {"value"} else value.strip()
+    return flatten({section: {key: seen}}, lambda name: f"--set {shorten(text, 200)}")
 
 
 def _meant(path: Path) -> str:
