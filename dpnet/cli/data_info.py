@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dpnet.config.keys import setting
 from dpnet.conversion.facts import ColumnInfo, Info
 from dpnet.data.classes import label_text
+from dpnet.data.parts.of_table import DOES
 from dpnet.text import counted, listed, words
 
 SHOWN = 40
@@ -15,7 +16,6 @@ MANY_INPUTS = 12
 """More inputs of arrays than this are told together."""
 NAME, VALUES = 20, 28
 """Most characters of a name, and of what a column holds."""
-VERBS = {"train": "train on", "validation": "validate with", "test": "test with"}
 
 
 def info_text(info: Info) -> str:
@@ -130,7 +130,7 @@ def _odd(info: Info) -> Iterator[str]:
 
 def _would(info: Info) -> Iterator[str]:
     layers = "-".join(map(str, info.layers))
-    parts = [f"{split.samples:,} to {VERBS[name]}" for name, split in info.splits.items()]
+    parts = [f"{split.samples:,} to {DOES[name]}" for name, split in info.splits.items()]
     yield f'dpnet would train a network {layers}, model.task = "{info.task}":'
     yield f'{words(parts, "and")}; data.scale = "{info.scale}".'
     guessed = [setting(key, value) for key, value in info.settings.items()]

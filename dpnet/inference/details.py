@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
 from dpnet.data.classes import Classes
-from dpnet.parallel.label_scores import LabelCounts
+from dpnet.parallel.label_scores import LabelCounts, ratio
 
 Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Ratios = npt.NDArray[np.float64]
@@ -71,17 +71,17 @@ class Details:
     @property
     def recall(self) -> Ratios:
         """(classes,) hits / support; 0 for a class without samples."""
-        return _ratio(self.hits, self.support)
+        return ratio(self.hits, self.support)
 
     @property
     def precision(self) -> Ratios:
         """(classes,) hits / predicted; 0 for a class that was never predicted."""
-        return _ratio(self.hits, self.predicted)
+        return ratio(self.hits, self.predicted)
 
     @property
     def f1(self) -> Ratios:
         """(classes,) 2 hits / (support + predicted), the harmonic mean of precision and recall; 0 without both."""
-        return _ratio(2 * self.hits, self.support + self.predicted)
+        return ratio(2 * self.hits, self.support + self.predicted)
 
     @property
     def balanced_accuracy(self) -> float:
@@ -160,8 +160,3 @@ def _weighted_area(negatives: Vector, positives: Vector, of_negatives: Vector, o
     low, below = negatives[order], np.append(0.0, np.cumsum(of_negatives[order]))
     of_pairs = (below[np.searchsorted(low, positives, "left")] + below[np.searchsorted(low, positives, "right")]) / 2
     return math.fsum(of_positives * of_pairs) / (math.fsum(of_positives) * float(below[-1]))
-
-
-def _ratio(part: Counts, whole: Counts) -> Ratios:
-    """Element by element; 0 where the whole is 0."""
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -67,9 +67,10 @@ def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Fe
     absent = [name for name in names if name not in roles.inputs]
     more = [name for name in roles.inputs if name not in names]
     if absent or more:
-        way = f"To leave the others out: {setting('data.ignore', more[:LISTED])}."
         if absent:
             way = f"No input here is {listed(map(repr, absent))}: columns are found by name, so it has to be called so."
+        else:
+            way = f"To leave the others out: {setting('data.ignore', more[:LISTED])}."
         raise DataError(
             f"{table.file}: the pretrained network (model.pretrained, --from) has the inputs {listed(names)}; this "
             f"table has {listed(roles.inputs)}. {way}"

@@ -164,13 +164,12 @@ def _named(one: str | int, table: Table) -> Iterator[str]:
         yield from _matching([one], table, "data.target")
 
 
-def find_target(target: str | int | None, table: Table, said_by: str = "data.target") -> str:
+def find_target(target: str | int | None, table: Table) -> str:
     """The column of the labels.
 
     Args:
         target: its name or its place.
         table: the training data.
-        said_by: the key or the option that says it, for messages.
 
     Raises:
         DataError: there is no such column, or none was said.
@@ -183,13 +182,13 @@ def find_target(target: str | int | None, table: Table, said_by: str = "data.tar
         )
     if isinstance(target, int):
         if not -len(names) <= target < len(names):
-            raise DataError(f"{said_by} is {target}, but {table.file} has {counted(len(names), 'column')}.")
+            raise DataError(f"data.target is {target}, but {table.file} has {counted(len(names), 'column')}.")
         return names[target]
     if target not in table.columns and (found := fnmatch.filter(table.columns, target)):
         raise DataError(
-            f"{table.file} has no column {target!r} ({said_by}); as a pattern it means {listed(found)}, and stands in "
-            f"a list: {setting('data.target', [target])}."
+            f"{table.file} has no column {target!r} (data.target); as a pattern it means {listed(found)}, and stands "
+            f"in a list: {setting('data.target', [target])}."
         )
     if target not in table.columns:
-        raise no_column(table, target, said_by)
+        raise no_column(table, target, "data.target")
     return target
