@@ -7,6 +7,7 @@ found by `columns`, which knows the columns where nothing does: an identifier ma
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import guarded
-from dpnet.data.tables.head import MAX_LINE, MISSING, Head, is_number, read_head
+from dpnet.data.tables.head import MAX_LINE, MISSING, Head, read_head
 from dpnet.data.tables.lines import Lines
+from dpnet.data.tables.quotes import check_quotes
+from dpnet.data.tables.row_blocks import too_long_row
 from dpnet.errors import DataError
-from dpnet.text import counted, shorten
 
 MARKS = (b"\xff\xfe", b"\xfe\xff")
 """How UTF-16 begins mostly; the message on other bytes tells it."""
@@ -37,13 +39,23 @@ class TextFile(Lines):
         Raises:
             DataError: a row is of another width, a byte is no UTF-8, a quote swallows rows, or there are none.
         """
+        table = self.typed(as_text)
+        check_quotes(self, table)
+        return table
+
+    def typed(self, as_text: Collection[str] = ()) -> Any:
+        """As `read`, but that quotes are not looked at."""
         arrow = importlib.import_module("pyarrow")
         table = self._parsed(as_text, None)
         if any(arrow.types.is_binary(kind) for kind in table.schema.types):
             self.refuse_bytes()
-        table = self._with_codes(table)
-        self._check_quotes(table)
-        return table
+        return self._with_codes(table)
+
+    def names(self) -> list[str]:
+        """The names of its columns, as Arrow reads them; raises DataError if it has no row."""
+        arrow_csv = importlib.import_module("pyarrow.csv")
+        with self._refusing(), self._stream() as stream:
+            return list(arrow_csv.open_csv(stream, *self._options((), None)).schema.names)
 
     def texts(self, names: Collection[str]) -> Any:
         """Some of its columns, as text, as a table of Arrow; `read` has taken the whole file already."""
@@ -51,17 +63,24 @@ class TextFile(Lines):
 
     def pieces(self, names: Collection[str]) -> Iterator[Any]:
         """The same in batches of rows, which take less memory."""
-        arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
-        with arrow.input_stream(self.path, compression="gzip" if self.packed else None) as stream:
+        arrow_csv = importlib.import_module("pyarrow.csv")
+        with self._stream() as stream:
             yield from arrow_csv.open_csv(stream, *self._options(names, list(names)))
+
+    def _stream(self) -> Any:
+        """What Arrow reads."""
+        arrow = importlib.import_module("pyarrow")
+        return arrow.input_stream(self.path, compression="gzip" if self.packed else None)
+
+    def _start(self) -> tuple[list[str] | None, int]:
+        """The names of the columns, where the first row does not hold them, and the lines before that row."""
+        return (None if self.header else [str(place) for place in range(len(self.head.cells))]), self.head.skip
 
     def _options(self, as_text: Collection[str], only: list[str] | None) -> Iterator[Any]:
         """How Arrow is to read the file, to take it apart, and to convert its cells."""
         arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
-        names = None if self.header else [str(place) for place in range(len(self.head.cells))]
-        yield arrow_csv.ReadOptions(
-            use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=self.head.skip
-        )
+        names, skip = self._start()
+        yield arrow_csv.ReadOptions(use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=skip)
         yield arrow_csv.ParseOptions(delimiter=self.head.delimiter, newlines_in_values=True)
         yield arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(as_text, arrow.string()),
@@ -72,10 +91,16 @@ class TextFile(Lines):
         )
 
     def _parsed(self, as_text: Collection[str], only: list[str] | None) -> Any:
-        arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
+        arrow_csv = importlib.import_module("pyarrow.csv")
+        with self._refusing(), self._stream() as stream:
+            return arrow_csv.read_csv(stream, *self._options(as_text, only))
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Says of what Arrow refuses where it stands, and what it is."""
+        arrow = importlib.import_module("pyarrow")
         try:
-            with arrow.input_stream(self.path, compression="gzip" if self.packed else None) as stream:
-                return arrow_csv.read_csv(stream, *self._options(as_text, only))
+            yield
         except arrow.ArrowInvalid as error:
             if "UTF8" in str(error):
                 self.refuse_bytes()
@@ -84,10 +109,7 @@ class TextFile(Lines):
             if "cannot infer" in str(error):
                 self.refuse_no_rows()
             if "straddling" in str(error):
-                raise DataError(
-                    f"{self.path}: a line has more than {MAX_LINE >> 20} MiB, or a quotation mark was not closed; "
-                    "look for one by itself."
-                ) from error
+                raise too_long_row(self.path) from error
             raise
 
     def _with_codes(self, table: Any) -> Any:
@@ -106,58 +128,6 @@ class TextFile(Lines):
         for name in codes:
             table = table.set_column(table.column_names.index(name), name, texts[name])
         return table
-
-    def _check_quotes(self, table: Any) -> None:
-        """Refuse a quotation mark that encloses rows, and one that encloses the end of the file."""
-        arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
-        numbers = {place for place, kind in enumerate(table.schema.types) if not arrow.types.is_string(kind)}
-        for place, name in enumerate(table.column_names):
-            if self.header and self._holds_rows(lines := _lines(name), place, numbers, of_names=True):
-                self._refuse_quote(f"line {self.head.skip + 1}, the name {shorten(repr(name), 40)}", lines, never=False)
-            if place in numbers:
-                continue
-            array = table.column(place)
-            broken = compute.or_(compute.match_substring(array, "\n"), compute.match_substring(array, "\r"))
-            for row in compute.indices_nonzero(broken).to_pylist():
-                lines = _lines(array[row].as_py())
-                last = place == table.num_columns - 1 and row == table.num_rows - 1
-                never = last and self.is_open()
-                if not never and not self._holds_rows(lines, place, numbers):
-                    continue
-                self._refuse_quote(f"line {self.line(row)}, column {name!r}", lines, never=never)
-
-    def _refuse_quote(self, where: str, lines: list[str], *, never: bool) -> None:
-        closes = "never closes it" if never else f"closes it {counted(len(lines) - 1, 'line')} below, as one value"
-        raise DataError(
-            f"{self.path}, {where}: a quotation mark opens the cell, and {closes}. Take the mark out; or if it is part "
-            "of the text, write it twice, and quote the whole cell."
-        )
-
-    def _holds_rows(self, lines: list[str], place: int, numbers: Collection[int], *, of_names: bool = False) -> bool:
-        """Whether the lines of a cell are the end of its row, other rows, and the beginning of the row that it closes.
-
-        Args:
-            lines: of the cell.
-            place: of its column.
-            numbers: places of columns of numbers.
-            of_names: its row is that of the names, which are no numbers anywhere.
-        """
-        width = len(self.head.cells)
-        widths = [line.count(self.head.delimiter) for line in lines]
-        if len(lines) == 1 or width == 1:
-            return False
-        if widths != [width - 1 - place, *[width - 1] * (len(lines) - 2), place]:
-            return False
-        # The first and the last cell are both parts of the column itself.
-        cells = [cell for line in lines for cell in line.split(self.head.delimiter)]
-        places = [place, *(one % width for one in range(place + 1, place + len(cells) - 1)), place]
-        first = width - place if of_names else 0
-        pairs = list(zip(places, cells, strict=True))[first:]
-        return all(is_number(cell) for one, cell in pairs if one in numbers)
-
-
-def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def open_text(path: str, *, header: bool | None) -> TextFile:
