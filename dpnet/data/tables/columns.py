@@ -99,6 +99,10 @@ class Columns(Mapping[str, Column]):
         """The same columns of all rows."""
         return Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text)
 
+    def as_text(self, names: Collection[str], verbatim: Collection[str]) -> Columns:
+        """The same columns, some of them taken as text."""
+        return Columns(self._file, self._table, self._names, names, verbatim, self._text)
+
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
         assert self._rows is None
@@ -201,6 +205,11 @@ class Table:
             f"{self.place(row, name)}: the value {text} has a line break, as if a quotation mark were open by mistake; "
             "take the mark out, or the line break."
         )
+
+    def as_text(self, names: Collection[str], verbatim: Collection[str]) -> Table:
+        """The same table with some columns taken as text, see `files.read_table`; not of a file of text."""
+        assert self.text is None
+        return dataclasses.replace(self, columns=self.columns.as_text(names, verbatim))
 
     def take(self, rows: SampleIds, part: str) -> Table:
         """Some of its rows."""

@@ -85,6 +85,29 @@ def read_table(
         return _table(path, table, as_text, verbatim, text, numbered)
 
 
+def read_names(path: str | Frame, *, header: bool | None = None) -> Table:
+    """A table of which the names of the columns are to be known: of a file of text these alone, without a row.
+
+    What is to be taken as text in such a file is to be known before it is read; see `Table.as_text` for the others.
+
+    Args:
+        path: see `read_table`.
+        header: see `read_table`.
+
+    Raises:
+        DataError: see `read_table`.
+        ConfigError: see `read_table`.
+    """
+    if not is_text(path):
+        return read_table(path, header=header)
+    _check_pyarrow(path)
+    arrow = importlib.import_module("pyarrow")
+    with guarded_arrow(path):
+        text = open_text(path, header=header)
+        empty = arrow.table([arrow.nulls(0)] * len(names := text.names()), names=names)
+        return Table(path, 0, Columns(path, empty, _names(path, empty), (), text=text), text=text)
+
+
 def _table(
     file: str,
     table: Any,

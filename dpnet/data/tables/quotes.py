@@ -24,12 +24,10 @@ def check_quotes(text: Lines, table: Any, first: int = 0, *, is_last: bool = Tru
     Raises:
         DataError: there is such a mark.
     """
-    arrow, compute = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.compute"))
-    numbers = {place for place, kind in enumerate(table.schema.types) if not arrow.types.is_string(kind)}
+    compute, numbers = importlib.import_module("pyarrow.compute"), _numbers(table.schema)
+    if not first:
+        check_names(text, table.schema)
     for place, name in enumerate(table.column_names):
-        if not first and text.header and _holds_rows(text, lines := _lines(name), place, numbers, of_names=True):
-            where = f"line {text.head.skip + 1}, the name {shorten(repr(name), 40)}"
-            raise _quote(text, where, lines, never=False)
         if place in numbers:
             continue
         array = table.column(place)
@@ -42,6 +40,28 @@ def check_quotes(text: Lines, table: Any, first: int = 0, *, is_last: bool = Tru
                 raise _quote(text, f"line {text.line(first + row)}, column {name!r}", lines, never=never)
 
 
+def check_names(text: Lines, schema: Any) -> None:
+    """Refuse such a mark among the names of the columns.
+
+    Args:
+        text: the file.
+        schema: of Arrow: the names, and the types of the first rows or of all.
+
+    Raises:
+        DataError: there is one.
+    """
+    for place, name in enumerate(schema.names if text.header else ()):
+        if _holds_rows(text, lines := _lines(name), place, _numbers(schema), of_names=True):
+            where = f"line {text.head.skip + 1}, the name {shorten(repr(name), 40)}"
+            raise _quote(text, where, lines, never=False)
+
+
+def _numbers(schema: Any) -> set[int]:
+    """The places of columns that are no text."""
+    arrow = importlib.import_module("pyarrow")
+    return {place for place, kind in enumerate(schema.types) if not arrow.types.is_string(kind)}
+
+
 def _quote(text: Lines, where: str, lines: list[str], *, never: bool) -> DataError:
     closes = "never closes it" if never else f"closes it {counted(len(lines) - 1, 'line')} below, as one value"
     return DataError(
@@ -50,9 +70,7 @@ def _quote(text: Lines, where: str, lines: list[str], *, never: bool) -> DataErr
     )
 
 
-def _holds_rows(
-    text: Lines, lines: list[str], place: int, numbers: Collection[int], *, of_names: bool = False
-) -> bool:
+def _holds_rows(text: Lines, lines: list[str], place: int, numbers: Collection[int], *, of_names: bool = False) -> bool:
     """Whether the lines of a cell are the end of its row, other rows, and the beginning of the row that it closes.
 
     Args:

@@ -1,9 +1,8 @@
 """Cuts a file of text between its rows, so that each block can be read by itself.
 
-    a,b            A line break ends a row, unless it stands between quotation marks. A mark opens a quotation where a
-    1,"x           cell begins; within it two marks stand for one. So, where marks stand as they should, a line break is
-    y"             between rows if an even number of marks is before it; what Arrow reads as one row is never cut.
-    2,z
+A line break ends a row unless it stands between quotation marks. A mark opens a quotation where a cell begins, and
+within one two marks stand for one. So, where marks stand as they should, a line break lies between rows if an even
+number of marks is before it. What Arrow reads as one row is never cut.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def _as_they_should(block: bytes, marks: npt.NDArray[np.intp], delimiter: bytes)
 
 def _searched(block: bytes, delimiter: bytes) -> int:
     """`last_border` of a block with marks within cells, quotation by quotation."""
-    quotations = re.compile(rb'(?:(?<=[\r\n' + re.escape(delimiter) + rb'])|^)"(?:[^"]|"")*(?:"|$)')
+    quotations = re.compile(rb"(?:(?<=[\r\n" + re.escape(delimiter) + rb'])|^)"(?:[^"]|"")*(?:"|$)')
     border = last = 0
     for found in quotations.finditer(block):
         border = _after_break(block, last, found.start()) or border

@@ -15,14 +15,13 @@ from dpnet.data.parts.of_table import cut_table, take_part
 from dpnet.data.split import Split, make_split
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import Gaps, check_known, encode
-from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_table
+from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_names, read_table
 from dpnet.data.tables.fit import fit_schema
-from dpnet.data.tables.head import is_number
+from dpnet.data.tables.header import check_header, remarks_on_header
 from dpnet.data.tables.labels.read import labels_in, of_columns, place_in
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import remarks_on_numbers, remarks_on_units, weights_in
-from dpnet.data.tables.textfile import look_at
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed, shorten
@@ -55,19 +54,21 @@ def open_tables(
     """
     if section.header is not None and not is_text(path):
         raise DataError(f"data.header is set, but {path} is no text, and names its columns itself; leave the key out.")
-    table = read_table(path, header=section.header)
+    table = read_names(path, header=section.header)
     roles = find_roles(section, table)
     texts = [*roles.texts, *([] if kept is None else [name for name in kept.categorical if name in table.columns])]
-    if texts:
-        # Codes such as 01234 are to be read as they stand.
+    # Codes such as 01234 are to be read as they stand.
+    if is_text(path):
         table = read_table(path, as_text=texts, verbatim=roles.verbatim, header=table.header)
+    else:
+        table = table.as_text(texts, roles.verbatim)
     parts = cut_table(section, table, roles, seed, task)
     table = parts["train"]
     schema = fit_schema(table, roles, missing=section.missing, kept=kept)
     train = _split(table, schema, kept=roles.keeps_labels, foreign=kept is not None, task=task)
     of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
     of_labels += [] if roles.keeps_labels or task != "classification" else remarks_on_units(table, roles.target)
-    read = _of_parts(table) if table.parts else _of_header(section, table)
+    read = _of_parts(table) if table.parts else remarks_on_header(section, table)
     train = dataclasses.replace(train, remarks=(schema.text(), *train.remarks, *read, *of_labels))
     validation, test = (
         _split(parts[name], schema, task=task, foreign=roles.split is not None and value is None)
@@ -101,17 +102,6 @@ def _of_parts(table: Table) -> list[str]:
     return [f"{table.file}: the rows of {counted(len(parts), 'Parquet file')} in order, {parts[0]} to {parts[-1]}"]
 
 
-def _of_header(section: DataConfig, table: Table) -> list[str]:
-    """A sentence where the first line of a file of text was taken for numbers, or for names that are numbers."""
-    if table.text is None or section.header is not None:
-        return []
-    if not table.header:
-        return [f"{table.file} begins with a line of numbers, so it has no header: its columns are called 0, 1, ..."]
-    if not any(cell.strip() and is_number(cell) for cell in table.text.head.cells):
-        return []
-    return [f"{table.file}, {table.text.head.shown} is taken for names; if it is a sample: data.header = false"]
-
-
 def open_table(
     path: str | Frame,
     schema: Schema,
@@ -138,7 +128,7 @@ def open_table(
             the training data have.
         ConfigError: pyarrow is not installed.
     """
-    told = _check_head(path, schema) if is_text(path) else []
+    told = check_header(path, schema) if is_text(path) else []
     table = read_table(path, as_text=schema.texts, verbatim=schema.verbatim, header=schema.unnamed is None)
     if part is not None and part[0] in table.columns:
         table = take_part(table, *part)
@@ -151,37 +141,6 @@ def open_table(
     if not labelled and schema.id is not None and split.names is None:
         remarks.append(f"{path} has no column {schema.id!r} (data.id): the predictions do not name the rows")
     return dataclasses.replace(split, remarks=tuple(remarks))
-
-
-def _check_head(path: str, schema: Schema) -> list[str]:
-    """Refuse a table with a header if the training data had none, and the reverse; tell it where that is not sure."""
-    head = look_at(path).head
-    names = [feature.name for feature in schema.features]
-    if schema.unnamed is None:
-        if (head.names != "yes" or head.alone) and not set(names) & set(head.cells):
-            raise DataError(
-                f"{path} has no header, as it seems: {head.shown} holds no names, and the training data had the "
-                f"columns {listed(names)}; put a line of names above it."
-            )
-        return []
-    width, unlabelled = len(head.cells), schema.unnamed
-    while str(unlabelled - 1) in schema.targets:
-        unlabelled -= 1
-    without = f", or {unlabelled} without labels" if unlabelled < schema.unnamed else ""
-    if width not in (schema.unnamed, unlabelled):
-        raise DataError(
-            f"{path} has {counted(width, 'column')}, and the training data {schema.unnamed}, without names: columns "
-            f"are found by their places. Expected {schema.unnamed}{without}."
-        )
-    if head.names != "yes":
-        return []
-    numbers = [int(feature.name) for feature in schema.features if feature.categories is None]
-    if any(place < len(head.cells) and not is_number(head.cells[place]) for place in numbers):
-        raise DataError(
-            f"{path}, {head.shown} holds names, and the training data had none: their columns are called 0, 1, ... by "
-            "their places; take the line out."
-        )
-    return [f"{path}, {head.shown} is taken for a sample, as the training data had no header"]
 
 
 def _split(

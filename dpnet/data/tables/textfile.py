@@ -17,7 +17,7 @@ from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import guarded
 from dpnet.data.tables.head import MAX_LINE, MISSING, Head, read_head
 from dpnet.data.tables.lines import Lines
-from dpnet.data.tables.quotes import check_quotes
+from dpnet.data.tables.quotes import check_names, check_quotes
 from dpnet.data.tables.row_blocks import too_long_row
 from dpnet.errors import DataError
 
@@ -52,10 +52,16 @@ class TextFile(Lines):
         return self._with_codes(table)
 
     def names(self) -> list[str]:
-        """The names of its columns, as Arrow reads them; raises DataError if it has no row."""
+        """The names of its columns, as Arrow reads them.
+
+        Raises:
+            DataError: it has no row, or a quote among the names swallows some.
+        """
         arrow_csv = importlib.import_module("pyarrow.csv")
         with self._refusing(), self._stream() as stream:
-            return list(arrow_csv.open_csv(stream, *self._options((), None)).schema.names)
+            schema = arrow_csv.open_csv(stream, *self._options((), None)).schema
+        check_names(self, schema)
+        return list(schema.names)
 
     def texts(self, names: Collection[str]) -> Any:
         """Some of its columns, as text, as a table of Arrow; `read` has taken the whole file already."""
