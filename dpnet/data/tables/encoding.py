@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,13 +12,12 @@ from dpnet.config.keys import setting
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
+from dpnet.data.tables.inputs import place_of, places_of, put_columns
 from dpnet.data.tables.schema import Feature, Schema
 from dpnet.data.tables.texts import as_category, first_other
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten
 
-SIDE_BY_SIDE = 32
-"""Inputs that are written together."""
 FEW_ROWS = 10
 """So many rows may all be of categories that are new."""
 
@@ -65,49 +64,56 @@ def encode(schema: Schema, table: Table, gaps: Gaps = "train") -> Encoded:
     Raises:
         DataError: a column is not there or of another kind, or a value is missing or infinite, and that is an error.
     """
+    check_names(schema, table)
+    inputs = np.empty((table.rows, schema.width))
+    strange: dict[str, Strange] = {}
+
+    def looked_at(feature: Feature) -> Column:
+        column = table.columns[feature.name]
+        if (found := check_column(feature, column, schema, table, gaps)) is not None and found.rows:
+            strange[feature.name] = found
+        return column
+
+    put_columns(inputs, schema, looked_at)
+    return Encoded(inputs, strange)
+
+
+def check_names(schema: Schema, table: Table) -> None:
+    """Raises DataError if a column of the training data is not there."""
     absent = [feature.name for feature in schema.features if feature.name not in table.columns]
     if absent:
         raise DataError(
             f"{table.file} has no column {listed(absent)}, which the training data had; it has {listed(table.columns)}."
         )
-    inputs = np.empty((table.rows, schema.width))
-    strange: dict[str, Strange] = {}
-    first = 0
-    for features in _side_by_side(schema):
-        width = sum(feature.width for feature in features)
-        turned = np.zeros((width, table.rows))
-        start = 0
-        for feature in features:
-            block = turned[start : start + feature.width].T
-            start += feature.width
-            column = table.columns[feature.name]
-            if column.missing is not None and feature.fill is None and gaps != "nan":
-                raise missing_value(table, [one.name for one in schema.features if one.fill is None], gaps)
-            if feature.categories is None:
-                _put_numbers(block, feature, column, table, gaps)
-            elif (found := _put_categories(block, feature, column, table)).rows:
-                strange[feature.name] = found
-            if column.missing is not None and feature.fill is None:
-                block[column.missing] = np.nan
-        inputs[:, first : first + width] = turned.T
-        first += width
-    return Encoded(inputs, strange)
 
 
-def _side_by_side(schema: Schema) -> Iterator[list[Feature]]:
-    """The features in groups of some inputs: a column that is written alone touches a cache line for each row."""
-    group: list[Feature] = []
-    for feature in schema.features:
-        group.append(feature)
-        if sum(one.width for one in group) >= SIDE_BY_SIDE:
-            yield group
-            group = []
-    if group:
-        yield group
+def check_column(feature: Feature, column: Column, schema: Schema, table: Table, gaps: Gaps) -> Strange | None:
+    """Refuse a column that cannot be what its feature says; of text, returns what is no category of it.
+
+    Args:
+        feature: what the column becomes.
+        column: the column.
+        schema: of the training data.
+        table: with the column.
+        gaps: see `encode`.
+
+    Raises:
+        DataError: see `encode`.
+    """
+    if column.missing is not None and feature.fill is None and gaps != "nan":
+        raise missing_value(table, [one.name for one in schema.features if one.fill is None], gaps)
+    if feature.categories is None:
+        _check_numbers(feature, column, table, gaps)
+        return None
+    if column.kind != "text":
+        raise DataError(f"{table.file}, column {feature.name!r} holds {column.words}; expected text, as in training.")
+    places = places_of(feature, column)
+    texts = {as_category(str(text)) for text in column.texts}
+    rows = int((places >= 0).sum())
+    return Strange(sorted(texts - place_of(feature).keys()), int((column.values >= 0).sum()) - rows, rows)
 
 
-def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table, gaps: Gaps) -> None:
-    """Fills in a column of numbers or booleans."""
+def _check_numbers(feature: Feature, column: Column, table: Table, gaps: Gaps) -> None:
     name = feature.name
     if column.kind == "text":
         other = first_other(name, table, is_plain)
@@ -116,8 +122,6 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
         raise DataError(f"{other[0]}: the value is {shorten(repr(other[1]), 40)}; expected a number, as in training.")
     if column.kind == "other":
         raise DataError(f"{table.file}, column {name!r} holds {column.words}; expected numbers, as in training.")
-    numbers = block[:, 0]
-    numbers[:] = column.values
     if column.wide is not None:
         row = int(np.argmax(column.wide))
         written = table.columns.written(name, table.number(row))
@@ -125,30 +129,15 @@ def _put_numbers(block: npt.NDArray[np.float64], feature: Feature, column: Colum
             f"{table.place(row, name)}: the value is {written}, beyond 2**53: its neighbours would be the same input; "
             f"leave it out: {setting('data.ignore', [name])}."
         )
-    if column.missing is not None and feature.fill is not None:
-        numbers[column.missing] = feature.fill
-        if feature.indicator:
-            block[:, 1] = column.missing
-    if gaps != "nan" and not (finite := np.isfinite(numbers)).all():
-        row = int(np.argmin(finite))
+    if gaps == "nan" or column.values.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(column.values)
+    if column.missing is not None:
+        bad &= ~column.missing
+    if bad.any():
+        row = int(np.argmax(bad))
         way = f"; {LEFT_OUT}" if gaps == "apply" else ""
-        raise DataError(f"{table.place(row, name)}: the value is {numbers[row]}; expected a finite number{way}.")
-
-
-def _put_categories(block: npt.NDArray[np.float64], feature: Feature, column: Column, table: Table) -> Strange:
-    """Fills in a column of text; returns what is no category of it."""
-    assert feature.categories is not None
-    if column.kind != "text":
-        raise DataError(f"{table.file}, column {feature.name!r} holds {column.words}; expected text, as in training.")
-    if column.missing is not None and feature.indicator:
-        block[:, -1] = column.missing
-    place_of = {as_category(text): place for place, text in enumerate(feature.categories)}
-    texts = [as_category(str(text)) for text in column.texts]
-    places = np.array([*(place_of.get(text, -1) for text in texts), -1])[column.values]
-    rows = np.flatnonzero(places >= 0)
-    block[rows, places[rows]] = 1
-    strange = sorted({text for text in texts if text not in place_of})
-    return Strange(strange, int(((places < 0) & (column.values >= 0)).sum()), len(rows))
+        raise DataError(f"{table.place(row, name)}: the value is {column.values[row]}; expected a finite number{way}.")
 
 
 def check_known(schema: Schema, table: Table, strange: dict[str, Strange]) -> None:
