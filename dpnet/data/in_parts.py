@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -19,13 +19,17 @@ PART_BYTES = 1 << 23
 """Bytes that are read at a time, or more: whole chunks of the file."""
 KEPT = 2
 """Parts that are kept."""
-_WANTED: ContextVar[bool] = ContextVar("in parts", default=False)
+_WANTED: ContextVar[Mapping[str, Any] | None] = ContextVar("in parts", default=None)
 
 
 @contextlib.contextmanager
-def reading_in_parts() -> Iterator[None]:
-    """Let sources that are opened within the block read their inputs in parts where they cannot be mapped."""
-    token = _WANTED.set(True)
+def reading_in_parts(tables: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Let sources that are opened within the block read their inputs in parts where they cannot be mapped.
+
+    Args:
+        tables: a SpooledTable for each path of a table.
+    """
+    token = _WANTED.set(tables or {})
     try:
         yield
     finally:
@@ -34,7 +38,12 @@ def reading_in_parts() -> Iterator[None]:
 
 def is_wanted() -> bool:
     """Whether inputs are to be read in parts."""
-    return _WANTED.get()
+    return _WANTED.get() is not None
+
+
+def spooled(path: str) -> Any:
+    """What was made of a table, in its place, see `tables.spooled`; None: it is to be read."""
+    return (_WANTED.get() or {}).get(path)
 
 
 class Flags(NamedTuple):

@@ -7,7 +7,6 @@ import dataclasses
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.readers.guards import guarded
 from dpnet.data.tables.head import is_number
+from dpnet.data.tables.wide import EXACT, wide_numbers
 from dpnet.errors import DataError
 from dpnet.text import shorten
 
@@ -38,8 +38,6 @@ WORDS = {
     "decimal": "numbers",
 }
 """What people call the types of Arrow whose names begin so."""
-EXACT = 2**53
-"""Up to this one float64 tells integers apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +89,10 @@ def make_column(array: Any, as_text: bool, place: str) -> Column:
     some_missing = missing if missing.any() else None
     no_texts = np.zeros(0, np.object_)
     if _is_text(kinds, array.type):
-        codes = array.combine_chunks().dictionary_encode()
-        places = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return Column("text", places, _checked(codes.dictionary.to_pylist(), place), some_missing, words)
+        chunks = array.dictionary_encode().chunks  # All have one dictionary.
+        texts = chunks[0].dictionary.to_pylist() if chunks else []
+        places = [np.zeros(0, np.int64), *(one.indices.fill_null(-1).to_numpy(zero_copy_only=False) for one in chunks)]
+        return Column("text", np.concatenate(places), _checked(texts, place), some_missing, words)
     if kinds.is_boolean(array.type):
         return Column("boolean", array.fill_null(False).to_numpy(), no_texts, some_missing, words)
     if kinds.is_integer(array.type):
@@ -159,19 +158,6 @@ def as_values(column: Column) -> Column:
     rows = np.flatnonzero(abs(values) >= EXACT)
     wide = wide_numbers(values, rows, [texts[column.values[row]] for row in rows])
     return Column("number", values, column.texts[:0], column.missing, column.words, wide)
-
-
-def wide_numbers(numbers: npt.NDArray[np.float64], rows: SampleIds, texts: list[str]) -> npt.NDArray[np.bool_] | None:
-    """Which numbers are not what the file holds: neither the same, nor the shortest text for the same float64.
-
-    Whoever writes an exponent, 1.5e25, means a number that is rounded.
-    """
-    wide = np.zeros(len(numbers), np.bool_)
-    for row, text in zip(rows, texts, strict=True):
-        number = float(numbers[row])
-        exact = np.isinf(number) or "e" in text.lower()
-        wide[row] = not exact and Decimal(text.strip()) not in (Decimal(number), Decimal(repr(number)))
-    return wide if wide.any() else None
 
 
 def _is_text(kinds: Any, kind: Any) -> bool:

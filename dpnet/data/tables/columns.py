@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
-from dpnet.data.tables.column import EXACT, Column, as_values, guarded_arrow, make_column, wide_numbers, without
+from dpnet.data.tables.column import Column, as_values, guarded_arrow, make_column, without
 from dpnet.data.tables.head import MISSING
+from dpnet.data.tables.spooled import Spooled
 from dpnet.data.tables.textfile import TextFile
+from dpnet.data.tables.wide import EXACT, find_wide
 from dpnet.errors import DataError
 from dpnet.text import counted, shorten
 
@@ -30,6 +32,7 @@ class Columns(Mapping[str, Column]):
         verbatim: names of those of them in which only an empty cell is missing.
         text: the file, if it is one of text.
         rows: some of the rows; None: all.
+        kinds: what the columns hold as a whole, where `table` has some of their rows; None: it has all.
     """
 
     def __init__(
@@ -41,16 +44,19 @@ class Columns(Mapping[str, Column]):
         verbatim: Collection[str] = (),
         text: TextFile | None = None,
         rows: SampleIds | None = None,
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
         self._file, self._table, self._names = file, table, dict.fromkeys(names)
         self._as_text, self._verbatim, self._text, self._rows = as_text, verbatim, text, rows
         self._wide = dict[str, npt.NDArray[np.bool_] | None]()
+        self._kinds, self._found = kinds, dict[str, str]()
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._names:
             raise KeyError(name)
         with guarded_arrow(self._file):
             column = self._made(name)
+        self._found[name] = column.kind
         return column if self._rows is None else column.take(self._rows)
 
     def _made(self, name: str) -> Column:
@@ -60,14 +66,23 @@ class Columns(Mapping[str, Column]):
             texts = [str(text) for text in column.texts]
             gone = [not text if name in self._verbatim else text.strip() in MISSING for text in texts]
             column = without(column, np.array(gone, np.bool_))
-            return column if as_text or self._text is None else as_values(column)
-        if self._text is None:
+            return column if as_text or self._text is None else self._as_values(column, name)
+        if self._text is None or self._kinds is not None:
             return column
         if column.values.dtype.kind == "f" and (abs(column.values) >= EXACT).any():
             if not self._wide:
-                self._wide.update(_find_wide(self._table, self._text, set(self._names) - set(self._as_text)))
+                self._wide.update(find_wide(self._table, self._text, set(self._names) - set(self._as_text)))
             return dataclasses.replace(column, wide=self._wide[name])
         return column
+
+    def _as_values(self, column: Column, name: str) -> Column:
+        """A column of text in a file of text as numbers or booleans, if it holds nothing else as a whole."""
+        if self._kinds is None:
+            return as_values(column)
+        if self._kinds[name] == "text":
+            return column
+        gone = Column("number", np.full(len(column.values), np.nan), column.texts, column.missing, column.words)
+        return as_values(column) if len(column.texts) else gone
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -97,7 +112,9 @@ class Columns(Mapping[str, Column]):
     @property
     def whole(self) -> Columns:
         """The same columns of all rows."""
-        return Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text)
+        whole = self.as_text(self._as_text, self._verbatim)
+        whole._wide, whole._found = self._wide, self._found
+        return whole
 
     def as_text(self, names: Collection[str], verbatim: Collection[str]) -> Columns:
         """The same columns, some of them taken as text."""
@@ -106,37 +123,20 @@ class Columns(Mapping[str, Column]):
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
         assert self._rows is None
-        taken = Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text, rows)
-        taken._wide = self._wide
+        found = self._file, self._table, self._names, self._as_text, self._verbatim, self._text
+        taken = Columns(*found, rows, self._kinds)
+        taken._wide, taken._found = self._wide, self._found
         return taken
 
+    def window(self, first: int, stop: int) -> Columns:
+        """The same columns of the rows from `first` to `stop` - 1; each has been asked for as a whole before."""
+        table = self._table.slice(first, stop - first)
+        return Columns(self._file, table, self._names, self._as_text, self._verbatim, self._text, None, self._found)
 
-def _find_wide(table: Any, text: TextFile, names: Collection[str]) -> dict[str, npt.NDArray[np.bool_] | None]:
-    """Which numbers of a file of text are not what it holds, see `Column.wide`: of all columns, in one more reading.
-
-    Args:
-        table: as Arrow read it.
-        text: the file.
-        names: of columns that are not taken as text.
-    """
-    large: dict[str, npt.NDArray[np.float64]] = {}
-    for name in names:
-        array = table.column(name)
-        if str(array.type) == "double" or (str(array.type) == "int64" and array.null_count):
-            numbers = array.to_numpy().astype(np.float64)
-            if (abs(numbers) >= EXACT).any():
-                large[name] = numbers
-    wide = {name: np.zeros(len(numbers), np.bool_) for name, numbers in large.items()}
-    first = 0
-    for piece in text.pieces(list(large)):
-        part = slice(first, first + piece.num_rows)
-        for name, numbers in large.items():
-            rows = np.flatnonzero(abs(numbers[part]) >= EXACT)
-            found = wide_numbers(numbers[part], rows, piece.column(name).take(rows).to_pylist())
-            if found is not None:
-                wide[name][part] = found
-        first += piece.num_rows
-    return {name: mask if mask.any() else None for name, mask in wide.items()}
+    @property
+    def are_spooled(self) -> bool:
+        """Whether they may be larger than memory."""
+        return isinstance(self._table, Spooled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +210,14 @@ class Table:
         """The same table with some columns taken as text, see `files.read_table`; not of a file of text."""
         assert self.text is None
         return dataclasses.replace(self, columns=self.columns.as_text(names, verbatim))
+
+    def window(self, first: int, stop: int) -> Table:
+        """The rows from `first` to `stop` - 1; see `Columns.window`."""
+        rows = np.arange(first, stop) if self.numbers is None else self.numbers[first:stop]
+        columns = self.columns.whole.window(int(rows[0]), int(rows[-1]) + 1)
+        if self.numbers is not None:
+            columns = columns.take(rows - rows[0])
+        return dataclasses.replace(self, rows=len(rows), columns=columns, numbers=rows)
 
     def take(self, rows: SampleIds, part: str) -> Table:
         """Some of its rows."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dpnet.config.keys import setting
+from dpnet.data.inputs import Inputs
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.head import is_plain
@@ -44,11 +44,11 @@ class Encoded(NamedTuple):
     """The inputs that a table becomes.
 
     Attributes:
-        inputs: (rows, inputs) float64.
+        inputs: (rows, inputs) float64; of a table that may be larger than memory in parts.
         strange: what is no category of its column, by the name of the column.
     """
 
-    inputs: npt.NDArray[np.float64]
+    inputs: Inputs
     strange: dict[str, Strange]
 
 

@@ -5,29 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
-from dpnet.data.readers.guards import check_memory
+from dpnet.data.in_parts import spooled
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Columns, Table
 from dpnet.data.tables.folder import is_folder_table, parts_of, put_together
+from dpnet.data.tables.stored import check_twice, read_columns
 from dpnet.data.tables.textfile import TEXT_ENDINGS, TextFile, open_text
 from dpnet.errors import ConfigError, DataError
-from dpnet.text import listed
 
 ENDINGS = (*TEXT_ENDINGS, ".parquet", ".feather", ".arrow")
 """How the names of tables end."""
-CONTINUATION, END_OF_STREAM = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
-"""How each message of a stream of Arrow begins, and the mark of its end."""
-SEPARATORS = "\n,;\t|"
-"""What stands in a table that is text."""
 INDEX = re.compile(r"|__index_level_\d+__")
 """How pandas names the index of a data frame in a file: not at all, or so."""
 
@@ -75,14 +68,17 @@ def read_table(
     _check_pyarrow(path)
     with guarded_arrow(path):
         text = open_text(path, header=header) if is_text(path) else None
-        parts = parts_of(path) if os.path.isdir(path) else []
-        tables = [_read_part(os.path.join(path, part)) for part in parts]
-        table = (
-            put_together(path, parts, tables) if parts else _read_columns(path) if text is None else text.read(as_text)
-        )
+        if (found := spooled(path)) is not None:
+            return _table(path, found.rows, as_text, verbatim, text, found.parts)
+        if text is not None:
+            return _table(path, text.read(as_text), as_text, verbatim, text)
+        if not os.path.isdir(path):
+            return _table(path, read_columns(path), as_text, verbatim)
+        parts = parts_of(path)
+        tables = [read_columns(os.path.join(path, part)) for part in parts]
         starts = np.cumsum([0, *(one.num_rows for one in tables)])
         numbered = dict(zip(parts, starts.tolist(), strict=False))
-        return _table(path, table, as_text, verbatim, text, numbered)
+        return _table(path, put_together(path, parts, tables), as_text, verbatim, parts=numbered)
 
 
 def read_names(path: str | Frame, *, header: bool | None = None) -> Table:
@@ -138,85 +134,8 @@ def _check_pyarrow(path: str) -> None:
 def _names(path: str, table: Any) -> list[str]:
     """The columns of a table; without the index of a data frame, which is no column of the user's."""
     names: list[str] = [name for name in table.column_names if not INDEX.fullmatch(name)]
-    _check_twice(path, names)
+    check_twice(path, names)
     for place, name in enumerate(table.column_names):
         if place and not name and table.column(place).null_count < table.num_rows:
             raise DataError(f"{path}: column {place} (from 0) has no name; give it one, or take it out.")
     return names
-
-
-def _check_twice(path: str, names: Sequence[str]) -> None:
-    if len(set(names)) < len(names):
-        twice = {name for name, count in Counter(names).items() if count > 1}
-        raise DataError(f"{path} has several columns of the same name: {listed(twice)}; name each once.")
-
-
-def _read_part(path: str) -> Any:
-    """A file of a folder; an error names the file."""
-    with guarded_arrow(path):
-        return _read_columns(path)
-
-
-def _read_columns(path: str) -> Any:
-    """A file that stores columns: Parquet, or Arrow's own format."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    if path.lower().endswith(".parquet"):
-        table = _read_parquet(path, head)
-    elif head.startswith(CONTINUATION):
-        table = _read_stream(path)
-    else:
-        table = _read_feather(path, head)
-    table.validate(full=True)  # Arrow trusts offsets that a damaged file made.
-    return table
-
-
-def _read_parquet(path: str, head: bytes) -> Any:
-    _check_magic(path, head, b"PAR1", "a Parquet file")
-    parquet = importlib.import_module("pyarrow.parquet")
-    metadata = parquet.read_metadata(path)
-    rows, columns = metadata.num_rows, metadata.num_columns
-    check_memory(path, 8 * rows * columns, f"{rows:,} rows of {columns:,} columns")
-    _check_twice(path, metadata.schema.to_arrow_schema().names)
-    return parquet.read_table(path, use_threads=False)
-
-
-def _read_feather(path: str, head: bytes) -> Any:
-    if head.startswith(b"FEA1"):
-        raise DataError(
-            f"{path} is a Feather file of version 1, which is not read any more; write it again, in Python, with "
-            f"pandas: pd.read_feather({path!r}).to_feather({path!r})"
-        )
-    _check_magic(path, head, b"ARROW1", "a Feather file")
-    return importlib.import_module("pyarrow.feather").read_table(path, use_threads=False, memory_map=False)
-
-
-def _read_stream(path: str) -> Any:
-    """Arrow's format for streams, in which Hugging Face's `datasets` keeps its files.
-
-    It may end anywhere, but for a mark that says so: without it rows at the end could be missing, and nobody sees it.
-    """
-    arrow = importlib.import_module("pyarrow")
-    with arrow.OSFile(path) as file:
-        table = arrow.ipc.open_stream(file).read_all()
-        read, size = file.tell(), file.size()
-    with Path(path).open("rb") as stream:
-        stream.seek(-len(END_OF_STREAM), os.SEEK_END)
-        ends = stream.read() == END_OF_STREAM
-    if read < size:
-        raise DataError(f"{path} holds more after the end of its table, at byte {read:,}; expected one table.")
-    if not ends:
-        raise DataError(f"{path} does not end as a stream of Arrow does; it is truncated: copy or write it again.")
-    return table
-
-
-def _check_magic(path: str, head: bytes, magic: bytes, kind: str) -> None:
-    if head.startswith(magic):
-        return
-    refuse_foreign(path, head, kind)
-    if not head:
-        raise DataError(f"{path} is empty; expected {kind}.")
-    text = head.decode("utf-8", "ignore")
-    if all(one.isprintable() or one.isspace() for one in text) and set(text) & set(SEPARATORS):
-        raise DataError(f"{path} is text, not {kind}; if cells stand in its lines, name it .csv.")
-    raise DataError(f"{path} does not start with {magic.decode()}, as {kind} does; it is damaged: copy it again.")

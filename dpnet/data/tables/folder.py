@@ -137,28 +137,52 @@ def _counts(name: str) -> bool:
     return not name.startswith(("_", "."))
 
 
-def put_together(folder: str, parts: Sequence[str], tables: Sequence[Any]) -> Any:
-    """The one table of Arrow that those of the files make.
+class Joined:
+    """The one table that the files of a folder make.
 
     Args:
         folder: for messages.
         parts: the files.
-        tables: what each holds.
+        schemas: of Arrow: the columns of each.
+
+    Attributes:
+        schema: of the table.
 
     Raises:
         DataError: the columns of a file are not those of the first.
     """
+
+    def __init__(self, folder: str, parts: Sequence[str], schemas: Sequence[Any]) -> None:
+        arrow = importlib.import_module("pyarrow")
+        self._names = schemas[0].names
+        for part, schema in zip(parts, schemas, strict=True):
+            _compare(folder, (parts[0], schemas[0]), (part, schema))
+        self._partitions = _partitions(folder, parts, self._names)
+        # A column without a value has no type in the file of pandas.
+        empty = [_plain(schema.empty_table().select(self._names)) for schema in schemas]
+        of_files = arrow.concat_tables(empty, promote_options="default").schema
+        of_folders = [arrow.field(key, arrow.array(values).type) for key, values in self._partitions.items()]
+        self.schema = arrow.schema([*of_files, *of_folders])
+
+    def complete(self, place: int, table: Any) -> Any:
+        """Rows of a file as rows of the table.
+
+        Args:
+            place: of the file among the parts.
+            table: of Arrow: some of its rows.
+        """
+        arrow = importlib.import_module("pyarrow")
+        table = _plain(table.select(self._names))
+        for key, values in self._partitions.items():
+            table = table.append_column(key, arrow.array([values[place]] * table.num_rows))
+        return table.cast(self.schema)
+
+
+def put_together(folder: str, parts: Sequence[str], tables: Sequence[Any]) -> Any:
+    """The one table of Arrow that those of the files of a folder make; see `Joined`."""
     arrow = importlib.import_module("pyarrow")
-    names = tables[0].column_names
-    for part, table in zip(parts, tables, strict=True):
-        _compare(folder, (parts[0], tables[0].schema), (part, table.schema))
-    # A column without a value has no type in the file of pandas.
-    table = arrow.concat_tables([_plain(table.select(names)) for table in tables], promote_options="default")
-    for key, values in _partitions(folder, parts, names).items():
-        counts = [one.num_rows for one in tables]
-        column = arrow.array([value for value, count in zip(values, counts, strict=True) for _ in range(count)])
-        table = table.append_column(key, column)
-    return table
+    joined = Joined(folder, parts, [table.schema for table in tables])
+    return arrow.concat_tables([joined.complete(place, table) for place, table in enumerate(tables)])
 
 
 def _plain(table: Any) -> Any:

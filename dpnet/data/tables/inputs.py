@@ -1,4 +1,4 @@
-"""The inputs that columns become: numbers as they are, and categories one-hot; of columns that `encoding` has checked."""
+"""The inputs that columns become, which `encoding` has checked: numbers as they are, and categories one-hot."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from dpnet.data.tables.encoding import Gaps, check_known, encode
 from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_names, read_table
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.header import check_header, remarks_on_header
+from dpnet.data.tables.in_parts import encode_in_parts
 from dpnet.data.tables.labels.read import labels_in, of_columns, place_in
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
@@ -164,7 +165,8 @@ def _split(
         task: see `open_table`.
         gaps: see `encoding.encode`.
     """
-    inputs, strange = encode(schema, table, gaps)
+    encoded = encode_in_parts if table.columns.are_spooled else encode
+    inputs, strange = encoded(schema, table, gaps)
     if foreign:
         check_known(schema, table, strange)
     labels = None
