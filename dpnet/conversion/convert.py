@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import World
 from dpnet.config.file import to_settings
 from dpnet.config.job import Job
+from dpnet.conversion.claim import claim, removing
+from dpnet.conversion.meter import Meter
+from dpnet.conversion.stop import Stop
+from dpnet.conversion.tables import spool_tables
 from dpnet.conversion.work import Work
 from dpnet.data.converted.chunk import ConvertedChunk
-from dpnet.data.converted.manifest import MANIFEST, Manifest
+from dpnet.data.converted.manifest import Manifest
 from dpnet.data.converted.origin import origin_changes, origin_of
-from dpnet.data.converted.plan import plan_of
+from dpnet.data.converted.parse import read_manifest
+from dpnet.data.converted.plan import outline_of, plan_of
+from dpnet.data.converted.reader import read_split
 from dpnet.data.converted.start import start
-from dpnet.data.converted.unfinished import Sums, Unfinished, check_free
 from dpnet.data.in_parts import reading_in_parts
-from dpnet.data.sources import DataSource, check_classes, number_source, open_splits
-from dpnet.errors import DataError, DpnetError, OutputError
-from dpnet.files import writing
-from dpnet.output.lock import Lock, owner
+from dpnet.data.sources import DataSource, Opened, check_classes, number_source, open_source, open_splits
+from dpnet.errors import ConfigError, DataError, DpnetError
+from dpnet.output.lock import Lock
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import aside, doing
+from dpnet.training.verify import verify_inputs
 
 STOPPING = "stopping after this piece; a second signal ends at once"
 
@@ -72,45 +77,52 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
     """
     check_alike(group, {"the call": "convert", "the destination": dest, **to_settings(job)})
     begin_s, folder, section = time.monotonic(), Path(os.path.expanduser(dest)), job.data
-    with opened(job.output.progress):
-        with doing(group, f"reading the data {section.source}"):
-            origin = on_root(group, lambda: origin_of(section.source, section))
-            with reading_in_parts():
-                found = everywhere(group, lambda: open_splits(section.source, section, job.train.seed, job.model.task))
-            source = everywhere(group, lambda: check_classes(number_source(section.source, found, section)))
-        plan = everywhere(group, lambda: plan_of(job, found, origin))
-        check_alike(group, _shapes(plan))
-        work = Work(folder, found, plan, group, job.resilience.preempted_exit_code)
+    with opened(job.output.progress), contextlib.ExitStack() as stack:
+        origin = on_root(group, lambda: origin_of(section.source, section))
         lock = Lock(folder)
-        with contextlib.ExitStack() as stack:
-            stack.callback(lock.release)
-            begun = on_root(group, lambda: _begin(folder, plan, work.unfinished, lock))
-            if begun is None:
-                work.verify()
-                return Conversion(folder, source, {}, work.num_bytes, 0.0)
-            signals = stack.enter_context(StopSignals(job.resilience.signals, lambda _: aside(group, STOPPING)))
-            signals.catch_interrupts()
-            done = work.run(begun, signals, check=section.check)
-            on_root(group, lambda: _refuse_changes(folder, origin_changes(origin, origin_of(section.source, section))))
-            work.finish(done)
+        stack.callback(lock.release)
+        claimed = on_root(group, lambda: claim(folder, outline_of(job, origin), lock))
+        if claimed.is_whole:
+            return _verify(job, folder, group)
+        signals = stack.enter_context(StopSignals(job.resilience.signals, lambda _: aside(group, STOPPING)))
+        signals.catch_interrupts()
+        stop = Stop(folder, group, signals, job.resilience.preempted_exit_code)
+        with removing(claimed, group, DataError, ConfigError):
+            found, source, plan = _open(job, folder, origin, group, stop)
+        work = Work(folder, found, plan, group)
+        with removing(claimed, group, DpnetError):
+            begun = on_root(group, lambda: start(folder, plan, work.unfinished))
+        done = work.run(begun, stop, check=section.check)
+        on_root(group, lambda: _refuse_changes(folder, origin_changes(origin, origin_of(section.source, section))))
+        work.finish(done)
     return Conversion(folder, source, done, work.num_bytes, time.monotonic() - begin_s, work.kept)
 
 
-def _begin(folder: Path, plan: Manifest, unfinished: Unfinished, lock: Lock) -> Sums | None:
-    """Make ready on one rank, see `start`, if no other process converts into the folder."""
-    with writing(folder):
-        check_free(folder)
-        is_new, is_whole = not folder.exists(), (folder / MANIFEST).exists()
-    if not is_whole and not lock.take(wait_s=0):
-        process = owner(folder).process or "another process"
-        raise OutputError(f"cannot write {folder}: a conversion into it is under way ({process})")
-    lock.sign("")
-    try:
-        return start(folder, plan, unfinished)
-    except DpnetError:
-        if is_new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+def _open(
+    job: Job, folder: Path, origin: dict[str, Any], group: World, stop: Stop
+) -> tuple[Opened, DataSource, Manifest]:
+    """The data as they are, and numbered; and what will be written of them."""
+    section = job.data
+    tables = spool_tables(section, folder, outline_of(job, origin), group, stop)
+    with doing(group, f"reading the data {section.source}"), reading_in_parts(tables):
+        found = everywhere(group, lambda: open_splits(section.source, section, job.train.seed, job.model.task))
+        source = everywhere(group, lambda: check_classes(number_source(section.source, found, section)))
+    plan = everywhere(group, lambda: plan_of(job, found, origin))
+    check_alike(group, _shapes(plan))
+    return found, source, plan
+
+
+def _verify(job: Job, folder: Path, group: World) -> Conversion:
+    """Look at what had been converted before; raises DataError if a file is missing or damaged."""
+    path, task = str(folder), job.model.task
+    manifest = everywhere(group, lambda: read_manifest(path))
+    total = sum(split.arrays["inputs"].num_bytes for split in manifest.splits.values())
+    with Meter(group, f"checking {folder}", total) as meter:
+        for name in manifest.splits:
+            split = everywhere(group, lambda: read_split(path, manifest, name, task))  # noqa: B023
+            verify_inputs(split, group, lambda size: meter.add(size * group.world_size))
+    source = everywhere(group, lambda: open_source(path, job.data, seed=job.train.seed, task=task))
+    return Conversion(folder, source, {}, total, 0.0)
 
 
 def _shapes(plan: Manifest) -> dict[str, str | None]:

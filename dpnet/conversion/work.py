@@ -11,7 +11,6 @@ listed beside the data, and the same conversion, started again on any number of 
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,22 +18,17 @@ from pathlib import Path
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import World
 from dpnet.conversion.meter import Meter
+from dpnet.conversion.stop import ADVICE, Stop
 from dpnet.data.converted.chunk import ConvertedChunk, convert_chunk, keep_chunk, statistics_array, together
 from dpnet.data.converted.manifest import Manifest, StoredArray, StoredSplit
-from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.plan import small_arrays
-from dpnet.data.converted.reader import array_sum, read_split
+from dpnet.data.converted.reader import array_sum
 from dpnet.data.converted.unfinished import RowWriter, Sums, Unfinished
 from dpnet.data.sources import Opened
 from dpnet.data.split import Split
 from dpnet.data.statistics import chunks
-from dpnet.errors import INTERRUPTED_EXIT_CODE, Interrupted, Preempted
 from dpnet.files import writing
-from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import doing
-from dpnet.training.verify import verify_inputs
-
-ADVICE = ". What was converted so far stays: start the same command again, and it goes on"
 
 
 class Work:
@@ -45,7 +39,6 @@ class Work:
         found: the data.
         plan: see `plan.plan_of`.
         group: all ranks.
-        exit_code: of a conversion that a signal ends.
 
     Attributes:
         unfinished: the conversion on the disk.
@@ -53,15 +46,14 @@ class Work:
         kept: chunks that an earlier start had converted.
     """
 
-    def __init__(self, folder: Path, found: Opened, plan: Manifest, group: World, exit_code: int) -> None:
+    def __init__(self, folder: Path, found: Opened, plan: Manifest, group: World) -> None:
         self._folder, self._found, self._plan, self._group = folder, found, plan, group
-        self._exit_code = exit_code
         self.unfinished = Unfinished(folder, group.rank)
         self.num_bytes = sum(split.arrays["inputs"].num_bytes for split in plan.splits.values())
         self.kept = 0
         self._sums: dict[str, list[str]] = {}
 
-    def run(self, written: Sums, signals: StopSignals, *, check: bool) -> dict[str, ConvertedChunk]:
+    def run(self, written: Sums, stop: Stop, *, check: bool) -> dict[str, ConvertedChunk]:
         """Convert all chunks that are not there yet; returns what was found of each split.
 
         Raises:
@@ -78,25 +70,8 @@ class Work:
                     self._sums[name] += [part.sha256 for part in parts]
                     self.kept += sum(part.kept for part in parts)
                     meter.add(sum(part.moments.count for part in parts) * split.features * split.inputs.itemsize)
-                    self._stop(signals)
+                    stop.check()
         return whole
-
-    def _stop(self, signals: StopSignals) -> None:
-        came = [name for name in self._group.allgather(signals.received) if name]
-        if came:
-            where = f"{self._folder} is not complete; the same command, started again, goes on with it"
-            if signal.SIGINT.name in came:
-                raise Interrupted(f"Ctrl-C: {where}", INTERRUPTED_EXIT_CODE)
-            raise Preempted(f"{came[0]} came: {where}", self._exit_code)
-
-    def verify(self) -> None:
-        """Look at what had been converted before; raises DataError if a file is missing or damaged."""
-        folder, task = str(self._folder), self._found.train.task
-        manifest = everywhere(self._group, lambda: read_manifest(folder))
-        with Meter(self._group, f"checking {folder}", self.num_bytes) as meter:
-            for name in manifest.splits:
-                split = everywhere(self._group, lambda: read_split(folder, manifest, name, task))  # noqa: B023
-                verify_inputs(split, self._group, lambda size: meter.add(size * self._group.world_size))
 
     def _rounds(self, name: str, split: Split, written: Sums, *, check: bool) -> Iterator[list[ConvertedChunk]]:
         """The chunks of a split, as many at a time as there are ranks."""

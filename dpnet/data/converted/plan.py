@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,16 @@ from dpnet.data.sources import Opened
 from dpnet.data.split import Split, require_labels
 
 
+def outline_of(job: Job, origin: Mapping[str, Any]) -> Manifest:
+    """The manifest without splits and columns: what is converted, and how.
+
+    Args:
+        job: says how the data are read.
+        origin: see `origin.origin_of`.
+    """
+    return Manifest(job.model.task, {}, None, keys_of(job.data), seed_of(job.data, job.train.seed), origin)
+
+
 def plan_of(job: Job, found: Opened, origin: Mapping[str, Any]) -> Manifest:
     """The manifest, but for what is known only when all was read: the sums of the inputs, and their statistics.
 
@@ -24,7 +35,7 @@ def plan_of(job: Job, found: Opened, origin: Mapping[str, Any]) -> Manifest:
         found: the data.
         origin: see `origin.origin_of`.
     """
-    section, splits = job.data, {}
+    splits = {}
     for name, split in found.splits.items():
         inputs = StoredArray(split.inputs.dtype.str, (len(split), split.features))
         small = {
@@ -34,8 +45,7 @@ def plan_of(job: Job, found: Opened, origin: Mapping[str, Any]) -> Manifest:
         splits[name] = StoredSplit(
             {"inputs": inputs, **small}, split.classes, split.remarks, split.first_index, _counts(split)
         )
-    seed = seed_of(section, job.train.seed)
-    return Manifest(job.model.task, splits, found.schema, keys_of(section), seed, origin)
+    return replace(outline_of(job, origin), splits=splits, schema=found.schema)
 
 
 def small_arrays(split: Split) -> dict[str, npt.NDArray[Any]]:

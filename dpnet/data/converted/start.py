@@ -11,15 +11,34 @@ from dpnet.config.keys import setting
 from dpnet.data.converted.manifest import MANIFEST, MAX_BYTES, Manifest
 from dpnet.data.converted.origin import origin_changes
 from dpnet.data.converted.parse import parse_manifest, read_manifest
+from dpnet.data.converted.spool import TABLE
 from dpnet.data.converted.unfinished import Sums, Unfinished, read_plan
 from dpnet.errors import DataError, OutputError
 from dpnet.files import UNFINISHED, writing
 
 MB = 1e6
+WAYS = "name another folder, or remove this one"
 
 
-def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums | None:
-    """Make ready for a conversion, on one rank.
+def check_same(folder: Path, outline: Manifest) -> None:
+    """Refuse a folder that holds another conversion, or the begin of one.
+
+    Args:
+        folder: to be written.
+        outline: what is converted, and how: splits are not looked at.
+
+    Raises:
+        DataError: it does, or what it holds cannot be read.
+    """
+    with writing(folder):
+        if (folder / MANIFEST).exists():
+            _compare(folder, read_manifest(str(folder)), outline, "was converted")
+        elif (before := read_plan(folder)) is not None:
+            _compare(folder, before, outline, "holds the begin of a conversion")
+
+
+def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums:
+    """Make ready for a conversion, on one rank; `check_same` has passed.
 
     Args:
         folder: to be written.
@@ -27,26 +46,23 @@ def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums | None:
         unfinished: the conversion on the disk.
 
     Returns:
-        the chunks that are there already; None: all is.
+        the chunks that are there already.
 
     Raises:
-        DataError: the folder holds something else, or what it holds was made of other data or in another way.
+        DataError: the folder holds something else, or what it holds was made of other rows.
         OutputError: it cannot be written, or the disk has no room for it.
     """
     check_readable(folder, plan)
     with writing(folder):
-        if (folder / MANIFEST).exists():
-            manifest = read_manifest(str(folder))
-            _compare(folder, manifest, plan, "was converted")
-            return None
         before = read_plan(folder)
         if before is not None:
-            _compare(folder, before, plan, "holds the begin of a conversion")
+            _compare_arrays(folder, before, plan)
         elif any(not path.name.startswith(UNFINISHED) for path in folder.glob("*.npy")):
             raise DataError(f"{folder} holds .npy files without a manifest; name a folder that is not there yet.")
         if before is None:
             for path in folder.glob(f"{UNFINISHED}*"):
-                path.unlink()  # Of a conversion of which nothing is known any more.
+                if not path.name.startswith(TABLE):
+                    path.unlink()  # Of a conversion of which nothing is known any more.
             _check_room(folder, plan)
         unfinished.begin(plan)
         return unfinished.written()
@@ -78,15 +94,19 @@ def _check_room(folder: Path, plan: Manifest) -> None:
 
 def _compare(folder: Path, before: Manifest, plan: Manifest, what: str) -> None:
     """Raises DataError unless a folder holds what is to be converted."""
-    ways = "name another folder, or remove this one"
     if changes := origin_changes(before.source, plan.source):
-        raise DataError(f"{folder} {what} from a source that is not this one: {changes[0]}; {ways}.")
+        raise DataError(f"{folder} {what} from a source that is not this one: {changes[0]}; {WAYS}.")
     for name, value in _settings(plan).items():
         if (other := _settings(before)[name]) != value:
             seen, this = (_shown(name, one) for one in (other, value))
-            raise DataError(f"{folder} {what} with {seen}, and here it is {this}; {ways}.")
+            raise DataError(f"{folder} {what} with {seen}, and here it is {this}; {WAYS}.")
+
+
+def _compare_arrays(folder: Path, before: Manifest, plan: Manifest) -> None:
     if _arrays(before) != _arrays(plan):
-        raise DataError(f"{folder} {what} from other rows or labels than the source holds now; {ways}.")
+        raise DataError(
+            f"{folder} holds the begin of a conversion from other rows or labels than the source holds now; {WAYS}."
+        )
 
 
 def _settings(manifest: Manifest) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from numpy.lib import format as npy_format
 
 from dpnet.data.converted.manifest import CONVERSION, KINDS, MANIFEST, MAX_BYTES, Manifest, file_of
 from dpnet.data.converted.parse import parse_manifest
+from dpnet.data.converted.spool import remove_spool
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.npy import map_npy
 from dpnet.data.split import SPLITS, Inputs
@@ -104,6 +105,7 @@ class Unfinished:
         unfinished(self.folder / MANIFEST).rename(self.folder / MANIFEST)
         for path in (*self.folder.glob(f"{UNFINISHED}sums-*"), self.folder / LOCK, self.folder / CONVERSION):
             path.unlink(missing_ok=True)
+        remove_spool(self.folder)
         sync_path(self.folder)
 
     def mapped(self, split: str) -> Inputs:

@@ -11,10 +11,9 @@ from dpnet.data.classes import label_text
 from dpnet.data.hold_out import cut
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.labels.read import labels_in, place_in
+from dpnet.data.tables.labels.read import numbered_in
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.texts import first_row
-from dpnet.data.tasks import KINDS
 from dpnet.errors import DataError
 from dpnet.text import counted, words
 
@@ -54,8 +53,7 @@ def cut_table(
                 "its own; leave one of the keys out."
             )
     if isinstance(section.test, float) or isinstance(section.validation, float):
-        labels = labels_in(table, roles.targets, task, kept=roles.keeps_labels)
-        numbers, _ = KINDS[task].read(labels, table.file, place_in(table, roles.targets))
+        numbers, _ = numbered_in(table, roles.targets, task, kept=roles.keeps_labels)
         held = cut(numbers, section, file=table.file, seed=seed, rows=None if rows is None else rows["train"])
         rows = {**(rows or {}), **held}
     if rows is None:

@@ -96,8 +96,9 @@ class Columns(Mapping[str, Column]):
     def texts(self, name: str) -> list[str]:
         """The different texts that stand in a column of the file, whatever they are taken for; without missing ones."""
         with guarded_arrow(self._file):
-            texts = map(str, make_column(self._as_written(name), True, self._file).texts)
-            return [text for text in texts if text.strip() not in MISSING]
+            kept = self._table.texts_of(name) if isinstance(self._table, Spooled) else None
+            texts = make_column(self._as_written(name), True, self._file).texts if kept is None else kept
+            return [text for text in map(str, texts) if text.strip() not in MISSING]
 
     def written(self, name: str, row: int) -> str:
         """What the file holds in a column and a row, counted in the file, for messages; nothing where it is missing."""
@@ -112,13 +113,9 @@ class Columns(Mapping[str, Column]):
     @property
     def whole(self) -> Columns:
         """The same columns of all rows."""
-        whole = self.as_text(self._as_text, self._verbatim)
+        whole = Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text)
         whole._wide, whole._found = self._wide, self._found
         return whole
-
-    def as_text(self, names: Collection[str], verbatim: Collection[str]) -> Columns:
-        """The same columns, some of them taken as text."""
-        return Columns(self._file, self._table, self._names, names, verbatim, self._text)
 
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
@@ -205,11 +202,6 @@ class Table:
             f"{self.place(row, name)}: the value {text} has a line break, as if a quotation mark were open by mistake; "
             "take the mark out, or the line break."
         )
-
-    def as_text(self, names: Collection[str], verbatim: Collection[str]) -> Table:
-        """The same table with some columns taken as text, see `files.read_table`; not of a file of text."""
-        assert self.text is None
-        return dataclasses.replace(self, columns=self.columns.as_text(names, verbatim))
 
     def window(self, first: int, stop: int) -> Table:
         """The rows from `first` to `stop` - 1; see `Columns.window`."""

@@ -16,6 +16,7 @@ from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Columns, Table
 from dpnet.data.tables.folder import is_folder_table, parts_of, put_together
 from dpnet.data.tables.stored import check_twice, read_columns
+from dpnet.data.tables.stored_pieces import stored_pieces
 from dpnet.data.tables.textfile import TEXT_ENDINGS, TextFile, open_text
 from dpnet.errors import ConfigError, DataError
 
@@ -82,9 +83,7 @@ def read_table(
 
 
 def read_names(path: str | Frame, *, header: bool | None = None) -> Table:
-    """A table of which the names of the columns are to be known: of a file of text these alone, without a row.
-
-    What is to be taken as text in such a file is to be known before it is read; see `Table.as_text` for the others.
+    """The columns of a table without a row: what is to be taken as text is to be known before it is read.
 
     Args:
         path: see `read_table`.
@@ -94,13 +93,14 @@ def read_names(path: str | Frame, *, header: bool | None = None) -> Table:
         DataError: see `read_table`.
         ConfigError: see `read_table`.
     """
-    if not is_text(path):
-        return read_table(path, header=header)
+    if isinstance(path, Frame):
+        return read_table(path)
     _check_pyarrow(path)
     arrow = importlib.import_module("pyarrow")
     with guarded_arrow(path):
-        text = open_text(path, header=header)
-        empty = arrow.table([arrow.nulls(0)] * len(names := text.names()), names=names)
+        text = open_text(path, header=header) if is_text(path) else None
+        names = stored_pieces(path).schema.names if text is None else text.names()
+        empty = arrow.table([arrow.nulls(0)] * len(names), names=names)
         return Table(path, 0, Columns(path, empty, _names(path, empty), (), text=text), text=text)
 
 

@@ -19,6 +19,8 @@ from dpnet.text import counted, shorten
 
 MAX_SEARCHED = 5_000_000
 """Most rows that are counted for the line in a message."""
+BOM = b"\xef\xbb\xbf"
+"""With which some programs begin text of UTF-8."""
 MANY = 100
 """So many rows are alike."""
 
@@ -48,6 +50,14 @@ class Lines:
 
     def _open(self) -> IO[bytes]:
         return gzip.open(self.path) if self.packed else Path(self.path).open("rb")  # type: ignore[return-value]
+
+    def to_first_row(self, stream: IO[bytes]) -> None:
+        """Pass over what stands in front of the first row, or of the names of the columns."""
+        if not self.head.skip and stream.peek(len(BOM)).startswith(BOM):  # type: ignore[attr-defined]
+            stream.read(len(BOM))
+        with io.TextIOWrapper(self._open(), encoding="utf-8", errors="surrogateescape", newline="") as lines:
+            skipped = "".join(next(lines) for _ in range(self.head.skip))
+        stream.read(len(skipped.encode("utf-8", "surrogateescape")))
 
     def _text(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self._open(), encoding="utf-8-sig", errors="replace")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dpnet.data.tables.head import MAX_LINE
 from dpnet.errors import DataError
 
-BLOCK_BYTES = 1 << 25
+BLOCK_BYTES = 1 << 24
 """Bytes of a block, about; no less than a row may have."""
 MARK = b'"'
 

@@ -19,7 +19,7 @@ from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_name
 from dpnet.data.tables.fit import fit_schema
 from dpnet.data.tables.header import check_header, remarks_on_header
 from dpnet.data.tables.in_parts import encode_in_parts
-from dpnet.data.tables.labels.read import labels_in, of_columns, place_in
+from dpnet.data.tables.labels.read import numbered_in, of_columns, place_in
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import remarks_on_numbers, remarks_on_units, weights_in
@@ -59,10 +59,7 @@ def open_tables(
     roles = find_roles(section, table)
     texts = [*roles.texts, *([] if kept is None else [name for name in kept.categorical if name in table.columns])]
     # Codes such as 01234 are to be read as they stand.
-    if is_text(path):
-        table = read_table(path, as_text=texts, verbatim=roles.verbatim, header=table.header)
-    else:
-        table = table.as_text(texts, roles.verbatim)
+    table = read_table(path, as_text=texts, verbatim=roles.verbatim, header=table.header if is_text(path) else None)
     parts = cut_table(section, table, roles, seed, task)
     table = parts["train"]
     schema = fit_schema(table, roles, missing=section.missing, kept=kept)
@@ -172,7 +169,7 @@ def _split(
     labels = None
     if labelled and _has_labels(table, schema):
         keeps = kept if kept is not None else task == "classification"
-        labels = labels_in(table, schema.targets, task, kept=keeps)
+        labels = numbered_in(table, schema.targets, task, kept=keeps)
     remarks = tuple(
         f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} that the training data do not "
         f"have, and that counts as none: {listed([shorten(text) for text in found.texts], 5)}"
@@ -186,7 +183,9 @@ def _split(
         table.check_lines(schema.id)
     names = None if column is None else np.append(column.texts, [""])[column.values]
     file, place = of_columns(table, schema.targets), place_in(table, schema.targets)
-    split = make_split(inputs, labels, table.name, file, place, task=task)
+    split = make_split(inputs, None, table.name, file, place)
+    if labels is not None:
+        split = dataclasses.replace(split, labels=labels[0], classes=labels[1], task=task)
     if split.task == "multilabel":
         split = dataclasses.replace(split, classes=Classes(np.array(schema.targets)))
     if split.classes.kind == "text" and table.text is not None:

@@ -10,11 +10,15 @@ They are converted as they are needed, for the rows that are needed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+MOST_TEXTS = 10_000
+"""Most texts of a column that a piece keeps."""
 
 
 class Spooled:
@@ -42,6 +46,12 @@ class Spooled:
         """Number of columns."""
         return len(self.schema)
 
+    @property
+    def texts(self) -> list[str]:
+        """The columns of text."""
+        arrow = importlib.import_module("pyarrow")
+        return [field.name for field in self.schema if arrow.types.is_string(field.type)]
+
     def column(self, name: str | int) -> Any:
         """A column as a chunked array of Arrow, mapped where its type is that of the whole column."""
         arrow = importlib.import_module("pyarrow")
@@ -55,8 +65,17 @@ class Spooled:
                 break
             low = max(self._first - start, 0)
             part = piece.column(place).slice(low, min(last - start, piece.num_rows) - low)
-            chunks += (part if part.type == kind else part.cast(kind)).chunks
+            chunks += (part if part.type == kind else part.cast(kind, safe=False)).chunks
         return arrow.chunked_array(chunks, kind)
+
+    def texts_of(self, name: str) -> list[str] | None:
+        """The different texts that stand in a column of the file, see `with_texts`; None: they were not kept."""
+        found: set[str] = set()
+        for piece in self._pieces:
+            if (kept := (piece.schema.metadata or {}).get(name.encode())) is None:
+                return None
+            found |= set(json.loads(kept))
+        return list(found)
 
     def slice(self, first: int, num_rows: int) -> Spooled:
         """Some adjacent rows."""
@@ -79,6 +98,19 @@ class SpooledTable:
 
     rows: Spooled
     parts: dict[str, int] = field(default_factory=dict)
+
+
+def with_texts(table: Any, columns: Mapping[str, Any]) -> Any:
+    """A piece that keeps the different texts of columns, which it may hold as numbers; not where these are very many.
+
+    Args:
+        table: of Arrow.
+        columns: of text, by name.
+    """
+    kept = {name: column.unique() for name, column in columns.items()}
+    return table.replace_schema_metadata(
+        {name: json.dumps(texts.to_pylist()) for name, texts in kept.items() if len(texts) <= MOST_TEXTS}
+    )
 
 
 def joined_type(types: Sequence[Any]) -> Any:

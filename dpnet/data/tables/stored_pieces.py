@@ -42,6 +42,10 @@ class ParquetPieces:
 
     Args:
         path: of a file, or of a folder that is one table.
+
+    Attributes:
+        schema: of Arrow: the columns.
+        num_bytes, parts: see Pieces.
     """
 
     def __init__(self, path: str) -> None:
@@ -64,6 +68,7 @@ class ParquetPieces:
             first += rows
         self.num_bytes = sum(group[-1] for group in self._groups)
         self._joined = Joined(path, names, schemas) if names else None
+        self.schema = schemas[0] if self._joined is None else self._joined.schema
 
     def __iter__(self) -> Iterator[StoredPiece]:
         """See Pieces."""
@@ -84,11 +89,18 @@ class ArrowPieces:
 
     Args:
         path: of the file.
+
+    Attributes:
+        schema: of Arrow: the columns.
+        num_bytes, parts: see Pieces.
     """
 
     def __init__(self, path: str) -> None:
         self._path, self._kind = path, kind_of(path)
         self.num_bytes, self.parts = os.path.getsize(path), dict[str, int]()
+        arrow = importlib.import_module("pyarrow")
+        with arrow.memory_map(path) as file:
+            self.schema = (arrow.ipc.open_stream if self._kind == "stream" else arrow.ipc.open_file)(file).schema
 
     def __iter__(self) -> Iterator[StoredPiece]:
         """See Pieces."""
@@ -121,6 +133,11 @@ def _alone(batch: Callable[[], Any]) -> Iterator[Any]:
 
 def stored_pieces(path: str) -> ParquetPieces | ArrowPieces:
     """The pieces of a table that is no file of text; raises DataError if its files cannot be read."""
+    with guarded_arrow(path):
+        return _pieces(path)
+
+
+def _pieces(path: str) -> ParquetPieces | ArrowPieces:
     if os.path.isdir(path) or path.lower().endswith(".parquet"):
         return ParquetPieces(path)
     return ArrowPieces(path)

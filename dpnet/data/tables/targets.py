@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Vector
+from dpnet.compute.arrays import Labels, Vector
 from dpnet.config.keys import setting
-from dpnet.data.classes import label_text
-from dpnet.data.labels import MAX_TEXT, NO_REGRESSION, too_long
+from dpnet.data.classes import Classes, label_text
+from dpnet.data.labels import MAX_TEXT, NO_REGRESSION, number_labels, too_long
 from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
@@ -35,7 +35,27 @@ def place_of(table: Table, target: str) -> Callable[[int], str]:
 
 
 def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
-    """The labels of a table, as `number_labels` takes them.
+    """The labels of a table, as `number_labels` takes them; see `check_labels`."""
+    column = check_labels(table, target, kept=kept)
+    if column.kind != "text":
+        return column.values
+    labels: npt.NDArray[Any] = column.texts.astype(np.str_)[column.values]
+    return labels
+
+
+def number_texts(column: Column, file: str) -> tuple[Labels, Classes]:
+    """As `number_labels`, of a column of text that was checked: only its different texts are looked at.
+
+    Args:
+        column: of text, none of which is missing.
+        file: their origin, for messages.
+    """
+    numbers, classes = number_labels(column.texts.astype(np.str_), file)
+    return numbers[column.values], classes
+
+
+def check_labels(table: Table, target: str, *, kept: bool) -> Column:
+    """The column of the labels of classes.
 
     Args:
         table: the data.
@@ -55,14 +75,13 @@ def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:
     if column.missing is not None:
         raise _missing(table, target, column)
     if column.kind != "text":
-        return column.values
+        return column
     table.check_lines(target)
     if (row := first_row(np.array([len(text) > MAX_TEXT for text in column.texts], np.bool_), column)) is not None:
         raise too_long(table.place(row, target), len(column.texts[column.values[row]]))
     if not kept:
         _check_text(table, target, column)
-    labels: npt.NDArray[Any] = column.texts.astype(np.str_)[column.values]
-    return labels
+    return column
 
 
 def weights_in(table: Table, schema: Schema) -> tuple[Vector | None, tuple[str, ...]]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dpnet.data.tables.row_blocks import MARK, row_blocks
+from dpnet.data.readers.guards import guarded
+from dpnet.data.tables.column import guarded_arrow
+from dpnet.data.tables.row_blocks import row_blocks
+from dpnet.data.tables.spooled import with_texts
 from dpnet.data.tables.textfile import TextFile
-
-BOM = b"\xef\xbb\xbf"
-"""With which some programs begin text of UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,41 @@ class TextBlock(TextFile):
 
     Attributes:
         content: their bytes.
-        names: of the columns; None: the first row holds them.
+        names_above: of the columns; None: the first row holds them.
         num_bytes: of the file that were read for them.
+        as_text: names of columns to take as text.
+        labels: names of columns whose different texts are kept beside what they are taken for.
     """
 
     content: bytes
     names_above: list[str] | None
     num_bytes: int
     as_text: Collection[str]
+    labels: Collection[str]
 
     def tables(self) -> Iterator[Any]:
         """Its rows as a table of Arrow; see Piece."""
-        yield self.typed(self.as_text)
+        with guarded_arrow(self.path):
+            table = self.typed(self.as_text)
+            labels = [name for name in self.labels if name in table.column_names]
+            table = with_texts(table, {name: self.texts([name]).column(0) for name in labels})
+        yield table
 
-    def again(self, types: dict[str, Any]) -> Any:
-        """Some of its columns, read as other types; raises ArrowInvalid where a cell is none of them."""
-        arrow_csv = importlib.import_module("pyarrow.csv")
-        read, take_apart, convert = self._options((), list(types))
-        convert.column_types = types
-        with self._stream() as stream:
-            return arrow_csv.read_csv(stream, read, take_apart, convert)
+    def again(self, types: dict[str, Any]) -> dict[str, Any]:
+        """Some of its columns, read as other types; those in which a cell is none of that type as text.
 
-    @property
-    def has_marks(self) -> bool:
-        """Whether a quotation mark stands in it."""
-        return MARK in self.content
+        Args:
+            types: of Arrow, by the names of the columns.
+        """
+        arrow = importlib.import_module("pyarrow")
+        columns = {}
+        with guarded_arrow(self.path):
+            for name, kind in types.items():
+                try:
+                    columns[name] = self._parsed((), [name], {name: kind}).column(0)
+                except arrow.ArrowInvalid:
+                    columns[name] = self._parsed((name,), [name]).column(0)
+        return columns
 
     def holds_hexadecimals(self) -> bool:
         """Whether 0x stands anywhere in it."""
@@ -65,25 +75,27 @@ class TextBlocks:
 
     Args:
         text: the file.
-        as_text: names of columns to take as text.
+        as_text: see TextBlock.
+        labels: see TextBlock.
+
+    Attributes:
+        text: the same.
+        num_bytes: see Pieces; parts: there are none.
     """
 
-    def __init__(self, text: TextFile, as_text: Collection[str]) -> None:
-        self._text, self._as_text = text, as_text
+    def __init__(self, text: TextFile, as_text: Collection[str], labels: Collection[str] = ()) -> None:
+        self.text, self._as_text, self._labels = text, as_text, labels
         self.num_bytes, self.parts = os.path.getsize(text.path), dict[str, int]()
 
     def __iter__(self) -> Iterator[TextBlock]:
         """See Pieces."""
-        text, names = self._text, self._text.names()
-        with Path(text.path).open("rb") as raw:
+        text, names = self.text, self.text.names()
+        with guarded(text.path), Path(text.path).open("rb") as raw:
             stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if text.packed else raw  # type: ignore[assignment]
-            if stream.peek(len(BOM)).startswith(BOM):  # type: ignore[attr-defined]  # Of all buffered files.
-                stream.read(len(BOM))
-            for _ in range(text.head.skip):
-                stream.readline()
+            text.to_first_row(stream)
             before = 0
             for number, content in enumerate(row_blocks(stream, text.head.delimiter, text.path)):
                 above = None if text.header and not number else names
                 size, before = raw.tell() - before, raw.tell()
                 settings = text.path, text.packed, text.head, text.header
-                yield TextBlock(*settings, content, above, size, self._as_text)
+                yield TextBlock(*settings, content, above, size, self._as_text, self._labels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from dpnet.data.readers.guards import guarded
 from dpnet.data.tables.head import MAX_LINE, MISSING, Head, read_head
 from dpnet.data.tables.lines import Lines
 from dpnet.data.tables.quotes import check_names, check_quotes
-from dpnet.data.tables.row_blocks import too_long_row
+from dpnet.data.tables.row_blocks import row_blocks, too_long_row
 from dpnet.errors import DataError
 
 MARKS = (b"\xff\xfe", b"\xfe\xff")
 """How UTF-16 begins mostly; the message on other bytes tells it."""
+FIRST_BYTES = 1 << 20
+"""So much is read for the names of the columns, or a row."""
 TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 """How the names of files of text end."""
 
@@ -57,9 +59,14 @@ class TextFile(Lines):
         Raises:
             DataError: it has no row, or a quote among the names swallows some.
         """
-        arrow_csv = importlib.import_module("pyarrow.csv")
-        with self._refusing(), self._stream() as stream:
-            schema = arrow_csv.open_csv(stream, *self._options((), None)).schema
+        arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
+        with self._open() as stream:
+            self.to_first_row(stream)
+            block = next(row_blocks(stream, self.head.delimiter, self.path, FIRST_BYTES), b"")
+        read, *options = self._options((), None)
+        read.skip_rows = 0
+        with self._refusing():
+            schema = arrow_csv.read_csv(arrow.BufferReader(block), read, *options).schema
         check_names(self, schema)
         return list(schema.names)
 
@@ -82,24 +89,26 @@ class TextFile(Lines):
         """The names of the columns, where the first row does not hold them, and the lines before that row."""
         return (None if self.header else [str(place) for place in range(len(self.head.cells))]), self.head.skip
 
-    def _options(self, as_text: Collection[str], only: list[str] | None) -> Iterator[Any]:
+    def _options(
+        self, as_text: Collection[str], only: list[str] | None, types: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
         """How Arrow is to read the file, to take it apart, and to convert its cells."""
         arrow, arrow_csv = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.csv"))
         names, skip = self._start()
         yield arrow_csv.ReadOptions(use_threads=False, block_size=MAX_LINE, column_names=names, skip_rows=skip)
         yield arrow_csv.ParseOptions(delimiter=self.head.delimiter, newlines_in_values=True)
         yield arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(as_text, arrow.string()),
+            column_types={**dict.fromkeys(as_text, arrow.string()), **(types or {})},
             null_values=list(MISSING),
             strings_can_be_null=False,
             quoted_strings_can_be_null=True,
             include_columns=only,
         )
 
-    def _parsed(self, as_text: Collection[str], only: list[str] | None) -> Any:
+    def _parsed(self, as_text: Collection[str], only: list[str] | None, types: Mapping[str, Any] | None = None) -> Any:
         arrow_csv = importlib.import_module("pyarrow.csv")
         with self._refusing(), self._stream() as stream:
-            return arrow_csv.read_csv(stream, *self._options(as_text, only))
+            return arrow_csv.read_csv(stream, *self._options(as_text, only, types))
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dpnet.compute.arrays import Targets
 from dpnet.config.model import Task
+from dpnet.data.classes import Classes
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.labels.yes_or_no import says_yes_or_no, sets_of
 from dpnet.data.tables.numbers import targets_of
-from dpnet.data.tables.targets import labels_of, place_of
+from dpnet.data.tables.targets import check_labels, labels_of, number_texts, place_of
 from dpnet.data.tasks import KINDS
 from dpnet.errors import DataError
 from dpnet.text import listed
@@ -46,6 +48,16 @@ def labels_in(table: Table, targets: Sequence[str], task: Task, *, kept: bool) -
         for name in targets
     ]
     return np.hstack(columns)
+
+
+def numbered_in(table: Table, targets: Sequence[str], task: Task, *, kept: bool) -> tuple[Targets, Classes]:
+    """The labels of a table as a Split has them, and what their numbers mean; see `labels_in`."""
+    file = of_columns(table, targets)
+    if task == "classification" and len(targets) == 1:
+        column = check_labels(table, targets[0], kept=kept)
+        if column.kind == "text":
+            return number_texts(column, file)
+    return KINDS[task].read(labels_in(table, targets, task, kept=kept), file, place_in(table, targets))
 
 
 def _one_hot(table: Table, targets: Sequence[str]) -> npt.NDArray[np.str_]:
