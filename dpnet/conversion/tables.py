@@ -144,10 +144,7 @@ class _Reading:
                     return num_bytes, True
                 number, num_bytes = next(numbers), num_bytes + piece.num_bytes
                 if number % group.world_size == group.rank:
-                    before = listed.get(number)
-                    mine[number] = (
-                        before if before and self._spool.is_whole(before) else self._write(number, piece.tables())
-                    )
+                    mine[number] = self._kept(listed.get(number)) or self._write(number, piece.tables())
             return num_bytes, False
 
         with Meter(group, f"reading {self._path}", pieces.num_bytes) as meter:

@@ -304,6 +304,19 @@ def test_no_table_is_held_in_memory(source, tmp_path, monkeypatch):
     assert len(sizes) > 60
 
 
+@pytest.mark.parametrize("part_bytes", [1, 1 << 20])
+def test_categories_that_look_like_numbers_stay_texts_where_no_other_text_is_near(tmp_path, monkeypatch, part_bytes):
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(in_parts, "PART_BYTES", part_bytes)
+    texts = ["01", "x", "1e3", "y", "True", "z", "w", "x"]
+    (tmp_path / "d.csv").write_text("c,k\n" + "".join(f"{text},{'ab'[len(text) > 1]}\n" for text in texts))
+    convert(job_of(tmp_path / "d.csv", target="k"), str(tmp_path / "c"), GROUP)
+    categories = sorted({*texts, "true"} - {"True"})
+    inputs = np.load(tmp_path / "c/train-inputs.npy")
+    assert [categories[place] for place in inputs.argmax(axis=1)] == [text.replace("T", "t") for text in texts]
+    assert told(tmp_path / "c", "classification", {}) == told(tmp_path / "d.csv", "classification", {"target": "k"})
+
+
 def test_test_data_are_read_as_the_training_data_were(source, tmp_path):
     """Codes that are all numbers in the one file are text where the other says so."""
     lines = source.read_text().splitlines()
