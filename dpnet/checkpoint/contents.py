@@ -13,6 +13,7 @@ from dpnet.checkpoint.tensors import parameters
 from dpnet.compute.arrays import Vector
 from dpnet.config.job import Job
 from dpnet.data.classes import Classes, plain_classes, recorded_classes
+from dpnet.data.missing.fills import Fills, fills_of_schema, recorded_fills
 from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.tables.schema import Schema, recorded_schema
 from dpnet.data.tasks import KINDS
@@ -31,6 +32,7 @@ class Contents:
         scaling: of its inputs, and of the targets of a regression.
         classes: the labels that its outputs stand for, in order; none of a regression.
         schema: what the columns of a table become; None: it was trained on arrays.
+        fills: what stands for missing values of arrays, also where the columns of a table come as such; None: nothing.
         data: what is recorded of the data that it was trained on, see `identity.identity`.
     """
 
@@ -40,6 +42,7 @@ class Contents:
     scaling: Scaling
     classes: Classes
     schema: Schema | None
+    fills: Fills | None
     data: Mapping[str, Any]
 
 
@@ -58,11 +61,27 @@ def contents_of(found: Checkpoint) -> Contents:
         raise _other_sizes(found)
     layout = Layout(sizes)
     params = parameters(found, layout, job.model.dtype)
+    data = found.manifest["data"]
     try:
-        schema = recorded_schema(found.manifest["data"].get("schema"), layout.sizes[0])
+        schema = recorded_schema(data.get("schema"), layout.sizes[0])
     except ValueError as error:
         raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
-    return Contents(job, layout, params, scaling, classes, schema, found.manifest["data"])
+    fills = fills_of(found)
+    if schema is not None and fills is not None:
+        raise CheckpointError("the checkpoint cannot be used: it was trained on a table, and on arrays; use another")
+    return Contents(job, layout, params, scaling, classes, schema, fills or fills_of_schema(schema), data)
+
+
+def fills_of(found: Checkpoint) -> Fills | None:
+    """What stands for missing values of the arrays that the network of a checkpoint was trained on; None: nothing.
+
+    Raises:
+        CheckpointError: what is recorded is not that of such a network.
+    """
+    try:
+        return recorded_fills(found.manifest["data"].get("fills"), found.manifest["sizes"][0])
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint cannot be used: {error}") from error
 
 
 def classes_of(found: Checkpoint) -> Classes:

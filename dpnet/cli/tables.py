@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dpnet.checkpoint import format as checkpoint
-from dpnet.checkpoint.contents import classes_of
+from dpnet.checkpoint.contents import classes_of, fills_of
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.config.job import Job
@@ -46,6 +46,8 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
         f"written by   {counted(manifest['world_size'], 'rank')}, dpnet {manifest['dpnet']}, "
         f"numpy {manifest['numerics']['numpy']}",
     ]
+    if (fills := fills_of(found)) is not None:
+        facts.insert(4, f"missing      {job.data.missing}: {fills.text()}")
     facts += _beginning(manifest.get("pretrained"), job)
     if progress.eval_step >= 0:
         facts.append(

@@ -90,9 +90,9 @@ class DataConfig(Section, governs=Governs.RESULT):
     ] = ()
     missing: Annotated[
         Literal["error", "mean", "zero", "indicator"],
-        "Of a table: what stands for a missing number. error: the training does not start. mean: the mean of the "
-        "column. zero: 0. indicator: the mean, and another input that says where it is missing. A missing text is of "
-        "no category.",
+        "What stands for a missing number, in arrays NaN. error: the training does not start. mean: the mean of what "
+        "the training samples have in that column or feature. zero: 0. indicator: the mean, and another input that "
+        "says where it is missing. A missing text of a table is of no category.",
     ] = "error"
     class_weights: Annotated[
         str | dict[str, float] | None,

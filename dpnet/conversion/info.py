@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +15,8 @@ from dpnet.conversion.facts import ColumnInfo, Info, SplitInfo
 from dpnet.conversion.meter import Meter
 from dpnet.conversion.rows import Seen, count_again, look
 from dpnet.data.classes import UNKNOWN
+from dpnet.data.finite import FILLS_IN
+from dpnet.data.missing.fills import Fills
 from dpnet.data.sources import DataSource, check_classes, open_source, require_labels
 from dpnet.data.split import Split
 from dpnet.data.tables.column import Column
@@ -45,7 +48,7 @@ def info_of(job: Job, settings: Mapping[str, Any], group: Group) -> Info:
             raise
         return info_of_columns(job, str(error))
     seen = _look(source, group)
-    columns = tuple(_columns(path, job, source.schema) if is_table(path) else _inputs(source, seen["train"]))
+    columns = tuple(_columns(path, job, source.schema) if is_table(path) else _inputs(job, source, seen["train"]))
     names = _names(source)
     labels = source.train.classes.values.tolist()
     return Info(
@@ -62,7 +65,9 @@ def info_of(job: Job, settings: Mapping[str, Any], group: Group) -> Info:
         settings=settings,
         layers=(source.features, *job.model.hidden_layers, source.outputs),
         scale=section.scale,
-        notes=tuple(dict.fromkeys(text for split in source.splits.values() for text in split.remarks)),
+        notes=tuple(
+            dict.fromkeys([*(text for split in source.splits.values() for text in split.remarks), *_refused(seen)])
+        ),
     )
 
 
@@ -106,7 +111,7 @@ def _split(name: str, split: Split, train: Split, seen: Mapping[str, Seen]) -> S
 def _names(source: DataSource) -> list[str]:
     """What the inputs are called: by their columns, or by their numbers."""
     if source.schema is None:
-        return [str(number) for number in range(source.features)]
+        return (source.train.fills or Fills(source.features, None)).names()
     return [name for feature in source.schema.features for name in _names_of(feature)]
 
 
@@ -119,8 +124,20 @@ def _names_of(feature: Feature) -> Iterator[str]:
         yield f"{feature.name} is missing"
 
 
-def _inputs(source: DataSource, seen: Seen) -> Iterator[ColumnInfo]:
-    kind = {"b": "boolean", "f": "number"}.get(source.train.inputs.dtype.kind, "integer")
+def _refused(seen: Mapping[str, Seen]) -> Iterator[str]:
+    """A sentence if there are inputs that no training takes."""
+    if any(of_split.nonfinite.any() for of_split in seen.values()):
+        yield f"inputs are NaN or infinite, which a training refuses; NaN is a missing value: {FILLS_IN}"
+
+
+def _inputs(job: Job, source: DataSource, seen: Seen) -> Iterator[ColumnInfo]:
+    """The inputs of arrays, without what stands for missing values as far as it is not converted along with them."""
+    section, split = job.data, source.train
+    if split.fills is not None and split.input_sums is None:
+        raw = dataclasses.replace(section, missing="error")
+        source = open_source(section.source, raw, seed=job.train.seed, task=job.model.task)
+        seen = look(source.train, source.train.inputs.dtype)
+    kind = {"b": "boolean", "f": "number"}.get(split.inputs.dtype.kind, "integer")
     for name, low, high, bad in zip(_names(source), seen.low, seen.high, seen.nonfinite, strict=True):
         finite = not np.isnan(low)
         yield ColumnInfo(name, kind, float(low) if finite else None, float(high) if finite else None, missing=int(bad))

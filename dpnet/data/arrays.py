@@ -15,6 +15,8 @@ from dpnet.config.keys import toml_value
 from dpnet.config.model import Task
 from dpnet.data.converted.reader import Converted
 from dpnet.data.hold_out import cut
+from dpnet.data.missing.fills import Fills
+from dpnet.data.missing.fit import fill_in
 from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
 from dpnet.data.readers.hdf5 import named_in, read_hdf5
 from dpnet.data.readers.hdf5_file import find_sets, is_hdf5
@@ -25,14 +27,19 @@ from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.errors import DataError
 from dpnet.text import words
 
-TABLE_KEYS = ("header", "id", "ignore", "categorical", "missing")
+TABLE_KEYS = ("header", "id", "ignore", "categorical")
 """Keys of [data] that only tables have."""
 COLUMNS = {"target": "labels", "weight": "weights", "split": "validation or test samples"}
 """Keys that name a column of a table, and what other sources have in its place."""
 
 
 def open_arrays(
-    source: str, section: DataConfig, seed: int, task: Task = "classification", memory: Reader | None = None
+    source: str,
+    section: DataConfig,
+    seed: int,
+    task: Task = "classification",
+    memory: Reader | None = None,
+    kept: Fills | None = None,
 ) -> tuple[Split, Split | None, Split | None]:
     """Opens arrays to train on.
 
@@ -42,6 +49,7 @@ def open_arrays(
         seed: see `sources.open_source`.
         task: see `sources.open_source`.
         memory: reads arrays in memory, of which `source` is the name then.
+        kept: what stands for missing values in a network that was trained before; None: it is fitted.
 
     Returns:
         the training samples; and those of data.validation and of data.test, or the test samples that the source has.
@@ -83,7 +91,8 @@ def open_arrays(
         for name, value in wanted.items()
     )
     train = parts.get("train", train)
-    return dataclasses.replace(train, remarks=(*train.remarks, *remarks)), validation, test
+    train = dataclasses.replace(train, remarks=(*train.remarks, *remarks))
+    return fill_in(section.missing, train, validation, test, kept)
 
 
 def hold_out_shares(section: DataConfig, train: Split, seed: int) -> dict[str, Split]:
@@ -122,7 +131,7 @@ def open_other(key: str, source: str, train: Split, section: DataConfig, task: T
             f"{key} is {source}, a table, and data.source, {section.source}, is none; give the same kind for both."
         )
     path, reader = choose_reader(source, SPLIT_READERS, key)
-    like = Indices(train.features, train.first_index)
+    like = Indices(train.features_in_file, train.first_index)
     if isinstance(reader, Converted) and reader.is_table(path):
         raise DataError(
             f"{key} is {source}, which was converted from a table, and data.source, {section.source}, is none; give "
@@ -151,6 +160,27 @@ def open_keyed(path: str, section: DataConfig | None, task: Task | None) -> Spli
         remark = f"{path} has no data set {names[2]} (data.weight): every sample counts as 1"
         split = dataclasses.replace(split, remarks=(*split.remarks, remark))
     return split
+
+
+def open_arrays_split(
+    source: str, split: str, section: DataConfig | None, indices: Indices | None, task: Task | None
+) -> Split:
+    """Arrays that a network is applied to, see `sources.open_split`; values may be missing.
+
+    Args:
+        source: as it was given.
+        split: one of SPLITS; data of one split serves as any.
+        section: of the job that trained the network on arrays; None: no job did.
+        indices: see `sources.open_split`.
+        task: what the labels are; None: they are not looked at.
+    """
+    if (keyed := open_keyed(os.path.expanduser(source), section, task)) is not None:
+        return keyed
+    path, reader = choose_reader(source, SPLIT_READERS)
+    if not reader.has(path, split) and (others := [other for other in SPLITS if reader.has(path, other)]):
+        seen, ways = words(others, "and"), words([f"--split={other}" for other in others], "or")
+        raise DataError(f"{source} has no {split} samples, only {seen} samples; {ways} takes those.")
+    return read_like(reader, path, split, indices, task)
 
 
 def read_like(reader: Reader, path: str, split: str, like: Indices | None, task: Task | None) -> Split:

@@ -19,30 +19,52 @@ from dpnet.errors import DataError
 if TYPE_CHECKING:
     from dpnet.data.scaling import Scaling  # It imports `statistics`, which checks inputs here.
 
+FILLS_IN = 'data.missing = "mean", "zero" or "indicator", which fills in missing values'
+"""The key that helps."""
 LARGEST_TARGET = 1e100
 """Largest scaled target: the square of an error as large, weighted, and the sum of very many of them, are finite."""
 
 
-def check_finite(raw: Inputs, numbers: range | SampleIds, file: str) -> None:
+def check_finite(raw: Inputs, numbers: range | SampleIds, file: str, *, is_applied: bool = False) -> None:
     """Check rows as they were read.
 
     Args:
         raw: (rows, features) of any real dtype.
         numbers: of the rows in their file.
         file: the file, for the message.
+        is_applied: a trained network is applied to them: what stands for missing values is decided.
 
     Raises:
         DataError: a value is NaN or infinite; the first one is named.
     """
-    if bad := _first_bad(raw):
-        row, column = bad
-        raise DataError(
-            f"{_place(file, numbers[row], column)}: the value is {raw[row, column]}; "
-            "expected a finite number; repair or leave out that sample."
-        )
+    if bad := _first(~np.isfinite(raw)):
+        raise _not_finite(raw, *bad, numbers, file, is_applied=is_applied)
 
 
-def check_scaled(raw: Inputs, numbers: range | SampleIds, file: str, scaling: Scaling, dtype: npt.DTypeLike) -> None:
+def check_infinite(raw: Inputs, numbers: range | SampleIds, file: str) -> None:
+    """Check rows in which values may be missing; raises DataError if a value is infinite. See `check_finite`."""
+    if bad := _first(np.isinf(raw)):
+        raise _not_finite(raw, *bad, numbers, file)
+
+
+def _not_finite(
+    raw: Inputs, row: int, column: int, numbers: range | SampleIds, file: str, *, is_applied: bool = False
+) -> DataError:
+    value, way = raw[row, column], "; repair or leave out that sample."
+    if np.isnan(value):
+        way = ". The network was trained without missing values." if is_applied else f", or {FILLS_IN}."
+    return DataError(f"{_place(file, numbers[row], column)}: the value is {value}; expected a finite number{way}")
+
+
+def check_scaled(
+    raw: Inputs,
+    numbers: range | SampleIds,
+    file: str,
+    scaling: Scaling,
+    dtype: npt.DTypeLike,
+    *,
+    is_applied: bool = False,
+) -> None:
     """Check rows as they reach the network: (raw - offset) * factor, rounded to `dtype`.
 
     Args:
@@ -51,14 +73,15 @@ def check_scaled(raw: Inputs, numbers: range | SampleIds, file: str, scaling: Sc
         file: see `check_finite`.
         scaling: of the network's input.
         dtype: of the network.
+        is_applied: see `check_finite`.
 
     Raises:
         DataError: a value is not finite, as it was read or once it is scaled; the first one is named.
     """
-    check_finite(raw, numbers, file)
+    check_finite(raw, numbers, file, is_applied=is_applied)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = ((raw.astype(np.float64) - scaling.offset) * scaling.factor).astype(dtype)
-    if bad := _first_bad(scaled):
+    if bad := _first(~np.isfinite(scaled)):
         row, column = bad
         offset, factor = (vector[column if len(vector) > 1 else 0] for vector in (scaling.offset, scaling.factor))
         raise DataError(
@@ -100,10 +123,10 @@ def check_scaled_targets(splits: Iterable[Split], scaling: Scaling) -> None:
             )
 
 
-def _first_bad(values: Inputs) -> tuple[int, int] | None:
-    """Row and column of the first value that is not finite; None: there is none."""
-    bad: npt.NDArray[Any] = np.argwhere(~np.isfinite(values))
-    return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
+def _first(bad: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
+    """Row and column of the first value that is marked; None: there is none."""
+    found: npt.NDArray[Any] = np.argwhere(bad)
+    return (int(found[0, 0]), int(found[0, 1])) if len(found) else None
 
 
 def _place(file: str, row: int | np.integer[Any], column: int) -> str:

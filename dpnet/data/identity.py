@@ -26,15 +26,9 @@ from dpnet.errors import DataError
 from dpnet.text import shorten
 
 ARRAYS = {
-    "x_train": "training features",
-    "y_train": "training labels",
-    "w_train": "training weights",
-    "x_validation": "validation features",
-    "y_validation": "validation labels",
-    "w_validation": "validation weights",
-    "x_test": "test features",
-    "y_test": "test labels",
-    "w_test": "test weights",
+    f"{array}_{split}": f"{words} {what}"
+    for split, words in (("train", "training"), ("validation", "validation"), ("test", "test"))
+    for array, what in (("x", "features"), ("y", "labels"), ("w", "weights"))
 }
 """The arrays that an identity covers, with the words for them."""
 SHOWN = 12
@@ -113,9 +107,9 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
 
     Returns:
         `samples`, `features` and `classes` of the training data, or the `outputs` of other tasks; `labels` of the
-        classes, where they are not plain, see `Classes.record`; `schema` of a table; `first_index` of a file that
-        numbers its features; and `arrays`: type, shape and sha256 of each of ARRAYS that there is, labels as numbers,
-        and weights with those of their classes.
+        classes, where they are not plain, see `Classes.record`; `schema` of a table, or `fills` of arrays;
+        `first_index` of a file that numbers its features; and `arrays`: type, shape and sha256 of each of ARRAYS that
+        there is, labels as numbers, and weights with those of their classes.
     """
     arrays: dict[str, Any] = {}
     for name, split in source.splits.items():
@@ -126,6 +120,8 @@ def identity(source: DataSource, sums: Mapping[str, Sequence[Sums]]) -> dict[str
         known["labels"] = record
     if source.schema is not None:
         known["schema"] = source.schema.record()
+    if source.train.fills is not None:
+        known["fills"] = source.train.fills.record()
     if source.train.first_index is not None:
         known["first_index"] = source.train.first_index
     return {**known, "arrays": arrays}
@@ -193,6 +189,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         others = [f"the {what} are {are}; in the run they were {were}" for what, are, were in pairs if are != were]
         same = "the columns become other inputs than in the run, by their categories or what stands for missing values"
         found = [*(others or [same]), *found]
+    if before.get("fills") != now.get("fills"):
+        found.insert(0, "what stands for missing values of the features (data.missing) is not what it was in the run")
     return found
 
 

@@ -12,26 +12,24 @@ from typing import Literal, NamedTuple
 
 from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.model import Task
-from dpnet.data.arrays import open_arrays, open_keyed, read_like
+from dpnet.data.arrays import open_arrays, open_arrays_split
 from dpnet.data.class_weights import weigh_classes
 from dpnet.data.converted.reader import Converted
 from dpnet.data.converted.source import open_converted, open_converted_split
 from dpnet.data.memory.given import Memory
 from dpnet.data.memory.opened import not_given, open_memory, open_memory_split
+from dpnet.data.missing.filled import apply_fills
+from dpnet.data.missing.fills import Fills
 from dpnet.data.numbering import have_columns, numbered_as
-from dpnet.data.readers.choose import READERS, SPLIT_READERS, choose_reader
-from dpnet.data.split import SPLITS, Indices, Split, UnknownLabels, check_split, require_labels, splits_by_name
+from dpnet.data.split import Indices, Split, UnknownLabels, check_split, require_labels, splits_by_name
 from dpnet.data.tables.encoding import Gaps
 from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table, open_tables
 from dpnet.data.tasks import Kind
 from dpnet.errors import DataError
-from dpnet.text import words
 
 __all__ = [
-    "READERS",
-    "SPLIT_READERS",
     "DataSource",
     "Split",
     "check_classes",
@@ -111,6 +109,7 @@ def open_source(
     task: Task = "classification",
     memory: Memory | None = None,
     schema: Schema | None = None,
+    fills: Fills | None = None,
 ) -> DataSource:
     """Opens data to train on.
 
@@ -122,21 +121,28 @@ def open_source(
         task: what the labels are.
         memory: the data, where they lie in memory.
         schema: what the columns of a table become, as pretrained parameters need it; None: it is fitted.
+        fills: likewise what stands for missing values of arrays.
 
     Raises:
         DataError: the source does not exist, is of no known kind or lacks the training samples or labels; or one of its
             files is damaged or holds what cannot be trained on.
     """
-    opened = open_splits(source, section or DataConfig(), seed, task, memory, schema)
+    opened = open_splits(source, section or DataConfig(), seed, task, memory, schema, fills)
     return number_source(source if memory is None else memory.name, opened, section or DataConfig())
 
 
 def open_splits(
-    source: str, section: DataConfig, seed: int, task: Task, memory: Memory | None = None, schema: Schema | None = None
+    source: str,
+    section: DataConfig,
+    seed: int,
+    task: Task,
+    memory: Memory | None = None,
+    schema: Schema | None = None,
+    fills: Fills | None = None,
 ) -> Opened:
     """Opens data as they are: splits have labels numbered by themselves, classes weigh alike; see `open_source`."""
     if memory is not None:
-        return Opened(*open_memory(memory, section, seed, task, schema))
+        return Opened(*open_memory(memory, section, seed, task, schema, fills))
     if source == MEMORY:
         raise not_given()
     path = os.path.expanduser(source)
@@ -144,7 +150,7 @@ def open_splits(
         return Opened(*open_converted(section, path, seed, task))
     if is_table(path):
         return Opened(*open_tables(section, path, seed, task, kept=schema))
-    return Opened(*open_arrays(source, section, seed, task), None)
+    return Opened(*open_arrays(source, section, seed, task, kept=fills), None)
 
 
 def number_source(source: str, opened: Opened, section: DataConfig) -> DataSource:
@@ -208,6 +214,7 @@ def open_split(
     task: Task = "classification",
     column: str | None = None,
     gaps: Gaps = "apply",
+    fills: Fills | None = None,
 ) -> Split:
     """Opens data to evaluate or predict.
 
@@ -223,6 +230,7 @@ def open_split(
         task: what the labels are.
         column: of a table, that says which rows are the split, if there is one; None: all rows are taken.
         gaps: of a table, see `encoding.encode`.
+        fills: what stands for missing values of arrays in the network.
 
     Raises:
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
@@ -231,18 +239,12 @@ def open_split(
     check_split(split)
     of_labels, part = task if labelled else None, None if column is None else (column, split)
     if isinstance(source, Memory):
-        return open_memory_split(source, split, schema, of_labels, part, gaps)
+        return open_memory_split(source, split, schema, of_labels, part, gaps, fills)
     path = os.path.expanduser(source)
     if is_table(path):
         if schema is None:
             raise DataError(f"{source} is a table, and the network was trained on arrays; give it arrays.")
         return open_table(path, schema, labelled=labelled, task=task, part=part, gaps=gaps)
     if Converted().fits(path) and Converted().has(path, split):
-        return open_converted_split(path, split, schema, of_labels)
-    if schema is None and (keyed := open_keyed(path, section, of_labels)) is not None:
-        return keyed
-    path, reader = choose_reader(source, SPLIT_READERS)
-    if not reader.has(path, split) and (others := [other for other in SPLITS if reader.has(path, other)]):
-        seen, ways = words(others, "and"), words([f"--split={other}" for other in others], "or")
-        raise DataError(f"{source} has no {split} samples, only {seen} samples; {ways} takes those.")
-    return read_like(reader, path, split, indices, of_labels)
+        return open_converted_split(path, split, schema, of_labels, fills)
+    return apply_fills(open_arrays_split(source, split, section if schema is None else None, indices, of_labels), fills)

@@ -20,6 +20,7 @@ from dpnet.data.in_parts import InParts
 from dpnet.data.inputs import Inputs as Inputs
 from dpnet.data.inputs import check_inputs
 from dpnet.data.labels import Place, in_rows_of
+from dpnet.data.missing.fills import Fills
 from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.tasks import KINDS, Kind
 from dpnet.errors import ConfigError, DataError
@@ -68,6 +69,7 @@ class Split:
         task: what the labels are.
         input_sums: sha256, in hex, of each of `statistics.chunks` of all of `inputs`, as converted; None: unknown.
         file_rows: (n,) int64, which rows of a table became `inputs`, in order; None: all of them.
+        fills: of arrays, what stands for missing values in `inputs`, with which these are whole; None: nothing does.
     """
 
     inputs: Inputs
@@ -84,14 +86,20 @@ class Split:
     task: Task = "classification"
     input_sums: tuple[str, ...] | None = None
     file_rows: SampleIds | None = None
+    fills: Fills | None = None
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)
 
     @property
     def features(self) -> int:
-        """Numbers in one sample."""
+        """Numbers in one sample, as the network takes them."""
         return int(self.inputs.shape[1])
+
+    @property
+    def features_in_file(self) -> int:
+        """Numbers in one sample, as arrays have them in a file: without indicators of missing values."""
+        return self.features if self.fills is None else self.fills.features
 
     def block(self, start: int, stop: int) -> Inputs:
         """The inputs of the samples from `start` to `stop` - 1, as they are stored; a copy where these are `rows`."""

@@ -24,6 +24,7 @@ from dpnet.compute.products.mkl import MklProducts
 from dpnet.compute.threads import threads_kept
 from dpnet.config.job import Job
 from dpnet.data.classes import Classes
+from dpnet.data.missing.fills import Fills
 from dpnet.data.scaling import Scaling
 from dpnet.data.tables.schema import Schema
 from dpnet.nn.layout import Layout, Views
@@ -42,6 +43,7 @@ class Network:
         scaling: of its inputs, and of the targets of a regression: `scaling.targets`.
         classes: the labels that its outputs stand for, in order; none of a regression.
         schema: what the columns of a table become; None: it was trained on arrays.
+        fills: see `contents.Contents`.
         checkpoint: directory of the checkpoint that it was read from; None: it was not read from a directory.
         which: "best" or "newest": this checkpoint of the run whose path was given; empty: the path was its own.
         data: what its checkpoint records of the data that it was trained on, see `identity.identity`.
@@ -54,9 +56,15 @@ class Network:
     scaling: Scaling
     classes: Classes
     schema: Schema | None
+    fills: Fills | None = None
     checkpoint: Path | None = None
     which: Literal["best", "newest", ""] = ""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def features(self) -> int:
+        """Numbers of a sample that is given as an array."""
+        return self.layout.sizes[0] if self.fills is None else self.fills.features
 
     def __repr__(self) -> str:
         """Its sizes and its origin, not its numbers."""
@@ -122,8 +130,8 @@ def make_network(found: Checkpoint) -> Network:
         CheckpointError: what is in it does not fit together, or a parameter is not finite.
     """
     held = contents_of(found)
-    params = held.layout.views(held.params)
-    return Network(held.job, found.step, held.layout, params, held.scaling, held.classes, held.schema, data=held.data)
+    params, of_inputs = held.layout.views(held.params), (held.schema, held.fills)
+    return Network(held.job, found.step, held.layout, params, held.scaling, held.classes, *of_inputs, data=held.data)
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def refusal(network: Network, samples: Split, row: int, ways: str, *, agreed: bo
     try:
         raw, dtype = samples.block(row, row + 1), network.job.model.dtype
         numbers = samples.in_file(row, row + 1)
-        check_scaled(raw, numbers, samples.inputs_file, network.scaling, dtype)
+        check_scaled(raw, numbers, samples.inputs_file, network.scaling, dtype, is_applied=True)
         message = (
             f"{samples.inputs_file}, row {numbers[0]} (from 0): the network's output overflows {dtype}, its inputs are "
             f"so large (from {raw.min():g} to {raw.max():g}); expected values like those it was trained on."

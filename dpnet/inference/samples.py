@@ -134,7 +134,7 @@ def _part(network: Network, source: str | Memory, part: str) -> tuple[Split | No
     is_named = memory is None and network.schema is None and not is_cut(network, part)
     if is_named and was_scored(network, part) and path != MEMORY:
         return _split(network, path, part, None, labelled=True), None
-    opened = open_splits(path, job.data, job.train.seed, job.model.task, memory, network.schema)
+    opened = open_splits(path, job.data, job.train.seed, job.model.task, memory, network.schema, network.fills)
     return opened.splits.get(part), opened.schema
 
 
@@ -163,10 +163,11 @@ def _split(
         network.schema,
         labelled=labelled,
         section=network.job.data,
-        indices=Indices(network.layout.sizes[0], first_index_in(network.data)),
+        indices=Indices(network.features, first_index_in(network.data)),
         task=network.job.model.task,
         column=column,
         gaps=gaps,
+        fills=network.fills,
     )
 
 

@@ -11,6 +11,7 @@ from dpnet.config.job import Job
 from dpnet.data.memory.arrays import as_array
 from dpnet.data.memory.frames import column_names, is_frame
 from dpnet.data.memory.given import given_apart, in_memory
+from dpnet.data.missing.fills import Fills
 from dpnet.data.sources import DataSource, open_source
 from dpnet.data.tables.schema import Schema
 from dpnet.errors import ConfigError
@@ -64,13 +65,14 @@ def _changed(job: Job, **values: Any) -> Job:
     return dataclasses.replace(job, data=dataclasses.replace(job.data, **values))
 
 
-def open_given(job: Job, data: Any, schema: Schema | None = None) -> DataSource:
+def open_given(job: Job, data: Any, schema: Schema | None = None, fills: Fills | None = None) -> DataSource:
     """The data of a training, opened: those that were given, or those of the job.
 
     Args:
         job: the configuration; with data in memory as `with_data` makes it.
         data: see `run.train`; None: they are those that the job names.
         schema: see `sources.open_source`.
+        fills: likewise.
 
     Raises:
         DataError: see `sources.open_source`.
@@ -81,4 +83,4 @@ def open_given(job: Job, data: Any, schema: Schema | None = None) -> DataSource:
         names = [*map(str, _names_in(job.data.target))] or [TARGET]
         memory = in_memory(data, names, job.data.weight or WEIGHT)
     seed, task = job.train.seed, job.model.task
-    return open_source(job.data.source, job.data, seed=seed, task=task, memory=memory, schema=schema)
+    return open_source(job.data.source, job.data, seed=seed, task=task, memory=memory, schema=schema, fills=fills)

@@ -1,7 +1,6 @@
 """Preparation: all ranks together open, check and measure the data, and make the setup.
 
-A training, `dpnet time`, `dpnet gradcheck` and the benchmarks are all prepared here. Inference takes its scaling and
-its layout from a checkpoint, and makes its `Setup` itself.
+A training, `dpnet time`, `dpnet gradcheck` and the benchmarks are prepared here. Inference makes its `Setup` itself.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from dpnet.config.job import Job
 from dpnet.data import statistics
 from dpnet.data.finite import check_scaled, check_scaled_targets, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, checked_sums, identity
+from dpnet.data.missing.fills import Fills
 from dpnet.data.parts.again import contents
 from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
 from dpnet.data.sources import DataSource, Split, check_classes, require_labels
@@ -81,7 +81,9 @@ def prepare(
     return setup
 
 
-def open_data(job: Job, group: Group, data: Any = None, schema: Schema | None = None) -> DataSource:
+def open_data(
+    job: Job, group: Group, data: Any = None, schema: Schema | None = None, fills: Fills | None = None
+) -> DataSource:
     """Open the data on every rank, those in memory or those that the job names; collective.
 
     Args:
@@ -89,12 +91,13 @@ def open_data(job: Job, group: Group, data: Any = None, schema: Schema | None = 
         group: all ranks.
         data: see `run.train`.
         schema: see `sources.open_source`.
+        fills: likewise.
 
     Raises:
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there, or hold other data in memory.
     """
-    source = everywhere(group, lambda: check_classes(open_given(job, data, schema)))
+    source = everywhere(group, lambda: check_classes(open_given(job, data, schema, fills)))
     check_alike(group, _shapes(source))
     if data is not None and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents(source.splits, source.schema)))
@@ -106,8 +109,7 @@ def _shapes(source: DataSource) -> dict[str, str | None]:
     classes = source.train.classes
     named = f"{source.outputs:,}: {classes.text()}" if len(classes) else f"{source.outputs:,} {source.kind.words}"
     shapes: dict[str, str | None] = {f"the {source.kind.words}": named}
-    every = {"training": source.train, "validation": source.validation, "test": source.test}
-    for name, split in every.items():
+    for name, split in (("training", source.train), ("validation", source.validation), ("test", source.test)):
         text = "without samples" if split is None else f"{counted(len(split), 'sample')} x {split.features}"
         shapes[f"the {name} data of {source.name}"] = text
     return shapes

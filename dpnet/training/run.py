@@ -184,7 +184,8 @@ def begin(
     if (pretrained := find_pretrained(job, group, resume)) is not None and job.model.pretrained is None:
         job = with_pretrained(job, pretrained.record["path"])
     with doing(group, f"reading the data {job.data.source}"):
-        source = open_data(job, group, in_memory, None if pretrained is None else pretrained.schema)
+        kept = (None, None) if pretrained is None else (pretrained.schema, pretrained.fills)
+        source = open_data(job, group, in_memory, *kept)
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     begun = None if pretrained is None or resumes else transfer(pretrained, job, source, group)

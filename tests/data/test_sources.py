@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dpnet.data.sources import READERS, SPLIT_READERS, open_source, open_split
+from dpnet.data.readers.choose import READERS, SPLIT_READERS
+from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 
 

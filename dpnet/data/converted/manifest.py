@@ -27,6 +27,7 @@ from typing import Any
 
 from dpnet.about import __version__
 from dpnet.data.classes import Classes
+from dpnet.data.missing.fills import Fills
 from dpnet.data.tables.schema import Schema
 
 MANIFEST, CONVERSION = "manifest.json", "conversion.json"
@@ -104,6 +105,7 @@ class Manifest:
         task: what their labels are.
         splits: by name.
         schema: of a table; None: they were made of arrays.
+        fills: of arrays, what stands for missing values; None: nothing does.
         keys: the keys of [data] by which they were made, but for those that had their defaults.
         seed: train.seed, if it decided which samples are held out.
         source: what they were made of: its path, and each file with its size and the times of its last changes.
@@ -115,6 +117,7 @@ class Manifest:
     keys: Mapping[str, Any]
     seed: int | None
     source: Mapping[str, Any] = field(default_factory=dict)
+    fills: Fills | None = None
 
     def record(self) -> dict[str, Any]:
         """As the file holds it, without its own sha256."""
@@ -126,6 +129,7 @@ class Manifest:
             "keys": {key: list(value) if isinstance(value, tuple) else value for key, value in self.keys.items()},
             "seed": self.seed,
             "schema": None if self.schema is None else self.schema.record(),
+            **({} if self.fills is None else {"fills": self.fills.record()}),
             "splits": {name: split.record() for name, split in self.splits.items()},
         }
 

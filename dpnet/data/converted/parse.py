@@ -22,6 +22,7 @@ from dpnet.data.converted.manifest import (
     StoredSplit,
     manifest_sum,
 )
+from dpnet.data.missing.fills import recorded_fills
 from dpnet.data.readers.guards import guarded
 from dpnet.data.split import SPLITS
 from dpnet.data.tables.schema import recorded_schema
@@ -75,8 +76,11 @@ def _parsed(record: Mapping[str, Any]) -> Manifest:
     width = splits["train"].arrays["inputs"].shape[1]
     keys = {key: _setting(value) for key, value in record["keys"].items()}
     schema = recorded_schema(record["schema"], width)
+    fills = recorded_fills(record.get("fills"), width)
+    if schema is not None and fills is not None:
+        raise ValueError("it is of a table and of arrays")
     seed = None if record["seed"] is None else _typed(record["seed"], int)
-    return Manifest(_typed(record["task"], str), splits, schema, keys, seed, _origin(record["source"]))
+    return Manifest(_typed(record["task"], str), splits, schema, keys, seed, _origin(record["source"]), fills)
 
 
 def _origin(record: Mapping[str, Any]) -> dict[str, Any]:

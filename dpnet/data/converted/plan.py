@@ -45,7 +45,7 @@ def plan_of(job: Job, found: Opened, origin: Mapping[str, Any]) -> Manifest:
         splits[name] = StoredSplit(
             {"inputs": inputs, **small}, split.classes, split.remarks, split.first_index, _counts(split)
         )
-    return replace(outline_of(job, origin), splits=splits, schema=found.schema)
+    return replace(outline_of(job, origin), splits=splits, schema=found.schema, fills=found.train.fills)
 
 
 def small_arrays(split: Split) -> dict[str, npt.NDArray[Any]]:

@@ -92,6 +92,7 @@ def read_split(folder: str, manifest: Manifest, split: str, task: Task | None = 
         raise _damaged(file_of(folder, split, "inputs"), f"its {len(inputs)} rows have {len(sums)} sums there")
     of_inputs, of_labels = (str(file_of(folder, split, kind)) for kind in ("inputs", "labels"))
     found = Split(inputs, None, stored.classes, of_inputs, of_labels, stored.remarks, arrays["ids"], input_sums=sums)
+    found = dataclasses.replace(found, fills=manifest.fills)
     if task is None:
         return found
     if task != manifest.task:

@@ -14,6 +14,8 @@ from dpnet.data.arrays import COLUMNS, check_split_key, hold_out_shares, open_ot
 from dpnet.data.converted.manifest import ANEW, Manifest, is_converted
 from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.reader import read_split
+from dpnet.data.missing.filled import TO_TRAIN, apply_fills
+from dpnet.data.missing.fills import Fills
 from dpnet.data.split import Split
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_table_named
@@ -53,7 +55,9 @@ def open_converted(
     other = {
         name: open_table_named(name, value, manifest.schema, task, section.split)
         if manifest.schema is not None
-        else open_other(f"data.{name}", value, train, section, task)
+        else apply_fills(
+            open_other(f"data.{name}", value, train, section, task), train.fills, f"{train.inputs_file} has", TO_TRAIN
+        )
         for name, value in wanted.items()
         if isinstance(value, str)
     }
@@ -129,13 +133,15 @@ def _check_fitted(path: str, manifest: Manifest, wanted: dict[str, Any]) -> None
             f"{manifest.keys['validation']}: rows to test with are held out before those to validate with; {ANEW}, "
             f"with --set data.test={wanted['test']}."
         )
-    if not shares or schema is None:
-        return
-    fitted = [one.name for one in schema.features if one.categories is not None or one.fill is not None]
-    if fitted:
+    columns = () if schema is None else schema.features
+    fitted = [one.name for one in columns if one.categories is not None or one.fill is not None]
+    was = f"column {fitted[0]!r} was encoded" if fitted else ""
+    if manifest.fills is not None and manifest.keys.get("missing") != "zero":
+        was = "what stands for missing values (data.missing) was found"
+    if shares and was:
         key = f"data.{shares[0]}"
         raise DataError(
-            f"{key} is {wanted[shares[0]]}, and {path} was converted without it: column {fitted[0]!r} was encoded by "
+            f"{key} is {wanted[shares[0]]}, and {path} was converted without it: {was} by "
             f"all rows, and those held out may not enter that; {ANEW}, with --set {key}={wanted[shares[0]]}."
         )
 
@@ -147,7 +153,9 @@ def _of_columns(section: DataConfig, path: str, manifest: Manifest, train: Split
     return remarks_on_columns(section, path, train)
 
 
-def open_converted_split(path: str, split: str, schema: Schema | None, task: Task | None) -> Split:
+def open_converted_split(
+    path: str, split: str, schema: Schema | None, task: Task | None, fills: Fills | None = None
+) -> Split:
     """Opens converted data that a network is applied to.
 
     Args:
@@ -155,6 +163,7 @@ def open_converted_split(path: str, split: str, schema: Schema | None, task: Tas
         split: one of SPLITS.
         schema: of the table that the network was trained on; None: it was trained on arrays.
         task: what the labels are; None: they are not looked at.
+        fills: what stands for missing values of arrays in the network.
 
     Raises:
         DataError: the data are damaged, have no such samples, or are of a table whose columns became other inputs.
@@ -166,4 +175,5 @@ def open_converted_split(path: str, split: str, schema: Schema | None, task: Tas
             f"{path} was converted from a table, and the network was trained on {trained}; give it the table itself, "
             "or the data that it was trained on."
         )
-    return read_split(path, manifest, split, task)
+    found = read_split(path, manifest, split, task)
+    return found if manifest.schema is not None else apply_fills(found, fills)

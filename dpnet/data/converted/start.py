@@ -128,4 +128,4 @@ def _arrays(manifest: Manifest) -> Any:
         split["arrays"].pop("statistics", None)
         split["arrays"]["inputs"]["sha256"] = []
         del split["remarks"]  # They name the source as it was given.
-    return found["splits"], found["schema"]
+    return found["splits"], found["schema"], found.get("fills")

@@ -6,6 +6,8 @@ from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.model import Task
 from dpnet.data.arrays import open_arrays
 from dpnet.data.memory.given import Memory
+from dpnet.data.missing.filled import apply_fills
+from dpnet.data.missing.fills import Fills
 from dpnet.data.split import Split
 from dpnet.data.tables.encoding import Gaps
 from dpnet.data.tables.schema import Schema
@@ -14,7 +16,12 @@ from dpnet.errors import DataError
 
 
 def open_memory(
-    memory: Memory, section: DataConfig, seed: int, task: Task, schema: Schema | None = None
+    memory: Memory,
+    section: DataConfig,
+    seed: int,
+    task: Task,
+    schema: Schema | None = None,
+    fills: Fills | None = None,
 ) -> tuple[Split, Split | None, Split | None, Schema | None]:
     """Data to train on.
 
@@ -24,6 +31,7 @@ def open_memory(
         seed: see `sources.open_source`.
         task: see `sources.open_source`.
         schema: see `sources.open_source`.
+        fills: likewise.
 
     Returns:
         the training samples, those to validate and to test with, if there are any, and the schema of a table.
@@ -32,7 +40,7 @@ def open_memory(
         DataError: see `sources.open_source`; or a key names other data of a split than a data frame that was given.
     """
     if memory.arrays is not None:
-        return *open_arrays(memory.name, section, seed, task, memory.arrays), None
+        return *open_arrays(memory.name, section, seed, task, memory.arrays, fills), None
     others = {name: frame for name, frame in memory.frames.items() if name != "train"}
     for name in others:
         if (value := getattr(section, name)) is not None:
@@ -41,7 +49,13 @@ def open_memory(
 
 
 def open_memory_split(
-    memory: Memory, split: str, schema: Schema | None, task: Task | None, part: tuple[str, str] | None, gaps: Gaps
+    memory: Memory,
+    split: str,
+    schema: Schema | None,
+    task: Task | None,
+    part: tuple[str, str] | None,
+    gaps: Gaps,
+    fills: Fills | None,
 ) -> Split:
     """Data to evaluate or predict.
 
@@ -52,12 +66,13 @@ def open_memory_split(
         task: what the labels are; None: they are not looked at.
         part: see `tables.source.open_table`.
         gaps: likewise.
+        fills: what stands for missing values of arrays in the network.
 
     Raises:
         DataError: see `sources.open_split`.
     """
     if memory.arrays is not None:
-        return memory.arrays.read_only(split, task)
+        return apply_fills(memory.arrays.read_only(split, task), fills)
     frame = memory.frame(split)
     if schema is None:
         raise DataError(f"{frame} is a table, and the network was trained on arrays; give it arrays.")

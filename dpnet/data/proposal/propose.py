@@ -13,6 +13,7 @@ from dpnet.config.model import Task
 from dpnet.data.converted.reader import Converted
 from dpnet.data.hold_out import cut
 from dpnet.data.label_sets import label_sets_text
+from dpnet.data.missing.means import is_whole
 from dpnet.data.proposal.proposal import SHARES, Proposal, held_out_text
 from dpnet.data.proposal.table import propose_table
 from dpnet.data.readers.hdf5 import guess_names
@@ -43,6 +44,9 @@ def propose(source: str, given: Mapping[str, Any]) -> Proposal:
     found = check_classes(open_source(source, section, task=task))
     settings: dict[str, Any] = {"data.source": source}
     settings |= {f"data.{key}": value for key, value in named.items()}
+    has_gaps = not Converted().fits(path) and not all(map(is_whole, found.splits.values()))
+    if has_gaps and "data.missing" not in given:
+        settings["data.missing"] = "mean"
     for key, share in {} if Converted().fits(path) else SHARES.items():
         more = of_section({**settings, key: share}, "data")
         is_free = key.partition(".")[2] not in found.splits and key not in given
@@ -53,6 +57,8 @@ def propose(source: str, given: Mapping[str, Any]) -> Proposal:
     if task != "classification":
         settings["model.task"] = task
     lines = [seen + TEXTS[task](found.train), *held_out_text(settings)]
+    if "data.missing" in settings:
+        lines.append('Values are missing (NaN): data.missing = "mean" puts the mean of the others in their place.')
     if named:
         guessed = f"Inputs are {named['features'][0]} and labels {named['target']}, as their names suggest"
         lines.append(f"{guessed}; if not: data.features, data.target.")

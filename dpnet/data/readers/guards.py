@@ -80,18 +80,21 @@ def memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def check_memory(file: str, num_bytes: int, what: str) -> None:
+def check_memory(
+    file: str, num_bytes: int, what: str, way: str = "save its arrays as .npy files, which dpnet maps instead"
+) -> None:
     """Raises DataError if this machine has less memory than `num_bytes`; call before they are taken.
 
     Args:
         file: for the message.
         num_bytes: that would be taken.
         what: would take them, as "3 samples of 5 features".
+        way: what to do.
     """
     if num_bytes > memory():
         raise DataError(
             f"{file}: {what} take {num_bytes / (1 << 30):,.1f} GiB as numbers, and this machine has "
-            f"{memory() / (1 << 30):,.1f} GiB of memory; save its arrays as .npy files, which dpnet maps instead."
+            f"{memory() / (1 << 30):,.1f} GiB of memory; {way}."
         )
 
 

@@ -27,6 +27,7 @@ from dpnet.config.directory import existing, first_choice
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS
 from dpnet.config.section import Text
+from dpnet.data.missing.fills import Fills, fills_of_schema, recorded_fills
 from dpnet.data.scaling import Scaling
 from dpnet.data.tables.schema import Schema, recorded_schema
 from dpnet.errors import CheckpointError, ConfigError
@@ -47,6 +48,7 @@ class Pretrained:
         schema: what the columns of a table became there; None: they are not known.
         content: on rank 0, what was read; None elsewhere, and if it cannot be read.
         folder: of the checkpoint; None: it is a file.
+        fills: what stood there for missing values of arrays, or that nothing did; None: that is not known.
         missing: why it cannot be read, though a run began with it; empty: it can.
     """
 
@@ -55,6 +57,7 @@ class Pretrained:
     schema: Schema | None = None
     content: Contents | StateDict | None = None
     folder: Path | None = None
+    fills: Fills | None = None
     missing: str = ""
 
 
@@ -134,7 +137,8 @@ def _open(path: str) -> Pretrained:
     content = contents_of(found)
     which = f"the {picked.which} checkpoint of {path}" if picked.which else f"the checkpoint {path}"
     record = _record(path, checkpoint.digest(found.model), content.scaling)
-    return Pretrained(record, f"{which}, step {found.step:,}", content.schema, content, picked.path)
+    fills = content.fills or Fills(content.layout.sizes[0], None)
+    return Pretrained(record, f"{which}, step {found.step:,}", content.schema, content, picked.path, fills)
 
 
 def _record(path: str, digest: str, scaling: Scaling | None = None) -> dict[str, Any]:
@@ -149,7 +153,8 @@ def _remembered(run: Known, path: str | None) -> Pretrained | None:
     record, data = recorded_pretrained({"pretrained": run.pretrained}), run.data
     if record is None or data is None or (path is not None and not same_path(record["path"], path)):
         return None
-    features, schema = data.get("features"), None
+    features, schema, fills = data.get("features"), None, None
     with contextlib.suppress(ValueError):  # Then the data will differ, too.
-        schema = recorded_schema(data.get("schema"), features) if isinstance(features, int) else None
-    return Pretrained(record, record["path"], schema)
+        if isinstance(features, int):
+            schema, fills = recorded_schema(data.get("schema"), features), recorded_fills(data.get("fills"), features)
+    return Pretrained(record, record["path"], schema, fills=fills or fills_of_schema(schema))

@@ -64,7 +64,8 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
         if seen != expected:
             yield f"{key} is {shorten(toml_value(seen))}, there it is {shorten(toml_value(expected))}", (key, expected)
     missing, filled = job.data.missing, content.job.data.missing
-    if None not in (content.schema, source.schema) and "error" not in (missing, filled) and missing != filled:
+    is_same_kind = (content.schema is None) == (source.schema is None)
+    if is_same_kind and "error" not in (missing, filled) and missing != filled:
         yield f"data.missing is {toml_value(missing)}, there it is {toml_value(filled)}", ("data.missing", filled)
     inputs = content.layout.sizes[0]
     if source.features != inputs:
@@ -72,6 +73,10 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
         yield f"{source.name} has {width} a sample, there the network takes {inputs}", None
     if None not in (content.schema, source.schema) and _becomes(content.schema) != _becomes(source.schema):
         yield f"{source.name} was converted to other inputs than the columns became there; give it unconverted", None
+    now, then = source.train.fills, content.fills
+    is_other = now is not None and then is not None and now.indicators != then.indicators
+    if is_other and source.schema is None:
+        yield f"{source.name} was converted to other inputs than the features became there; give it unconverted", None
     first, began = source.train.first_index, content.data.get("first_index")
     if None not in (first, began) and first != began:
         yield f"the features of {source.name} are counted from {first}, there they were counted from {began}", None

@@ -205,8 +205,8 @@ def test_the_target_is_a_place_too(runs):
 
 
 def test_keys_of_tables_are_refused_for_other_data():
-    with pytest.raises(DataError, match=r"data.id and data.missing can be set only for a table .* digits is none"):
-        open_source("digits", DataConfig(id="y", missing="mean"))
+    with pytest.raises(DataError, match=r"data.id and data.ignore can be set only for a table .* digits is none"):
+        open_source("digits", DataConfig(id="y", ignore=("x",)))
 
 
 def test_a_network_that_was_trained_on_arrays_takes_no_table(runs):
