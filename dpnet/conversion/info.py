@@ -133,7 +133,8 @@ def _refused(seen: Mapping[str, Seen]) -> Iterator[str]:
 def _inputs(job: Job, source: DataSource, seen: Seen) -> Iterator[ColumnInfo]:
     """The inputs of arrays, without what stands for missing values as far as it is not converted along with them."""
     section, split = job.data, source.train
-    if split.fills is not None and split.input_sums is None:
+    is_changed = split.fills is not None and (split.fills.filled[0] or split.fills.indicators)
+    if is_changed and split.input_sums is None:
         raw = dataclasses.replace(section, missing="error")
         source = open_source(section.source, raw, seed=job.train.seed, task=job.model.task)
         seen = look(source.train, source.train.inputs.dtype)

@@ -112,7 +112,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path = tmp_path_factory.mktemp("fuzz")
     source = save_data(path / "data.npz", 12)
     changes = {"model.hidden_layers": [2], "train.epochs": None, "train.steps": 2, "train.global_batch_size": 4}
-    job = make_job(path / "run", {**changes, "data.source": source, "evaluate.every_steps": 1})
+    of_data = {"data.source": source, "data.missing": "mean"}  # The manifest has what stands for missing values.
+    job = make_job(path / "run", {**changes, **of_data, "evaluate.every_steps": 1})
     dpnet.train(job, LocalGroup())
     original = (path / "run/checkpoints/latest").resolve()
     shutil.copytree(original, path / "changed")

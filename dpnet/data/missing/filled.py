@@ -81,11 +81,12 @@ def filled_inputs(inputs: Inputs | InParts, fills: Fills, file: str, way: str) -
 
 
 def fill_splits(splits: Mapping[str, Split], fills: Fills, counts: Mapping[str, Counts], way: str) -> dict[str, Split]:
-    """Samples, of which none was filled in, with what stands for missing values. Where none is missing they stay as
-    they are, mapped for example; splits that are rows of the same inputs still are.
+    """Samples with what stands for missing values.
+
+    Where none is missing inputs stay as they are, as mapped ones. Splits that are rows of the same inputs still are.
 
     Args:
-        splits: by name.
+        splits: by name; none was filled in.
         fills: what stands for missing values.
         counts: how many are missing in each split.
         way: see `filled_inputs`.
@@ -111,7 +112,7 @@ def _refuse_converted(split: Split, fills: Fills, count: int) -> None:
     if split.input_sums is not None:
         seen = f"{counted(count, 'value')} in it {'is' if count == 1 else 'are'} missing"
         if not count:
-            seen = f"the training data have inputs that say where values are missing{fills.indicators_text()}"
+            seen = "the training data have inputs that say where values are missing"
         raise DataError(
             f"{split.inputs_file} was converted without what stands for missing values (data.missing), and {seen}; "
             "give the data that it was converted from."
@@ -121,8 +122,9 @@ def _refuse_converted(split: Split, fills: Fills, count: int) -> None:
 def check_features(split: Split, fills: Fills, what: str) -> None:
     """Raises DataError if samples have other features than those for which something stands; `what` has them."""
     if split.features != fills.features:
-        said = f"{what} {fills.features}{fills.indicators_text()}"
-        raise DataError(f"{split.inputs_file} has {counted(split.features, 'feature')} a sample; {said}")
+        added = " (indicators of missing values are added to them)" if fills.indicators else ""
+        seen = f"{split.inputs_file} has {counted(split.features, 'feature')} a sample"
+        raise DataError(f"{seen}; {what} {fills.features}{added}")
 
 
 def apply_fills(split: Split, fills: Fills | None, what: str = "the network takes", way: str = TO_APPLY) -> Split:

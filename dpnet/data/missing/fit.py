@@ -12,7 +12,7 @@ from dpnet.data.missing.fills import Fills, record_bytes
 from dpnet.data.missing.means import Counts, count_missing, known_means
 from dpnet.data.split import Split, splits_by_name
 from dpnet.errors import DataError
-from dpnet.text import counted, words
+from dpnet.text import counted, listed, words
 
 MAX_RECORD = 1 << 21
 """Most bytes of the record in a checkpoint, whose manifest is read as a whole."""
@@ -111,8 +111,8 @@ def _refuse_unknown(file: str, counts: Counts, samples: int) -> None:
     if len(unknown):
         more = f", and so it is with {len(unknown) - 1:,} others" if len(unknown) > 1 else ""
         raise DataError(
-            f"{file}, column {unknown[0]} (from 0): every training value is missing{more}; leave the column out: "
-            f"numpy.delete(x, {unknown.tolist() if len(unknown) <= 8 else [*unknown[:8].tolist(), ...]}, axis=1)."
+            f"{file}, column {unknown[0]} (from 0): every training value is missing{more}; leave such columns out: "
+            f"numpy.delete(x, [{listed(map(str, unknown), 8)}], axis=1)."
         )
 
 

@@ -64,8 +64,8 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
         if seen != expected:
             yield f"{key} is {shorten(toml_value(seen))}, there it is {shorten(toml_value(expected))}", (key, expected)
     missing, filled = job.data.missing, content.job.data.missing
-    is_same_kind = (content.schema is None) == (source.schema is None)
-    if is_same_kind and "error" not in (missing, filled) and missing != filled:
+    are_kept = content.schema is not None or source.schema is None
+    if are_kept and "error" not in (missing, filled) and missing != filled:
         yield f"data.missing is {toml_value(missing)}, there it is {toml_value(filled)}", ("data.missing", filled)
     inputs = content.layout.sizes[0]
     if source.features != inputs:
