@@ -5,13 +5,14 @@
       └─────────────┼─────────────┘
     Moments so far, sums so far                   one after the other, in the order of the chunks: the same bits always
 
-After each round all ranks know whether one of them failed, so a full disk ends the work at once. What was written is
-listed beside the data, and the same conversion, started again on any number of ranks, goes on from there.
+Of a compressed file a rank takes several adjacent chunks in a round, one at a time, so that no two ranks unpack the
+same (`turns`). After each chunk all ranks know whether one of them failed, so a full disk ends the work at once. What
+was written is listed beside the data, and the same conversion, started again on any number of ranks, goes on there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import World
 from dpnet.conversion.meter import Meter
 from dpnet.conversion.stop import ADVICE, Stop
+from dpnet.conversion.turns import adjacent, rounds
 from dpnet.data.converted.chunk import ConvertedChunk, convert_chunk, keep_chunk, statistics_array, together
 from dpnet.data.converted.manifest import Manifest, StoredArray, StoredSplit
 from dpnet.data.converted.plan import small_arrays
@@ -64,21 +66,26 @@ class Work:
             for name, split in self._found.splits.items():
                 self._first_row(name, split)
                 self._sums[name] = []
-                for parts in self._rounds(name, split, written, check=check):
+
+                def told(rows: int, row_bytes: int = split.features * split.inputs.itemsize) -> None:
+                    meter.add(rows * row_bytes)
+                    stop.check()
+
+                for parts in self._rounds(name, split, written, told, check=check):
                     before = [whole[name]] if name in whole else []
                     whole[name] = together([*before, *parts])
                     self._sums[name] += [part.sha256 for part in parts]
                     self.kept += sum(part.kept for part in parts)
-                    meter.add(sum(part.moments.count for part in parts) * split.features * split.inputs.itemsize)
-                    stop.check()
         return whole
 
-    def _rounds(self, name: str, split: Split, written: Sums, *, check: bool) -> Iterator[list[ConvertedChunk]]:
-        """The chunks of a split, as many at a time as there are ranks."""
-        group, count = self._group, len(chunks(len(split)))
+    def _rounds(
+        self, name: str, split: Split, written: Sums, told: Callable[[int], None], *, check: bool
+    ) -> Iterator[list[ConvertedChunk]]:
+        """The chunks of a split, round by round; `told` is called when all ranks have done one, with all their rows."""
+        group, all_chunks = self._group, chunks(len(split))
 
-        def work(number: int) -> ConvertedChunk | None:
-            if number >= count:
+        def work(number: int | None) -> ConvertedChunk | None:
+            if number is None:
                 return None
             with writing(self._folder, ADVICE):
                 if (expected := written.get((name, number))) is not None:
@@ -87,10 +94,12 @@ class Work:
                         return kept
                 return convert_chunk(self.unfinished, name, split, number, check=check)
 
-        for first in range(0, count, group.world_size):
-            mine = first + group.rank
-            done = everywhere(group, lambda: work(mine))  # noqa: B023  # It is called at once.
-            yield [part for part in group.allgather(done) if part is not None]
+        for turns in rounds(len(all_chunks), group.world_size, adjacent(split, group.world_size)):
+            mine = []
+            for numbers in turns:
+                mine.append(everywhere(group, lambda: work(numbers[group.rank])))  # noqa: B023  # It is called at once.
+                told(sum(stop - start for start, stop in (all_chunks[one] for one in numbers if one is not None)))
+            yield [part for parts in group.allgather(mine) for part in parts if part is not None]
 
     def _first_row(self, name: str, split: Split) -> None:
         """Put the first row in its place: all statistics count from it, also those of what an earlier start wrote."""

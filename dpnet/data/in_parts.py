@@ -19,6 +19,8 @@ PART_BYTES = 1 << 23
 """Bytes that are read at a time, or more: whole chunks of the file."""
 KEPT = 2
 """Parts that are kept."""
+FIRSTS = 4
+"""Rows that are kept by themselves, from which statistics count: the first of each split, and one more."""
 _WANTED: ContextVar[Mapping[str, Any] | None] = ContextVar("in parts", default=None)
 
 
@@ -63,9 +65,11 @@ class InParts(ABC):
     Attributes:
         dtype: the same.
         shape: (rows, features), or (rows,) where there is no second axis.
+        forward: a row is reached only through all rows before it, as in what was compressed as a whole.
     """
 
     flags = Flags()
+    forward = False
 
     def __init__(self, dtype: np.dtype[Any], shape: tuple[int, ...], chunk: int) -> None:
         self.dtype = dtype
@@ -73,6 +77,8 @@ class InParts(ABC):
         row_bytes = max(math.prod(shape[1:]) * dtype.itemsize, 1)
         self._step = chunk * max(PART_BYTES // (row_bytes * chunk), 1)
         self._parts: dict[int, npt.NDArray[Any]] = {}
+        self._firsts: dict[int, npt.NDArray[Any]] = {}
+        self._last = len(self)
 
     @abstractmethod
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
@@ -104,7 +110,14 @@ class InParts(ABC):
     def __getitem__(self, rows: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Some rows: a range of them, or some by their numbers, in order."""
         if isinstance(rows, slice):
-            return self._range(*rows.indices(len(self))[:2])
+            start, stop, _ = rows.indices(len(self))
+            if stop - start == 1:
+                return self._one(start)
+            self._last = start
+            return self._range(start, stop)
+        if len(rows) == 1:
+            return self._one(int(rows[0]))
+        self._last = int(rows[0]) if len(rows) else self._last
         parts, begin = [np.empty((0, *self.shape[1:]), self.dtype)], 0
         while begin < len(rows):
             first = int(rows[begin]) // self._step * self._step
@@ -112,14 +125,34 @@ class InParts(ABC):
             part = self._range(first, min(first + self._step, len(self)))
             parts.append(part[rows[begin:end] - first])
             begin = end
-        return np.concatenate(parts)
+        return self._together(parts)
+
+    def _one(self, row: int) -> npt.NDArray[Any]:
+        """A row by itself; kept if it lies before what was asked for last.
+
+        Each chunk of a split is measured from the first row of the split. To read that again, with what lies between,
+        would take as long as to read all.
+        """
+        if row not in self._firsts:
+            is_back, found = row <= self._last, self._range(row, row + 1)
+            self._last = row
+            if not is_back:
+                return found
+            self._firsts[row] = found.copy()
+            if len(self._firsts) > FIRSTS:
+                del self._firsts[next(iter(self._firsts))]
+        return self._firsts[row]
 
     def _range(self, start: int, stop: int) -> npt.NDArray[Any]:
         parts = [np.empty((0, *self.shape[1:]), self.dtype)]
         for first in range(start // self._step * self._step, stop, self._step):
             part = self._kept(first)
             parts.append(part[max(start - first, 0) : stop - first])
-        return parts[-1] if len(parts) == 2 else np.concatenate(parts)
+        return parts[-1] if len(parts) == 2 else self._together(parts)
+
+    def _together(self, parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Parts as one; numpy would give it the byte order of this machine."""
+        return np.concatenate(parts, dtype=self.dtype)
 
     def _kept(self, first: int) -> npt.NDArray[Any]:
         """The part that begins with a row; the last two are kept, as statistics count from the first row."""

@@ -357,6 +357,16 @@ def test_compressed_data_are_converted_without_being_held_in_memory(chunked, tmp
     assert identified(tmp_path / "c", **keys).identity == expected.identity
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i2", "u1"])
+def test_compressed_data_stay_in_their_byte_order(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(in_parts, "PART_BYTES", 100)
+    with pytest.importorskip("h5py").File(tmp_path / "d.h5", "w") as file:
+        file.create_dataset("x_train", data=np.abs(9 * X), dtype=dtype, chunks=(13, 3), compression="gzip")
+        file["y_train"] = Y
+    convert(job_of(tmp_path / "d.h5"), str(tmp_path / "c"), GROUP)
+    assert identified(tmp_path / "c").identity == identified(tmp_path / "d.h5").identity
+
+
 def test_a_damaged_chunk_ends_the_conversion_with_an_error(chunked, tmp_path):
     data = bytearray(chunked.read_bytes())
     for place in range(len(data) // 4, 3 * len(data) // 4, 7):

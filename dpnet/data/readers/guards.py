@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from dpnet.errors import DataError
+from dpnet.errors import ConfigError, DataError
 
 READ_BYTES = 1 << 20
 """Bytes that are read at a time."""
@@ -24,10 +24,10 @@ DEFLATE_RATIO = 1032
 
 @contextmanager
 def guarded(file: str) -> Iterator[None]:
-    """Turns every error of the block, which reads `file`, into a DataError that names it."""
+    """Turns every error of the block, which reads `file`, into a DataError that names it; ConfigError stays."""
     try:
         yield
-    except DataError:
+    except (DataError, ConfigError):
         raise
     except MemoryError as error:
         raise DataError(

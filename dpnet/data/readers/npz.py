@@ -1,4 +1,4 @@
-"""Archives of numpy, .npz: a zip file of .npy files, read into memory.
+"""Archives of numpy, .npz: a zip file of .npy files, read into memory, or in parts for a conversion.
 
 numpy's own reader allocates what a header promises, so each array is read here, behind the header checks of `npy`.
 """
@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.config.model import Task
+from dpnet.data.in_parts import is_wanted
 from dpnet.data.readers.contents import HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import check_ratio, check_size, guarded, read_exactly
 from dpnet.data.readers.names import find_word
 from dpnet.data.readers.npy import read_header
+from dpnet.data.readers.npz_rows import can_be_read_in_parts, open_rows
 from dpnet.data.readers.recipes import renaming
 from dpnet.data.split import SPLITS, Split, make_split
 from dpnet.errors import DataError
@@ -107,14 +109,14 @@ def read_npz_split(
             f"{renaming(source, keys, (inputs_key, labels_key))}"
         )
     with guarded(name or source), zipfile.ZipFile(source) as archive:
-        inputs = _read_member(archive, inputs_key, inputs_file)
+        inputs = _read_member(archive, inputs_key, inputs_file, in_parts=is_wanted())
         labels = _read_member(archive, labels_key, labels_file) if labels_key in keys else None
         weights = _read_member(archive, weights_key, weights_file) if weights_key in keys else None
     files = inputs_file, labels_file
     return make_split(inputs, labels, *files, task=task, weights=weights, weights_file=weights_file)
 
 
-def _read_member(archive: zipfile.ZipFile, key: str, file: str) -> npt.NDArray[Any]:
+def _read_member(archive: zipfile.ZipFile, key: str, file: str, *, in_parts: bool = False) -> npt.NDArray[Any]:
     with guarded(file):
         member = archive.getinfo(f"{key}.npy")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -124,5 +126,7 @@ def _read_member(archive: zipfile.ZipFile, key: str, file: str) -> npt.NDArray[A
             header = read_header(stream, file)
             check_size(file, member.file_size - stream.tell(), header.num_bytes)
             check_ratio(file, member.compress_size, header.num_bytes)
+            if in_parts and can_be_read_in_parts(header):
+                return open_rows(str(archive.filename), key, file, header)
             flat = np.frombuffer(read_exactly(stream, header.num_bytes, file=file), dtype=header.dtype)
         return np.ascontiguousarray(flat.reshape(header.shape, order="F" if header.by_columns else "C"))

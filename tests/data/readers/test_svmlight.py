@@ -1,13 +1,16 @@
 """Files of svmlight and libsvm: what they hold, and that no feature is ever taken for its neighbour."""
 
 import bz2
+import dataclasses
 import gzip
 import lzma
 
 import numpy as np
 import pytest
 
-from dpnet.data.readers import guards, svmlight_text
+from dpnet.data import in_parts
+from dpnet.data.in_parts import InParts, reading_in_parts
+from dpnet.data.readers import guards, svmlight_rows, svmlight_text
 from dpnet.data.readers.svmlight import SvmFile, read_svmlight
 from dpnet.data.split import Indices
 from dpnet.errors import ConfigError, DataError
@@ -18,13 +21,24 @@ TEXT = "-1 1:0.5 4:2\n+1 2:1 3:0.25 # new\n\n# no sample\n+1\n"
 ROWS = [[0.5, 0, 0, 2], [0, 1, 0.25, 0], [0, 0, 0, 0]]
 
 
-@pytest.fixture
-def read(tmp_path):
-    def reading(text, name="a9a", like=None):
-        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_svmlight(str(tmp_path / name), like)
+def whole(path, text, like):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_svmlight(str(path), like)
 
-    return reading
+
+def parts(path, text, like):
+    """As a conversion reads it; the rows of the parts are put together."""
+    with reading_in_parts():
+        split = whole(path, text, like)
+    assert isinstance(split.inputs, InParts)
+    return dataclasses.replace(split, inputs=split.block(0, len(split)))
+
+
+@pytest.fixture(params=[whole, parts])
+def read(tmp_path, monkeypatch, request):
+    monkeypatch.setattr(svmlight_rows, "BLOCK_BYTES", 20)
+    monkeypatch.setattr(in_parts, "PART_BYTES", 50)
+    return lambda text, name="a9a", like=None: request.param(tmp_path / name, text, like)
 
 
 def test_samples_labels_and_comments(read):
@@ -169,12 +183,14 @@ def test_rare_features_that_no_training_sample_has_are_left_out_and_told(read):
     assert split.inputs.tolist() == [[0, 0, 2], [0, 3, 0], [0, 4, 0]]
 
 
+@pytest.mark.parametrize("read", [whole], indirect=True)
 def test_rows_that_would_not_fit_in_memory_are_refused_before_it_is_taken(read, monkeypatch):
     monkeypatch.setattr(guards.os, "sysconf", lambda name: 1 << 17)
     with pytest.raises(DataError, match=r"2 samples of 2,000,000,000 features, .* take 29\.8 GiB as"):
         read("1 2000000000:1\n0 1:1\n".replace("2000000000:", "2000000000:").replace("0 1:1", "0 1:1"))
 
 
+@pytest.mark.parametrize("read", [whole], indirect=True)
 def test_entries_that_would_not_fit_in_memory_are_not_all_read(read, monkeypatch):
     monkeypatch.setattr(guards.os, "sysconf", lambda name: 10)
     with pytest.raises(DataError, match=r"7 values take 0\.0 GiB as numbers"):
