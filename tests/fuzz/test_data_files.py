@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
-import importlib
-import importlib.util
-import io
-import json
 import struct
 import zipfile
 
-import numpy as np
 import pytest
-from helpers.fuzzing import INTEGERS, WILD, examples, mutate, mutations, only_dpnet_errors
+from helpers.fuzzing import INTEGERS, examples, mutate, mutations, only_dpnet_errors
+from helpers.small_sources import (
+    HAS_HDF5,
+    HAS_SVMLIGHT,
+    HAS_TABLES,
+    IDX,
+    NPZ,
+    PACKED,
+    SVM,
+    SVM_SETS,
+    TABLES,
+    X,
+    Y,
+    hdf5,
+    npy,
+    zipped,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,28 +31,10 @@ from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
 from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
-from dpnet.conversion.convert import convert
-from dpnet.data.converted.manifest import manifest_sum
 from dpnet.data.proposal.propose import propose
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
 from dpnet.training.prepare import identify, open_data
-
-X, Y = np.arange(24, dtype=np.uint8).reshape(4, 6), np.arange(4)
-
-
-def npy(array):
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def zipped(members, method=zipfile.ZIP_DEFLATED):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +65,6 @@ def check_table(folder, name, content, task="classification", target=-1):
         propose(str(path), {"model.task": task})
 
 
-IDX = bytes([0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 6]) + X.tobytes()
-NPZ = zipped({"x_train.npy": npy(X), "y_train.npy": npy(Y)})
 FILES = {"a.npz": NPZ, "b.npz": zipped({"x.npy": npy(X)}, zipfile.ZIP_STORED), "a.npy": npy(X)}
 FILES |= {"a-idx2-ubyte": IDX, "a-idx2-ubyte.gz": gzip.compress(IDX)}
 
@@ -160,22 +150,7 @@ def test_any_header_of_npy(folder, text, version, length, data):
     check(folder, "g.npz", zipped({"x_train.npy": npy(X), "y_train.npy": content}))
 
 
-pyarrow = pytest.importorskip("pyarrow")
-TABLE = pyarrow.table({"a": [1, 2, None, 4], "t": ["x", "y", "x", None], "kind": ["u", "v", "u", "v"]})
-
-
-def written(write):
-    stream = io.BytesIO()
-    write(TABLE, stream)
-    return stream.getvalue()
-
-
-TABLES = {
-    "t.csv": written(importlib.import_module("pyarrow.csv").write_csv),
-    "t.parquet": written(importlib.import_module("pyarrow.parquet").write_table),
-    "t.feather": written(importlib.import_module("pyarrow.feather").write_feather),
-}
-TABLES |= {"t.csv.gz": gzip.compress(TABLES["t.csv"])}
+tables = pytest.mark.skipif(not HAS_TABLES, reason="pyarrow is not installed")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -192,6 +167,7 @@ def test_mutated_tables(folder, name, changes):
     check_table(folder, name, mutate(TABLES[name], changes))
 
 
+@tables
 @examples(60)
 @given(
     st.lists(
@@ -205,8 +181,7 @@ def test_any_cells(folder, rows):
         check_table(folder, "c.csv", content, task, (-1, 0))
 
 
-svmlight = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed")
-SVM = b"-1 1:0.5 4:2 # one\n+1 qid:3 2:1e-3 3:-0.25\n\n# none\n+1 1:7\n"
+svmlight = pytest.mark.skipif(not HAS_SVMLIGHT, reason="scikit-learn is not installed")
 
 
 @svmlight
@@ -219,10 +194,11 @@ def test_any_bytes_in_place_of_svmlight_text(folder, name, content):
 
 @svmlight
 @examples(200)
-@given(mutations, st.booleans())
-def test_mutated_svmlight_text(folder, changes, packed):
-    content = mutate(gzip.compress(SVM) if packed else SVM, changes)
-    check(folder, "s.svm.gz" if packed else "s.svm", content)
+@given(mutations, st.sampled_from(list(PACKED)), st.sampled_from(["classification", "multilabel"]))
+def test_mutated_svmlight_text(folder, changes, ending, task):
+    text = SVM_SETS if task == "multilabel" else SVM
+    check(folder, f"s.svm{ending}", mutate(PACKED[ending](text), changes), task)
+    check(folder, f"s.svm{ending}", PACKED[ending](mutate(text, changes)), task)
 
 
 WORDS = [
@@ -255,21 +231,7 @@ def test_any_words_of_svmlight_text(folder, lines):
         check(folder, "w.svm", "\n".join(" ".join(line) for line in lines).encode(), task)
 
 
-h5py = importlib.import_module("h5py") if importlib.util.find_spec("h5py") else None
-
-
-def hdf5(kind):
-    """A small file: arrays in one piece, or in compressed chunks, or labels of text and links."""
-    stream = io.BytesIO()
-    with h5py.File(stream, "w", libver="latest" if kind == "latest" else None) as file:
-        chunks = {"chunks": (2, 3), "compression": "gzip", "shuffle": True} if kind in ("chunks", "latest") else {}
-        file.create_dataset("x_train", data=X, **chunks)
-        file["y_train"] = [f"c{label}" for label in Y] if kind == "text" else Y
-        file["sim/other"] = h5py.SoftLink("/x_train") if kind == "text" else X
-    return stream.getvalue()
-
-
-@pytest.mark.skipif(h5py is None, reason="h5py is not installed")
+@pytest.mark.skipif(not HAS_HDF5, reason="h5py is not installed")
 @pytest.mark.parametrize("kind", ["pieces", "chunks", "latest", "text"])
 @examples(4)
 @given(mutations)
@@ -278,6 +240,7 @@ def test_mutated_hdf5(folder, kind, changes):
     check(folder, f"{kind}.h5", mutate(hdf5(kind), changes))
 
 
+@tables
 @examples(60)
 @given(mutations)
 def test_a_mutated_file_of_a_folder(folder, changes):
@@ -286,51 +249,3 @@ def test_a_mutated_file_of_a_folder(folder, changes):
     check_table(folder, "parts/part-1.parquet", mutate(TABLES["t.parquet"], changes))
     with only_dpnet_errors(DataError):
         open_source(str(folder / "parts"), DataConfig(target="kind", missing="indicator", test=0.5))
-
-
-@functools.cache
-def converted(path):
-    """The files of a small folder of converted data."""
-    np.savez(path.with_suffix(".npz"), x_train=X, y_train=Y % 2, x_test=X[:2], y_test=Y[:2] % 2, w_train=Y + 1)
-    convert(Job(data=DataConfig(source=str(path.with_suffix(".npz")))), str(path), LocalGroup())
-    return {file.name: file.read_bytes() for file in path.iterdir()}
-
-
-def check_converted(path, name, content):
-    """Look at a folder of converted data in which one file has another content."""
-    for file, whole in converted(path).items():
-        (path / file).write_bytes(content if file == name else whole)
-    for split in ("train", "test"):
-        with only_dpnet_errors(DataError):
-            open_split(str(path), split)
-    with only_dpnet_errors(DataError):
-        section = DataConfig(source=str(path))
-        identify(section, open_data(Job(data=section), LocalGroup()), LocalGroup(), measure=False)
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "train-inputs.npy", "train-labels.npy", "train-weights.npy"])
-@examples(60)
-@given(mutations)
-def test_a_mutated_file_of_converted_data(folder, name, changes):
-    path = folder / "converted"
-    check_converted(path, name, mutate(converted(path)[name], changes))
-
-
-def places(value, path=()):
-    """Where something stands in a value of JSON."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
-
-
-@examples(200)
-@given(st.data(), WILD)
-def test_a_manifest_of_another_program(folder, data, wild):
-    path = folder / "converted"
-    manifest = json.loads(converted(path)["manifest.json"])
-    del manifest["manifest_sha256"]
-    *place, last = data.draw(st.sampled_from(places(manifest)[1:]))
-    target = manifest
-    for key in place:
-        target = target[key]
-    target[last] = wild
-    check_converted(path, "manifest.json", json.dumps({**manifest, "manifest_sha256": manifest_sum(manifest)}).encode())

@@ -85,6 +85,8 @@ def read_split(folder: str, manifest: Manifest, split: str, task: Task | None = 
     for kind in arrays:
         if kind in stored.arrays and (task is not None or kind == "ids"):
             arrays[kind] = _checked(file_of(folder, split, kind), stored.arrays[kind], len(inputs))
+    if (ids := arrays["ids"]) is not None and (ids.dtype.kind != "U" or ids.ndim != 1):
+        raise _damaged(file_of(folder, split, "ids"), f"it holds {ids.dtype} of shape {ids.shape}, and no names")
     if "statistics" in stored.arrays:
         _checked(file_of(folder, split, "statistics"), stored.arrays["statistics"], len(STATISTICS))
     sums = stored.arrays["inputs"].sha256

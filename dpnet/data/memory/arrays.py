@@ -98,7 +98,7 @@ def as_array(values: Any, name: str, *, labels: bool = False) -> npt.NDArray[Any
         DataError: they are no array, or hold Python objects of several kinds, or values that are masked.
     """
     if isinstance(values, np.ma.MaskedArray):
-        if values.mask.any():
+        if values.dtype.names is None and values.mask.any():  # Records are refused below.
             raise DataError(f"{name} has {int(values.mask.sum()):,} masked values; fill them, or leave their rows out.")
         values = values.data
     if isinstance(values, list | tuple) and any(isinstance(one, np.ma.MaskedArray) for one in values):
@@ -125,16 +125,18 @@ def as_array(values: Any, name: str, *, labels: bool = False) -> npt.NDArray[Any
 def _of_objects(array: npt.NDArray[Any], name: str, *, labels: bool) -> npt.NDArray[Any]:
     """Python objects as what they all are: texts, truth values, or numbers."""
     values = array.ravel().tolist()
+    if not values:
+        return np.zeros(array.shape)  # That there are none is said where the others are counted.
     kinds = [_kind(value) for value in values]
     mixed = {"number", "boolean"}  # Among inputs True is 1. As labels True and 1 would be one class, or two.
-    if values and (len(set(kinds)) == 1 or (not labels and set(kinds) <= mixed)) and kinds[0] in (*mixed, "text"):
+    if (len(set(kinds)) == 1 or (not labels and set(kinds) <= mixed)) and kinds[0] in (*mixed, "text"):
         made = np.array(values).reshape(array.shape)
         if made.dtype.kind != "O":
             return made
     others = [place for place, kind in enumerate(kinds) if (kind != kinds[0] if labels else kind not in mixed)]
     place = min(others, default=0)
-    row = np.unravel_index(place, array.shape)[0] if values else 0
-    seen = f"; row {row} (from 0) has {shorten(repr(values[place]), 40)}" if values else ""
+    row = np.unravel_index(place, array.shape)[0]
+    seen = f"; row {row} (from 0) has {shorten(repr(values[place]), 40)}"
     way = "numbers: x.astype(float); or give the whole data frame"
     if labels:
         way = "labels of one kind, y.astype(str) for example, and one in every row"

@@ -15,6 +15,7 @@ from dpnet.config.model import ModelConfig
 from dpnet.conversion.convert import convert
 from dpnet.data.converted.manifest import manifest_sum
 from dpnet.data.converted.parse import read_manifest
+from dpnet.data.converted.reader import array_sum
 from dpnet.data.converted.source import with_keys
 from dpnet.data.sources import open_source, open_split
 from dpnet.errors import DataError
@@ -249,6 +250,22 @@ def test_what_is_missing_or_damaged_or_does_not_fit_is_named(arrays, damage, mes
     damage(arrays)
     with pytest.raises(DataError, match=message):
         open_source(str(arrays))
+
+
+@tables
+@pytest.mark.parametrize("other", [np.arange(30), np.array([b"x"] * 30), np.array([["x"]] * 30)])
+def test_names_of_samples_that_are_no_texts_are_refused_though_their_sha256_is_right(csv, tmp_path, other):
+    folder = converted(tmp_path / "c", csv, **KEYS)
+    np.save(folder / "train-ids.npy", other)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    of_ids = manifest["splits"]["train"]["arrays"]["ids"]
+    of_ids |= {"dtype": other.dtype.str, "shape": list(other.shape), "sha256": [array_sum(other)]}
+    del manifest["manifest_sha256"]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "manifest_sha256": manifest_sum(manifest)}))
+    with pytest.raises(
+        DataError, match=r"train-ids\.npy is not the file of its manifest\.json: it holds .*, and no names"
+    ):
+        open_source(str(folder))
 
 
 def test_a_split_is_taken_by_its_name(arrays):

@@ -180,3 +180,18 @@ def test_numbers_are_learnt_from_arrays(tmp_path):
 def test_a_job_whose_data_lay_in_memory_says_so():
     with pytest.raises(DataError, match=r"^the data of this job lay in memory \(data\.source is <memory>\); give them"):
         open_source("<memory>")
+
+
+@pytest.mark.parametrize("x", [np.empty(0, object), np.empty((0, 3), object), np.empty((4, 0), object)])
+def test_an_empty_array_of_objects_is_told_as_one_of_numbers_is(x):
+    for dtype in (object, float):
+        with pytest.raises(DataError, match=r"x in memory holds (no sample|inputs of shape \(0,\))"):
+            opened((x.astype(dtype), Y))
+    with pytest.raises(DataError, match="y in memory holds 0 labels, but x in memory holds 12 samples"):
+        opened((X, np.empty(0, object)))
+
+
+def test_masked_records_are_refused_as_records_are():
+    x = np.ma.masked_array(np.zeros(12, "i4,f8"), mask=True)
+    with pytest.raises(DataError, match=r"x in memory holds elements of type .*; expected plain numbers"):
+        opened((x, Y))
