@@ -254,14 +254,14 @@ def of_frame(tmp_path_factory):
 
 
 @frames
-@examples(100)
+@examples(200)
 @given(data_frames(), TASKS, KEYS)
 def test_any_data_frame(of_frame, of_arrays, frame, task, keys):
     use(frame, task, [of_frame, of_arrays], **keys)
 
 
 @frames
-@examples(60)
+@examples(120)
 @given(data_frames(), data_frames() | ANY, st.none() | ANY, TASKS, KEYS)
 def test_any_data_frame_with_labels_beside_it(of_frame, frame, y, w, task, keys):
     use((frame, y) if w is None else (frame, y, w), task, [of_frame], **keys)

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.data.in_parts import InParts
-from dpnet.data.readers.guards import READ_BYTES, check_size, guarded, read_exactly
+from dpnet.data.readers.guards import READ_BYTES, guarded
 from dpnet.data.readers.npy import Header, read_header
+from dpnet.errors import DataError
 
 
 class NpzRows(InParts):
@@ -50,13 +51,9 @@ class NpzRows(InParts):
                 stream = self._begin()
             while self._at < first:
                 self._next(stream, first - self._at)
-            if first + size == self._size:
-                data = read_exactly(stream, size, file=self._file)
-                self._at += size
-            else:
-                data = bytearray()
-                while len(data) < size:
-                    data += self._next(stream, size - len(data))
+            data = bytearray()
+            while len(data) < size:
+                data += self._next(stream, size - len(data))
             self._stream = stream
         return np.frombuffer(data, self.dtype).reshape(stop - start, -1)
 
@@ -70,10 +67,13 @@ class NpzRows(InParts):
         return stream
 
     def _next(self, stream: IO[bytes], most: int) -> bytes:
-        """The next bytes, one or more."""
+        """The next bytes, one or more; with the last of them their checksum is compared."""
         piece = stream.read(min(most, READ_BYTES))
         if not piece:
-            check_size(self._file, self._at, self._size)
+            raise DataError(
+                f"{self._file} ends after {self._at} bytes, but its header promises {self._size}; it is damaged, or "
+                "has changed meanwhile: copy or download it again."
+            )
         self._at += len(piece)
         return piece
 

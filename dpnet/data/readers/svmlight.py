@@ -131,17 +131,16 @@ def _numbering(path: str, found: Found, like: Indices | None) -> tuple[int, int]
     Raises:
         DataError: the indices contradict those of the training data, or do not tell where they begin.
     """
-    low, high = int(found.lowest.min()), int(found.highest.max())
+    low, high = found.lowest, int(found.highest.max())
     if like is None:
         first = 0 if low == 0 else 1
         return first, high + 1 - first
     width = like.features
     line = found.lines[np.argmax(found.highest)]
     if like.first == 1 and low == 0:
-        zero = found.lines[np.argmin(found.lowest)]
         raise DataError(
-            f"{path}, line {zero} has the index 0, and the training data count from 1: no sample of them has an index "
-            "0. If all count from 0, write the pair 0:0 into a line of the training data."
+            f"{path}, line {found.lowest_line} has the index 0, and the training data count from 1: no sample of "
+            "them has an index 0. If all count from 0, write the pair 0:0 into a line of the training data."
         )
     if like.first == 0 and low > 0 and high >= width:
         raise DataError(

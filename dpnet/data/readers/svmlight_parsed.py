@@ -13,7 +13,7 @@ from dpnet.text import counted
 
 ROWS = 1 << 14
 """Rows that are spread out at a time."""
-MAX_INDEX = np.iinfo(np.int64).max
+MAX_INDEX = int(np.iinfo(np.int64).max)
 
 
 class Parsed(NamedTuple):
@@ -64,7 +64,8 @@ class Found(NamedTuple):
         counts: (rows,) how many of these each row has; none where a line has one label.
         lines: see Parsed.
         highest: (rows,) int64, the largest index of each row; -1 of a row without entries.
-        lowest: (rows,) int64, the smallest; MAX_INDEX of a row without entries.
+        lowest: the smallest index of all; MAX_INDEX where there is none.
+        lowest_line: the first line that has it.
         groups: see Parsed.
     """
 
@@ -73,25 +74,29 @@ class Found(NamedTuple):
     counts: SampleIds
     lines: SampleIds
     highest: SampleIds
-    lowest: SampleIds
+    lowest: int
+    lowest_line: int
     groups: int
 
     @classmethod
     def of(cls, parsed: Parsed) -> Found:
         """What stays of some rows."""
-        highest, lowest = np.full(parsed.rows, -1), np.full(parsed.rows, MAX_INDEX)
+        highest, lowest, line = np.full(parsed.rows, -1), MAX_INDEX, 0
         some = np.diff(parsed.starts) > 0  # Indices rise in each row.
-        lowest[some] = parsed.indices[parsed.starts[:-1][some]]
-        highest[some] = parsed.indices[parsed.starts[1:][some] - 1]
+        if some.any():
+            highest[some] = parsed.indices[parsed.starts[1:][some] - 1]
+            firsts = parsed.indices[parsed.starts[:-1][some]]
+            lowest, line = int(firsts.min()), int(parsed.lines[some][np.argmin(firsts)])
         of_sets = np.array([label for one in parsed.sets for label in one], np.float64)
         counts = np.array([len(one) for one in parsed.sets], np.int64)
-        return cls(parsed.labels, of_sets, counts, parsed.lines, highest, lowest, parsed.groups)
+        return cls(parsed.labels, of_sets, counts, parsed.lines, highest, lowest, line, parsed.groups)
 
     @classmethod
     def together(cls, blocks: Sequence[Found]) -> Found:
         """What stays of adjacent blocks, one or more."""
-        arrays = (np.concatenate(parts) for parts in zip(*(block[:-1] for block in blocks), strict=True))
-        return cls._make((*arrays, sum(block.groups for block in blocks)))
+        arrays = (np.concatenate(parts) for parts in zip(*(block[:-3] for block in blocks), strict=True))
+        least = min(blocks, key=lambda block: block.lowest)
+        return cls._make((*arrays, least.lowest, least.lowest_line, sum(block.groups for block in blocks)))
 
     @property
     def rows(self) -> int:

@@ -58,6 +58,16 @@ def test_rows_are_reached_in_any_order(tmp_path):
         assert (split.block(start, stop) == X.reshape(300, 8)[start:stop]).all()
 
 
+def test_an_array_that_is_shorter_meanwhile_is_refused(tmp_path):
+    np.savez(tmp_path / "d.npz", x=X)
+    with reading_in_parts():
+        split = open_split(str(tmp_path / "d.npz"))
+    np.savez(tmp_path / "d.npz", x=X[:200])
+    assert (split.block(0, 100) == X[:100].reshape(100, 8)).all()
+    with pytest.raises(DataError, match=r"d\.npz \(x\) ends after 6400 bytes, but its header promises 9600;"):
+        split.block(200, 300)
+
+
 def test_a_training_reads_the_whole(tmp_path):
     np.savez(tmp_path / "d.npz", x_train=X, y_train=Y)
     assert type(open_source(str(tmp_path / "d.npz")).train.inputs) is np.ndarray
