@@ -394,7 +394,9 @@ sys.exit(run(["data", "convert", source, dest]))
 
 @pytest.mark.ranks
 @pytest.mark.slow
-def test_ranks_share_the_work_also_after_one_was_killed(source, tmp_path):
+@pytest.mark.parametrize("kind", ["source", "chunked"])
+def test_ranks_share_the_work_also_after_one_was_killed(request, kind, tmp_path):
+    source = request.getfixturevalue(kind)
     convert(job_of(source), str(tmp_path / "whole"), GROUP)
     (tmp_path / "program.py").write_text(PROGRAM)
     arguments = [str(tmp_path / "program.py"), str(source), str(tmp_path / "c")]

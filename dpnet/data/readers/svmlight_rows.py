@@ -18,13 +18,16 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.in_parts import InParts
-from dpnet.data.readers.guards import guarded
+from dpnet.data.readers.guards import check_memory, guarded
 from dpnet.data.readers.svmlight_parsed import Found, Parsed
 from dpnet.data.readers.svmlight_text import Lines, is_packed, opened
 from dpnet.errors import DataError
+from dpnet.text import counted
 
 BLOCK_BYTES = 1 << 20
 """Text of a block, unpacked."""
+AT_ONCE = 8
+"""Rows that are in memory at once at least: a part, and what is measured of it."""
 
 
 class Mark(NamedTuple):
@@ -106,7 +109,8 @@ class TextInParts:
         return self.parsed(row, row + 1).indices
 
     def inputs(self, first: int, width: int) -> npt.NDArray[Any]:
-        """The rows, in the place of an array of all features; see SvmRows."""
+        """The rows, in the place of an array of all features; raises DataError if not even a few fit in memory."""
+        check_memory(self.path, 8 * AT_ONCE * width, f"{AT_ONCE} samples of {counted(width, 'feature')}, with zeros,")
         return cast(npt.NDArray[Any], SvmRows(self, first, width))
 
 
