@@ -32,6 +32,7 @@ def run(arguments, env, *, code=0, timeout_s=120, program=("-m", "dpnet")):
 def test_without_links_and_syncs_of_directories_a_training_works_and_resumes(tmp_path, hidden):
     env, output = faked(tmp_path, "links", "directory-fsync"), tmp_path / "run"
     short = settings(f"model.hidden_layers={hidden}", "checkpoint.every_steps=5", "checkpoint.keep_last=1")
+    short += settings("data.validation=0.1")
     run(["train", "--output", output, *short, *settings("train.steps=7")], env)
     run(["train", "--output", output, *short, *settings("train.steps=12")], env)
     folder = output / "checkpoints"
@@ -72,6 +73,7 @@ main()
 def test_a_training_does_not_wait_for_a_slow_disk_and_its_end_says_what_it_waits_for(tmp_path):
     env, output = faked(tmp_path, fsync_s=0.1), tmp_path / "run"
     arguments = settings("model.hidden_layers=[600, 600]", "train.steps=60", "checkpoint.every_steps=3")
+    arguments += settings("data.validation=0.1")
     soon = TOLD.format(first_s=0.5)  # Nine syncs take longer.
     text = run(["train", "--output", output, *arguments], env, timeout_s=180, program=("-c", soon))
     assert "note: waiting for the disk, " in text, text

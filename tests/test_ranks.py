@@ -150,7 +150,7 @@ def test_fine_tuning_gives_the_same_bits_on_any_number_of_ranks_and_after_a_resu
     again = train(2, resumed, settings, "--resume", one / "checkpoints/step-00000030")  # In the second epoch.
     assert {key: again[key] for key in SAME} == {key: expected[key] for key in SAME}
     assert again["pretrained"] == expected["pretrained"]
-    before, after = (load_file(run / "checkpoints/best/model.safetensors") for run in (reproducible[1], three))
+    before, after = (load_file(run / "checkpoints/latest/model.safetensors") for run in (reproducible[1], three))
     kept = {name for name, array in after.items() if array.tobytes() == before[name].tobytes()}
     assert kept == {"0.weight", "0.bias"}
 
@@ -189,6 +189,25 @@ def test_a_training_that_several_ranks_began_goes_on_on_one(reproducible, tmp_pa
     train(4, first, [*(setting for setting in REPRODUCIBLE if "epochs" not in setting), "train.steps=31"])
     seen = train(1, first, REPRODUCIBLE)
     assert {key: seen[key] for key in SAME} == {key: expected[key] for key in SAME}
+
+
+@pytest.mark.parametrize("num_ranks", [1, 3])
+def test_patience_without_validation_data_is_refused_once_for_all_ranks(tmp_path, num_ranks):
+    code, text = TURNS.run(num_ranks, [*map(str, training(tmp_path / "run", ["evaluate.patience=3"]))])
+    assert (code, text.count("evaluate.patience is 3, and there are no validation data")) == (2, 1), text
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("num_ranks", [1, 3])
+def test_test_data_choose_nothing_on_any_number_of_ranks(reproducible, tmp_path, num_ranks):
+    seen = train(num_ranks, tmp_path, REPRODUCIBLE)
+    assert seen["digest"] == reproducible[0]["digest"]
+    assert not [key for key in seen if "best" in key]
+    assert not (tmp_path / "checkpoints/best").is_symlink()
+    assert (seen["test_loss"], seen["test_accuracy"]) == (seen["eval_loss"], seen["eval_accuracy"])
+    assert f"{tmp_path}: the newest checkpoint, step 46; none is kept as the best" in dpnet(
+        num_ranks, "evaluate", tmp_path
+    )
 
 
 def test_the_same_samples_validate_on_any_number_of_ranks_and_the_test_scores_are_the_same(tmp_path):

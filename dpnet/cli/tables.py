@@ -12,7 +12,7 @@ from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.resume import job_of
 from dpnet.config.job import Job
 from dpnet.config.model import METRICS
-from dpnet.data.identity import watched_in
+from dpnet.data.identity import eval_split_in
 from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.targets import SHOWN
 from dpnet.data.tasks import KINDS
@@ -51,7 +51,7 @@ def checkpoint_table(path: Path, found: Checkpoint) -> str:
     facts += _beginning(manifest.get("pretrained"), job)
     if progress.eval_step >= 0:
         facts.append(
-            f"{watched_in(manifest['data'])} scores  {scores_text(progress.measures('eval', measures))}, "
+            f"{eval_split_in(manifest['data'])} scores  {scores_text(progress.measures('eval', measures))}, "
             f"{progress.eval_samples:,} samples, at step {progress.eval_step}"
         )
     if progress.best_step >= 0:

@@ -36,7 +36,7 @@ class DataConfig(Section, governs=Governs.RESULT):
         Governs.OPERATION,  # As with source.
         PathOrShare("a file of samples"),
         "Samples that are not trained on: their scores choose the best checkpoint and end the training where "
-        "evaluate.patience says so, and the test data are left for the end. An .npz or HDF5 file with x and y, an .npy "
+        "evaluate.patience says so. Test data choose nothing. An .npz or HDF5 file with x and y, an .npy "
         "or IDX file with its labels beside it, svmlight text, or a table if data.source is one; or the share of the "
         "training samples that is held out, of each class alike. Which samples these are follows from the labels and "
         "train.seed.",

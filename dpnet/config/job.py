@@ -136,7 +136,7 @@ class ScheduleConfig(Periodic, governs=Governs.RESULT):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Periodic, governs=Governs.RESULT):
-    """When to compute scores on the validation data, else on the test data, and what follows from them."""
+    """When to compute scores on the validation data, else on the test data; and what validation data choose by them."""
 
     one_of: ClassVar[dict[str, float]] = {"every_epochs": 1, "every_steps": 1000}
 
@@ -147,11 +147,16 @@ class EvaluateConfig(Periodic, governs=Governs.RESULT):
     ] = 512
     metric: Annotated[
         Literal["accuracy", "loss", "r2", "rmse", "mae", "micro_f1", "macro_f1", "subset_accuracy"],
-        "Score that decides which evaluation is the best: loss; accuracy with classes; r2, rmse or mae with numbers; "
-        "micro_f1, macro_f1 or subset_accuracy with several labels.",
+        "Score of the validation data that decides which evaluation is the best: loss; accuracy with classes; r2, rmse "
+        "or mae with numbers; micro_f1, macro_f1 or subset_accuracy with several labels. Without validation data none "
+        "is: test data choose nothing.",
     ] = follows("accuracy with classification, r2 with regression, loss with multilabel")
     patience: Annotated[
-        int, Governs.LENGTH, Range(0), "Evaluations without improvement after which training stops; 0: never."
+        int,
+        Governs.LENGTH,
+        Range(0),
+        "Evaluations of the validation data without improvement after which training stops; 0: never. Without "
+        "validation data only 0 is allowed: test data choose nothing.",
     ] = 0
     min_delta: Annotated[float, Range(0), "An improvement is better than the last improvement by more than this."] = 0.0
 
@@ -166,7 +171,7 @@ class CheckpointConfig(Periodic, governs=Governs.OPERATION):
     every_steps: Annotated[int | None, Range(0), "Steps from one checkpoint to the next; 0: none at all."] = None
     every_seconds: Annotated[float | None, Range(0), "Seconds from one checkpoint to the next; 0: none at all."] = None
     keep_last: Annotated[int, Range(1), "Number of newest checkpoints to keep."] = 2
-    keep_best: Annotated[bool, "Keep the checkpoint of the best evaluation as well."] = True
+    keep_best: Annotated[bool, "Keep the checkpoint of the best evaluation of validation data as well."] = True
     max_failed: Annotated[
         int, Range(1), "Failed writes in a row that end the training; those before are reported and tried again."
     ] = 3

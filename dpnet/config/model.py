@@ -49,9 +49,9 @@ class ModelConfig(Section, governs=Governs.RESULT):
         str | None,
         Governs.OPERATION,  # Where the parameters lie. What they are is compared by their digest: training.pretrained.
         Text(),
-        "What a new training begins with (--from): the parameters of a checkpoint, or of a run directory's best one, "
-        "with their scaling of the inputs; or those of a .safetensors file, alone. The last layer starts anew where "
-        "its outputs meant other classes or targets.",
+        "What a new training begins with (--from): the parameters of a checkpoint, or of a run directory's best one "
+        "(its newest, if none is kept as the best), with their scaling of the inputs; or those of a .safetensors file, "
+        "alone. The last layer starts anew where its outputs meant other classes or targets.",
     ] = follows("initial parameters, which follow from train.seed", example="runs/digits")
     freeze: Annotated[
         tuple[str, ...],

@@ -1,7 +1,7 @@
 """Sources of arrays, which are all but tables: their training, validation and test samples, as a job names them.
 
 A source has test samples of its own, or data.test names them: another source, or a share of the training samples. So
-it is with data.validation and the samples that the training is watched with.
+it is with data.validation and the samples that the training is evaluated with.
 """
 
 from __future__ import annotations

@@ -151,8 +151,8 @@ def of_array(dtype: str, shape: Sequence[int], content: bytes) -> dict[str, Any]
     return {"dtype": dtype, "shape": [int(size) for size in shape], "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def watched_in(known: Mapping[str, Any]) -> str:
-    """Which data the scores of a training are computed on, "validation" or "test".
+def eval_split_in(known: Mapping[str, Any]) -> str:
+    """Which data a training is evaluated on, "validation" or "test".
 
     Args:
         known: the identity in a checkpoint; its content may be anything.

@@ -52,7 +52,7 @@ class DataSource:
         test: test samples, with labels, numbered as those of the training data, and as many features; None if the
             source has none.
         schema: of a table; None: the source is none.
-        validation: as `test`, but samples that the training is watched with.
+        validation: as `test`, but samples whose scores choose the best parameters and end the training.
     """
 
     name: str
@@ -67,8 +67,8 @@ class DataSource:
         return splits_by_name(self.train, self.validation, self.test)
 
     @property
-    def watched(self) -> Literal["validation", "test"]:
-        """The split whose scores choose the best parameters and end the training early; it need not be there."""
+    def eval_split(self) -> Literal["validation", "test"]:
+        """The split that is evaluated during the training; it need not be there. Test data choose nothing then."""
         return "test" if self.validation is None else "validation"
 
     @property

@@ -16,6 +16,8 @@ from dpnet.compute.loops.choose import remark
 from dpnet.compute.shares import ceil_div
 from dpnet.config.data import MEMORY
 from dpnet.config.job import EvaluateConfig, Job
+from dpnet.config.keys import toml_value
+from dpnet.config.model import METRICS
 from dpnet.data.remarks import remarks
 from dpnet.data.sources import DataSource
 from dpnet.environment import loss_obstacle
@@ -85,13 +87,13 @@ def _without_effect(job: Job, source: DataSource, parts: Parts) -> Iterator[str]
             f"schedule.warmup_steps is {job.schedule.warmup_steps:,}, and the training has "
             f"{counted(total_steps, 'step')}: it ends before the learning rate has grown to optimizer.learning_rate"
         )
-    if parts.evaluator is not None:
-        return
-    why = "evaluations are turned off" if source.watched in source.splits else "there are no validation or test samples"
-    if job.evaluate.patience:
-        yield f"evaluate.patience is {job.evaluate.patience}, which has no effect: {why}"
-    if source.validation is not None:
-        yield f"{counted(len(source.validation), 'validation sample')} without a use: {why}"
+    if not parts.chooses and job.evaluate.metric != METRICS[job.model.task][0]:
+        yield (
+            f"evaluate.metric is {toml_value(job.evaluate.metric)}, which chooses nothing without validation data "
+            "(data.validation): it is only shown"
+        )
+    if parts.evaluator is None and source.validation is not None:
+        yield f"{counted(len(source.validation), 'validation sample')} without a use: evaluations are turned off"
 
 
 def _on_busy_cores(setup: Setup) -> Iterator[str]:
@@ -116,7 +118,6 @@ def training_text(
     others = [f"{len(split):,} {name} samples" for name, split in source.splits.items() if split is not source.train]
     if source.test is None:
         others.append("no test samples")
-    flatters = parts.evaluator is not None and parts.watched == "test"
     size = parts.plan.global_batch_size
     share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
     lines = [
@@ -127,7 +128,6 @@ def training_text(
         f"{job.optimizer.name}",
         *frozen_text(layout, trained=setup.pretrained is not None or step > 0),
         ", ".join([f"data {name}: {len(source.train):,} training samples", *others]),
-        *(["the best is chosen by its test scores, which flatters them; see data.validation"] if flatters else []),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
     ]
     if world_size > 1:

@@ -69,7 +69,7 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
         schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
     )
     evaluators, where = build_evaluators(setup, source, plan), (shared.board, shared.node_ranks)
-    return Parts(trainer, *evaluators, source.watched, layout, total_steps, memory, *where, Pace(group))
+    return Parts(trainer, *evaluators, source.eval_split, layout, total_steps, memory, *where, Pace(group))
 
 
 def build_layout(job: Job, source: DataSource) -> Layout:
@@ -90,6 +90,16 @@ def check_world_size(train: TrainConfig, world_size: int) -> None:
         raise ConfigError(
             f"train.reproducible_shards is {train.reproducible_shards}, but there are {world_size} ranks; "
             f"start at most {train.reproducible_shards} ranks, or begin a new training with more shards"
+        )
+
+
+def check_patience(patience: int, source: DataSource) -> None:
+    """Raises ConfigError, on every rank, if only test data could end the training by `evaluate.patience`."""
+    if patience and source.validation is None:
+        raise ConfigError(
+            f"evaluate.patience is {patience}, and there are no validation data to watch: test data choose nothing; "
+            "set data.validation = 0.1, or to a file of samples, or evaluate.patience = 0, to train to the end",
+            agreed=True,
         )
 
 
@@ -176,7 +186,7 @@ def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimi
 
 
 def build_evaluators(setup: Setup, source: DataSource, plan: Plan) -> tuple[Evaluator | None, Evaluator | None]:
-    """The evaluators of the watched data and, if these are the validation data, of the test data: see Parts."""
+    """The evaluators of validation data during the training, and of test data at its end: see Parts."""
     section, splits = setup.job.evaluate, source.splits
     if not section.interval_steps(plan.steps_per_epoch):
         return None, None
@@ -187,7 +197,7 @@ def build_evaluators(setup: Setup, source: DataSource, plan: Plan) -> tuple[Eval
         rows = min(section.batch_size, len(splits[name]))
         return Evaluator(setup.group, setup.replica(splits[name], rows), batch_size=rows)
 
-    return of(source.watched), of("test") if source.watched == "validation" else None
+    return of(source.eval_split), of("test") if source.eval_split == "validation" else None
 
 
 def build_watchdog(setup: Setup, parts: Parts, folder: Path) -> Watchdog:

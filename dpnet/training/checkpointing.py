@@ -35,7 +35,8 @@ class Checkpointing:
         setup: of the training.
         identity: of its data.
         run_dir: where checkpoints go.
-        start: where it started; that step has a checkpoint already, if this run wrote it.
+        start: where it started; that step has a checkpoint already, if this run wrote it. It is written anew if it
+            names a best one that is the best no more.
     """
 
     def __init__(self, setup: Setup, identity: Mapping[str, Any], run_dir: RunDirectory, start: StartingPoint) -> None:
@@ -43,7 +44,7 @@ class Checkpointing:
         self._saver: Saver | None = None
         """Only rank 0 has one."""
         self._changes = start.changes
-        self._saved_step = start.progress.step if start.is_own else -1
+        self._saved_step = start.progress.step if start.is_own and start.dropped_best < 0 else -1
         self._saved_s = time.monotonic()
         self._every_seconds = setup.job.checkpoint.every_seconds or 0.0
         self._tell: Callable[[str], None] = print

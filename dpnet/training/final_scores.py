@@ -1,4 +1,4 @@
-"""The test scores at the end of a training that was watched with validation data: of its last and its best parameters.
+"""The test scores at the end of a training with validation data: of its last and its best parameters.
 
 The test data have chosen nothing until then, so these are the scores to expect of other samples.
 """

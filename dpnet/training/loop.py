@@ -56,7 +56,7 @@ class Loop:
         self, setup: Setup, data: TrainingData, start: StartingPoint, run_dir: RunDirectory, signals: StopSignals
     ) -> None:
         self._setup, self._source, self._signals, job = setup, data.source, signals, setup.job
-        how = job.output.progress, data.source.watched, job.model.task, job.evaluate.metric
+        how = job.output.progress, data.source.eval_split, job.model.task, job.evaluate.metric
         self._reporting = Reporting(setup.group, run_dir, *how)
         self._checkpointing = Checkpointing(setup, data.identity, run_dir, start)
         self._run_dir, self._stopwatch, self._restarts = run_dir, Stopwatch(start.progress.step), False
@@ -194,10 +194,10 @@ class Loop:
         HERE.enter(whereabouts.EVALUATION)
         scores = self.parts.evaluator(self.parts.state.layers)
         if bad := scores.not_finite:
-            raise self._diverged(f"the {self.parts.watched} {bad}")
-        is_best = self.progress.add_evaluation(scores, self._setup.job.evaluate)
+            raise self._diverged(f"the {self.parts.eval_split} {bad}")
+        self.progress.add_evaluation(scores)
         self._reporting.evaluated(self.progress)
-        return is_best
+        return self.parts.chooses and self.progress.choose(scores, self._setup.job.evaluate)
 
     def _save(self, *, last: bool = False) -> None:
         HERE.enter(whereabouts.CHECKPOINT)

@@ -19,11 +19,11 @@ class Parts:
 
     Attributes:
         trainer: takes steps.
-        evaluator: computes the scores that the training is watched with, on the validation data, or on the test data
-            if there are no others; None if evaluation is off or there are neither.
-        tester: computes the test scores at the end; None if evaluation is off, there are no test data, or they are
-            watched.
-        watched: "validation" or "test": which data `evaluator` takes.
+        evaluator: computes scores during the training, on the validation data, or on the test data if there are no
+            others; None if evaluation is off or there are neither.
+        tester: computes the test scores at the end; None if evaluation is off, there are no test data, or `evaluator`
+            takes them.
+        eval_split: "validation" or "test": which data `evaluator` takes.
         layout: of the flat vectors.
         total_steps: of the training.
         memory: where parameters and optimizer vectors lie, in words.
@@ -35,13 +35,18 @@ class Parts:
     trainer: Trainer
     evaluator: Evaluator | None
     tester: Evaluator | None
-    watched: str
+    eval_split: str
     layout: Layout
     total_steps: int
     memory: str
     board: Vector
     node_ranks: range
     stragglers: Pace
+
+    @property
+    def chooses(self) -> bool:
+        """Whether evaluations choose the best parameters and end the training: those of test data never do."""
+        return self.eval_split == "validation"
 
     @property
     def plan(self) -> Plan:

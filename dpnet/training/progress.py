@@ -52,7 +52,7 @@ class Progress:
         eval_step: step of the last evaluation; -1 before the first.
         eval_loss, eval_accuracy, ..., eval_samples: its scores, by MEASURES; None for a measure that the task does not
             have.
-        best_step: step of the best evaluation; -1 before the first.
+        best_step: step of the best evaluation; -1 before the first, and where only test data are evaluated.
         best_value: its score in the metric of `evaluate.metric`, made such that larger is better.
         best_loss, best_accuracy, ...: its scores; None also for one that an earlier dpnet did not record.
         reference_value: the last score that counted as an improvement: one above the reference before it by more than
@@ -124,14 +124,17 @@ class Progress:
         """Begin a new row of the learning curve."""
         self.samples, self.weight, self.loss, self.hits = 0, 0.0, 0.0, 0.0
 
-    def add_evaluation(self, scores: Scores, how: EvaluateConfig) -> bool:
-        """Record the scores of the current step.
+    def add_evaluation(self, scores: Scores) -> None:
+        """Record the scores of the current step."""
+        self.eval_step, self.eval_samples = self.step, scores.samples
+        self._record("eval", scores)
+
+    def choose(self, scores: Scores, how: EvaluateConfig) -> bool:
+        """Compare the scores of the current step, which are of validation data, with those before.
 
         Returns:
             whether they are the best so far.
         """
-        self.eval_step, self.eval_samples = self.step, scores.samples
-        self._record("eval", scores)
         value = scores.measures[how.metric] * (-1 if how.metric in SMALLER_IS_BETTER else 1)
         if self.reference_value is None or value > self.reference_value + how.min_delta:
             self.reference_value, self.evaluations_waited = value, 0
@@ -189,7 +192,7 @@ class Progress:
         return progress
 
     def forget_best(self) -> None:
-        """Forget the best evaluation so far: it was chosen by another metric."""
+        """Forget the best evaluation so far: it was chosen by another metric, or by test data."""
         self.best_step, self.evaluations_waited = -1, 0
         self.best_value = self.reference_value = None
         for name in MEASURES:

@@ -68,7 +68,7 @@ class Reporting:
         group: all ranks.
         run_dir: holds the learning curve.
         console: `output.progress` of the configuration.
-        watched: "validation" or "test": which data evaluations take.
+        eval_split: "validation" or "test": which data evaluations take.
         task: of the network.
         metric: `evaluate.metric`. The line of an epoch shows it, beside the loss.
     """
@@ -78,11 +78,11 @@ class Reporting:
         group: Group,
         run_dir: RunDirectory,
         console: str,
-        watched: str,
+        eval_split: str,
         task: Task = "classification",
         metric: str = "loss",
     ) -> None:
-        self._group, self._run_dir, self._console, self._watched = group, run_dir, console, watched
+        self._group, self._run_dir, self._console, self._eval_split = group, run_dir, console, eval_split
         self._measured, self._shown = MEASURED[task], ["loss", _beside_loss(task, metric)]
         self._sinks: Sequence[Sink] = ()
         self._plan: Plan | None = None
@@ -133,7 +133,7 @@ class Reporting:
         """Report the scores of the current step, and the training up to it."""
         scores: dict[str, Any] = {f"eval_{name}": value for name, value in progress.measures("eval", MEASURES).items()}
         place, samples = (progress.step, self._epoch(progress)), progress.eval_samples
-        self._write(Evaluated(*place, **scores, eval_samples=samples, eval_split=self._watched))
+        self._write(Evaluated(*place, **scores, eval_samples=samples, eval_split=self._eval_split))
         self.epoch_taken(progress, progress.measures("eval", self._shown))
 
     def epoch_taken(self, progress: Progress, scores: Mapping[str, float | None] = NO_SCORES) -> None:
@@ -142,8 +142,8 @@ class Reporting:
         (samples, weight, loss, hits), seconds = self._epoch_sums.take(progress)
         if weight > 0:
             place, means = (progress.step, self._epoch(progress)), self._means(loss / weight, hits / weight)
-            more: dict[str, Any] = {**means, "eval_scores": scores, "eval_split": self._watched, "since": self._since}
-            self._since = 0
+            more: dict[str, Any] = {**means, "eval_scores": scores, "eval_split": self._eval_split}
+            more["since"], self._since = self._since, 0
             self._write(EpochTaken(*place, samples_per_s=samples / seconds, **more))
 
     def ranks_lost(

@@ -24,7 +24,7 @@ from dpnet.errors import DpnetError, Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
-from dpnet.training.build import build_layout, check_world_size
+from dpnet.training.build import build_layout, check_patience, check_world_size
 from dpnet.training.directory import Directory
 from dpnet.training.loop import Loop
 from dpnet.training.memory import with_data
@@ -186,6 +186,7 @@ def begin(
     with doing(group, f"reading the data {job.data.source}"):
         kept = (None, None) if pretrained is None else (pretrained.schema, pretrained.fills)
         source = open_data(job, group, in_memory, *kept)
+    check_patience(job.evaluate.patience, source)
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     begun = None if pretrained is None or resumes else transfer(pretrained, job, source, group)
@@ -204,7 +205,7 @@ def begin(
     if loop.is_finished and start.is_own and (summary := on_root(group, run_dir.read_summary)) is not None:
         saved = on_root(group, run_dir.checkpoints.steps)
         tell, measures = functools.partial(say, group), METRICS[job.model.task]
-        summary = complete_again(summary, loop.progress, saved, source.watched, tell, measures)
+        summary = complete_again(summary, loop.progress, saved, source.eval_split, tell, measures)
         say(group, complete_already(run_dir.path, loop.progress, loop.parts.total_steps, job.evaluate))
         return directory.named(summary)
     for note in start.notes:

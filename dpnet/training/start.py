@@ -16,6 +16,7 @@ from dpnet.checkpoint.tensors import state_vectors
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import Group
 from dpnet.config.job import Job
+from dpnet.data.identity import eval_split_in
 from dpnet.data.scaling import Scaling, check_targets_scaling
 from dpnet.data.sources import DataSource
 from dpnet.errors import CheckpointError
@@ -44,6 +45,8 @@ class StartingPoint:
         notes: what differs from the run so far, for the user; of no use if no step is left to take.
         told: lines on what it begins with, for the user.
         pretrained: what the run began with, as its checkpoint records it; None: initial parameters, or it begins now.
+        dropped_best: step of a best evaluation that test data had chosen, as an earlier dpnet let them; it is the best
+            no more. -1: there is none.
     """
 
     progress: Progress
@@ -54,6 +57,7 @@ class StartingPoint:
     notes: Sequence[str] = ()
     told: Sequence[str] = ()
     pretrained: Mapping[str, Any] | None = None
+    dropped_best: int = -1
 
 
 def foresee(job: Job, resume: str, source: DataSource) -> bool:
@@ -121,6 +125,7 @@ def choose_start(
         return run_dir, StartingPoint(Progress(), is_own=is_own)
     start = start_from(found, job, build_layout(job, data.source), group, is_own=is_own)
     began = recorded_pretrained(found.manifest)
+    notes = [*notes, *_dropped(start.dropped_best)]
     return run_dir, dataclasses.replace(start, changes=changes, notes=notes, pretrained=began)
 
 
@@ -194,9 +199,22 @@ def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_
         vectors = state_vectors(found, layout, build_optimizer(job).slots, job.model.dtype)
         scaling = Scaling.from_tensors(found.scaling)
         check_targets_scaling(scaling, job.model.task, layout.sizes[-1])
-        return StartingPoint(_progress(found, job), StateVectors(*vectors, found.step), scaling, is_own)
+        progress, dropped_best = _progress(found, job), -1
+        if eval_split_in(found.manifest["data"]) == "test" and progress.best_step >= 0:
+            dropped_best = progress.best_step
+            progress.forget_best()
+        state = StateVectors(*vectors, found.step)
+        return StartingPoint(progress, state, scaling, is_own, dropped_best=dropped_best)
 
     return everywhere(group, unpack)
+
+
+def _dropped(best_step: int) -> list[str]:
+    """What is said of a best evaluation that test data had chosen; nothing if there is none."""
+    if best_step < 0:
+        return []
+    chosen = f"step {best_step:,} was the best evaluation so far, as an earlier dpnet let the test data choose it"
+    return [f"{chosen}; they choose nothing any more, and the next checkpoint is kept with no best one beside it"]
 
 
 def _progress(found: Checkpoint, job: Job) -> Progress:

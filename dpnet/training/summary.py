@@ -101,7 +101,7 @@ def summarize(
         "status": "finished" if progress.step >= parts.total_steps else "stopped_early",
         "steps": progress.step,
         "world_size": world_size,
-        **scores_of(progress, saved, parts.watched, tested, measures),
+        **scores_of(progress, saved, parts.eval_split, tested, measures),
         "samples_per_s": round(samples_per_s, 1),
         "seconds": round(progress.seconds, 3),
         "digest": digest(parts.layout.named(parts.state.params)),
@@ -112,21 +112,29 @@ def summarize(
 def scores_of(
     progress: Progress,
     saved: Sequence[int],
-    watched: str,
+    eval_split: str,
     tested: FinalScores = NOT_TESTED,
     measures: Sequence[str] = METRICS["classification"],
 ) -> dict[str, Any]:
-    """The last and the best scores of a training, as its summary has them; the arguments as in `summarize`."""
+    """The scores of a training, as its summary has them: the last ones and, with validation data, the best ones.
+
+    Args:
+        progress: of the training.
+        saved: see `summarize`.
+        eval_split: see Parts.
+        tested: the test scores at the end of a training with validation data.
+        measures: of the task.
+    """
     last, best = progress.measures("eval", measures), progress.measures("best", measures)
+    of_eval = {"eval_split": eval_split, **{f"eval_{name}": last[name] for name in measures}}
+    if eval_split == "test":
+        return {**of_eval, **{f"test_{name}": last[name] for name in measures}}
     of_test, best_of_test = (
-        of_watched
-        if watched == "test"
-        else {name: None if scores is None else scores.measures[name] for name in measures}
-        for of_watched, scores in ((last, tested.last), (best, tested.best))
+        {name: None if scores is None else scores.measures[name] for name in measures}
+        for scores in (tested.last, tested.best)
     )
     return {
-        "eval_split": watched,
-        **{f"eval_{name}": last[name] for name in measures},
+        **of_eval,
         "best_step": progress.best_step if progress.best_step >= 0 else None,
         **{f"best_{name}": best[name] for name in measures},
         "best_checkpoint": f"{CHECKPOINTS}/{step_name(progress.best_step)}" if progress.best_step in saved else None,
@@ -139,47 +147,54 @@ def complete_again(
     found: Summary,
     progress: Progress,
     saved: Sequence[int],
-    watched: str,
+    eval_split: str,
     tell: Callable[[str], None],
     measures: Sequence[str] = METRICS["classification"],
 ) -> Summary:
     """The summary of a training that was started again after its end; tells its scores.
 
     Args:
-        found: the summary in its run directory, to which an earlier dpnet did not write all that it has now.
+        found: the summary in its run directory. An earlier dpnet did not write all that it has now, and wrote what
+            test data had chosen.
         progress: of the training.
         saved: see `summarize`.
-        watched: see `summarize`.
+        eval_split: see Parts.
         tell: is called with the scores, if there are any.
         measures: of the task.
     """
-    scores = scores_of(progress, saved, watched, measures=measures)
+    scores = scores_of(progress, saved, eval_split, measures=measures)
     tested = {name: found[name] for name in scores if "test" in name and name in found}
-    if text := best_and_last({**scores, **tested}, progress.step):
+    if text := told_scores({**scores, **tested}, progress.step):
         tell(text)
-    return {**found, **{name: score for name, score in scores.items() if name not in found}}
+    kept = {name: value for name, value in found.items() if name in scores or not name.startswith("best_")}
+    return {**kept, **{name: score for name, score in scores.items() if name not in found}}
 
 
 def summary_text(summary: Summary) -> str:
-    """What is said of a training that is complete: its best and its last scores, then how it ended."""
+    """What is said of a training that is complete: its scores, then how it ended."""
     ended = f"{summary['status'].replace('_', ' ')} after {counted(summary['steps'], 'step')}"
     ended = f"{ended}; trained for {summary['seconds']:.1f} s in all; {summary['run_dir']}"
-    return "\n".join(filter(None, [best_and_last(summary, summary["steps"]), ended]))
+    return "\n".join(filter(None, [told_scores(summary, summary["steps"]), ended]))
 
 
-def best_and_last(scores: Mapping[str, Any], steps: int) -> str:
+def told_scores(scores: Mapping[str, Any], steps: int) -> str:
     """Lines on the scores that `scores_of` has; empty: there was no evaluation."""
-    if scores["best_step"] is None:
+    if scores["eval_loss"] is None:
         return ""
-    name, at_end = scores["eval_split"], scores["best_step"] == steps
-    lost = "" if at_end or scores["best_checkpoint"] else "; its checkpoint is not kept"
-    where = "at the end" if at_end else f"at step {scores['best_step']:,}{lost}"
-    lines = [f"best {name} scores  {_text(scores, 'best')}, {where}"]
-    if not at_end:
-        lines.append(f"last {name} scores  {_text(scores, 'eval')}")
-    tested = {"test scores of the best": "best_test", "test scores of the last": "test"}
-    for what, of in ({"test scores": "test"} if at_end else tested).items():
-        if name != "test" and scores[f"{of}_loss"] is not None:
+    name, best_step, tested = scores["eval_split"], scores.get("best_step"), {"test scores": "test"}
+    if best_step is None:  # Test data choose none.
+        lines = [f"{name} scores  {_text(scores, 'eval')}"]
+    elif best_step == steps:
+        lines = [f"best {name} scores  {_text(scores, 'best')}, at the end"]
+    else:
+        lost = "" if scores["best_checkpoint"] else "; its checkpoint is not kept"
+        lines = [
+            f"best {name} scores  {_text(scores, 'best')}, at step {best_step:,}{lost}",
+            f"last {name} scores  {_text(scores, 'eval')}",
+        ]
+        tested = {"test scores of the best": "best_test", "test scores of the last": "test"}
+    for what, of in tested.items() if name != "test" else ():
+        if scores[f"{of}_loss"] is not None:
             lines.append(f"{what}  {_text(scores, of)}")
     return "\n".join(lines)
 

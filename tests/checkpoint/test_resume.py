@@ -37,13 +37,13 @@ from dpnet.training.progress import Progress
     ],
 )
 def test_stopped_anywhere_and_resumed_it_ends_with_the_same_bits(tmp_path, optimizer, shards):
-    settings = {**optimizer, "train.reproducible_shards": shards}
+    settings = {**optimizer, "train.reproducible_shards": shards, "data.validation": 0.1}  # 11 steps an epoch.
     train(tmp_path / "whole", settings)
     train(tmp_path / "again", settings)
     expected = outcome(tmp_path / "whole")
     assert outcome(tmp_path / "again") == expected
-    assert set(expected["checkpoints"]) == {35, 36, int(expected["links"]["best"].removeprefix("step-"))}
-    for steps in [(1,), (5,), (6,), (7,), (12, 14), (23,), (35,), (3, 8, 13, 18, 34)]:
+    assert set(expected["checkpoints"]) == {30, 33, int(expected["links"]["best"].removeprefix("step-"))}
+    for steps in [(1,), (5,), (6,), (7,), (12, 14), (23,), (32,), (3, 8, 13, 18, 31)]:
         path = tmp_path / "-".join(map(str, steps))
         for step in steps:
             train_until(path, step, settings)
@@ -115,8 +115,8 @@ def test_a_damaged_newest_checkpoint_costs_only_time(tmp_path, capsys):
 
 
 def test_another_metric_looks_for_the_best_anew(tmp_path):
-    train(tmp_path / "run")
-    settings = {"evaluate.metric": "loss", "train.epochs": 4}
+    train(tmp_path / "run", {"data.validation": 0.1})
+    settings = {"evaluate.metric": "loss", "train.epochs": 4, "data.validation": 0.1}
     train(tmp_path / "by loss", settings, resume=str(tmp_path / "run"))
     rows = [row for row in curve(tmp_path / "by loss") if "eval_loss" in row]
     best = min(rows, key=lambda row: row["eval_loss"])
@@ -257,7 +257,7 @@ def test_a_cosine_may_become_longer_while_its_rate_has_not_left_the_warm_up(tmp_
     assert train(tmp_path / "run", {**settings, "train.epochs": 4})["digest"] == expected["digest"]
 
 
-EARLY = {"evaluate.every_steps": 2, "evaluate.min_delta": 0.5, "evaluate.patience": 2}
+EARLY = {"data.validation": 0.1, "evaluate.every_steps": 2, "evaluate.min_delta": 0.5, "evaluate.patience": 2}
 
 
 def test_more_epochs_for_a_run_that_patience_has_stopped_change_nothing_and_say_so(tmp_path, capsys):
@@ -266,18 +266,19 @@ def test_more_epochs_for_a_run_that_patience_has_stopped_change_nothing_and_say_
     capsys.readouterr()
     assert train(tmp_path, {**EARLY, "train.epochs": 9}) == stopped
     text = capsys.readouterr().out
-    assert f"complete already: evaluate.patience = 2 stopped it after {stopped['steps']} of 108 steps" in text
+    assert f"complete already: evaluate.patience = 2 stopped it after {stopped['steps']} of 99 steps" in text
     assert "with no improvement in 2 evaluations; a larger evaluate.patience goes on" in text
     assert train(tmp_path, {**EARLY, "evaluate.patience": 4})["steps"] > stopped["steps"]
 
 
 @pytest.mark.parametrize(("before", "now"), [(4, 3), (0, 3)])
 def test_less_patience_is_refused(tmp_path, before, now):
-    train(tmp_path, {"evaluate.patience": before, "train.epochs": 1})
+    share = {"data.validation": 0.1}
+    train(tmp_path, {**share, "evaluate.patience": before, "train.epochs": 1})
     message = f"evaluate.patience is {now}, in the run it is {before}: it may have gone on where less patience ends it"
     with pytest.raises(CheckpointError, match=message):
-        train(tmp_path, {"evaluate.patience": now})
-    assert train(tmp_path, {"evaluate.patience": 0})["steps"] == 36
+        train(tmp_path, {**share, "evaluate.patience": now})
+    assert train(tmp_path, {**share, "evaluate.patience": 0})["steps"] == 33
 
 
 # --- a checkpoint taken on elsewhere, with changes ---

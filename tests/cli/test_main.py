@@ -49,7 +49,7 @@ def say(capsys, *arguments):
     capsys.readouterr()
     assert cli.run([*map(str, arguments)]) == 0
     seen = capsys.readouterr()
-    assert re.fullmatch(r"(.*: the best checkpoint, step \d+; the newest too\n)?", seen.err)
+    assert re.fullmatch(r"(.*: the newest checkpoint, step \d+; none is kept as the best\n)?", seen.err)
     return seen.out
 
 

@@ -13,7 +13,7 @@ from dpnet.nn.gradcheck import TensorCheck
 
 
 def test_a_checkpoint_is_described(tmp_path):
-    summary = train(tmp_path)
+    summary = train(tmp_path, {"data.validation": 0.1})
     found = checkpoint.read(tmp_path / "checkpoints/latest")
     text = checkpoint_table(Path("RUN"), found)
     for part in (
@@ -22,13 +22,13 @@ def test_a_checkpoint_is_described(tmp_path):
         "2.bias       10  float32          10",
         "all                              910",
         "network      64-12-10, relu",
-        "step         36, epoch 3 and 0 samples",
+        "step         33, epoch 3 and 0 samples",
         "optimizer    adamw, learning rate 0.001",
-        "data         digits: 1,437 training samples",
+        "data         digits: 1,293 training samples",
         f"digest       {summary['digest']}",
         f"written by   1 rank, dpnet {found.manifest['dpnet']}, numpy {np.__version__}",
-        f"test scores  accuracy {summary['eval_accuracy']:.2%}, loss {summary['eval_loss']:.4f}, "
-        "360 samples, at step 36",
+        f"validation scores  accuracy {summary['eval_accuracy']:.2%}, loss {summary['eval_loss']:.4f}, "
+        "144 samples, at step 33",
         f"best so far  accuracy {summary['best_accuracy']:.2%}, loss {summary['best_loss']:.4f}, "
         f"at step {summary['best_step']}",
     ):

@@ -42,8 +42,8 @@ def test_the_seed_decides_which_and_the_test_data_do_not_depend_on_it():
 
 def test_without_it_there_is_none():
     found = open_source("digits")
-    assert (found.validation, found.watched, list(found.splits)) == (None, "test", ["train", "test"])
-    assert opened("digits", 0.1).watched == "validation"
+    assert (found.validation, found.eval_split, list(found.splits)) == (None, "test", ["train", "test"])
+    assert opened("digits", 0.1).eval_split == "validation"
 
 
 @pytest.mark.parametrize("name", ["v.npz", "x_v.npy", "v-images-idx1-ubyte", "folder"])
@@ -111,7 +111,7 @@ def test_a_source_can_have_validation_samples_of_its_own(tmp_path, kind, word):
             path = tmp_path / f"{split}-{what}-idx{array.ndim}-ubyte"
             path.write_bytes(bytes([0, 0, 8, array.ndim]) + shape + array.tobytes())
     found = open_source(str(source))
-    assert (found.watched, len(found.train), ids(found.validation)) == ("validation", 6, [0, 1, 2, 3])
+    assert (found.eval_split, len(found.train), ids(found.validation)) == ("validation", 6, [0, 1, 2, 3])
     assert ids(open_split(str(source), "validation")) == [0, 1, 2, 3]
     with pytest.raises(
         DataError, match=r"^data\.validation is 0\.5, but data\.source has validation samples of its own, "

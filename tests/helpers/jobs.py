@@ -87,7 +87,7 @@ def outcome(path: Path) -> dict[str, Any]:
         "summary": {key: value for key, value in summary.items() if key not in ("seconds", "samples_per_s")},
         "curve": curve(path),
         "checkpoints": kept,
-        "links": {name: os.readlink(path / "checkpoints" / name) for name in ("latest", "best")},
+        "links": {link.name: os.readlink(link) for link in (path / "checkpoints").iterdir() if link.is_symlink()},
     }
 
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     source = save_data(folder / "data.npz", 90, NUM_TEST, features=5, classes=CLASSES)
     settings = {"data.source": source, "model.hidden_layers": [9, 6], "model.dtype": request.param}
-    train(folder / "run", {**settings, "train.epochs": 40, "train.global_batch_size": 16})
+    settings |= {"train.epochs": 40, "train.global_batch_size": 16, "data.validation": 0.2}
+    train(folder / "run", settings)
     found = checkpoint.read(folder / "run/checkpoints/best")
     with np.load(source) as data:
         x, labels = data["x_test"].astype(np.float64), data["y_test"]
@@ -94,15 +96,15 @@ def test_scores_of_training_samples_are_others(trained):
     folder = trained[0]
     network = load_network(str(folder / "run"), GROUP)
     scores = evaluate(network, str(folder / "data.npz"), GROUP, split="train")
-    assert scores.samples == 90
+    assert scores.samples == 72  # Of 90 samples, 18 validate.
 
 
 def test_scores_are_those_of_the_training(trained):
     folder = trained[0]
     network = load_network(str(folder / "run"), GROUP)
     scores = dpnet.evaluate(network, str(folder / "data.npz"), GROUP)
-    progress = checkpoint.read(folder / "run/checkpoints/best").manifest["progress"]
-    assert (scores.loss, scores.accuracy) == (progress["eval_loss"], progress["eval_accuracy"])
+    summary = json.loads((folder / "run/summary.json").read_text())
+    assert (scores.loss, scores.accuracy) == (summary["best_test_loss"], summary["best_test_accuracy"])
 
 
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)

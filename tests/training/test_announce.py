@@ -1,7 +1,7 @@
 """What a training prints before it starts."""
 
 import pytest
-from helpers.jobs import make_job, save_data, train
+from helpers.jobs import make_job, train
 
 from dpnet.comm.local import LocalGroup
 from dpnet.compute import threads
@@ -29,7 +29,6 @@ def test_what_is_trained_is_told(tmp_path, world_size, share):
         "network 64-12-10, relu, 910 parameters; adamw",
         *([memory] if world_size > 1 else []),
         "data digits: 1,437 training samples, 360 test samples",
-        "the best is chosen by its test scores, which flatters them; see data.validation",
         f"36 steps of 128 samples, {share}; {tmp_path}",
     ]
 
@@ -44,18 +43,26 @@ def test_a_warm_up_that_outlasts_the_training_is_told(tmp_path, capsys):
     assert "note:" not in capsys.readouterr().out
 
 
-def test_patience_without_test_samples_is_told(tmp_path, capsys):
-    source = save_data(tmp_path / "data.npz", 20, None)
-    train(tmp_path / "run", {"data.source": source, "evaluate.patience": 2})
-    text = "note: evaluate.patience is 2, which has no effect: there are no validation or test samples\n"
-    assert text in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"evaluate.metric": "loss"}, True),
+        ({"evaluate.metric": "loss", "evaluate.every_steps": 0}, True),
+        ({"evaluate.metric": "accuracy"}, False),
+        ({"evaluate.metric": "loss", "data.validation": 0.1}, False),
+    ],
+    ids=str,
+)
+def test_a_metric_that_chooses_nothing_is_told(tmp_path, capsys, settings, told):
+    train(tmp_path, {**settings, "train.epochs": 1})
+    text = 'note: evaluate.metric is "loss", which chooses nothing without validation data (data.validation): it is '
+    assert (text in capsys.readouterr().out) == told
 
 
 def test_validation_samples_without_evaluations_are_told(tmp_path, capsys):
     train(tmp_path, {"evaluate.every_steps": 0, "data.validation": 0.1, "train.epochs": 1})
     out = capsys.readouterr().out
     assert "note: 144 validation samples without a use: evaluations are turned off\n" in out
-    assert "flatters" not in out
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from helpers.jobs import metrics, train
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.format import STEP_NAME
 
-STEPS = [5, 10, 12, 15, 20, 24, 25]
+STEPS = [4, 8, 12, 16, 20, 24, 25]
 
 
 @pytest.fixture
 def saved(tmp_path):
     """The manifests of a training of 1437 samples, 128 in a step and 12 steps in an epoch."""
-    settings = {"train.epochs": None, "train.steps": 25, "evaluate.every_steps": 12, "evaluate.metric": "loss"}
+    settings = {"train.epochs": None, "train.steps": 25, "evaluate.every_steps": 12, "checkpoint.every_steps": 4}
     train(tmp_path, {**settings, "checkpoint.keep_last": 9})
     found = [checkpoint.read(path) for path in sorted((tmp_path / "checkpoints").glob("step-*"))]
     return {one.step: one.manifest for one in found}

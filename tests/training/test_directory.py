@@ -175,7 +175,7 @@ def test_a_longer_job_goes_on_with_a_run_that_was_cut_off():
 
 
 def test_more_patience_leaves_a_run_that_stopped_early_as_it_is(capsys):
-    still = ["evaluate.min_delta=100", "train.epochs=6"]
+    still = ["evaluate.min_delta=100", "train.epochs=6", "data.validation=0.2"]
     first = run(*still, "evaluate.patience=1")
     assert first["status"] == "stopped_early"
     second = run(*still, "evaluate.patience=2")

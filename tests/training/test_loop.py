@@ -12,6 +12,7 @@ from dpnet.whereabouts import Whereabouts
 
 SETTINGS = {
     **ADAMW,
+    "data.validation": 0.1,
     "train.epochs": None,
     "train.steps": 6,
     "train.kernels": "numpy",  # Compiled kernels are rehearsed first, which is more to come to.

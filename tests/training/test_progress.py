@@ -16,9 +16,9 @@ def judged(values, **how):
     progress, results = Progress(), []
     for value in values:
         progress.step += 5
-        is_best = progress.add_evaluation(
-            Scores(loss=value, accuracy=value, samples=3), EvaluateConfig(**{"metric": "accuracy", **how})
-        )
+        scores = Scores(loss=value, accuracy=value, samples=3)
+        progress.add_evaluation(scores)
+        is_best = progress.choose(scores, EvaluateConfig(**{"metric": "accuracy", **how}))
         results.append((is_best, progress.evaluations_waited))
     return results, progress
 
@@ -90,7 +90,9 @@ def test_the_progress_of_an_earlier_dpnet_is_read_and_its_best_score_follows_fro
 
 def test_it_survives_json_to_the_bit():
     progress = Progress(step=7, seconds=0.1, samples=3, weight=2.5, loss=1 / 3, hits=2)
-    progress.add_evaluation(Scores(loss=2 / 3, accuracy=0.7, samples=9), EvaluateConfig(metric="accuracy"))
+    scores = Scores(loss=2 / 3, accuracy=0.7, samples=9)
+    progress.add_evaluation(scores)
+    progress.choose(scores, EvaluateConfig(metric="accuracy"))
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
     assert Progress.from_dict(json.loads(json.dumps(Progress().to_dict()))) == Progress()
 

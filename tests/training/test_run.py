@@ -27,14 +27,8 @@ SUMMARY_KEYS = [
     "eval_split",
     "eval_accuracy",
     "eval_loss",
-    "best_step",
-    "best_accuracy",
-    "best_loss",
-    "best_checkpoint",
     "test_accuracy",
     "test_loss",
-    "best_test_accuracy",
-    "best_test_loss",
     "samples_per_s",
     "seconds",
     "digest",
@@ -103,6 +97,7 @@ def test_the_rows_are_means_over_all_samples_of_their_steps(tmp_path, monkeypatc
 @pytest.mark.parametrize("metric", ["loss", "accuracy"])
 def test_training_stops_when_it_gets_no_better(tmp_path, stops, metric):
     settings = {
+        "data.validation": 0.1,  # 33 steps.
         "evaluate.patience": 2,
         "evaluate.min_delta": 10,  # Only the first evaluation is an improvement.
         "evaluate.metric": metric,
@@ -115,17 +110,18 @@ def test_training_stops_when_it_gets_no_better(tmp_path, stops, metric):
     assert (summary["status"], summary["steps"]) == ("stopped_early", 15)
     assert steps_in(tmp_path / "checkpoints")[-1] == 15
     assert train(tmp_path, settings) == summary
-    assert train(tmp_path, {**settings, "evaluate.patience": 0})["steps"] == 36
+    assert train(tmp_path, {**settings, "evaluate.patience": 0})["steps"] == 33
 
 
 @pytest.mark.parametrize("keep_best", [True, False])
 def test_the_best_evaluation_is_kept_also_between_checkpoints(tmp_path, keep_best):
     settings = {"checkpoint.every_steps": 1000, "checkpoint.keep_last": 1, "checkpoint.keep_best": keep_best}
+    settings["data.validation"] = 0.1
     train(tmp_path, {**settings, **MOMENTUM, "optimizer.learning_rate": 0.4, "train.epochs": 6})
     rows = [row for row in curve(tmp_path) if "eval_loss" in row]
     best = max(rows, key=lambda row: row["eval_accuracy"])["step"]  # The first of the best.
-    assert best < 72, "the best must not be the last one here"
-    assert steps_in(tmp_path / "checkpoints") == ([best, 72] if keep_best else [72])
+    assert best < 66, "the best must not be the last one here"
+    assert steps_in(tmp_path / "checkpoints") == ([best, 66] if keep_best else [66])
     assert (tmp_path / "checkpoints/best").is_symlink() == keep_best
 
 
@@ -268,7 +264,13 @@ def test_an_error_closes_the_learning_curve(tmp_path, monkeypatch):
 @pytest.mark.parametrize("keeps", [True, False])
 def test_the_best_model_is_told_and_used_and_the_last_where_asked(tmp_path, capsys, keeps):
     source, run = save_data(tmp_path / "data.npz", 90, 30), tmp_path / "run"
-    settings = {"data.source": source, "optimizer.learning_rate": 0.1, "checkpoint.keep_best": keeps, "train.steps": 21}
+    settings = {
+        "data.source": source,
+        "data.validation": 0.3,
+        "optimizer.learning_rate": 0.1,
+        "checkpoint.keep_best": keeps,
+        "train.steps": 21,
+    }
     summary = train(run, {**settings, "train.epochs": None, "checkpoint.every_steps": 100})
     rows = [row for row in metrics(run) if "eval_loss" in row]
     best = max(rows, key=lambda row: row["eval_accuracy"])  # The first of several.
@@ -278,19 +280,22 @@ def test_the_best_model_is_told_and_used_and_the_last_where_asked(tmp_path, caps
     ]
     name = f"checkpoints/{step_name(best['step'])}"
     assert summary["best_checkpoint"] == (name if keeps else None)
-    lines = capsys.readouterr().out.splitlines()[-3:]
+    lines = capsys.readouterr().out.splitlines()[-5 if keeps else -4 :]
     end = f"at step {best['step']}" + ("" if keeps else "; its checkpoint is not kept")
-    assert lines[0] == (f"best test scores  accuracy {best['eval_accuracy']:.2%}, loss {best['eval_loss']:.4f}, {end}")
-    assert lines[1] == f"last test scores  accuracy {summary['eval_accuracy']:.2%}, loss {summary['eval_loss']:.4f}"
-    assert lines[2] == f"finished after 21 steps; trained for {summary['seconds']:.1f} s in all; {run}"
+    texts = [f"accuracy {row['eval_accuracy']:.2%}, loss {row['eval_loss']:.4f}" for row in (best, summary)]
+    assert lines[:2] == [f"best validation scores  {texts[0]}, {end}", f"last validation scores  {texts[1]}"]
+    of_test = [f"test scores of the {which}" for which in (["best"] if keeps else []) + ["last"]]
+    assert [line.split("  ")[0] for line in lines[2:-1]] == of_test
+    assert lines[-1] == f"finished after 21 steps; trained for {summary['seconds']:.1f} s in all; {run}"
     settings = {**settings, "train.epochs": None, "checkpoint.every_steps": 100}
-    shorter = {key: value for key, value in json.loads((run / "summary.json").read_text()).items() if "best" not in key}
+    written = json.loads((run / "summary.json").read_text())
+    shorter = {key: value for key, value in written.items() if "best" not in key or "test" in key}
     for kept in (json.dumps(shorter), (run / "summary.json").read_text()):  # An earlier dpnet did not record them.
         (run / "summary.json").write_text(kept)
         assert train(run, settings) == summary
-        assert capsys.readouterr().out.splitlines()[-3:-1] == lines[:2]
+        assert capsys.readouterr().out.splitlines()[-len(lines) : -1] == lines[:-1]
     for words, row in ([], best if keeps else rows[-1]), (["--last"], rows[-1]):
-        assert run_command(["evaluate", str(run), "--data", source, *words]) == 0
+        assert run_command(["evaluate", str(run), "--split=validation", *words]) == 0
         shown = capsys.readouterr()
         assert f"step {row['step']}" in shown.err.splitlines()[0]
         assert f"accuracy {row['eval_accuracy']:.4%}  loss {row['eval_loss']:.6f}" in shown.out

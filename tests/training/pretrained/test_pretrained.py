@@ -29,7 +29,8 @@ def base(tmp_path_factory):
     """A run on data of three classes; its source."""
     path = tmp_path_factory.mktemp("base")
     source = save_data(path / "base.npz", 40, features=5, classes=3)
-    summary = train(path / "run", {"model.hidden_layers": HIDDEN, "data.source": source, "train.epochs": 2})
+    settings = {"model.hidden_layers": HIDDEN, "data.source": source, "data.validation": 0.2, "train.epochs": 2}
+    summary = train(path / "run", settings)
     return path / "run", source, summary
 
 
@@ -388,7 +389,7 @@ def lengthened(base, tmp_path):
     shutil.copytree(base[0], tmp_path / "base", symlinks=True)
 
     def change():
-        settings = {**settings_for(base[1]), "train.global_batch_size": 128, "train.epochs": 40}
+        settings = {**settings_for(base[1]), "data.validation": 0.2, "train.global_batch_size": 128, "train.epochs": 40}
         train(tmp_path / "base", settings, resume=str(tmp_path / "base"))
 
     return tmp_path / "base/checkpoints/latest", change
