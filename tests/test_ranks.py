@@ -141,6 +141,24 @@ def test_rows_of_targets_give_the_same_bits_on_any_number_of_ranks_and_after_a_r
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.parametrize("num_ranks", [1, 3])
+def test_rare_texts_of_a_table_are_the_same_inputs_on_any_number_of_ranks_and_once_converted(tmp_path, num_ranks):
+    cities = ["Bonn", "Kiel", "Ulm", "Bonn", "Kiel", "Jena"]
+    rows = [f"{cities[row * row % 6 if row % 7 else 5]},{row % 5},{row % 2}" for row in range(160)]
+    rows += [f"city {row},{row % 5},{row % 2}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["city,n,kind", *rows, ""]))
+    of_data = ["data.target=kind", "data.min_frequency=20", "data.test=0.2", "data.validation=0.1"]
+    settings = [*of_data, "train.reproducible_shards=6", "train.epochs=2", "train.global_batch_size=32"]
+    expected = train(1, tmp_path / "one", [*settings, f"data.source={tmp_path / 't.csv'}"])
+    told = [word for setting in of_data for word in ("--set", setting)]
+    dpnet(num_ranks, "data", "convert", tmp_path / "t.csv", tmp_path / "converted", *told)
+    for source in ("t.csv", "converted"):
+        seen = train(num_ranks, tmp_path / f"of {source}", [*settings, f"data.source={tmp_path / source}"])
+        assert {key: seen[key] for key in (*SAME, "test_loss")} == {key: expected[key] for key in (*SAME, "test_loss")}
+        manifest = json.loads((tmp_path / f"of {source}" / "checkpoints/latest/manifest.json").read_text())
+        assert manifest["data"]["schema"]["features"][0]["unknown"] is True
+
+
 def test_fine_tuning_gives_the_same_bits_on_any_number_of_ranks_and_after_a_resume(reproducible, tmp_path):
     settings = [*REPRODUCIBLE, "model.pretrained=" + str(reproducible[1]), 'model.freeze=["0"]', "train.seed=5"]
     one, three, resumed = (tmp_path / name for name in ("one", "three", "resumed"))

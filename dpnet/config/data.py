@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dpnet.config.section import ClassWeights, Governs, OnlyFor, PathOrShare, Section, Text, follows
+from dpnet.config.section import ClassWeights, Governs, OnlyFor, PathOrShare, Range, Section, Text, follows
 
 MEMORY = "<memory>"
 """What data.source is where the data lie in memory, and a program gives them."""
@@ -85,9 +85,17 @@ class DataConfig(Section, governs=Governs.RESULT):
         tuple[str, ...],
         Text("not empty"),
         "Of a table: the inputs whose values are categories, names or patterns. Columns of text with up to 100 "
-        "different texts are in any case, unless most of these are dates or numbers with units. If the target is named "
-        "here (no pattern means it), its labels are text as it stands: 01 and 1 are two classes, and NA is one.",
+        "different texts (or frequent ones: data.min_frequency) are in any case, unless most of these are dates or "
+        "numbers with units. If the target is named here (no pattern means it), its labels are text as it stands: 01 "
+        "and 1 are two classes, and NA is one.",
     ] = ()
+    min_frequency: Annotated[
+        int,
+        Range(1),
+        "Of a table: the rows of the training data that a text needs to become a category, with an input of its own. "
+        "Rarer texts of a column share one more input, unknown, which also stands for texts that the training data do "
+        "not have. Where no text is rarer there is no such input, and those count as none.",
+    ] = 1
     missing: Annotated[
         Literal["error", "mean", "zero", "indicator"],
         "What stands for a missing number, in arrays NaN. error: the training does not start. mean: the mean of what "

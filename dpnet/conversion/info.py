@@ -120,6 +120,11 @@ def _names_of(feature: Feature) -> Iterator[str]:
         yield feature.name
     else:
         yield from (f"{feature.name} = {text}" for text in feature.categories)
+        if feature.unknown:
+            text = "unknown"
+            while text in feature.categories:
+                text = f"({text})"
+            yield f"{feature.name} = {text}"
     if feature.indicator:
         yield f"{feature.name} is missing"
 

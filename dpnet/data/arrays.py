@@ -27,7 +27,7 @@ from dpnet.data.tables.files import ENDINGS, is_table
 from dpnet.errors import DataError
 from dpnet.text import words
 
-TABLE_KEYS = ("header", "id", "ignore", "categorical")
+TABLE_KEYS = ("header", "id", "ignore", "categorical", "min_frequency")
 """Keys of [data] that only tables have."""
 COLUMNS = {"target": "labels", "weight": "weights", "split": "validation or test samples"}
 """Keys that name a column of a table, and what other sources have in its place."""

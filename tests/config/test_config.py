@@ -84,6 +84,7 @@ def test_the_defaults_are_the_documented_ones():
             "features": [],
             "ignore": [],
             "categorical": [],
+            "min_frequency": 1,
             "missing": "error",
             "scale": "standardize",
             "check": True,
@@ -201,14 +202,15 @@ def test_the_directories_of_a_name_are_those_with_its_numbers(tmp_path):
 
 
 DATA_KEYS = (
-    "source, test, validation, split, header, target, id, weight, features, ignore, categorical, missing, "
-    "class_weights, scale, check and unknown_labels"
+    "source, test, validation, split, header, target, id, weight, features, ignore, categorical, min_frequency, "
+    "missing, class_weights, scale, check and unknown_labels"
 )
 RESULT = """
 model.task model.loss model.huber_delta
 model.hidden_layers model.activation model.dtype model.freeze
 data.scale data.unknown_labels data.target data.id data.weight
-data.split data.features data.ignore data.categorical data.missing data.class_weights train.global_batch_size train.seed
+data.split data.features data.ignore data.categorical data.min_frequency data.missing data.class_weights
+train.global_batch_size train.seed
 train.label_smoothing train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum
 optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases
 optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs schedule.every_steps schedule.factor
@@ -287,6 +289,7 @@ BAD_VALUES = {
     "data.features": BAD_NAMES,
     "data.ignore": BAD_NAMES,
     "data.categorical": BAD_NAMES,
+    "data.min_frequency": AT_LEAST_1,
     "data.missing": BAD_CHOICES,
     "data.class_weights": [1, True, [], {}, "", "cat", {"cat": -1}, {"cat": "2"}, {"cat": 2e6}, {"cat": float("nan")}],
     "data.scale": BAD_CHOICES,

@@ -121,6 +121,7 @@ def keys_of(r):
     for key, values, share in (
         ("missing", ["mean", "zero", "indicator"], 0.6),
         ("categorical", [("c0",), ("c0",), ("y",)], 0.3),
+        ("min_frequency", [2, 5], 0.3),
         ("test", [0.2], 0.3),
         ("validation", [0.3], 0.3),
     ):

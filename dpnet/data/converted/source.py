@@ -22,7 +22,8 @@ from dpnet.data.tables.source import open_table_named
 from dpnet.errors import ConfigError, DataError
 
 CONTENT_KEYS = (
-    "test", "validation", "split", "header", "target", "id", "weight", "features", "ignore", "categorical", "missing",
+    "test", "validation", "split", "header", "target", "id", "weight", "features", "ignore", "categorical",
+    "min_frequency", "missing",
 )  # fmt: skip
 """Keys of [data] that decide what is converted. All others are those of the training."""
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dpnet.data.classes import label_list, label_text
+from dpnet.data.tables.categories import counts_of
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.fit import MAX_DETECTED
 from dpnet.data.tables.texts import stands_for
 from dpnet.text import counted
 
@@ -20,6 +20,7 @@ IDENTIFIER = re.compile(r"(.*[_ -])?(?i:id|index|row|nr|no|number|key|uuid)|.*[a
 ROW_NAMES = re.compile(r"Unnamed: \d+(\.\d+)*|level_\d+|\.\.\.\d+|_c0|(?i:row[._ ]?names?)")
 """How pandas, readr, Spark and R call the names or numbers of rows that were saved as a column."""
 IS_IDENTIFIER = "looks like identifiers"
+FREE_TEXT = "looks like free text or names"
 MANY = 10
 """So many rows are not numbered by chance, and so many values may well be classes."""
 SHOWN = 60
@@ -40,22 +41,30 @@ def described(table: Table, reasons: Mapping[str, str], of_rows: str | None) -> 
         yield f"  and {len(reasons) - SHOWN:,} more"
 
 
-def why_no_input(name: str, column: Column, rows: int) -> str:
-    """Why a column should not be an input; empty: it should."""
+def why_no_input(name: str, column: Column, rows: int, min_frequency: int = 1) -> str:
+    """Why a column should not be an input, given data.min_frequency; empty: it should."""
     if column.kind == "other":
         return "holds neither numbers nor text"
     if column.missing is not None and column.missing.all():
         return "holds no value"
     if column.wide is not None:
         return "holds integers beyond 2**53, which a network cannot tell apart"
-    distinct = len(column.texts) if column.kind == "text" else 0
     if column.kind != "boolean" and (found := _of_rows(name, column, rows)):
         return found
     if column.kind == "text" and (kind := stands_for(column)[0]):
         return f"holds {kind} as text"
-    if distinct > MAX_DETECTED:
-        return "looks like free text or names"
-    return ""
+    return _of_free_text(column, min_frequency) if column.kind == "text" else ""
+
+
+def _of_free_text(column: Column, min_frequency: int) -> str:
+    """What to say of a column of too many texts, and of the key that makes categories of the frequent ones."""
+    counts = counts_of(column)
+    if not counts.are_free(min_frequency):
+        return ""
+    if (least := counts.proposed()) is None:
+        return FREE_TEXT
+    made = counted(len(counts.frequent(least)), "category")
+    return f"{FREE_TEXT} (data.min_frequency = {least} would make it {made} and unknown)"
 
 
 def _of_rows(name: str, column: Column, rows: int) -> str:

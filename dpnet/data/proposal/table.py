@@ -43,7 +43,7 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
         DataError: the table cannot be read, or cannot be trained on in any case.
         ConfigError: pyarrow is not installed.
     """
-    target, header = given.get("data.target"), given.get("data.header")
+    target, header, least = given.get("data.target"), given.get("data.header"), given.get("data.min_frequency", 1)
     head = look_at(path).head if is_text(path) else None
     if header is None and head is not None and head.names != "yes":
         header = False
@@ -51,7 +51,7 @@ def propose_table(source: str, path: str, given: Mapping[str, Any]) -> Proposal:
     split = given.get("data.split")
     if not given.keys() & NO_GUESS:
         split = next((other for other, column in table.columns.items() if is_split_column(column)), None)
-    reasons = {other: why_no_input(other, column, table.rows) for other, column in table.columns.items()}
+    reasons = {other: why_no_input(other, column, table.rows, least) for other, column in table.columns.items()}
     unlikely = [other for other, reason in reasons.items() if reason or other == split]
     names = (guess_target(table, unlikely),) if target is None else find_targets(target, table)
     split = None if split in names else split

@@ -143,8 +143,8 @@ def _check_numbers(feature: Feature, column: Column, table: Table, gaps: Gaps) -
 def check_known(schema: Schema, table: Table, strange: dict[str, Strange]) -> None:
     """Refuse a column without a single category of the training data: then it is another column, or written otherwise.
 
-    A few rows may well be of new categories, and count as none. But where a text differs from a category in case, in
-    spaces or in how a number is written alone, one row is enough.
+    A few rows may well be of new categories, and count as none or as unknown. But where a text differs from a category
+    in case, in spaces or in how a number is written alone, one row is enough.
 
     Raises:
         DataError: there is such a column.

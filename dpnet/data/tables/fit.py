@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
 
 from dpnet.config.keys import setting
+from dpnet.data.tables.categories import MAX_CATEGORIES, Counts, counts_of
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import missing_value
 from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
-from dpnet.data.tables.texts import as_category, first_other, first_row, stands_for
+from dpnet.data.tables.texts import first_other, first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten
 
-MAX_DETECTED = 100
-"""A column of text with more distinct texts is taken for free text, unless data.categorical names it."""
-MAX_CATEGORIES = 10_000
-"""Most categories of a column."""
 MAX_RECORD = 1 << 20
 """Most bytes of a schema in a checkpoint, whose manifest is read as a whole."""
 LISTED = 20
@@ -32,13 +28,16 @@ DATE = re.compile(r"dates|times|durations")
 """What columns of dates and times hold, in words."""
 
 
-def fit_schema(table: Table, roles: Roles, *, missing: str, kept: Schema | None = None) -> Schema:
+def fit_schema(
+    table: Table, roles: Roles, *, missing: str, min_frequency: int = 1, kept: Schema | None = None
+) -> Schema:
     """The schema that suits the training data.
 
     Args:
         table: the training data; the columns of `roles.texts` were read as text.
         roles: of its columns.
         missing: what stands for a missing value, see `DataConfig`.
+        min_frequency: rows that a text needs to be a category, see `DataConfig`.
         kept: the schema of a network that was trained before, whose inputs the columns are to become; None: there is
             none. Its categorical columns were read as text, too.
 
@@ -46,7 +45,7 @@ def fit_schema(table: Table, roles: Roles, *, missing: str, kept: Schema | None 
         DataError: a column cannot be an input, or is none of `kept`, or a value is missing and must not be.
     """
     if kept is None:
-        features = tuple(_fit(name, table, roles, missing) for name in roles.inputs)
+        features = tuple(_fit(name, table, roles, missing, min_frequency) for name in roles.inputs)
     else:
         features = _adopted(kept, table, roles, missing)
     unnamed = None if table.header else len(table.columns)
@@ -101,7 +100,7 @@ def _adopt(feature: Feature, table: Table, roles: Roles, missing: str) -> Featur
     return replace(feature, fill=0.0 if is_text else _fit(feature.name, table, roles, missing).fill)
 
 
-def _fit(name: str, table: Table, roles: Roles, missing: str) -> Feature:
+def _fit(name: str, table: Table, roles: Roles, missing: str, min_frequency: int = 1) -> Feature:
     column, forced = table.columns[name], name in roles.categorical
     if column.kind == "other":
         date = "make a number of them, such as the days since a date, or " if DATE.match(column.words) else ""
@@ -113,11 +112,12 @@ def _fit(name: str, table: Table, roles: Roles, missing: str) -> Feature:
     indicator = missing == "indicator" and column.missing is not None
     if column.kind == "text":
         table.check_lines(name)
-        texts = tuple(sorted({as_category(str(text)) for text in column.texts}))
         if not forced:
             _check_plain_text(name, column, table)
-        _check_categories(name, texts, table, forced=forced)
-        return Feature(name, texts, None if refuses else 0.0, indicator)
+        counts = counts_of(column)
+        _check_categories(name, counts, table, min_frequency, forced=forced)
+        texts = counts.frequent(min_frequency)
+        return Feature(name, texts, None if refuses else 0.0, indicator, unknown=len(texts) < len(counts.rows))
     if refuses:
         return Feature(name)
     known = column.values if column.missing is None else column.values[~column.missing]
@@ -155,15 +155,28 @@ def _value(column: Column, row: int) -> str:
     return shorten(repr(str(column.texts[column.values[row]])), 40)
 
 
-def _check_categories(name: str, texts: Sequence[str], table: Table, *, forced: bool) -> None:
-    if not texts:
+def _check_categories(name: str, counts: Counts, table: Table, min_frequency: int, *, forced: bool) -> None:
+    if not counts.rows:
         raise DataError(f"{table.file}, column {name!r}: every value is missing; {_out(name)}.")
-    seen = f"{table.file}, column {name!r} holds {len(texts):,} different texts, such as {shorten(repr(texts[0]), 40)}"
-    if len(texts) > (MAX_CATEGORIES if forced else MAX_DETECTED):
-        names = f", if it names the rows {setting('data.id', name)}" if len(texts) == table.rows else ""
-        can_force = not forced and len(texts) <= MAX_CATEGORIES
-        force = f", or take them for categories: {setting('data.categorical', [name])}" if can_force else ""
-        raise DataError(f"{seen}, which look like free text, dates or names; {_out(name)}{names}{force}.")
+    column, kept, different = f"{table.file}, column {name!r}", counts.frequent(min_frequency), len(counts.rows)
+    few = f", {len(kept):,} of them in {min_frequency:,} rows or more (data.min_frequency)" * (min_frequency > 1)
+    if counts.are_free(min_frequency, forced=forced):
+        names = f", if it names the rows {setting('data.id', name)}" if different == table.rows else ""
+        can_force = not forced and 0 < len(kept) <= MAX_CATEGORIES
+        ways = [f"take them for categories: {setting('data.categorical', [name])}"] if can_force else []
+        if (proposed := counts.proposed(forced=forced)) is not None:
+            way = setting("data.min_frequency", proposed)
+            ways.append(f"keep the {len(counts.frequent(proposed)):,} frequent ones as categories: {way}")
+        raise DataError(
+            f"{column} holds {different:,} different texts, such as {shorten(repr(min(counts.rows)), 40)}{few}, which "
+            f"look like free text, dates or names; {_out(name)}{names}{''.join(f', or {way}' for way in ways)}."
+        )
+    if not kept:
+        text, rows = counts.rows.most_common(1)[0]
+        raise DataError(
+            f"{column}: no text is in {min_frequency:,} rows or more (data.min_frequency); the most frequent one, "
+            f"{shorten(repr(text), 40)}, is in {rows:,}. Set a lower data.min_frequency, or {_out(name)}."
+        )
 
 
 def _out(name: str) -> str:

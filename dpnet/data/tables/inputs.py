@@ -59,6 +59,8 @@ def _put(block: npt.NDArray[np.float64], feature: Feature, column: Column) -> No
         places = places_of(feature, column)
         rows = np.flatnonzero(places >= 0)
         block[rows, places[rows]] = 1
+        if feature.unknown:
+            block[(places < 0) & (column.values >= 0), len(feature.categories)] = 1
     if missing is None:
         return
     if feature.fill is None:

@@ -6,9 +6,11 @@
 
     number     one input: the number. Booleans are 0 and 1.
     category   one input for each text that the training data have, 1 where the row has it and 0 elsewhere (one-hot);
-               0 everywhere for a text that they do not have, or that is missing
+               0 everywhere for a text that they do not have, or that is missing. With data.min_frequency, for each
+               frequent text; where they have rarer ones, too, another input, `unknown`, is 1 for every other text
 
-A missing number is refused, or filled in as data.missing says; with "indicator" another input is 1 where it is missing.
+A missing number is refused, or filled in as data.missing says; with "indicator" another input, the last of the column,
+is 1 where it is missing. A missing text is no unknown one.
 """
 
 from __future__ import annotations
@@ -27,20 +29,23 @@ class Feature:
 
     Attributes:
         name: of the column.
-        categories: its texts, sorted; None: it is a number.
+        categories: its texts, sorted, or the frequent ones of them; None: it is a number.
         fill: what stands for a missing number; None: a missing value is refused.
         indicator: whether another input says where it is missing.
+        unknown: whether another input stands for texts that are no categories: rare ones of the training data, and
+            those that they do not have.
     """
 
     name: str
     categories: tuple[str, ...] | None = None
     fill: float | None = None
     indicator: bool = False
+    unknown: bool = False
 
     @property
     def width(self) -> int:
         """Inputs that it becomes."""
-        return (1 if self.categories is None else len(self.categories)) + self.indicator
+        return (1 if self.categories is None else len(self.categories)) + self.unknown + self.indicator
 
 
 @dataclass(frozen=True)
@@ -96,18 +101,28 @@ class Schema:
         for name in ("unnamed", "weight", "more_targets"):
             if not record[name]:
                 del record[name]  # As in checkpoints of versions that did not know it.
+        for feature in record["features"]:
+            if not feature["unknown"]:
+                del feature["unknown"]  # Likewise.
         return record
 
     def text(self) -> str:
         """What it makes of the columns, for a line at the start."""
         kinds = [
-            f"{shorten(feature.name, 20)} ({counted(len(feature.categories), 'category')})"
+            f"{shorten(feature.name, 20)} ({counted(len(feature.categories), 'category')}"
+            f"{' and unknown' * feature.unknown})"
             for feature in self.features
             if feature.categories is not None
         ]
         verb = "makes" if len(self.features) == 1 else "make"
         made = f"{counted(len(self.features), 'column')} {verb} {counted(self.width, 'input')}"
         return f"{made}: {listed(kinds, 5)}" if kinds else made
+
+    def counts_as(self, name: str) -> str:
+        """What a text is that is no category of a column, as the end of a sentence."""
+        if any(feature.unknown for feature in self.features if feature.name == name):
+            return "that is no category of its own, and counts as unknown"
+        return "that the training data do not have, and that counts as none"
 
 
 def recorded_schema(record: Any, width: int) -> Schema | None:
@@ -138,14 +153,16 @@ def recorded_schema(record: Any, width: int) -> Schema | None:
     return schema
 
 
-def _feature(name: Any, categories: Any, fill: Any, indicator: Any) -> Feature:
+def _feature(name: Any, categories: Any, fill: Any, indicator: Any, unknown: Any = False) -> Feature:
     texts = None if categories is None else tuple(_typed(text, str) for text in _typed(categories, list))
     if texts is not None and (not texts or list(texts) != sorted(set(texts))):
         raise TypeError(categories)
     number = None if fill is None else _typed(fill, float)
     if number is not None and not math.isfinite(number):
         raise TypeError(fill)
-    return Feature(_typed(name, str), texts, number, _typed(indicator, bool))
+    if _typed(unknown, bool) and texts is None:
+        raise TypeError(unknown)
+    return Feature(_typed(name, str), texts, number, _typed(indicator, bool), unknown)
 
 
 def _typed(value: Any, kind: type) -> Any:

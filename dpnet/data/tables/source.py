@@ -62,7 +62,7 @@ def open_tables(
     table = read_table(path, as_text=texts, verbatim=roles.verbatim, header=table.header if is_text(path) else None)
     parts = cut_table(section, table, roles, seed, task)
     table = parts["train"]
-    schema = fit_schema(table, roles, missing=section.missing, kept=kept)
+    schema = fit_schema(table, roles, missing=section.missing, min_frequency=section.min_frequency, kept=kept)
     train = _split(table, schema, kept=roles.keeps_labels, foreign=kept is not None, task=task)
     of_labels = remarks_on_numbers(table, roles.target) if task == "classification" else []
     of_labels += [] if roles.keeps_labels or task != "classification" else remarks_on_units(table, roles.target)
@@ -171,8 +171,8 @@ def _split(
         keeps = kept if kept is not None else task == "classification"
         labels = numbered_in(table, schema.targets, task, kept=keeps)
     remarks = tuple(
-        f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} that the training data do not "
-        f"have, and that counts as none: {listed([shorten(text) for text in found.texts], 5)}"
+        f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} {schema.counts_as(name)}: "
+        f"{listed([shorten(text) for text in found.texts], 5)}"
         for name, found in strange.items()
     )
     column = table.columns.get(schema.id) if schema.id is not None else None

@@ -67,6 +67,9 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
     are_kept = content.schema is not None or source.schema is None
     if are_kept and "error" not in (missing, filled) and missing != filled:
         yield f"data.missing is {toml_value(missing)}, there it is {toml_value(filled)}", ("data.missing", filled)
+    least, before = job.data.min_frequency, content.job.data.min_frequency
+    if None not in (content.schema, source.schema) and least not in (1, before):
+        yield f"data.min_frequency is {least}, there it is {before}", ("data.min_frequency", before)
     inputs = content.layout.sizes[0]
     if source.features != inputs:
         width = counted(source.features, "feature")
@@ -128,7 +131,7 @@ def _renamed(content: Contents, job: Job, source: DataSource) -> list[str]:
 def _becomes(schema: Schema | None) -> list[tuple[Any, ...]]:
     """What the columns of a table become, but for what stands for missing values."""
     features = () if schema is None else schema.features
-    return [(feature.name, feature.categories, feature.indicator) for feature in features]
+    return [(feature.name, feature.categories, feature.unknown, feature.indicator) for feature in features]
 
 
 def _names(names: Sequence[str]) -> str:
