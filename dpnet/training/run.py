@@ -210,11 +210,10 @@ def begin(
         return directory.named(summary)
     for note in start.notes:
         say(group, f"note: {note}")
-    step = start.progress.step
-    announce(setup, data, loop.parts, step)
+    announce(setup, data, loop.parts, start.progress.step)
     for line in start.told:
         say(group, line)
-    on_root(group, lambda: run_dir.prepare(to_toml(job), step=step if start.is_own else 0))
+    on_root(group, lambda: run_dir.prepare(to_toml(job), step=start.progress.step if start.is_own else 0))
     try:
         loop.open()
     except BaseException:
