@@ -11,7 +11,8 @@ each measurement where the system lets this program, as it lets root. Twice the 
 are kept in benchmarks/results/large.jsonl.
 
 Kinds: npy, a folder; hdf5 in one piece, gzip in compressed chunks; npz, deflated, an .npz file without and with
-compression; svm, svmlight text in which one value of 20 is not 0, and svm.gz.
+compression; svm, svmlight text in which one value of 20 is not 0, and svm.gz; csv and parquet, tables with a column of
+text as well. Of text the size is that of the numbers as float32, not of the file.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.large_sources import KINDS, write_source
+from benchmarks.large_sources import KINDS, TARGET, write_source
 from benchmarks.results import keep
 
 HIDDEN = (256, 128)
 SAMPLE_S = 0.05
+TABLES = (".csv", ".parquet")
 
 
 def drop_caches() -> bool:
@@ -99,7 +101,8 @@ def converter(source: str, dest: str, results: str) -> None:
     from dpnet.cli.main import run
 
     imported, memory = anonymous_bytes(), Memory(with_helpers)
-    if code := run(["data", "convert", source, dest]):
+    keys = ["--set", f"data.target={TARGET}", "--set", "data.missing=mean"] if source.endswith(TABLES) else []
+    if code := run(["data", "convert", source, dest, *keys]):
         sys.exit(code)
     found = {"peak": memory.peak, "imported": imported}
     (Path(results) / f"convert-{os.getpid()}.json").write_text(json.dumps(found))

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-KINDS = ("npy", "hdf5", "gzip", "npz", "deflated", "svm", "svm.gz")
+KINDS = ("npy", "hdf5", "gzip", "npz", "deflated", "svm", "svm.gz", "csv", "parquet")
+TARGET = "label"
+"""The column of the labels of a table."""
 BLOCK = 1 << 14
 SHARE = 0.05
 """Of the values of svmlight text that are not 0."""
@@ -30,6 +32,8 @@ def write_source(folder: Path, gigabytes: float, features: int, kind: str) -> Pa
         return write_npz(folder / "d.npz", some, labels, zipfile.ZIP_DEFLATED if kind == "deflated" else 0)
     if kind in ("svm", "svm.gz"):
         return write_svmlight(folder / f"d.{kind}", some * (chance.random(some.shape) < SHARE), labels)
+    if kind in ("csv", "parquet"):
+        return (write_csv if kind == "csv" else write_parquet)(folder / f"d.{kind}", some, labels)
     with contextlib.ExitStack() as stack:
         if kind in ("hdf5", "gzip"):
             import h5py
@@ -73,4 +77,37 @@ def write_svmlight(path: Path, some: Matrix, labels: Labels) -> Path:
         for first in range(0, len(labels), BLOCK):
             of_block = zip(labels[first : first + BLOCK].tolist(), pairs, strict=False)
             stream.write(b"".join(b"%d%b" % one for one in of_block))
+    return path
+
+
+def write_csv(path: Path, some: Matrix, labels: Labels) -> Path:
+    """A table of text: numbers of 6 digits, one of 50 missing in one column, a column of colours, and the labels."""
+    gaps, colours = np.arange(len(some)) % 50 == 0, ("red", "green", "blue")
+    cells = [[f"{value:.6g}" for value in row] for row in some.tolist()]
+    rows = [",".join([*row[:-1], "" if gap else row[-1]]) for row, gap in zip(cells, gaps, strict=True)]
+    with path.open("w") as stream:
+        stream.write(",".join([*(f"x{place}" for place in range(some.shape[1])), "colour", TARGET]) + "\n")
+        for first in range(0, len(labels), BLOCK):
+            of_block = zip(rows, labels[first : first + BLOCK].tolist(), strict=False)
+            stream.write("".join(f"{row},{colours[label % 3]},{label}\n" for row, label in of_block))
+    return path
+
+
+def write_parquet(path: Path, some: Matrix, labels: Labels) -> Path:
+    """A Parquet file of the same columns, in row groups of 131,072 rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    whole = [np.tile(column, 8) for column in some.T]
+    names = [*(f"x{place}" for place in range(some.shape[1])), "colour", TARGET]
+    writer = None
+    for first in range(0, len(labels), 8 * BLOCK):
+        of_block = labels[first : first + 8 * BLOCK]
+        columns = [pa.array(column[: len(of_block)], from_pandas=True) for column in whole]
+        colours = pa.array(np.array(["red", "green", "blue"])[of_block % 3].tolist())
+        table = pa.table([*columns, colours, pa.array(of_block)], names=names)
+        writer = writer or parquet.ParquetWriter(str(path), table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
     return path

@@ -34,6 +34,7 @@ from dpnet.data.tables.spooled import Spooled, SpooledTable, converts, joined_ty
 from dpnet.data.tables.stored_pieces import stored_pieces
 from dpnet.data.tables.text_blocks import TextBlocks
 from dpnet.data.tables.textfile import open_text
+from dpnet.errors import DataError
 from dpnet.files import writing
 
 
@@ -148,11 +149,14 @@ class _Reading:
             return num_bytes, False
 
         with Meter(group, f"reading {self._path}", pieces.num_bytes) as meter:
-            ended = False
-            while not ended:
-                num_bytes, ended = everywhere(group, work)
+            ended = [False]
+            while not any(ended):
+                num_bytes, mine_ended = everywhere(group, work)
                 meter.add(num_bytes)
                 self._stop.check()
+                ended = group.allgather(mine_ended)
+        if len(set(group.allgather(next(numbers)))) > 1:
+            raise DataError(f"{self._path} changed while it was read; convert it once nobody writes it.", agreed=True)
         return self._shared(mine)
 
     def _listed(self) -> dict[int, Stored]:
