@@ -23,17 +23,17 @@ from dpnet.conversion.meter import Meter
 from dpnet.conversion.stop import ADVICE, Stop
 from dpnet.data.converted.manifest import Manifest
 from dpnet.data.converted.spool import Spool, Stored, begin_spool
-from dpnet.data.tables import row_blocks
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.files import is_table, is_text, read_names
-from dpnet.data.tables.pieces import Pieces
-from dpnet.data.tables.quotes import check_quotes
+from dpnet.data.tables.pieces import row_blocks
+from dpnet.data.tables.pieces.interface import Pieces
+from dpnet.data.tables.pieces.spooled import Spooled, SpooledTable, converts, joined_type
+from dpnet.data.tables.pieces.stored import stored_pieces
+from dpnet.data.tables.pieces.text_blocks import TextBlocks
 from dpnet.data.tables.roles import Roles, find_roles
-from dpnet.data.tables.spooled import Spooled, SpooledTable, converts, joined_type
-from dpnet.data.tables.stored_pieces import stored_pieces
-from dpnet.data.tables.text_blocks import TextBlocks
-from dpnet.data.tables.textfile import open_text
+from dpnet.data.tables.text.file import open_text
+from dpnet.data.tables.text.quotes import check_quotes
 from dpnet.errors import DataError
 from dpnet.files import writing
 

@@ -44,7 +44,7 @@ def is_wanted() -> bool:
 
 
 def spooled(path: str) -> Any:
-    """What was made of a table, in its place, see `tables.spooled`; None: it is to be read."""
+    """What was made of a table, in its place, see `tables.pieces.spooled`; None: it is to be read."""
     return (_WANTED.get() or {}).get(path)
 
 

@@ -25,8 +25,8 @@ from dpnet.conversion.convert import convert
 from dpnet.data import in_parts
 from dpnet.data.converted import spool
 from dpnet.data.sources import open_source
-from dpnet.data.tables import in_parts as table_parts
-from dpnet.data.tables import row_blocks
+from dpnet.data.tables.pieces import row_blocks
+from dpnet.data.tables.pieces import rows as table_rows
 from dpnet.errors import DataError, DpnetError, OutputError
 from dpnet.training.prepare import identify, open_data
 
@@ -289,8 +289,8 @@ def test_a_quotation_that_swallows_rows_is_found_in_its_piece(source, tmp_path, 
 
 
 def test_no_table_is_held_in_memory(source, tmp_path, monkeypatch):
-    rows, put = [], table_parts.put_columns
-    monkeypatch.setattr(table_parts, "put_columns", lambda x, *more: rows.append(len(x)) or put(x, *more))
+    rows, put = [], table_rows.put_columns
+    monkeypatch.setattr(table_rows, "put_columns", lambda x, *more: rows.append(len(x)) or put(x, *more))
     monkeypatch.setattr(in_parts, "PART_BYTES", 10 * 8 * 4)
     sizes, make = [], spool.Spool.mapped
 
@@ -334,7 +334,7 @@ PROGRAM = """
 import os, signal, sys
 from dpnet.cli.main import run
 from dpnet.data.converted import spool
-from dpnet.data.tables import row_blocks
+from dpnet.data.tables.pieces import row_blocks
 _, source, dest, kill = sys.argv
 row_blocks.BLOCK_BYTES = 100
 write = spool.Spool.write

@@ -22,7 +22,7 @@ from dpnet.data.tables.files import is_text, read_table
 from dpnet.data.tables.roles import find_targets, guess_target
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.source import open_tables
-from dpnet.data.tables.textfile import look_at
+from dpnet.data.tables.text.file import look_at
 from dpnet.errors import DataError
 from dpnet.text import counted
 

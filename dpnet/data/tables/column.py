@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.readers.guards import guarded
-from dpnet.data.tables.head import is_number
+from dpnet.data.tables.text.head import is_number
 from dpnet.data.tables.wide import EXACT, wide_numbers
 from dpnet.errors import DataError
 from dpnet.text import shorten

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.tables.column import Column, as_values, guarded_arrow, make_column, without
-from dpnet.data.tables.head import MISSING
-from dpnet.data.tables.spooled import Spooled
-from dpnet.data.tables.textfile import TextFile
+from dpnet.data.tables.pieces.spooled import Spooled
+from dpnet.data.tables.text.file import TextFile
+from dpnet.data.tables.text.head import MISSING
 from dpnet.data.tables.wide import EXACT, find_wide
 from dpnet.errors import DataError
 from dpnet.text import counted, shorten

@@ -11,9 +11,9 @@ from dpnet.config.keys import setting
 from dpnet.data.inputs import Inputs
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.inputs import place_of, places_of, put_columns
 from dpnet.data.tables.schema import Feature, Schema
+from dpnet.data.tables.text.head import is_plain
 from dpnet.data.tables.texts import as_category, first_other
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten

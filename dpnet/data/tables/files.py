@@ -1,4 +1,4 @@
-"""Reads tables by pyarrow: CSV and TSV (see `textfile`), Parquet (also folders, see `folder`), Feather and streams."""
+"""Reads tables by pyarrow: CSV and TSV (see `text`), Parquet (also folders, see `folder`), Feather and streams."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dpnet.data.in_parts import spooled
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Columns, Table
 from dpnet.data.tables.folder import is_folder_table, parts_of, put_together
+from dpnet.data.tables.pieces.stored import stored_pieces
 from dpnet.data.tables.stored import check_twice, read_columns
-from dpnet.data.tables.stored_pieces import stored_pieces
-from dpnet.data.tables.textfile import TEXT_ENDINGS, TextFile, open_text
+from dpnet.data.tables.text.file import TEXT_ENDINGS, TextFile, open_text
 from dpnet.errors import ConfigError, DataError
 
 ENDINGS = (*TEXT_ENDINGS, ".parquet", ".feather", ".arrow")

@@ -13,9 +13,9 @@ from dpnet.data.tables.categories import MAX_CATEGORIES, Counts, counts_of
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import missing_value
-from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.roles import Roles
 from dpnet.data.tables.schema import Feature, Schema
+from dpnet.data.tables.text.head import is_plain
 from dpnet.data.tables.texts import first_other, first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import listed, shorten

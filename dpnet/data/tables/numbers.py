@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.head import is_number
+from dpnet.data.tables.text.head import is_number
 from dpnet.data.tables.texts import first_other
 from dpnet.data.targets import is_a_text
 from dpnet.errors import DataError

@@ -17,12 +17,12 @@ from dpnet.data.tables.columns import Table
 from dpnet.data.tables.encoding import Gaps, check_known, encode
 from dpnet.data.tables.files import ENDINGS, Frame, is_table, is_text, read_names, read_table
 from dpnet.data.tables.fit import fit_schema
-from dpnet.data.tables.header import check_header, remarks_on_header
-from dpnet.data.tables.in_parts import encode_in_parts
 from dpnet.data.tables.labels.read import numbered_in, of_columns, place_in
+from dpnet.data.tables.pieces.rows import encode_in_parts
 from dpnet.data.tables.roles import find_roles
 from dpnet.data.tables.schema import Schema
 from dpnet.data.tables.targets import remarks_on_numbers, remarks_on_units, weights_in
+from dpnet.data.tables.text.header import check_header, remarks_on_header
 from dpnet.errors import DataError
 from dpnet.files import where_from
 from dpnet.text import counted, listed, shorten

@@ -16,8 +16,8 @@ from dpnet.data.labels import MAX_TEXT, NO_REGRESSION, number_labels, too_long
 from dpnet.data.sample_weights import check_weights, weights_text
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.head import is_plain
 from dpnet.data.tables.schema import Schema
+from dpnet.data.tables.text.head import is_plain
 from dpnet.data.tables.texts import first_row, stands_for
 from dpnet.errors import DataError
 from dpnet.text import counted, words

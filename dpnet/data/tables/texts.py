@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.head import is_plain
+from dpnet.data.tables.text.head import is_plain
 
 MAX_LENGTH = 40
 """No longer text is a number or a date."""

@@ -16,7 +16,7 @@ EXACT = 2**53
 
 
 class Texts(Protocol):
-    """A file of text, see `textfile.TextFile`."""
+    """A file of text, see `text.file.TextFile`."""
 
     def pieces(self, names: Collection[str]) -> Iterator[Any]:
         """Some columns as text, in batches of rows."""

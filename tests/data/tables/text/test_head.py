@@ -2,8 +2,8 @@
 
 import pytest
 
-from dpnet.data.tables import head as heads
-from dpnet.data.tables.head import is_number, read_head
+from dpnet.data.tables.text import head as heads
+from dpnet.data.tables.text.head import is_number, read_head
 from dpnet.errors import DataError
 
 LABELS = ["Iris-setosa", "Iris-versicolor", "Iris-virginica"]

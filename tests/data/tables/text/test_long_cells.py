@@ -8,7 +8,7 @@ import pytest
 from dpnet.config.data import DataConfig
 from dpnet.data.classes import plain_classes
 from dpnet.data.sources import open_source
-from dpnet.data.tables.head import is_plain
+from dpnet.data.tables.text.head import is_plain
 from dpnet.errors import ConfigError, DataError
 from dpnet.inference.answers import ClassAnswers
 from dpnet.inference.prediction_file import PredictionFile

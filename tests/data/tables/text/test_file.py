@@ -8,8 +8,9 @@ import pytest
 
 from dpnet.config.data import DataConfig
 from dpnet.data.sources import open_source, open_split
-from dpnet.data.tables import lines, textfile
 from dpnet.data.tables.files import read_table
+from dpnet.data.tables.text import file as textfile
+from dpnet.data.tables.text import lines
 from dpnet.errors import DataError
 
 pa = pytest.importorskip("pyarrow")

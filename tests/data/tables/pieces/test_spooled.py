@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from dpnet.data.tables.spooled import Spooled, converts, joined_type, with_texts
+from dpnet.data.tables.pieces.spooled import Spooled, converts, joined_type, with_texts
 
 pa = pytest.importorskip("pyarrow")
 csv = pytest.importorskip("pyarrow.csv")
@@ -72,5 +72,5 @@ def test_different_texts_are_kept_where_they_are_few(monkeypatch):
     spooled = Spooled([table, table.slice(0, 0)], table.schema)
     assert sorted(spooled.texts_of("a")) == ["01", "1", "2"]
     assert spooled.texts_of("b") is None
-    monkeypatch.setattr("dpnet.data.tables.spooled.MOST_TEXTS", 2)
+    monkeypatch.setattr("dpnet.data.tables.pieces.spooled.MOST_TEXTS", 2)
     assert Spooled([with_texts(table, {"a": texts})], table.schema).texts_of("a") is None

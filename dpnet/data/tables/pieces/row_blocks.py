@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.data.tables.head import MAX_LINE
+from dpnet.data.tables.text.head import MAX_LINE
 from dpnet.errors import DataError
 
 BLOCK_BYTES = 1 << 24

@@ -18,7 +18,7 @@ from typing import IO, Literal
 
 import numpy as np
 
-from dpnet.data.tables.delimiters import best
+from dpnet.data.tables.text.delimiters import best
 from dpnet.errors import DataError
 from dpnet.text import shorten
 

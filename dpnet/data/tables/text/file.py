@@ -15,10 +15,10 @@ from typing import Any
 
 from dpnet.data.readers.contents import GZIP, HEAD_BYTES, refuse_foreign
 from dpnet.data.readers.guards import guarded
-from dpnet.data.tables.head import MAX_LINE, MISSING, Head, read_head
-from dpnet.data.tables.lines import Lines
-from dpnet.data.tables.quotes import check_names, check_quotes
-from dpnet.data.tables.row_blocks import row_blocks, too_long_row
+from dpnet.data.tables.pieces.row_blocks import row_blocks, too_long_row
+from dpnet.data.tables.text.head import MAX_LINE, MISSING, Head, read_head
+from dpnet.data.tables.text.lines import Lines
+from dpnet.data.tables.text.quotes import check_names, check_quotes
 from dpnet.errors import DataError
 
 MARKS = (b"\xff\xfe", b"\xfe\xff")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from dpnet.data.readers.contents import HEAD_BYTES
-from dpnet.data.tables.head import MAX_LINE, Head
+from dpnet.data.tables.text.head import MAX_LINE, Head
 from dpnet.errors import DataError
 from dpnet.text import counted, shorten
 

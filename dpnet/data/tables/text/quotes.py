@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Collection
 from typing import Any
 
-from dpnet.data.tables.head import is_number
-from dpnet.data.tables.lines import Lines
+from dpnet.data.tables.text.head import is_number
+from dpnet.data.tables.text.lines import Lines
 from dpnet.errors import DataError
 from dpnet.text import counted, shorten
 

@@ -12,9 +12,9 @@ from typing import IO, Any
 
 from dpnet.data.readers.guards import guarded
 from dpnet.data.tables.column import guarded_arrow
-from dpnet.data.tables.row_blocks import row_blocks
-from dpnet.data.tables.spooled import with_texts
-from dpnet.data.tables.textfile import TextFile
+from dpnet.data.tables.pieces.row_blocks import row_blocks
+from dpnet.data.tables.pieces.spooled import with_texts
+from dpnet.data.tables.text.file import TextFile
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dpnet.config.data import DataConfig
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.head import is_number
 from dpnet.data.tables.schema import Schema
-from dpnet.data.tables.textfile import look_at
+from dpnet.data.tables.text.file import look_at
+from dpnet.data.tables.text.head import is_number
 from dpnet.errors import DataError
 from dpnet.text import counted, listed
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.data.tables.row_blocks import last_border, row_blocks
+from dpnet.data.tables.pieces.row_blocks import last_border, row_blocks
 from dpnet.errors import DataError
 
 csv = pytest.importorskip("pyarrow.csv")
@@ -54,7 +54,7 @@ def test_the_last_border_is_after_the_last_whole_row(text, border):
 
 
 def test_a_row_that_never_ends_is_refused(monkeypatch):
-    monkeypatch.setattr("dpnet.data.tables.row_blocks.MAX_LINE", 20)
+    monkeypatch.setattr("dpnet.data.tables.pieces.row_blocks.MAX_LINE", 20)
     assert len(list(row_blocks(io.BytesIO(b"a,b\n" * 99), ",", "t.csv", 8))) > 40
     with pytest.raises(DataError, match=r"t\.csv: a line has more than 0 MiB, or a quotation mark was not closed"):
         list(row_blocks(io.BytesIO(b'a,"b' + b"\nc,d" * 99), ",", "t.csv", 8))
