@@ -13,6 +13,8 @@ from dpnet.errors import DataError
 
 LARGEST = 1e30
 """The sum of very many such weights, and its square, are still finite."""
+LEAST = 1e-250
+"""Losses are divided by sums of weights: 1 / LEAST is finite, also once weights of classes have made it smaller."""
 
 
 def check_weights(weights: npt.NDArray[Any], samples: int, file: str, place: Place | None = None) -> Vector:
@@ -25,7 +27,7 @@ def check_weights(weights: npt.NDArray[Any], samples: int, file: str, place: Pla
         place: says where the weight of a row stands; None: in that row of `file`.
 
     Raises:
-        DataError: there are more or fewer, or one is not finite or below 0, or all are 0.
+        DataError: there are more or fewer, or one is not finite, below 0 or too small, or all are 0.
     """
     if weights.ndim == 2 and weights.shape[1] == 1:
         weights = weights[:, 0]
@@ -35,13 +37,13 @@ def check_weights(weights: npt.NDArray[Any], samples: int, file: str, place: Pla
             f"the {samples:,} samples: ({samples},)."
         )
     values = weights.astype(np.float64)
-    right = (values >= 0) & (values <= LARGEST)
+    right = (values == 0) | ((values >= LEAST) & (values <= LARGEST))
     if not right.all():
         row = int(np.argmin(right))
         where = f"{file}, row {row} (from 0)" if place is None else place(row)
         raise DataError(
-            f"{where}: the weight is {values[row]}; expected a number from 0 to {LARGEST:g}. A weight of 0 "
-            "leaves a sample out of loss and scores."
+            f"{where}: the weight is {values[row]}; expected 0, or a number from {LEAST:g} to {LARGEST:g}. A "
+            "weight of 0 leaves a sample out of loss and scores."
         )
     if not values.any():
         raise DataError(f"{file}: all weights are 0; expected one or more above it.")

@@ -82,7 +82,10 @@ def test_another_table_is_weighed_by_the_same_column(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (WEIGHTS - 1.5, "t.csv, line 3, column 'times': the weight is -0.5; expected a number from 0 to 1e+30"),
+        (
+            WEIGHTS - 1.5,
+            "t.csv, line 3, column 'times': the weight is -0.5; expected 0, or a number from 1e-250 to 1e+30",
+        ),
         (
             np.where(np.arange(20) == 2, np.nan, 1),
             "t.csv, line 4, column 'times' (data.weight): the weight is missing, as in 1 row of 20; with 0",
