@@ -172,7 +172,7 @@ def _split(
         labels = numbered_in(table, schema.targets, task, kept=keeps)
     remarks = tuple(
         f"{table.file}: {counted(found.rows, 'row')} with a text in column {name!r} {schema.counts_as(name)}: "
-        f"{listed([shorten(text) for text in found.texts], 5)}"
+        f"{listed([shorten(text if text.isprintable() else repr(text)) for text in found.texts], 5)}"
         for name, found in strange.items()
     )
     column = table.columns.get(schema.id) if schema.id is not None else None
