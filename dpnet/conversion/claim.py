@@ -11,8 +11,9 @@ from typing import NamedTuple
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import World
 from dpnet.data.converted.manifest import MANIFEST, Manifest
+from dpnet.data.converted.spool import remove_spool
 from dpnet.data.converted.start import check_same
-from dpnet.data.converted.unfinished import check_free
+from dpnet.data.converted.unfinished import check_free, remove_unfinished
 from dpnet.errors import DpnetError, OutputError
 from dpnet.files import writing
 from dpnet.output.lock import Lock, owner
@@ -51,13 +52,16 @@ def claim(folder: Path, outline: Manifest, lock: Lock) -> Claimed:
     if not is_whole and not lock.take(wait_s=0):
         process = owner(folder).process or "another process"
         raise OutputError(f"cannot write {folder}: a conversion into it is under way ({process})")
+    if is_whole:
+        with contextlib.suppress(OSError):  # It may lie where nobody writes.
+            remove_unfinished(folder)
     lock.sign("")
     return Claimed(folder, is_new, is_whole)
 
 
 @contextlib.contextmanager
 def removing(claimed: Claimed, group: World, *errors: type[DpnetError]) -> Iterator[None]:
-    """Remove a folder that was not there before if one of these errors comes on all ranks; for a with block.
+    """Remove a folder that was not there before, else what was read, if one of these errors comes on all ranks.
 
     Args:
         claimed: the folder.
@@ -67,6 +71,14 @@ def removing(claimed: Claimed, group: World, *errors: type[DpnetError]) -> Itera
     try:
         yield
     except errors as error:
-        if claimed.is_new and error.agreed:
-            on_root(group, lambda: shutil.rmtree(claimed.folder, ignore_errors=True))
+        if error.agreed:
+            on_root(group, lambda: _remove(claimed))
         raise
+
+
+def _remove(claimed: Claimed) -> None:
+    if claimed.is_new:
+        shutil.rmtree(claimed.folder, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            remove_spool(claimed.folder)

@@ -92,7 +92,8 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
         work = Work(folder, found, plan, group)
         with removing(claimed, group, DpnetError):
             begun = on_root(group, lambda: start(folder, plan, work.unfinished))
-        done = work.run(begun, stop, check=section.check)
+        with removing(claimed, group, DataError):
+            done = work.run(begun, stop, check=section.check)
         on_root(group, lambda: _refuse_changes(folder, origin_changes(origin, origin_of(section.source, section))))
         work.finish(done)
     return Conversion(folder, source, done, work.num_bytes, time.monotonic() - begin_s, work.kept)

@@ -23,9 +23,10 @@ from dpnet.conversion.meter import Meter
 from dpnet.conversion.stop import ADVICE, Stop
 from dpnet.data.converted.manifest import Manifest
 from dpnet.data.converted.spool import Spool, Stored, begin_spool
+from dpnet.data.in_parts import reading_in_parts
 from dpnet.data.tables.column import guarded_arrow
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.files import is_table, is_text, read_names
+from dpnet.data.tables.files import is_table, is_text, read_names, read_table
 from dpnet.data.tables.pieces import row_blocks
 from dpnet.data.tables.pieces.interface import Pieces
 from dpnet.data.tables.pieces.spooled import Spooled, SpooledTable, converts, joined_type
@@ -63,7 +64,7 @@ def spool_tables(
     if not is_table(path):
         return {}
     names, roles = everywhere(group, lambda: _names(path, section))
-    labels = roles.targets if outline.task == "classification" else ()
+    labels = [roles.target] if outline.task == "classification" else []
     on_root(group, lambda: _begin(folder, outline))
     found = {
         path: _Reading(path, Spool(folder, 0, group.rank), group, stop).read(roles.texts, labels, header=names.header)
@@ -71,9 +72,9 @@ def spool_tables(
     for number, value in enumerate((section.validation, section.test), 1):
         other = os.path.expanduser(value) if isinstance(value, str) else ""
         if is_table(other) and other not in found and (trained := found[path]) is not None:
-            # Of other data what is text is known from the training data, see `open_table`.
+            of_text = everywhere(group, lambda: _texts(path, trained, roles, names))
             reading = _Reading(other, Spool(folder, number, group.rank), group, stop)
-            found[other] = reading.read([*roles.texts, *trained.rows.texts], labels, header=names.header)
+            found[other] = reading.read(of_text, labels, header=names.header)
     return {one: table for one, table in found.items() if table is not None}
 
 
@@ -87,6 +88,16 @@ def _names(path: str, section: DataConfig) -> tuple[Table, Roles]:
     """The columns of the training data without a row, and what they are."""
     names = read_names(path, header=section.header)
     return names, find_roles(section, names)
+
+
+def _texts(path: str, trained: SpooledTable, roles: Roles, names: Table) -> list[str]:
+    """What `Schema.texts` of the training data will be: the columns of other tables that are to be taken as text."""
+    header = names.header if is_text(path) else None
+    with reading_in_parts({path: trained}):
+        columns = read_table(path, as_text=roles.texts, verbatim=roles.verbatim, header=header).columns
+        inputs = [name for name in roles.inputs if columns[name].kind == "text"]
+        of_target = [roles.target] if columns[roles.target].kind == "text" else []
+    return [*inputs, *of_target, *roles.verbatim]
 
 
 class _Reading:

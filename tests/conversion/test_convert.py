@@ -217,7 +217,7 @@ def test_other_labels_in_a_file_that_seems_the_same_are_refused(source, tmp_path
     with pytest.raises(DataError, match=r"not this one: .*/d\.npz was written again meanwhile"):
         convert(job_of(source), str(tmp_path / "c"), GROUP)
     monkeypatch.setattr(start, "origin_changes", lambda *_: [])
-    with pytest.raises(DataError, match="holds the begin of a conversion from other rows or labels than the source"):
+    with pytest.raises(DataError, match="the beginning of a conversion from other rows or labels than the source"):
         convert(job_of(source), str(tmp_path / "c"), GROUP)
 
 

@@ -23,7 +23,7 @@ from dpnet.config.model import ModelConfig
 from dpnet.conversion import tables
 from dpnet.conversion.convert import convert
 from dpnet.data import in_parts
-from dpnet.data.converted import spool
+from dpnet.data.converted import spool, unfinished
 from dpnet.data.sources import open_source
 from dpnet.data.tables.pieces import row_blocks
 from dpnet.data.tables.pieces import rows as table_rows
@@ -135,6 +135,7 @@ def check_random(seed, folder, monkeypatch):
     r = random.Random(seed)
     monkeypatch.setattr(row_blocks, "BLOCK_BYTES", r.choice([1, 8, 30, 100, 1 << 20]))
     monkeypatch.setattr(in_parts, "PART_BYTES", r.choice([1, 100, 1 << 20]))
+    monkeypatch.setattr(table_rows, "LEAST_ROWS", r.choice([1, 3, 1024]))
     path, keys = saved(r, folder, written(r)), keys_of(r)
     task = r.choice(["classification", "classification", "regression"])
     expected, job = told(path, task, keys), job_of(path, task, **keys)
@@ -292,6 +293,7 @@ def test_no_table_is_held_in_memory(source, tmp_path, monkeypatch):
     rows, put = [], table_rows.put_columns
     monkeypatch.setattr(table_rows, "put_columns", lambda x, *more: rows.append(len(x)) or put(x, *more))
     monkeypatch.setattr(in_parts, "PART_BYTES", 10 * 8 * 4)
+    monkeypatch.setattr(table_rows, "LEAST_ROWS", 1)
     sizes, make = [], spool.Spool.mapped
 
     def mapped(self, stored):
@@ -309,6 +311,7 @@ def test_no_table_is_held_in_memory(source, tmp_path, monkeypatch):
 def test_categories_that_look_like_numbers_stay_texts_where_no_other_text_is_near(tmp_path, monkeypatch, part_bytes):
     monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 1)
     monkeypatch.setattr(in_parts, "PART_BYTES", part_bytes)
+    monkeypatch.setattr(table_rows, "LEAST_ROWS", 1)
     texts = ["01", "x", "1e3", "y", "True", "z", "w", "x"]
     (tmp_path / "d.csv").write_text("c,k\n" + "".join(f"{text},{'ab'[len(text) > 1]}\n" for text in texts))
     convert(job_of(tmp_path / "d.csv", target="k"), str(tmp_path / "c"), GROUP)
@@ -328,6 +331,54 @@ def test_test_data_are_read_as_the_training_data_were(source, tmp_path):
     convert(job_of(source, **keys), str(tmp_path / "c"), GROUP)
     assert told(tmp_path / "c", "classification", {})[0] == told(source, "classification", keys)[0]
     assert np.load(tmp_path / "c/test-inputs.npy")[:, 2:].tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_test_data_of_text_follow_training_data_of_any_kind_of_text(tmp_path, kind):
+    columns = {"c": ["01", "1", "red", "blue"] * 5, "x": list(range(20)), "y": ["01", "b"] * 10}
+    types = pa.schema([("c", kind), ("x", pa.int64()), ("y", kind)])
+    parquet.write_table(
+        pa.table({name: pa.array(column) for name, column in columns.items()}).cast(types), tmp_path / "d.parquet"
+    )
+    (tmp_path / "t.csv").write_text("x,c,y\n5,01,01\n6,01,01\n")
+    keys = {"target": "y", "test": str(tmp_path / "t.csv")}
+    convert(job_of(tmp_path / "d.parquet", **keys), str(tmp_path / "c"), GROUP)
+    assert told(tmp_path / "c", "classification", {}) == told(tmp_path / "d.parquet", "classification", keys)
+    assert np.load(tmp_path / "c/test-inputs.npy")[:, 0].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("cell", ["NA", str(2**60), "2020-01-01", "3"])
+def test_numbers_that_were_read_as_text_are_numbers_of_other_data_too(tmp_path, cell):
+    (tmp_path / "d.csv").write_text("x,y\n NA,a\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(9)))
+    (tmp_path / "t.csv").write_text(f"x,y\n{cell},a\n{cell},b\n")
+    keys = {"target": "y", "test": str(tmp_path / "t.csv"), "missing": "mean"}
+    expected, job = told(tmp_path / "d.csv", "classification", keys), job_of(tmp_path / "d.csv", **keys)
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=re.escape(expected)):
+            convert(job, str(tmp_path / "c"), GROUP)
+    else:
+        convert(job, str(tmp_path / "c"), GROUP)
+        assert told(tmp_path / "c", "classification", {}) == expected
+
+
+def test_what_the_very_end_has_left_goes_with_the_next_start(source, tmp_path, monkeypatch):
+    convert(job_of(source, target="kind"), str(tmp_path / "whole"), GROUP)
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished, "remove_unfinished", lambda folder: None)
+        convert(job_of(source, target="kind"), str(tmp_path / "c"), GROUP)
+    assert [*(tmp_path / "c").glob(".unfinished-table*")]
+    assert not convert(job_of(source, target="kind"), str(tmp_path / "c"), GROUP).splits
+    assert content(tmp_path / "c") == content(tmp_path / "whole")
+
+
+def test_nothing_that_was_read_stays_in_a_folder_that_was_there_if_the_data_are_refused(source, tmp_path):
+    source.write_text(source.read_text() + "1,1,red,\n")
+    (tmp_path / "c").mkdir()
+    with pytest.raises(DataError, match="the label is missing"):
+        convert(job_of(source, target="kind"), str(tmp_path / "c"), GROUP)
+    assert set(content(tmp_path / "c")) <= {".lock"}
 
 
 PROGRAM = """

@@ -152,4 +152,4 @@ def begin_spool(folder: Path, record: dict[str, Any]) -> None:
 def remove_spool(folder: Path) -> None:
     """Remove all pieces."""
     for path in folder.glob(f"{TABLE}*"):
-        path.unlink()
+        path.unlink(missing_ok=True)

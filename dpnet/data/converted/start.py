@@ -34,7 +34,7 @@ def check_same(folder: Path, outline: Manifest) -> None:
         if (folder / MANIFEST).exists():
             _compare(folder, read_manifest(str(folder)), outline, "was converted")
         elif (before := read_plan(folder)) is not None:
-            _compare(folder, before, outline, "holds the begin of a conversion")
+            _compare(folder, before, outline, "holds the beginning of a conversion")
 
 
 def start(folder: Path, plan: Manifest, unfinished: Unfinished) -> Sums:
@@ -105,7 +105,7 @@ def _compare(folder: Path, before: Manifest, plan: Manifest, what: str) -> None:
 def _compare_arrays(folder: Path, before: Manifest, plan: Manifest) -> None:
     if _arrays(before) != _arrays(plan):
         raise DataError(
-            f"{folder} holds the begin of a conversion from other rows or labels than the source holds now; {WAYS}."
+            f"{folder} holds the beginning of a conversion from other rows or labels than the source holds now; {WAYS}."
         )
 
 

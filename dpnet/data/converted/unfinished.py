@@ -22,7 +22,6 @@ from numpy.lib import format as npy_format
 
 from dpnet.data.converted.manifest import CONVERSION, KINDS, MANIFEST, MAX_BYTES, Manifest, file_of
 from dpnet.data.converted.parse import parse_manifest
-from dpnet.data.converted.spool import remove_spool
 from dpnet.data.readers.guards import guarded
 from dpnet.data.readers.npy import map_npy
 from dpnet.data.split import SPLITS, Inputs
@@ -103,14 +102,18 @@ class Unfinished:
         sync_path(self.folder)
         write_synced(unfinished(self.folder / MANIFEST), manifest.text().encode())
         unfinished(self.folder / MANIFEST).rename(self.folder / MANIFEST)
-        for path in (*self.folder.glob(f"{UNFINISHED}sums-*"), self.folder / LOCK, self.folder / CONVERSION):
-            path.unlink(missing_ok=True)
-        remove_spool(self.folder)
+        remove_unfinished(self.folder)
         sync_path(self.folder)
 
     def mapped(self, split: str) -> Inputs:
         """The inputs of a split as far as they were written, read-only."""
         return map_npy(self.path(split, "inputs"))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what data that are whole do not need any more."""
+    for path in (*folder.glob(f"{UNFINISHED}*"), folder / LOCK, folder / CONVERSION):
+        path.unlink(missing_ok=True)
 
 
 class RowWriter:

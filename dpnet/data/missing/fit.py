@@ -92,9 +92,10 @@ def _fit(missing: str, train: Split, kept: Fills | None) -> tuple[Fills, Counts]
     indicators = gaps if missing == "indicator" else ()
     if kept is not None:
         if new := sorted({*indicators} - {*kept.indicators}):
+            ways = '"mean"' if kept.indicators else '"mean" or "zero"'
             raise DataError(
                 f"{file}, column {new[0]} (from 0): values are missing, and the pretrained network (model.pretrained, "
-                'train --from) has no input that says where; expected data.missing = "mean" or "zero".'
+                f"train --from) has no input that says where; expected data.missing = {ways}."
             )
         indicators = kept.indicators
     fills = Fills(train.features, values, indicators, (int(counts.sum()), len(gaps)))

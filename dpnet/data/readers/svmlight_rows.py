@@ -96,7 +96,7 @@ class TextInParts:
         return parsed
 
     def _begin(self, lines: Lines | None, mark: Mark) -> Lines:
-        """The lines from the begin of a block."""
+        """The lines from the beginning of a block."""
         if lines is None:
             self._open.close()
             lines = Lines(self.path, self._open.enter_context(opened(self.path)), several=self._several)

@@ -143,8 +143,9 @@ def _check_numbers(feature: Feature, column: Column, table: Table, gaps: Gaps) -
 def check_known(schema: Schema, table: Table, strange: dict[str, Strange]) -> None:
     """Refuse a column without a single category of the training data: then it is another column, or written otherwise.
 
-    A few rows may well be of new categories, and count as none or as unknown. But where a text differs from a category
-    in case, in spaces or in how a number is written alone, one row is enough.
+    A few rows may well be of new categories, and count as none; and any number of rows where the column has the input
+    unknown, which stands for rare texts as well. But where a text differs from a category in case, in spaces or in how
+    a number is written alone, one row is enough.
 
     Raises:
         DataError: there is such a column.
@@ -155,7 +156,7 @@ def check_known(schema: Schema, table: Table, strange: dict[str, Strange]) -> No
             continue
         assert feature.categories is not None
         meant = {_plain(text) for text in feature.categories} & {_plain(text) for text in found.texts}
-        if found.rows < FEW_ROWS and not meant:
+        if not meant and (feature.unknown or found.rows < FEW_ROWS):
             continue
         texts, categories = (
             listed([shorten(repr(text), 40) for text in some if not meant or _plain(text) in meant], 5)

@@ -80,10 +80,11 @@ def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Fe
             f"{table.file}: data.categorical has {wrong[0]!r}, which is a number for the pretrained network "
             "(model.pretrained, --from); take it out."
         )
-    return tuple(_adopt(feature, table, roles, missing) for feature in kept.features)
+    ways = '"mean"' if any(one.indicator for one in kept.features) else '"mean" or "zero"'
+    return tuple(_adopt(feature, table, roles, missing, ways) for feature in kept.features)
 
 
-def _adopt(feature: Feature, table: Table, roles: Roles, missing: str) -> Feature:
+def _adopt(feature: Feature, table: Table, roles: Roles, missing: str, ways: str) -> Feature:
     """What the column of a feature becomes: what it was, with missing values filled in or refused."""
     column, is_text = table.columns[feature.name], feature.categories is not None
     if missing == "error":
@@ -93,7 +94,7 @@ def _adopt(feature: Feature, table: Table, roles: Roles, missing: str) -> Featur
     if missing == "indicator" and column.missing is not None and not feature.indicator:
         raise DataError(
             f"{table.file}, column {feature.name!r}: values are missing, and the pretrained network (model.pretrained, "
-            'train --from) has no input that says where; expected data.missing = "mean" or "zero".'
+            f"train --from) has no input that says where; expected data.missing = {ways}."
         )
     if feature.fill is not None or is_text != (column.kind == "text"):
         return feature

@@ -20,6 +20,7 @@ from dpnet.nn.layout import Layout
 from dpnet.text import counted, shorten
 from dpnet.training.pretrained.begun import Begun, Transfer
 from dpnet.training.pretrained.find import Pretrained
+from dpnet.training.pretrained.gaps import Gaps
 
 COLUMNS_SHOWN = 8
 """Columns that a line lists at most."""
@@ -64,8 +65,8 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
         if seen != expected:
             yield f"{key} is {shorten(toml_value(seen))}, there it is {shorten(toml_value(expected))}", (key, expected)
     missing, filled = job.data.missing, content.job.data.missing
-    are_kept = content.schema is not None or source.schema is None
-    if are_kept and "error" not in (missing, filled) and missing != filled:
+    # With "mean" a network that has indicators keeps them.
+    if "error" not in (missing, filled) and (missing == "zero") != (filled == "zero"):
         yield f"data.missing is {toml_value(missing)}, there it is {toml_value(filled)}", ("data.missing", filled)
     least, before = job.data.min_frequency, content.job.data.min_frequency
     if None not in (content.schema, source.schema) and least not in (1, before):
@@ -76,13 +77,20 @@ def _misfits(content: Contents, job: Job, source: DataSource) -> Iterator[tuple[
         yield f"{source.name} has {width} a sample, there the network takes {inputs}", None
     if None not in (content.schema, source.schema) and _becomes(content.schema) != _becomes(source.schema):
         yield f"{source.name} was converted to other inputs than the columns became there; give it unconverted", None
-    now, then = source.train.fills, content.fills
-    is_other = now is not None and then is not None and now.indicators != then.indicators
-    if is_other and source.schema is None:
-        yield f"{source.name} was converted to other inputs than the features became there; give it unconverted", None
+    yield from _other_gaps(Gaps.of(source.schema, source.train.fills), Gaps.of(content.schema, content.fills), source)
     first, began = source.train.first_index, content.data.get("first_index")
     if None not in (first, began) and first != began:
         yield f"the features of {source.name} are counted from {first}, there they were counted from {began}", None
+
+
+def _other_gaps(now: Gaps, then: Gaps, source: DataSource) -> Iterator[tuple[str, None]]:
+    """That missing values become something else here than there, where both are known."""
+    way = "give it unconverted, of the kind that the network was trained on: a table, or arrays"
+    if (now.indicators or source.schema is not None) and now.indicators != then.indicators:
+        yield f"{source.name} has other inputs than there that say where values are missing; {way}", None
+    known = [pair for pair in zip(now.values, then.values, strict=False) if None not in pair]
+    if len(now.values) == len(then.values) and any(one != other for one, other in known):
+        yield f"other numbers than there stand for missing values of {source.name}; {way}", None
 
 
 def _refusal(pretrained: Pretrained, wrong: Mapping[str, Any]) -> str:

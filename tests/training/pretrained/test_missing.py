@@ -6,6 +6,7 @@ from helpers.jobs import train
 
 from dpnet.comm.local import LocalGroup
 from dpnet.config.file import job_of
+from dpnet.conversion.convert import convert
 from dpnet.errors import CheckpointError, DataError
 from dpnet.inference.network import load_network
 from dpnet.training.prepare import open_data
@@ -123,3 +124,31 @@ def test_arrays_begin_with_a_table_of_numbers_and_what_stands_there_for_missing_
     tune(tmp_path / "run", tmp_path / "base", str(tmp_path / "n.npz"), "mean")
     with pytest.raises(CheckpointError, match=r'data\.missing is "zero", there it is "mean"'):
         tune(tmp_path / "zero", tmp_path / "base", str(tmp_path / "n.npz"), "zero")
+
+
+def test_inputs_that_say_where_stand_at_the_same_places_in_a_table_too(bases, tmp_path):
+    pytest.importorskip("pyarrow")
+    for name, gaps, fits in (("same", [1, 2], True), ("other", [0, 2], False)):
+        rows = [",".join("" if row == 0 and one in gaps else f"{row + one}" for one in range(3)) for row in range(6)]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join(["a,b,c,kind", *(f"{row},{place % 2}" for place, row in enumerate(rows)), ""]))
+        there = [int(one) for one in load_network(str(bases / "indicator"), LocalGroup()).fills.indicators]
+        assert there == [1, 2]
+        settings = {**SETTINGS, "data.source": str(path), "data.target": "kind", "data.missing": "indicator"}
+        reason = "other numbers than there stand for missing" if fits else "other inputs than there that say where"
+        with pytest.raises(CheckpointError, match=reason):
+            train(tmp_path / name, {**settings, "model.pretrained": str(bases / "indicator")})
+
+
+def test_with_mean_a_network_keeps_the_inputs_that_say_where(bases, tmp_path):
+    source = saved(tmp_path / "n.npz", NEW)
+    assert opened(bases / "indicator", source, "mean").fills.indicators == (1, 2)
+    tune(tmp_path / "run", bases / "indicator", source, "mean")
+
+
+def test_converted_data_in_which_other_numbers_were_filled_in_are_refused(bases, tmp_path):
+    source = saved(tmp_path / "n.npz", NEW)
+    job = job_of({"data.source": source, "data.missing": "mean"})
+    convert(job, str(tmp_path / "c"), LocalGroup())
+    with pytest.raises(CheckpointError, match="other numbers than there stand for missing values of "):
+        tune(tmp_path / "run", bases / "mean", str(tmp_path / "c"), "mean")

@@ -17,6 +17,9 @@ from dpnet.data.tables.encoding import Encoded, Gaps, Strange, check_column, che
 from dpnet.data.tables.inputs import put_columns
 from dpnet.data.tables.schema import Schema
 
+LEAST_ROWS = 1024
+"""Rows that are encoded at a time, however many columns there are: each column of a part costs some time of its own."""
+
 
 class TableRows(InParts):
     """The inputs of the rows of a table, whose columns were checked.
@@ -27,7 +30,7 @@ class TableRows(InParts):
     """
 
     def __init__(self, schema: Schema, table: Table) -> None:
-        super().__init__(np.dtype(np.float64), (table.rows, schema.width), 1)
+        super().__init__(np.dtype(np.float64), (table.rows, schema.width), LEAST_ROWS)
         self._schema, self._table = schema, table
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.float64]:

@@ -9,9 +9,10 @@ They are converted as they are needed, for the rows that are needed.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,14 +28,17 @@ class Spooled:
     Args:
         pieces: tables of Arrow, in order, with the same columns.
         schema: of Arrow: the columns, and the type of each as a whole.
-        first: the first row, counted in all pieces.
-        num_rows: number of rows; None: all.
+
+    Attributes:
+        schema: the same.
+        num_rows: number of rows.
     """
 
-    def __init__(self, pieces: Sequence[Any], schema: Any, first: int = 0, num_rows: int | None = None) -> None:
-        self._pieces, self.schema, self._first = pieces, schema, first
+    def __init__(self, pieces: Sequence[Any], schema: Any) -> None:
+        self._pieces, self.schema, self._first = pieces, schema, 0
         self._ends = np.cumsum([piece.num_rows for piece in pieces])
-        self.num_rows = int(self._ends[-1] if num_rows is None else num_rows) if len(pieces) else 0
+        self._places = {name: place for place, name in enumerate(schema.names)}
+        self.num_rows = int(self._ends[-1]) if len(pieces) else 0
 
     @property
     def column_names(self) -> list[str]:
@@ -46,16 +50,10 @@ class Spooled:
         """Number of columns."""
         return len(self.schema)
 
-    @property
-    def texts(self) -> list[str]:
-        """The columns of text."""
-        arrow = importlib.import_module("pyarrow")
-        return [field.name for field in self.schema if arrow.types.is_string(field.type)]
-
     def column(self, name: str | int) -> Any:
         """A column as a chunked array of Arrow, mapped where its type is that of the whole column."""
         arrow = importlib.import_module("pyarrow")
-        place = name if isinstance(name, int) else self.schema.names.index(name)
+        place = name if isinstance(name, int) else self._places[name]
         kind, chunks = self.schema.field(place).type, []
         last = self._first + self.num_rows
         begin = int(np.searchsorted(self._ends, self._first, side="right"))
@@ -79,7 +77,9 @@ class Spooled:
 
     def slice(self, first: int, num_rows: int) -> Spooled:
         """Some adjacent rows."""
-        return Spooled(self._pieces, self.schema, self._first + first, num_rows)
+        part = copy.copy(self)
+        part._first, part.num_rows = self._first + first, num_rows
+        return part
 
     def table(self) -> Any:
         """All rows as a table of Arrow."""
@@ -100,16 +100,16 @@ class SpooledTable:
     parts: dict[str, int] = field(default_factory=dict)
 
 
-def with_texts(table: Any, columns: Mapping[str, Any]) -> Any:
+def with_texts(table: Any, texts: Any) -> Any:
     """A piece that keeps the different texts of columns, which it may hold as numbers; not where these are very many.
 
     Args:
         table: of Arrow.
-        columns: of text, by name.
+        texts: a table of these columns as text.
     """
-    kept = {name: column.unique() for name, column in columns.items()}
+    kept = {name: texts.column(name).unique() for name in texts.column_names}
     return table.replace_schema_metadata(
-        {name: json.dumps(texts.to_pylist()) for name, texts in kept.items() if len(texts) <= MOST_TEXTS}
+        {name: json.dumps(found.to_pylist()) for name, found in kept.items() if len(found) <= MOST_TEXTS}
     )
 
 
@@ -127,7 +127,8 @@ def joined_type(types: Sequence[Any]) -> Any:
     if len(found) < 2:
         return next(iter(found), arrow.null())
     dates = [arrow.date32(), arrow.timestamp("s"), arrow.timestamp("ns")]
-    for ladder in ([arrow.int64(), arrow.float64()], [arrow.int64(), arrow.bool_()], dates):
+    zoned = [arrow.timestamp("s", "UTC"), arrow.timestamp("ns", "UTC")]
+    for ladder in ([arrow.int64(), arrow.float64()], [arrow.int64(), arrow.bool_()], dates, zoned):
         if found <= set(ladder):
             return max(found, key=ladder.index)
     return arrow.string()

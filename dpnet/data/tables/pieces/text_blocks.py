@@ -40,7 +40,7 @@ class TextBlock(TextFile):
         with guarded_arrow(self.path):
             table = self.typed(self.as_text)
             labels = [name for name in self.labels if name in table.column_names]
-            table = with_texts(table, {name: self.texts([name]).column(0) for name in labels})
+            table = with_texts(table, self.texts(labels)) if labels else table
         yield table
 
     def again(self, types: dict[str, Any]) -> dict[str, Any]:

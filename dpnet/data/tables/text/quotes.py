@@ -50,8 +50,9 @@ def check_names(text: Lines, schema: Any) -> None:
     Raises:
         DataError: there is one.
     """
+    numbers = _numbers(schema)
     for place, name in enumerate(schema.names if text.header else ()):
-        if _holds_rows(text, lines := _lines(name), place, _numbers(schema), of_names=True):
+        if _holds_rows(text, lines := _lines(name), place, numbers, of_names=True):
             where = f"line {text.head.skip + 1}, the name {shorten(repr(name), 40)}"
             raise _quote(text, where, lines, never=False)
 

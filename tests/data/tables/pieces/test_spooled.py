@@ -20,6 +20,7 @@ CELLS = {
     "seconds": "2020-01-01 10:11:12",
     "parts": "2020-01-01 10:11:12.5",
     "zone": "2020-01-01T10:11:12Z",
+    "zone and parts": "2020-01-01T10:11:12.5Z",
     "real": "1.5",
     "text": "abc",
 }
@@ -67,10 +68,10 @@ def test_slices_have_the_rows_of_the_whole():
 
 
 def test_different_texts_are_kept_where_they_are_few(monkeypatch):
-    texts = pa.chunked_array([["01", "1", "01", "2"]])
-    table = with_texts(pa.table({"a": [1, 1, 1, 2]}), {"a": texts})
+    texts = pa.table({"a": ["01", "1", "01", "2"]})
+    table = with_texts(pa.table({"a": [1, 1, 1, 2]}), texts)
     spooled = Spooled([table, table.slice(0, 0)], table.schema)
     assert sorted(spooled.texts_of("a")) == ["01", "1", "2"]
     assert spooled.texts_of("b") is None
     monkeypatch.setattr("dpnet.data.tables.pieces.spooled.MOST_TEXTS", 2)
-    assert Spooled([with_texts(table, {"a": texts})], table.schema).texts_of("a") is None
+    assert Spooled([with_texts(table, texts)], table.schema).texts_of("a") is None
