@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.alike import check_alike
@@ -23,9 +22,7 @@ from dpnet.conversion.work import Work
 from dpnet.data.converted.chunk import ConvertedChunk
 from dpnet.data.converted.manifest import Manifest
 from dpnet.data.converted.origin import origin_changes, origin_of
-from dpnet.data.converted.parse import read_manifest
 from dpnet.data.converted.plan import outline_of, plan_of
-from dpnet.data.converted.reader import read_split
 from dpnet.data.converted.start import start
 from dpnet.data.in_parts import reading_in_parts
 from dpnet.data.sources import DataSource, Opened, check_classes, number_source, open_source, open_splits
@@ -81,14 +78,15 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
         origin = on_root(group, lambda: origin_of(section.source, section))
         lock = Lock(folder)
         stack.callback(lock.release)
-        claimed = on_root(group, lambda: claim(folder, outline_of(job, origin), lock))
+        outline = outline_of(job, origin)
+        claimed = on_root(group, lambda: claim(folder, outline, lock))
         if claimed.is_whole:
             return _verify(job, folder, group)
         signals = stack.enter_context(StopSignals(job.resilience.signals, lambda _: aside(group, STOPPING)))
         signals.catch_interrupts()
         stop = Stop(folder, group, signals, job.resilience.preempted_exit_code)
         with removing(claimed, group, DataError, ConfigError):
-            found, source, plan = _open(job, folder, origin, group, stop)
+            found, source, plan = _open(job, folder, outline, group, stop)
         work = Work(folder, found, plan, group)
         with removing(claimed, group, DpnetError):
             begun = on_root(group, lambda: start(folder, plan, work.unfinished))
@@ -99,30 +97,26 @@ def convert(job: Job, dest: str, group: World) -> Conversion:
     return Conversion(folder, source, done, work.num_bytes, time.monotonic() - begin_s, work.kept)
 
 
-def _open(
-    job: Job, folder: Path, origin: dict[str, Any], group: World, stop: Stop
-) -> tuple[Opened, DataSource, Manifest]:
+def _open(job: Job, folder: Path, outline: Manifest, group: World, stop: Stop) -> tuple[Opened, DataSource, Manifest]:
     """The data as they are, and numbered; and what will be written of them."""
     section = job.data
-    tables = spool_tables(section, folder, outline_of(job, origin), group, stop)
+    tables = spool_tables(section, folder, outline, group, stop)
     with doing(group, f"reading the data {section.source}"), reading_in_parts(tables):
         found = everywhere(group, lambda: open_splits(section.source, section, job.train.seed, job.model.task))
         source = everywhere(group, lambda: check_classes(number_source(section.source, found, section)))
-    plan = everywhere(group, lambda: plan_of(job, found, origin))
+    plan = everywhere(group, lambda: plan_of(outline, found))
     check_alike(group, _shapes(plan))
     return found, source, plan
 
 
 def _verify(job: Job, folder: Path, group: World) -> Conversion:
     """Look at what had been converted before; raises DataError if a file is missing or damaged."""
-    path, task = str(folder), job.model.task
-    manifest = everywhere(group, lambda: read_manifest(path))
-    total = sum(split.arrays["inputs"].num_bytes for split in manifest.splits.values())
+    seed, task = job.train.seed, job.model.task
+    source = everywhere(group, lambda: open_source(str(folder), job.data, seed=seed, task=task))
+    total = sum(split.inputs.nbytes for split in source.splits.values())
     with Meter(group, f"checking {folder}", total) as meter:
-        for name in manifest.splits:
-            split = everywhere(group, lambda: read_split(path, manifest, name, task))  # noqa: B023
+        for split in source.splits.values():
             verify_inputs(split, group, lambda size: meter.add(size * group.world_size))
-    source = everywhere(group, lambda: open_source(path, job.data, seed=job.train.seed, task=task))
     return Conversion(folder, source, {}, total, 0.0)
 
 

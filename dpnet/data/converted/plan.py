@@ -27,13 +27,12 @@ def outline_of(job: Job, origin: Mapping[str, Any]) -> Manifest:
     return Manifest(job.model.task, {}, None, keys_of(job.data), seed_of(job.data, job.train.seed), origin)
 
 
-def plan_of(job: Job, found: Opened, origin: Mapping[str, Any]) -> Manifest:
+def plan_of(outline: Manifest, found: Opened) -> Manifest:
     """The manifest, but for what is known only when all was read: the sums of the inputs, and their statistics.
 
     Args:
-        job: says how the data are read.
+        outline: see `outline_of`.
         found: the data.
-        origin: see `origin.origin_of`.
     """
     splits = {}
     for name, split in found.splits.items():
@@ -45,7 +44,7 @@ def plan_of(job: Job, found: Opened, origin: Mapping[str, Any]) -> Manifest:
         splits[name] = StoredSplit(
             {"inputs": inputs, **small}, split.classes, split.remarks, split.first_index, _counts(split)
         )
-    return replace(outline_of(job, origin), splits=splits, schema=found.schema, fills=found.train.fills)
+    return replace(outline, splits=splits, schema=found.schema, fills=found.train.fills)
 
 
 def small_arrays(split: Split) -> dict[str, npt.NDArray[Any]]:

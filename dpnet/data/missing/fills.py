@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
 from dpnet.data.tables.schema import Schema
+from dpnet.errors import DataError
 from dpnet.text import counted, shorten
 
 
@@ -82,6 +83,20 @@ class Fills:
             return ""
         verb = "says" if len(self.indicators) == 1 else "say"
         return f"; {len(self.indicators):,} more {'input' if verb == 'says' else 'inputs'} {verb} where"
+
+
+def no_indicator(place: str, *, keeps_some: bool) -> DataError:
+    """The error for values that are missing where a pretrained network has no input that says so.
+
+    Args:
+        place: the column.
+        keeps_some: the network has such inputs of other columns.
+    """
+    ways = '"mean"' if keeps_some else '"mean" or "zero"'
+    return DataError(
+        f"{place}: values are missing, and the pretrained network (model.pretrained, train --from) has no input that "
+        f"says where; expected data.missing = {ways}."
+    )
 
 
 def record_bytes(fills: Fills) -> int:

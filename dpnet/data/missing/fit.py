@@ -8,7 +8,7 @@ import numpy as np
 
 from dpnet.compute.arrays import Vector
 from dpnet.data.missing.filled import TO_TRAIN, apply_fills, check_features, fill_splits
-from dpnet.data.missing.fills import Fills, record_bytes
+from dpnet.data.missing.fills import Fills, no_indicator, record_bytes
 from dpnet.data.missing.means import Counts, count_missing, known_means
 from dpnet.data.split import Split, splits_by_name
 from dpnet.errors import DataError
@@ -92,11 +92,7 @@ def _fit(missing: str, train: Split, kept: Fills | None) -> tuple[Fills, Counts]
     indicators = gaps if missing == "indicator" else ()
     if kept is not None:
         if new := sorted({*indicators} - {*kept.indicators}):
-            ways = '"mean"' if kept.indicators else '"mean" or "zero"'
-            raise DataError(
-                f"{file}, column {new[0]} (from 0): values are missing, and the pretrained network (model.pretrained, "
-                f"train --from) has no input that says where; expected data.missing = {ways}."
-            )
+            raise no_indicator(f"{file}, column {new[0]} (from 0)", keeps_some=bool(kept.indicators))
         indicators = kept.indicators
     fills = Fills(train.features, values, indicators, (int(counts.sum()), len(gaps)))
     if record_bytes(fills) > MAX_RECORD:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,8 +32,6 @@ class Columns(Mapping[str, Column]):
         as_text: names of those to take as text.
         verbatim: names of those of them in which only an empty cell is missing.
         text: the file, if it is one of text.
-        rows: some of the rows; None: all.
-        kinds: what the columns hold as a whole, where `table` has some of their rows; None: it has all.
     """
 
     def __init__(
@@ -43,13 +42,16 @@ class Columns(Mapping[str, Column]):
         as_text: Collection[str],
         verbatim: Collection[str] = (),
         text: TextFile | None = None,
-        rows: SampleIds | None = None,
-        kinds: Mapping[str, str] | None = None,
     ) -> None:
         self._file, self._table, self._names = file, table, dict.fromkeys(names)
-        self._as_text, self._verbatim, self._text, self._rows = as_text, verbatim, text, rows
+        self._as_text, self._verbatim, self._text = as_text, verbatim, text
+        self._rows: SampleIds | None = None
+        """Some of the rows of the table; None: all."""
         self._wide = dict[str, npt.NDArray[np.bool_] | None]()
-        self._kinds, self._found = kinds, dict[str, str]()
+        self._kinds: Mapping[str, str] | None = None
+        """What the columns hold as a whole, where the table has some of their rows; None: it has all."""
+        self._found = dict[str, str]()
+        """What those hold that were asked for."""
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._names:
@@ -113,22 +115,22 @@ class Columns(Mapping[str, Column]):
     @property
     def whole(self) -> Columns:
         """The same columns of all rows."""
-        whole = Columns(self._file, self._table, self._names, self._as_text, self._verbatim, self._text)
-        whole._wide, whole._found = self._wide, self._found
+        whole = copy.copy(self)
+        whole._rows = None
         return whole
 
     def take(self, rows: SampleIds) -> Columns:
         """The same columns of some of the rows."""
         assert self._rows is None
-        found = self._file, self._table, self._names, self._as_text, self._verbatim, self._text
-        taken = Columns(*found, rows, self._kinds)
-        taken._wide, taken._found = self._wide, self._found
+        taken = copy.copy(self)
+        taken._rows = rows
         return taken
 
     def window(self, first: int, stop: int) -> Columns:
         """The same columns of the rows from `first` to `stop` - 1; each has been asked for as a whole before."""
-        table = self._table.slice(first, stop - first)
-        return Columns(self._file, table, self._names, self._as_text, self._verbatim, self._text, None, self._found)
+        part = copy.copy(self.whole)
+        part._table, part._kinds, part._found = self._table.slice(first, stop - first), self._found, {}
+        return part
 
     @property
     def are_spooled(self) -> bool:
@@ -206,7 +208,7 @@ class Table:
     def window(self, first: int, stop: int) -> Table:
         """The rows from `first` to `stop` - 1; see `Columns.window`."""
         rows = np.arange(first, stop) if self.numbers is None else self.numbers[first:stop]
-        columns = self.columns.whole.window(int(rows[0]), int(rows[-1]) + 1)
+        columns = self.columns.window(int(rows[0]), int(rows[-1]) + 1)
         if self.numbers is not None:
             columns = columns.take(rows - rows[0])
         return dataclasses.replace(self, rows=len(rows), columns=columns, numbers=rows)

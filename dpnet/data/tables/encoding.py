@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -64,27 +64,38 @@ def encode(schema: Schema, table: Table, gaps: Gaps = "train") -> Encoded:
     Raises:
         DataError: a column is not there or of another kind, or a value is missing or infinite, and that is an error.
     """
-    check_names(schema, table)
-    inputs = np.empty((table.rows, schema.width))
-    strange: dict[str, Strange] = {}
-
-    def looked_at(feature: Feature) -> Column:
-        column = table.columns[feature.name]
-        if (found := check_column(feature, column, schema, table, gaps)) is not None and found.rows:
-            strange[feature.name] = found
-        return column
-
-    put_columns(inputs, schema, looked_at)
+    inputs, strange = np.empty((table.rows, schema.width)), dict[str, Strange]()
+    put_columns(inputs, schema, checked_columns(schema, table, gaps, strange))
     return Encoded(inputs, strange)
 
 
-def check_names(schema: Schema, table: Table) -> None:
-    """Raises DataError if a column of the training data is not there."""
+def checked_columns(
+    schema: Schema, table: Table, gaps: Gaps, strange: dict[str, Strange]
+) -> Callable[[Feature], Column]:
+    """Gives the column of a feature, checked, see `check_column`.
+
+    Args:
+        schema: of the training data.
+        table: the data.
+        gaps: see `encode`.
+        strange: takes up what is no category of a column that was given.
+
+    Raises:
+        DataError: a column of the training data is not there.
+    """
     absent = [feature.name for feature in schema.features if feature.name not in table.columns]
     if absent:
         raise DataError(
             f"{table.file} has no column {listed(absent)}, which the training data had; it has {listed(table.columns)}."
         )
+
+    def column_of(feature: Feature) -> Column:
+        column = table.columns[feature.name]
+        if (found := check_column(feature, column, schema, table, gaps)) is not None and found.rows:
+            strange[feature.name] = found
+        return column
+
+    return column_of
 
 
 def check_column(feature: Feature, column: Column, schema: Schema, table: Table, gaps: Gaps) -> Strange | None:

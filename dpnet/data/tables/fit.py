@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from dpnet.config.keys import setting
+from dpnet.data.missing.fills import no_indicator
 from dpnet.data.tables.categories import MAX_CATEGORIES, Counts, counts_of
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.columns import Table
@@ -80,11 +81,11 @@ def _adopted(kept: Schema, table: Table, roles: Roles, missing: str) -> tuple[Fe
             f"{table.file}: data.categorical has {wrong[0]!r}, which is a number for the pretrained network "
             "(model.pretrained, --from); take it out."
         )
-    ways = '"mean"' if any(one.indicator for one in kept.features) else '"mean" or "zero"'
-    return tuple(_adopt(feature, table, roles, missing, ways) for feature in kept.features)
+    keeps_some = any(one.indicator for one in kept.features)
+    return tuple(_adopt(feature, table, roles, missing, keeps_some=keeps_some) for feature in kept.features)
 
 
-def _adopt(feature: Feature, table: Table, roles: Roles, missing: str, ways: str) -> Feature:
+def _adopt(feature: Feature, table: Table, roles: Roles, missing: str, *, keeps_some: bool) -> Feature:
     """What the column of a feature becomes: what it was, with missing values filled in or refused."""
     column, is_text = table.columns[feature.name], feature.categories is not None
     if missing == "error":
@@ -92,10 +93,7 @@ def _adopt(feature: Feature, table: Table, roles: Roles, missing: str, ways: str
             raise missing_value(table, roles.inputs)
         return replace(feature, fill=None)
     if missing == "indicator" and column.missing is not None and not feature.indicator:
-        raise DataError(
-            f"{table.file}, column {feature.name!r}: values are missing, and the pretrained network (model.pretrained, "
-            f"train --from) has no input that says where; expected data.missing = {ways}."
-        )
+        raise no_indicator(f"{table.file}, column {feature.name!r}", keeps_some=keeps_some)
     if feature.fill is not None or is_text != (column.kind == "text"):
         return feature
     return replace(feature, fill=0.0 if is_text else _fit(feature.name, table, roles, missing).fill)

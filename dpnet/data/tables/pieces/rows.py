@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dpnet.data.in_parts import InParts
 from dpnet.data.inputs import Inputs
 from dpnet.data.tables.columns import Table
-from dpnet.data.tables.encoding import Encoded, Gaps, Strange, check_column, check_names
+from dpnet.data.tables.encoding import Encoded, Gaps, Strange, checked_columns
 from dpnet.data.tables.inputs import put_columns
 from dpnet.data.tables.schema import Schema
 
@@ -42,10 +42,8 @@ class TableRows(InParts):
 
 def encode_in_parts(schema: Schema, table: Table, gaps: Gaps = "train") -> Encoded:
     """As `encoding.encode`, but that the inputs are encoded when they are asked for."""
-    check_names(schema, table)
     strange = dict[str, Strange]()
+    column_of = checked_columns(schema, table, gaps, strange)
     for feature in schema.features:
-        found = check_column(feature, table.columns[feature.name], schema, table, gaps)
-        if found is not None and found.rows:
-            strange[feature.name] = found
+        column_of(feature)
     return Encoded(cast(Inputs, TableRows(schema, table)), strange)

@@ -109,35 +109,26 @@ class ArrowPieces:
             yield from self._of_stream(file) if self._kind == "stream" else self._of_file(file)
 
     def _of_stream(self, file: Any) -> Iterator[StoredPiece]:
-        before = 0
-        for batch in importlib.import_module("pyarrow").ipc.open_stream(file):
+        arrow, before = importlib.import_module("pyarrow"), 0
+        for batch in arrow.ipc.open_stream(file):
             size, before = file.tell() - before, file.tell()
-            yield StoredPiece(self._path, size, partial(_alone, partial(_itself, batch)))
+            yield StoredPiece(self._path, size, partial(iter, [arrow.Table.from_batches([batch])]))
         check_end(self._path, file.tell())
 
     def _of_file(self, file: Any) -> Iterator[StoredPiece]:
         found = importlib.import_module("pyarrow").ipc.open_file(file)
         count = found.num_record_batches
         for number in range(count):
-            yield StoredPiece(self._path, self.num_bytes // count, partial(_alone, partial(found.get_batch, number)))
+            yield StoredPiece(self._path, self.num_bytes // count, partial(_batch, found, number))
 
 
-def _itself(batch: Any) -> Any:
-    return batch
-
-
-def _alone(batch: Callable[[], Any]) -> Iterator[Any]:
-    """A batch as a table."""
-    yield importlib.import_module("pyarrow").Table.from_batches([batch()])
+def _batch(file: Any, number: int) -> Iterator[Any]:
+    """A batch of a file, as a table."""
+    yield importlib.import_module("pyarrow").Table.from_batches([file.get_batch(number)])
 
 
 def stored_pieces(path: str) -> ParquetPieces | ArrowPieces:
     """The pieces of a table that is no file of text; raises DataError if its files cannot be read."""
+    is_parquet = os.path.isdir(path) or path.lower().endswith(".parquet")
     with guarded_arrow(path):
-        return _pieces(path)
-
-
-def _pieces(path: str) -> ParquetPieces | ArrowPieces:
-    if os.path.isdir(path) or path.lower().endswith(".parquet"):
-        return ParquetPieces(path)
-    return ArrowPieces(path)
+        return ParquetPieces(path) if is_parquet else ArrowPieces(path)
