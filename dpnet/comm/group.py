@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import numpy.typing as npt
 
 from dpnet.compute.arrays import Vector
 
 T = TypeVar("T")
-Message = tuple[int, Vector]
+Message = tuple[int, npt.NDArray[Any]]
 """The other rank, and the vector that it gets or sends."""
 
 
@@ -27,6 +29,16 @@ class Member:
 
     rank: int
     host: str
+
+
+class InFlight(Protocol):
+    """Messages that are on their way."""
+
+    def progress(self) -> None:
+        """Let MPI move bytes, now, and wait for nothing. Between long computations: no other thread moves them."""
+
+    def wait(self) -> None:
+        """Return once all messages have been sent and received."""
 
 
 class Group(Protocol):
@@ -71,6 +83,12 @@ class Group(Protocol):
             sends: (rank, vector that it gets), contiguous.
             receives: (rank, vector that is overwritten). Several vectors from one rank arrive in the order in which
                 that rank sends them.
+        """
+
+    def begin_exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> InFlight:
+        """Begin an `exchange`: leave the vectors alone until it has been waited for.
+
+        A vector to be received may be longer than what is sent: then its first elements are overwritten.
         """
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:

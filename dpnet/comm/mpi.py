@@ -19,11 +19,11 @@ from typing import Any, NoReturn, TypeVar, cast
 import mpi4py
 import numpy as np
 
-from dpnet.comm.group import Message
+from dpnet.comm.group import InFlight, Message
 from dpnet.comm.lonely import warn
 from dpnet.comm.node_barrier import NodeBarrier, words
 from dpnet.comm.node_memory import SharedMemory
-from dpnet.comm.patience import wait_until
+from dpnet.comm.requests import Requests
 from dpnet.compute.arrays import Vector
 from dpnet.compute.cores.available import available_cores, core_set
 from dpnet.environment import loss_obstacle, other_mpi
@@ -155,15 +155,14 @@ class MpiGroup:
 
     def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
         """See Group.exchange."""
+        self.begin_exchange(sends, receives).wait()
+
+    def begin_exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> InFlight:
+        """See Group.begin_exchange."""
         with IN_EXCHANGE:
             requests = [self._comm.Irecv(vector, rank) for rank, vector in receives]
             requests += [self._comm.Isend(vector, rank) for rank, vector in sends]
-            try:
-                for request in requests:  # Not Testall: see _ABANDONED.
-                    wait_until(request.Test)
-            except MPI.Exception:
-                _ABANDONED.append(requests)
-                raise
+            return Requests(requests, IN_EXCHANGE)
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """See Group.allgather_into."""
@@ -189,14 +188,6 @@ class MpiGroup:
     def abort(self, exit_code: int) -> NoReturn:
         """See Group.abort."""
         abort(exit_code)
-
-
-_ABANDONED: list[list[MPI.Request]] = []
-"""Messages that were in flight when a rank was lost, kept because MPI may still write to their buffers.
-
-Their requests must not be freed either: when the failure of a freed one surfaces later, Open MPI 5.0 ends the job. Its
-Waitall frees requests that failed; its Wait does not.
-"""
 
 
 FORWARDING_S = 0.5

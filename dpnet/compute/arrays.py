@@ -20,6 +20,9 @@ Targets = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 """int64: positions in other arrays."""
 
+Bits = npt.NDArray[np.unsignedinteger]
+"""(n,) uint32 or uint64: the bits of float32 or float64 numbers."""
+
 SampleIds = npt.NDArray[np.int64]
 """(rows,) int64: rows of a split."""
 

@@ -78,6 +78,14 @@ class TrainConfig(Section, governs=Governs.RESULT):
         "summed in a fixed order, as reproducible_shards needs it. auto: shards with reproducible_shards, else joint "
         "or shards, whichever should be faster for the network. Changes rounding.",
     ] = "auto"
+    exchange: Annotated[
+        Literal["auto", "gradients", "factors", "recompute"],
+        Governs.OPERATION,
+        "What travels between nodes. gradients: sums of nodes. factors: inputs and errors of the layers for every "
+        "sample, from which each node computes the gradient of all. recompute: errors of the outputs alone; each node "
+        "computes the rest. auto: for every array whatever takes less time on the network that was measured. Changes "
+        "no bit. Gradients with reproducible_shards, with another reducer than joint, and on nodes that are not alike.",
+    ] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

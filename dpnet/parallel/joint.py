@@ -17,7 +17,9 @@ The number of multiplications is the same. But here no rank has a gradient vecto
 read by another rank; the sums in the products are longer, which makes the products faster; and the optimizer uses every
 tile of the gradient while it still lies in the cache (see `tiles`).
 
-Several nodes exchange the sums of nodes (see `between_nodes`).
+Several nodes exchange the sums of nodes (see `between_nodes`). Or they exchange x and dz, and the buffers of every node
+have the rows of all nodes (see `factors`). Even so there is one product for each node's rows, and the order of their
+sum is that of the tree over nodes: the bits are the same.
 
 The joint gradient does not always cost less: a small network on a large batch has fewer gradients than factors. What
 ranks read of one another crosses from core to core, and that is most of what a short step costs (see
@@ -48,7 +50,14 @@ from dpnet.state.ownership import owned_slices
 
 
 class JointReducer:
-    """See Reducer. Every rank has one shard, and `factors` lie in the memory of its node."""
+    """See Reducer. Every rank has one shard, and `factors` lie in the memory of its node.
+
+    Args:
+        whole_batch: the buffers have rows for the samples of all nodes, and somebody brings these before `reduce`.
+
+    Attributes:
+        all_dbiases: (ranks, outputs) of every layer, the gradients of the biases of the ranks whose rows are here.
+    """
 
     shares_rows: ClassVar[bool] = True
 
@@ -61,23 +70,28 @@ class JointReducer:
         dtype: npt.DTypeLike,
         factors: Factors,
         backend: Backend,
+        whole_batch: bool = False,
     ) -> None:
         group, node, here, loops = topology.group, topology.node, topology.here, backend.kernels.loops
         assert plan.num_shards == group.world_size
         shares = plan.shares(group.world_size)
         self.shards: Sequence[int] = shares[group.rank]
-        self._node, self._stop = node, here.stop
+        self._node, self._nodes = node, topology.nodes if whole_batch else [here]
+        ranks = range(self._nodes[0].start, self._nodes[-1].stop)
         start = plan.shard_start
         # Batches have two sizes: the last one of an epoch may be short.
-        self._first_row = functools.cache(lambda size, shard: start(size, shard) - start(size, here.start))
-        dbiases = [_row_for_each_rank(topology, width, dtype) for width in layout.sizes[1:]]
-        self._dbiases = [rows[node.rank] for rows in dbiases]
+        self._first_row = functools.cache(lambda size, shard: start(size, shard) - start(size, ranks.start))
+        self.all_dbiases = [_row_for_each_rank(topology, len(ranks), width, dtype) for width in layout.sizes[1:]]
+        self._dbiases = [rows[group.rank - ranks.start] for rows in self.all_dbiases]
         owned = owned_slices(layout, node.world_size)[node.rank]
-        self._slice = SliceGradient(layout, owned, factors, dbiases, backend.products, loops, dtype)
+        terms = [slice(of_node.start - ranks.start, of_node.stop - ranks.start) for of_node in self._nodes]
+        self._slice = SliceGradient(
+            layout, owned, factors, self.all_dbiases, backend.products, loops, dtype, terms=terms
+        )
         self.grad: Sequence[Tile] = self._slice.tiles
         self._sums = StepSums(topology, shares, loops)
         self._between: BetweenNodes | None = None
-        if (num_nodes := len(topology.nodes)) > 1:
+        if (num_nodes := len(topology.nodes)) > 1 and not whole_batch:
             covers = [[leaf] for leaf in tree.leaves(num_nodes)]
             self._between = BetweenNodes(topology, self.grad, covers, tree.spans(num_nodes), layout, dtype, loops)
             self.grad = self._between.grad
@@ -97,14 +111,16 @@ class JointReducer:
 
     def reduce(self, num_samples: int) -> Sums:
         """See Reducer.reduce. On one node this is a barrier; a tile is computed when the update comes to it."""
-        self._slice.rows = self.first_row(num_samples, self._stop)
+        self._slice.rows = [
+            (self.first_row(num_samples, ranks.start), self.first_row(num_samples, ranks.stop)) for ranks in self._nodes
+        ]
         self._node.barrier()
         if self._between is not None:
             self._between()
         return self._sums.totals()
 
 
-def _row_for_each_rank(topology: Topology, width: int, dtype: npt.DTypeLike) -> Matrix:
-    """A row for each rank of the node, on cache lines of its own."""
-    room, ranks = round_up(width, ALIGNMENT), len(topology.here)
+def _row_for_each_rank(topology: Topology, ranks: int, width: int, dtype: npt.DTypeLike) -> Matrix:
+    """A row for each of some ranks, on cache lines of its own, in the memory of the node."""
+    room = round_up(width, ALIGNMENT)
     return topology.memory.zeros(ranks * room, dtype).reshape(ranks, room)[:, :width]

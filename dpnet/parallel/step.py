@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+from dpnet.nn.layout import Views
 from dpnet.optim.schedules import Schedule
 from dpnet.parallel.feed import Feed
 from dpnet.parallel.plan import Plan
@@ -14,6 +16,10 @@ from dpnet.parallel.weights import BatchWeights, total
 from dpnet.state.banks import State
 from dpnet.state.update import SliceUpdate
 from dpnet.whereabouts import BACKWARD, COMMIT, DATA, FORWARD, HERE, REDUCE, UPDATE
+
+
+def no_exchange(step: int, params: Views) -> None:
+    """Nothing: the rows of other nodes are not needed here."""
 
 
 class Trainer:
@@ -27,6 +33,7 @@ class Trainer:
         reducer: sums the gradients of all shards.
         update: lets the optimizer change the owned slice.
         state: parameters, current and next.
+        exchange: completes the rows of other nodes, given a step and the parameters; collective.
         schedule: learning rate of each step.
     """
 
@@ -41,6 +48,7 @@ class Trainer:
         update: SliceUpdate,
         state: State,
         schedule: Schedule,
+        exchange: Callable[[int, Views], None] = no_exchange,
     ) -> None:
         self.plan = plan
         self.weights = weights
@@ -50,6 +58,7 @@ class Trainer:
         self.reducer = reducer
         self.update = update
         self.state = state
+        self.exchange = exchange
         self.schedule = schedule
 
     def step(self, step: int, requests: Requests = NOTHING, *, learning_rate_scale: float = 1.0) -> Sums:
@@ -82,6 +91,7 @@ class Trainer:
             reducer.add(shard, backward, Sums(len(x), weight, loss, hits, bad, *requests))
             requests = NOTHING
         enter(REDUCE)
+        self.exchange(step, state.layers)
         sums = reducer.reduce(num_samples)
         if sums.bad:
             state.keep()

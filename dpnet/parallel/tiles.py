@@ -1,6 +1,7 @@
 """A slice of the gradient, x^T dz and the sums of dbias, computed tile by tile in one small buffer.
 
-The optimizer takes a tile while it lies in the cache, then the next one is computed in its place.
+The optimizer takes a tile while it lies in the cache, then the next one is computed in its place. Where the rows are
+those of several nodes, a tile has a term for each node, and these are summed in the order of the tree over nodes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dpnet.compute.arrays import Matrix, Vector, aligned_zeros
 from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, pending_sum
 from dpnet.compute.products.interface import Products
-from dpnet.compute.shares import ceil_div, overlap, share
+from dpnet.compute.shares import ceil_div, overlap, round_up, share
 from dpnet.nn.layout import ALIGNMENT, Layout
+from dpnet.parallel import tree
 
 TILE = 1 << 20
 """Most elements of a tile, unless a single row is longer: 4 MiB of float32. Smaller products are slower, and larger
@@ -24,6 +26,8 @@ tiles do not stay in the cache."""
 
 Factors = Sequence[tuple[Matrix, Matrix]]
 """x (rows, inputs) and dz (rows, outputs) of every layer."""
+Rows = tuple[int, int]
+"""The first of some adjacent rows, and one past the last."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ class SliceGradient:
         products: matrix products.
         loops: element-wise work.
         dtype: of the gradient.
+        terms: the rows of `dbiases` that are those of one node, for each node.
 
     Attributes:
-        rows: number of rows of the factors that are in use. Set it before a tile is prepared.
+        rows: of the factors, (first, one past the last) for each term. Set them before a tile is prepared.
         tiles: of the slice, all in the same memory.
     """
 
@@ -71,31 +76,38 @@ class SliceGradient:
         products: Products,
         loops: Loops,
         dtype: npt.DTypeLike,
+        terms: Sequence[slice],
     ) -> None:
-        self.rows = 0
+        self.rows: Sequence[Rows] = []
         groups = list(grouped(parts(layout, owned)))
-        room = aligned_zeros(max((_extent(group) for group in groups), default=0), dtype)
+        longest = round_up(max((_extent(group) for group in groups), default=0), ALIGNMENT)
+        room = aligned_zeros((len(terms), longest), dtype)
+        joins, _ = tree.joins(tree.leaves(len(terms)), tree.spans(len(terms)))
 
-        def work_on(part: Part, out: Vector) -> Callable[[int], None]:
+        def work_on(part: Part, ranks: slice, out: Vector) -> Callable[[Rows], None]:
             if part.is_bias:
-                return _bias_work(loops, dbiases[part.layer][:, part.rows], out)
+                return _bias_work(loops, dbiases[part.layer][ranks, part.rows], out)
             return _weight_work(products, *factors[part.layer], part.rows, out)
 
         self.tiles: list[Tile] = []
         for group in groups:
             base = _base(group)
-            work = [work_on(part, room[part.start - base : part.stop - base]) for part in group]
-            # Between two tensors there is padding, or a frozen one, and what an earlier tile has left in it.
-            between = [room[before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
-            work += [_padding_work(padding) for padding in between if len(padding)]
             start, stop = max(group[0].start, owned.start), min(group[-1].stop, owned.stop)
-            held = pending_sum(room[: _extent(group)].reshape(1, -1), [0], owned.start - base)
-            self.tiles.append(Tile(start - owned.start, stop - owned.start, held, self._preparation(work)))
+            work = [
+                (term, work_on(part, ranks, held[part.start - base : part.stop - base]))
+                for term, (ranks, held) in enumerate(zip(terms, room, strict=True))
+                for part in group
+            ]
+            # Between two tensors there is padding, or a frozen one, and what an earlier tile has left in it.
+            between = [room[:, before.stop - base : after.start - base] for before, after in itertools.pairwise(group)]
+            work += [(0, _padding_work(padding)) for padding in between if padding.size]
+            held_sum = pending_sum(room, joins, owned.start - base)
+            self.tiles.append(Tile(start - owned.start, stop - owned.start, held_sum, self._preparation(work)))
 
-    def _preparation(self, work: Sequence[Callable[[int], None]]) -> Callable[[], None]:
+    def _preparation(self, work: Sequence[tuple[int, Callable[[Rows], None]]]) -> Callable[[], None]:
         def prepare() -> None:
-            for compute in work:
-                compute(self.rows)
+            for term, compute in work:
+                compute(self.rows[term])
 
         return prepare
 
@@ -154,27 +166,28 @@ def _extent(group: Sequence[Part]) -> int:
     return group[-1].stop - _base(group)
 
 
-def _weight_work(products: Products, x: Matrix, dz: Matrix, columns: slice, out: Vector) -> Callable[[int], None]:
+def _weight_work(products: Products, x: Matrix, dz: Matrix, columns: slice, out: Vector) -> Callable[[Rows], None]:
     dweight = out.reshape(-1, dz.shape[1])
-    bound: dict[int, Callable[[], object]] = {}  # Batches have two sizes: the last one of an epoch may be short.
+    bound: dict[Rows, Callable[[], object]] = {}  # Batches have two sizes: the last one of an epoch may be short.
 
-    def compute(rows: int) -> None:
+    def compute(rows: Rows) -> None:
         if rows not in bound:
-            bound[rows] = products.bind(x[:rows, columns], dz[:rows], dweight, transpose_a=True)
+            chosen = slice(*rows)
+            bound[rows] = products.bind(x[chosen, columns], dz[chosen], dweight, transpose_a=True)
         bound[rows]()
 
     return compute
 
 
-def _padding_work(out: Vector) -> Callable[[int], None]:
-    def compute(rows: int) -> None:
+def _padding_work(out: Matrix) -> Callable[[Rows], None]:
+    def compute(rows: Rows) -> None:
         out[:] = 0
 
     return compute
 
 
-def _bias_work(loops: Loops, dbiases: Matrix, out: Vector) -> Callable[[int], None]:
-    def compute(rows: int) -> None:
+def _bias_work(loops: Loops, dbiases: Matrix, out: Vector) -> Callable[[Rows], None]:
+    def compute(rows: Rows) -> None:
         loops.column_sums(dbiases, out)
 
     return compute

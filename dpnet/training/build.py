@@ -5,35 +5,23 @@ Every rank builds the same parts, in the same order, because some of the work is
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from dpnet import whereabouts
-from dpnet.comm import topology
-from dpnet.comm.agree import everywhere
-from dpnet.comm.group import Group
-from dpnet.comm.topology import Topology
-from dpnet.compute.arrays import Vector, aligned_zeros
+from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.shares import ceil_div
 from dpnet.config.job import Job, TrainConfig
 from dpnet.config.keys import toml_value
 from dpnet.config.model import unfit_to_freeze
 from dpnet.data.sources import DataSource
-from dpnet.errors import ConfigError, SharedMemoryError
+from dpnet.errors import ConfigError
 from dpnet.nn.init import initialize
 from dpnet.nn.layout import Layout
 from dpnet.optim.choose import make_optimizer
 from dpnet.optim.rule import Optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.parallel.evaluate import Evaluator
-from dpnet.parallel.feed import Feed
 from dpnet.parallel.plan import Plan
-from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
-from dpnet.parallel.replica import Replica
+from dpnet.parallel.reducer import Reducer
 from dpnet.parallel.step import Trainer
 from dpnet.parallel.weights import BatchWeights
 from dpnet.resilience.pace import Pace
@@ -42,6 +30,7 @@ from dpnet.state.banks import State, StateVectors
 from dpnet.state.update import SliceUpdate
 from dpnet.training.parts import Parts
 from dpnet.training.setup import Setup
+from dpnet.training.shared import build_shared
 
 
 def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = None) -> Parts:
@@ -49,9 +38,7 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
     job, layout, group = setup.job, setup.layout, setup.group
     plan = build_plan(job.train, len(source.train), group.world_size)
     optimizer = build_optimizer(job)
-    shared, memory = _in_node_memory(
-        job.train, group, lambda where: _build_shared(setup, source, plan, optimizer.slots, where)
-    )
+    shared = build_shared(setup, source, plan, optimizer.slots)
     state = shared.state
     if start is None:
         start = StateVectors(aligned_zeros(layout.size, job.model.dtype), {}, 0)
@@ -66,10 +53,12 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
         reducer=shared.reducer,
         update=build_update(setup, state, shared.reducer, optimizer),
         state=state,
+        exchange=shared.exchange,
         schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
     )
     evaluators, where = build_evaluators(setup, source, plan), (shared.board, shared.node_ranks)
-    return Parts(trainer, *evaluators, source.eval_split, layout, total_steps, memory, *where, Pace(group))
+    told = shared.memory, shared.exchange_text
+    return Parts(trainer, *evaluators, source.eval_split, layout, total_steps, *told, *where, Pace(group))
 
 
 def build_layout(job: Job, source: DataSource) -> Layout:
@@ -117,57 +106,6 @@ def count_steps(train: TrainConfig, num_samples: int) -> int:
 def count_steps_per_epoch(train: TrainConfig, num_samples: int) -> int:
     """Steps of an epoch of so many samples."""
     return ceil_div(num_samples, train.global_batch_size)
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """The parts that lie in the memory of a node."""
-
-    state: State
-    feed: Feed
-    replica: Replica
-    reducer: Reducer
-    board: Vector
-    node_ranks: range
-
-
-def _in_node_memory(train: TrainConfig, group: Group, build: Callable[[Topology], _Shared]) -> tuple[_Shared, str]:
-    """Call `build` with memory that the ranks of a node share; if they cannot share memory, each rank is a node.
-
-    Returns:
-        what was built, and which of the two it is, in words.
-    """
-    why = "there is one rank" if group.world_size == 1 else "train.shared_memory is off"
-    if train.shared_memory and group.world_size > 1:
-        where = topology.shared(group)
-        try:
-            shared = everywhere(group, lambda: build(where))
-            return shared, "one copy of the parameters for all ranks" + (" of a node" if len(where.nodes) > 1 else "")
-        except SharedMemoryError as error:
-            why = str(error)
-        gc.collect()  # The error kept references to what was mapped before it.
-    return build(topology.apart(group)), f"a copy of the parameters for each rank: {why}"
-
-
-def _build_shared(
-    setup: Setup, source: DataSource, plan: Plan, slot_names: tuple[str, ...], where: Topology
-) -> _Shared:
-    """Build what ranks of a node share; collective on the node, not among nodes: some may have no room for it."""
-    job, layout, memory = setup.job, setup.layout, where.memory
-    dtype = job.model.dtype
-    name = choose_reducer(job.train.reducer, job.train.reproducible_shards, layout, where.nodes, plan.max_rows())
-    kind = REDUCERS[name]
-    if kind.shares_rows:
-        replica = setup.training_replica(source.train, plan.max_rows(len(where.here)), memory.zeros)
-    else:
-        replica = setup.training_replica(source.train, plan.max_rows())
-    factors = replica.network.factors(replica.dataset.x)
-    reducer = kind(where, plan=plan, layout=layout, dtype=dtype, factors=factors, backend=setup.backend)
-    ahead = setup.dataset(source.train, plan.max_rows())
-    num_banks = 2 if where.group.survives_losses else 1
-    state = State(where.node, memory, layout, slot_names, dtype, num_banks=num_banks)
-    board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
-    return _Shared(state, Feed(plan, replica.dataset, ahead, reducer.shards), replica, reducer, board, where.here)
 
 
 def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimizer) -> SliceUpdate:

@@ -27,6 +27,7 @@ class Parts:
         layout: of the flat vectors.
         total_steps: of the training.
         memory: where parameters and optimizer vectors lie, in words.
+        exchange: what travels between nodes in a step, in words; empty on one node.
         board: the whereabouts of this node's ranks, in memory that they share.
         node_ranks: these ranks.
         stragglers: finds what slows the training down: other programs, or a rank that the others wait for.
@@ -39,6 +40,7 @@ class Parts:
     layout: Layout
     total_steps: int
     memory: str
+    exchange: str
     board: Vector
     node_ranks: range
     stragglers: Pace

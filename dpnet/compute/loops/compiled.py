@@ -92,10 +92,39 @@ def relu_backward(a: Array, da: Array, dbias: Array) -> bool:
     dbias[:] = zero
     for row in range(a.shape[0]):
         for column in range(a.shape[1]):
-            value = da[row, column] * (one if a[row, column] > zero else zero)
+            value = da[row, column] * (one if a[row, column] > zero else zero) + zero
             da[row, column] = value
             dbias[column] += value
     return _all_finite(dbias)
+
+
+@loop
+def pack(values: Array, present: Array, packed: Array) -> int:
+    """See reference.pack."""
+    count, number = 0, len(values)
+    for byte in range(len(present)):
+        eight, bits = values[8 * byte : min(8 * byte + 8, number)], 0
+        for i in range(len(eight)):
+            # No branches: which elements are 0 cannot be predicted.
+            packed[count] = eight[i]
+            found = int(eight[i] != 0)
+            count += found
+            bits |= found << i
+        present[byte] = bits
+    return count
+
+
+@loop
+def unpack(present: Array, packed: Array, values: Array) -> None:
+    """See reference.unpack."""
+    count, last, number = 0, len(packed) - 1, len(values)
+    for byte in range(len(present)):
+        eight, bits = values[8 * byte : min(8 * byte + 8, number)], int(present[byte])
+        for i in range(len(eight)):
+            found = (bits >> i) & 1
+            # The last element is read once more where all have been taken: read, and multiplied by 0.
+            eight[i] = packed[min(count, last)] * values.dtype.type(found) if last >= 0 else values.dtype.type(0)
+            count += found
 
 
 @loop

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Indices, Labels, Matrix, Vector
+from dpnet.compute.arrays import Bits, Indices, Labels, Matrix, Vector
 
 Raw = npt.NDArray[Any]
 """(n, features) samples as they were read, of any real dtype."""
@@ -25,6 +25,8 @@ class Loops(Protocol):
     def add_bias_relu(self, z: Matrix, bias: Vector) -> None: ...  # noqa: D102
     def column_sums(self, dy: Matrix, dbias: Vector) -> bool: ...  # noqa: D102
     def relu_backward(self, a: Matrix, da: Matrix, dbias: Vector) -> bool: ...  # noqa: D102
+    def pack(self, values: Bits, present: npt.NDArray[np.uint8], packed: Bits) -> int: ...  # noqa: D102
+    def unpack(self, present: npt.NDArray[np.uint8], packed: Bits, values: Bits) -> None: ...  # noqa: D102
     def softmax_shift(self, logits: Matrix, labels: Labels, at_label: Vector) -> int: ...  # noqa: D102
     def softmax_gradient(self, p: Matrix, labels: Labels, total: Vector, scale: float) -> None: ...  # noqa: D102
     def softmax_loss(self, log_total: Vector, at_label: Vector) -> float: ...  # noqa: D102

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Indices, Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.arrays import Bits, Indices, Labels, Matrix, Vector, aligned_zeros
 
 # In AdamW on float32 the tiles of all vectors then take 5 * 128 KiB, which a second-level cache of 1 MiB holds. A tile
 # of half the length makes AdamW about 20 % slower, from the overhead of numpy calls; one of twice the length, about 5 %
@@ -80,7 +80,10 @@ def column_sums(dy: Matrix, dbias: Vector) -> bool:
 
 
 def relu_backward(a: Matrix, da: Matrix, dbias: Vector) -> bool:
-    """Multiply `da` by 1 where a > 0 and by 0 elsewhere, in place; then sum its rows into `dbias`.
+    """Multiply `da` by 1 where a > 0 and by 0 elsewhere, in place, without -0.0; then sum its rows into `dbias`.
+
+    A product with 0 has the sign of `da`. Adding 0 makes 0.0 of -0.0, so all bits of what is 0 are 0: that is what
+    `pack` looks for.
 
     Args:
         a: (rows, width) output of `add_bias_relu`.
@@ -94,7 +97,33 @@ def relu_backward(a: Matrix, da: Matrix, dbias: Vector) -> bool:
     active = _scratch("active", a.shape, a.dtype)
     np.greater(a, 0, out=active)
     np.multiply(da, active, out=da)
+    np.add(da, 0, out=da)
     return column_sums(da, dbias)
+
+
+def pack(values: Bits, present: npt.NDArray[np.uint8], packed: Bits) -> int:
+    """Write the elements that are not 0 one after the other; see `unpack`.
+
+    Args:
+        values: (n,) unsigned integers: the bits of floating-point numbers, of which 0.0 alone is 0.
+        present: (ceil(n / 8),); overwritten: a bit for each element, the lowest first, 1 where it is not 0.
+        packed: (n,) of the dtype of `values`; its first elements are overwritten, what follows them may be.
+
+    Returns:
+        the number of elements that are not 0.
+    """
+    found = _scratch("found", values.shape, np.dtype(np.bool_))
+    np.not_equal(values, 0, out=found)
+    present[:] = np.packbits(found, bitorder="little")
+    count = int(np.count_nonzero(found))
+    np.compress(found, values, out=packed[:count])
+    return count
+
+
+def unpack(present: npt.NDArray[np.uint8], packed: Bits, values: Bits) -> None:
+    """Undo `pack`: write zeros to `values`, and the elements of `packed` where `present` has a bit."""
+    values[:] = 0
+    values[np.unpackbits(present, count=len(values), bitorder="little").view(np.bool_)] = packed
 
 
 def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:

@@ -1,0 +1,205 @@
+"""The cost model: what a step takes between nodes, by each way of bringing them the gradient; and which way is best.
+
+Either the sums of nodes travel (see `between_nodes`), 2 (n - 1) / n numbers for each parameter; or the factors of the
+gradient do (see `factors`), and every node computes the products of all rows. Of every factor the model compares
+
+    bytes / (bytes a second that a node sends while all nodes send)
+    operations / (operations a second of a rank, while all ranks compute)
+
+The choice changes no bit of the result, only the time that a step takes. So it may be made from what was measured at
+the start, and be another one after a restart.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dpnet.nn.layout import Layout
+
+ACTIVE = 0.5
+"""Share of the elements behind a ReLU that are taken not to be 0: half of them at the start of a training, and fewer
+later."""
+BITS_SHARE = 1 / 32
+"""A bit for each element, as a share of float32."""
+COPIED_BYTES_S = 2e9
+"""Bytes a second that a rank packs, unpacks or adds up: measured at 1 to 4e9."""
+
+
+class Way(enum.Enum):
+    """How a node gets a factor of the rows of another."""
+
+    NOT_NEEDED = "not needed"
+    COMPUTED = "computed"
+    RECEIVED = "received"
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the node gets it at all."""
+        return self is not Way.NOT_NEEDED
+
+    @property
+    def is_received(self) -> bool:
+        """Whether the other node sends it."""
+        return self is Way.RECEIVED
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How x and dz of every layer come to the other nodes.
+
+    Attributes:
+        x: the inputs of every layer; those of the first are samples, which each node gathers.
+        dz: the gradients of every layer's z.
+        sparse: whether zeros are worth looking for: behind a ReLU.
+    """
+
+    x: tuple[Way, ...]
+    dz: tuple[Way, ...]
+    sparse: bool
+
+    def received_x(self) -> Iterator[int]:
+        """The layers whose x is sent, in the order in which they are."""
+        return (layer for layer, way in enumerate(self.x) if way.is_received)
+
+    def received_dz(self) -> Iterator[int]:
+        """The layers whose dz is sent, in the order in which they are: from the last."""
+        return (layer for layer, way in reversed(list(enumerate(self.dz))) if way.is_received)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What was measured, or is assumed.
+
+    Attributes:
+        bytes_s: bytes a second that a node sends while all nodes send.
+        latency_s: seconds of a message without content.
+        flops: floating-point operations a second in products, of a rank while all ranks compute.
+    """
+
+    bytes_s: float
+    latency_s: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a step consists of, as far as its cost goes.
+
+    Attributes:
+        layout: of the network.
+        itemsize: bytes of a number.
+        sparse: whether the activation is a ReLU.
+        nodes: number of nodes.
+        ranks: of every node.
+        rows: of every rank, at most.
+    """
+
+    layout: Layout
+    itemsize: int
+    sparse: bool
+    nodes: int
+    ranks: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the exchange between nodes costs in a step.
+
+    Attributes:
+        bytes: that each node sends.
+        seconds: of sending them, and of what is computed because of it.
+    """
+
+    bytes: float
+    seconds: float
+
+
+def gradients_cost(shape: Shape, speeds: Speeds) -> Cost:
+    """The cost of exchanging the sums of nodes."""
+    trained = (shape.layout.trained.stop - shape.layout.trained.start) * shape.itemsize
+    sent = 2 * (shape.nodes - 1) / shape.nodes * trained
+    # The sums are written; the parts of all nodes are read and added up; and the whole sum is written once more.
+    copied = 4 * trained / shape.ranks / COPIED_BYTES_S
+    return Cost(sent, sent / speeds.bytes_s + copied + 2 * speeds.latency_s)
+
+
+def factors_cost(shape: Shape, ways: Ways, speeds: Speeds) -> Cost:
+    """The cost of exchanging factors in the given ways."""
+    sizes, layout = shape.layout.sizes, shape.layout
+    sent, seconds = 0.0, speeds.latency_s
+    for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        product = _product_s(shape, speeds, inputs, outputs)
+        if layer not in layout.frozen:
+            seconds += product
+        if layer and ways.x[layer].is_received:
+            sent += _bytes(shape, inputs, sparse=shape.sparse)
+        elif layer and ways.x[layer].is_needed:
+            seconds += _product_s(shape, speeds, sizes[layer - 1], inputs)
+        if ways.dz[layer].is_received:
+            sent += _bytes(shape, outputs, sparse=shape.sparse and layer < len(sizes) - 2)
+            sent += (shape.nodes - 1) * shape.ranks * outputs * shape.itemsize
+        elif ways.dz[layer].is_needed:
+            seconds += _product_s(shape, speeds, outputs, sizes[layer + 2])
+    if ways.x[0].is_needed:
+        seconds += (shape.nodes - 1) * shape.rows * sizes[0] * shape.itemsize / COPIED_BYTES_S
+    seconds += 2 * sent / shape.ranks / COPIED_BYTES_S
+    return Cost(sent, sent / speeds.bytes_s + seconds)
+
+
+def all_received(shape: Shape) -> Ways:
+    """All factors are sent, but for the samples."""
+    layers = range(len(shape.layout.sizes) - 1)
+    return _needed(shape, [Way.COMPUTED, *[Way.RECEIVED for _ in layers[1:]]], [Way.RECEIVED for _ in layers])
+
+
+def all_computed(shape: Shape) -> Ways:
+    """Every node computes all factors, but for the dz of the last layer."""
+    layers = range(len(shape.layout.sizes) - 1)
+    return _needed(shape, [Way.COMPUTED for _ in layers], [*[Way.COMPUTED for _ in layers[1:]], Way.RECEIVED])
+
+
+def best_ways(shape: Shape, speeds: Speeds) -> Ways:
+    """For every factor the way that takes less time."""
+
+    def way(width: int, inputs: int, outputs: int) -> Way:
+        num_bytes = _bytes(shape, width, sparse=shape.sparse)
+        sending = num_bytes / speeds.bytes_s + 2 * num_bytes / shape.ranks / COPIED_BYTES_S
+        return Way.RECEIVED if sending < _product_s(shape, speeds, inputs, outputs) else Way.COMPUTED
+
+    sizes = shape.layout.sizes
+    last = len(sizes) - 2
+    x = [Way.COMPUTED, *(way(sizes[layer], sizes[layer - 1], sizes[layer]) for layer in range(1, last + 1))]
+    dz = [*(way(sizes[layer + 1], sizes[layer + 1], sizes[layer + 2]) for layer in range(last)), Way.RECEIVED]
+    return _needed(shape, x, dz)
+
+
+def _needed(shape: Shape, x: Sequence[Way], dz: Sequence[Way]) -> Ways:
+    """The same ways, but for factors that nothing is computed from."""
+    layers, layout = range(len(x)), shape.layout
+    needed_x, needed_dz = list(x), list(dz)
+    trained = [layer >= layout.lowest and layer not in layout.frozen for layer in layers]
+    for layer in layers:
+        below = layer > 0 and needed_dz[layer - 1] is Way.COMPUTED
+        if not (trained[layer] or below):
+            needed_dz[layer] = Way.NOT_NEEDED
+    for layer in reversed(layers):
+        above = layer + 1 < len(x) and needed_x[layer + 1] is Way.COMPUTED
+        bent = layer > 0 and needed_dz[layer - 1] is Way.COMPUTED
+        if not (trained[layer] or above or bent):
+            needed_x[layer] = Way.NOT_NEEDED
+    return Ways(tuple(needed_x), tuple(needed_dz), shape.sparse)
+
+
+def _bytes(shape: Shape, width: int, *, sparse: bool) -> float:
+    """Bytes that a node sends of a factor."""
+    elements = (shape.nodes - 1) * shape.ranks * shape.rows * width
+    return elements * shape.itemsize * (ACTIVE + BITS_SHARE if sparse else 1.0)
+
+
+def _product_s(shape: Shape, speeds: Speeds, inputs: int, outputs: int) -> float:
+    """Seconds of a product over the rows of all other nodes, of which each rank computes its part."""
+    return 2.0 * (shape.nodes - 1) * shape.rows * inputs * outputs / speeds.flops
