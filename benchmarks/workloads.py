@@ -69,6 +69,7 @@ def time_steps(
     finish: Callable[[], Any],
     seconds: float,
     agree: Callable[[int], int] = lambda calls: calls,
+    least: int = 5,
 ) -> float:
     """Seconds per call of `step`, over about `seconds` seconds after a warm-up.
 
@@ -77,10 +78,11 @@ def time_steps(
         finish: waits until the work of all steps is done; with several ranks, on all of them.
         seconds: how long to measure.
         agree: with several ranks, makes their numbers of calls one number.
+        least: fewest calls; the warm-up takes twice as many.
     """
-    for calls in (5, 5):
-        per_call = _time(step, finish, calls)
-    return _time(step, finish, agree(max(5, int(seconds / per_call))))
+    for _ in range(2):
+        per_call = _time(step, finish, least)
+    return _time(step, finish, agree(max(least, int(seconds / per_call))))
 
 
 def _time(step: Callable[[], Any], finish: Callable[[], Any], calls: int) -> float:
@@ -112,4 +114,7 @@ def peer_arguments(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, required=True, help="samples per step of all ranks together")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--shards", type=int, default=0, help="reproducible_shards, of dpnet alone")
+    parser.add_argument("--least", type=int, default=5, help="fewest steps that are timed")
+    parser.add_argument("--exchange", default="auto", help="train.exchange, of dpnet alone")
+    parser.add_argument("--hook", choices=["", "fp16"], default="", help="communication hook, of PyTorch DDP alone")
     return parser.parse_args()

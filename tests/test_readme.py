@@ -52,7 +52,7 @@ def test_the_step_is_the_one_in_the_code():
     lines = re.search(r"^## How one step works.*?^```python\n(.*?)^```$", README, re.M | re.S)[1].splitlines()
     shown = [line.partition("  # ")[0].strip() for line in lines]
     places = [next((place for place, line in enumerate(code) if line.startswith(text)), -1) for text in shown]
-    assert len(shown) == 9
+    assert len(shown) == 10
     assert -1 not in places, shown[places.index(-1)]
     assert places == sorted(places), "the README has them in another order"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 
 from dpnet.compute.threads import preset_threads
@@ -71,10 +72,11 @@ def stepper(parts: Parts) -> Callable[[], object]:
 def main() -> None:
     options = peer_arguments(__doc__)
     group = connect()
-    settings = {"threads": options.threads, "reproducible_shards": options.shards}
+    settings = {"threads": options.threads, "reproducible_shards": options.shards, "exchange": options.exchange}
     parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
-    seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast)
+    seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast, options.least)
     if group.rank == 0:
+        print(parts.exchange, file=sys.stderr)
         print(options.batch / seconds)
 
 

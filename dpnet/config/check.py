@@ -207,6 +207,12 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
     if value("train.reproducible_shards") and value("train.reducer") in ("allreduce", "joint"):
         seen, place = toml_value(value("train.reducer")), given["train.reducer"].place
         yield f'train.reducer is {seen}; with train.reproducible_shards it must be "auto" or "shards" ({place})'
+    if value("train.exchange") in ("factors", "recompute"):
+        seen = f"train.exchange is {toml_value(value('train.exchange'))}; it needs"
+        if value("train.reproducible_shards"):
+            yield f"{seen} train.reproducible_shards = 0 ({given['train.exchange'].place})"
+        if value("train.reducer") in ("allreduce", "shards"):
+            yield f'{seen} train.reducer "auto" or "joint" ({given["train.exchange"].place})'
     task, metric = value("model.task"), given.get("evaluate.metric")
     if metric and task and value("evaluate.metric") and value("evaluate.metric") not in METRICS[task]:
         expected = words([toml_value(name) for name in METRICS[task]], "or")

@@ -14,78 +14,8 @@ from typing import Annotated, ClassVar, Literal
 
 from dpnet.config.data import DataConfig
 from dpnet.config.model import METRICS, ModelConfig
-from dpnet.config.section import INT64_MAX, Among, Governs, OnlyFor, Periodic, Range, Section, Text, fill, follows
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(Section, governs=Governs.RESULT):
-    """How long to train, and how."""
-
-    one_of: ClassVar[dict[str, float]] = {"epochs": 12, "steps": 1000}
-
-    epochs: Annotated[
-        int | None, Governs.LENGTH, Range(1), "Length of the training, in passes over the training data."
-    ] = None
-    steps: Annotated[int | None, Governs.LENGTH, Range(1), "Length of the training, in updates of the parameters."] = (
-        None
-    )
-    global_batch_size: Annotated[int, Range(1), "Samples in a step, summed over all ranks."] = 64
-    seed: Annotated[
-        int,
-        Range(0, INT64_MAX),
-        "Decides the initial parameters, the order of the samples, and which of them data.validation holds out.",
-    ] = 0
-    label_smoothing: Annotated[
-        float,
-        Range(0, 1, below=True),
-        OnlyFor(("classification",), "model.task"),
-        "Share of every label that is spread over all classes in the loss of the training. Scores of test data are "
-        "without it.",
-    ] = 0.0
-    reproducible_shards: Annotated[
-        int, Range(0, 65536), "V: the same bits on any number of ranks up to V; more are refused. 0: off."
-    ] = 0
-    threads: Annotated[
-        int,
-        Governs.OPERATION,
-        Range(0),
-        "Threads of each rank. 0: the cores of a node are shared out among its ranks, fewer where numpy multiplies and "
-        "the network is too small for them; 1 with reproducible_shards.",
-    ] = 0
-    kernels: Annotated[
-        Literal["auto", "numpy", "numba"],
-        Governs.OPERATION,
-        "Loops over single elements. auto: compiled by numba where it is installed (.[fast]), else numpy's; changes "
-        "no result.",
-    ] = "auto"
-    blas: Annotated[
-        Literal["auto", "numpy", "onednn", "mkl"],
-        Governs.OPERATION,
-        "Library for matrix products. auto: MKL on Intel processors where it is installed (.[mkl]); else oneDNN on "
-        "processors with AVX-512 where it is installed (.[fast]); else numpy's own.",
-    ] = "auto"
-    shared_memory: Annotated[
-        bool,
-        Governs.OPERATION,
-        "Ranks on one node share one copy of parameters and optimizer vectors, and sum gradients in that memory. This "
-        "changes the rounding; with reproducible_shards it changes no bit.",
-    ] = True
-    reducer: Annotated[
-        Literal["auto", "allreduce", "joint", "shards"],
-        Governs.OPERATION,
-        "How the gradients of all ranks become one. allreduce: each rank has its own, and MPI sums them. joint: the "
-        "ranks of a node compute that of all their samples together. shards: each shard has its own, and they are "
-        "summed in a fixed order, as reproducible_shards needs it. auto: shards with reproducible_shards, else joint "
-        "or shards, whichever should be faster for the network. Changes rounding.",
-    ] = "auto"
-    exchange: Annotated[
-        Literal["auto", "gradients", "factors", "recompute"],
-        Governs.OPERATION,
-        "What travels between nodes. gradients: sums of nodes. factors: inputs and errors of the layers for every "
-        "sample, from which each node computes the gradient of all. recompute: errors of the outputs alone; each node "
-        "computes the rest. auto: for every array whatever takes less time on the network that was measured. Changes "
-        "no bit. Gradients with reproducible_shards, with another reducer than joint, and on nodes that are not alike.",
-    ] = "auto"
+from dpnet.config.section import Among, Governs, OnlyFor, Periodic, Range, Section, Text, fill, follows
+from dpnet.config.train import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +171,7 @@ class Job:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = TrainConfig()
+    train: TrainConfig = field(default_factory=TrainConfig)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

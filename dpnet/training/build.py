@@ -9,9 +9,10 @@ from pathlib import Path
 
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.shares import ceil_div
-from dpnet.config.job import Job, TrainConfig
+from dpnet.config.job import Job
 from dpnet.config.keys import toml_value
 from dpnet.config.model import unfit_to_freeze
+from dpnet.config.train import TrainConfig
 from dpnet.data.sources import DataSource
 from dpnet.errors import ConfigError
 from dpnet.nn.init import initialize

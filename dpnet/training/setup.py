@@ -15,7 +15,8 @@ from dpnet.compute.arrays import Zeros, aligned_zeros
 from dpnet.compute.backend import NUMPY, Backend, Libraries, choose_libraries, make_backend
 from dpnet.compute.cores.available import core_set
 from dpnet.compute.shares import ceil_div
-from dpnet.config.job import Job, TrainConfig
+from dpnet.config.job import Job
+from dpnet.config.train import TrainConfig
 from dpnet.data.dataset import Dataset
 from dpnet.data.scaling import Scaling
 from dpnet.data.split import Split

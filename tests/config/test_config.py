@@ -101,6 +101,7 @@ def test_the_defaults_are_the_documented_ones():
             "blas": "auto",
             "shared_memory": True,
             "reducer": "auto",
+            "exchange": "auto",
         },
         "optimizer": {
             "name": "adamw",
@@ -219,7 +220,7 @@ schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps evaluate.m
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
 model.pretrained data.source data.test data.validation data.header data.check train.threads train.kernels train.blas
-train.shared_memory train.reducer evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps
+train.shared_memory train.reducer train.exchange evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps
 checkpoint.every_seconds checkpoint.keep_last checkpoint.keep_best checkpoint.max_failed resilience.after_loss
 resilience.signals resilience.preempted_exit_code resilience.timeout_s resilience.on_hang resilience.on_nonfinite
 resilience.max_skips resilience.rollback_factor resilience.digest_every output.dir output.log_every_steps
@@ -306,6 +307,7 @@ BAD_VALUES = {
     "train.blas": [*BAD_CHOICES, "openblas"],
     "train.shared_memory": BAD_BOOLEANS,
     "train.reducer": [*BAD_CHOICES, "ring"],
+    "train.exchange": [*BAD_CHOICES, "ring"],
     "optimizer.name": BAD_CHOICES,
     "optimizer.learning_rate": POSITIVE,
     "optimizer.momentum": [*NOT_NEGATIVE, 1, 1.0, 2],
@@ -455,7 +457,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         "7 errors in the configuration:\n"
         "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
         "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
-        "label_smoothing, reproducible_shards, threads, kernels, blas, shared_memory and reducer\n"
+        "label_smoothing, reproducible_shards, threads, kernels, blas, shared_memory, reducer and exchange\n"
         "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
         "  unknown section modelx (job.toml line 8); did you mean model?\n"
         "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"
@@ -754,6 +756,18 @@ def test_no_effect_is_claimed_where_the_name_itself_is_wrong(complaint):
     assert complaint("[optimizer]\nname = 'sgdd'\nmomentum = 0.9\n") == (
         'optimizer.name is "sgdd"; it must be "sgd", "adam" or "adamw" (job.toml line 2)'
     )
+
+
+@pytest.mark.parametrize("exchange", ["factors", "recompute"])
+def test_factors_are_those_of_the_joint_reducer(complaint, loaded, exchange):
+    text = f"[train]\nexchange = '{exchange}'\n"
+    seen = f'train.exchange is "{exchange}"; it needs'
+    assert complaint(text, "train.reproducible_shards=4") == f"{seen} train.reproducible_shards = 0 (job.toml line 2)"
+    for reducer in ("allreduce", "shards"):
+        needed = f'{seen} train.reducer "auto" or "joint" (job.toml line 2)'
+        assert complaint(text, f"train.reducer={reducer}") == needed
+    assert loaded(text, "train.reducer=joint").train.exchange == exchange
+    assert loaded("[train]\nexchange = 'gradients'\nreproducible_shards = 4\n").train.exchange == "gradients"
 
 
 @pytest.mark.parametrize("reducer", ["allreduce", "joint"])

@@ -102,6 +102,18 @@ class Hosts:
         """Pull the cable of a host."""
         self._ip("switch", f"link set {name} down")
 
+    def shape(self, name: str, rate: str) -> None:
+        """Give the cable of a host a rate, in both directions: "100mbit", "1gbit"; "" takes it away."""
+        queue = f"tbf rate {rate} burst 256kb latency 100ms" if rate else "noqueue"
+        for end, device in ((name, "eth0"), ("switch", name)):
+            self._run(end, "tc", f"qdisc replace dev {device} root {queue}")
+
+    def counters(self, name: str) -> tuple[int, int]:
+        """Bytes that a host has received and sent so far."""
+        lines = Path(f"/proc/{self._holders[name].pid}/net/dev").read_text().splitlines()
+        (words,) = (line.split() for line in lines if line.split()[0] == "eth0:")
+        return int(words[1]), int(words[9])
+
     def crash(self, name: str) -> None:
         """Kill all that runs on a host, at once."""
         for pid in self.pids(name):
@@ -133,5 +145,8 @@ class Hosts:
             time.sleep(0.01)
 
     def _ip(self, name: str, words: str) -> None:
-        line = ["nsenter", "--target", str(self._holders[name].pid), "--net", "--", "ip", *words.split()]
+        self._run(name, "ip", words)
+
+    def _run(self, name: str, program: str, words: str) -> None:
+        line = ["nsenter", "--target", str(self._holders[name].pid), "--net", "--", program, *words.split()]
         subprocess.run(line, check=True)

@@ -98,3 +98,10 @@ def test_works_on_fewer_rows_and_on_none(name):
         expected_a, expected_slope = run(name, [0.5, 0.5])
         assert a.tobytes() == np.tile(expected_a, (rows, 1)).tobytes()
         np.testing.assert_allclose(da, np.tile(3 * expected_slope, (rows, 1)), rtol=1e-15)
+
+
+@both_dtypes
+def test_what_relu_does_not_pass_on_is_0_and_never_minus_0(dtype):
+    da = np.array([[-1.0, 2.0, -0.0, -3.0]], dtype)
+    reference.relu_backward(np.array([[0.0, 0.0, 1.0, 1.0]], dtype), da, np.zeros(4, dtype))
+    assert da.tobytes() == np.array([[0.0, 0.0, 0.0, -3.0]], dtype).tobytes()

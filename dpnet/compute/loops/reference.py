@@ -6,14 +6,11 @@ among these functions and always come from numpy, since no two libraries round t
 
 from __future__ import annotations
 
-import math
-import threading
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Bits, Indices, Labels, Matrix, Vector, aligned_zeros
+from dpnet.compute.arrays import Bits, Indices, Labels, Matrix, Vector
+from dpnet.compute.loops.scratch import scratch
 
 # In AdamW on float32 the tiles of all vectors then take 5 * 128 KiB, which a second-level cache of 1 MiB holds. A tile
 # of half the length makes AdamW about 20 % slower, from the overhead of numpy calls; one of twice the length, about 5 %
@@ -43,10 +40,10 @@ def gather(
         labels: (rows,) int64; overwritten if `all_labels` is not empty.
     """
     # In place where dtypes agree.
-    taken = x if raw.dtype == x.dtype else _scratch("taken", x.shape, raw.dtype)
+    taken = x if raw.dtype == x.dtype else scratch("taken", x.shape, raw.dtype)
     centred = next((array for array in (x, taken) if array.dtype == offset.dtype), None)
     if centred is None:
-        centred = _scratch("centred", x.shape, offset.dtype)
+        centred = scratch("centred", x.shape, offset.dtype)
     # mode="clip": numpy's default writes to a copy of `out` first, in case an id is out of range.
     np.take(raw, ids, axis=0, out=taken, mode="clip")
     np.subtract(taken, offset, out=centred, dtype=centred.dtype, casting="same_kind")
@@ -94,7 +91,7 @@ def relu_backward(a: Matrix, da: Matrix, dbias: Vector) -> bool:
         see `column_sums`.
     """
     # A product with 1.0 and 0.0 is several times faster than numpy's masked assignment.
-    active = _scratch("active", a.shape, a.dtype)
+    active = scratch("active", a.shape, a.dtype)
     np.greater(a, 0, out=active)
     np.multiply(da, active, out=da)
     np.add(da, 0, out=da)
@@ -112,7 +109,7 @@ def pack(values: Bits, present: npt.NDArray[np.uint8], packed: Bits) -> int:
     Returns:
         the number of elements that are not 0.
     """
-    found = _scratch("found", values.shape, np.dtype(np.bool_))
+    found = scratch("found", values.shape, np.dtype(np.bool_))
     np.not_equal(values, 0, out=found)
     present[:] = np.packbits(found, bitorder="little")
     count = int(np.count_nonzero(found))
@@ -141,7 +138,7 @@ def softmax_shift(logits: Matrix, labels: Labels, at_label: Vector) -> int:
     # Read as unsigned, negative labels are huge: a single maximum finds both kinds of wrong label.
     if len(labels) and labels.view(np.uint64).max() >= logits.shape[1]:
         return -1
-    guesses = _scratch("index", labels.shape, np.dtype(np.int64))
+    guesses = scratch("index", labels.shape, np.dtype(np.int64))
     np.argmax(logits, axis=1, out=guesses)
     np.subtract(guesses, labels, out=guesses)
     hits = len(labels) - int(np.count_nonzero(guesses))
@@ -161,7 +158,7 @@ def softmax_gradient(p: Matrix, labels: Labels, total: Vector, scale: float) -> 
         total: (rows,) float64; overwritten. The sums are rounded to the dtype of `p`.
         scale: 1 / global number of samples.
     """
-    running = _scratch("running", p.shape, p.dtype)
+    running = scratch("running", p.shape, p.dtype)
     np.add.accumulate(p, axis=1, out=running)
     last = running[:, -1:]
     total[:] = last[:, 0]
@@ -227,31 +224,9 @@ def sum_rows(vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Ma
 
 def _of_labels(logits: Matrix, labels: Labels) -> Indices:
     """The index of each row's label in the flattened logits."""
-    index = _scratch("index", labels.shape, np.dtype(np.int64))
+    index = scratch("index", labels.shape, np.dtype(np.int64))
     index.fill(logits.shape[1])
     index[:1] = 0
     np.add.accumulate(index, out=index)
     index += labels
     return index
-
-
-class _Kept(threading.local):
-    """Scratch of a thread: one array for each use and dtype."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
-
-
-_KEPT = _Kept()
-
-
-def _scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Scratch of the given shape, content undefined. The next call for the same use returns the same memory.
-
-    The largest array of each use is kept as long as the thread lives.
-    """
-    size, key = math.prod(shape), (use, dtype.str)
-    array = _KEPT.arrays.get(key)
-    if array is None or len(array) < size:
-        array = _KEPT.arrays[key] = aligned_zeros(size, dtype)
-    return array[:size].reshape(shape)

@@ -129,3 +129,22 @@ def test_sum_rows(seed, rows, length, dtype):
         outs.append(np.zeros((depth, length), dtype))
         module.sum_rows(vectors, np.array(joins), 7, work, outs[-1])
     same(outs[:1], outs[1:])
+
+
+@FAST
+@given(st.integers(0, 2**32), st.integers(0, 100), DTYPES, st.sampled_from([0.0, 0.3, 1.0]))
+def test_packing(seed, length, dtype, share):
+    draw = np.random.default_rng(seed)
+    values = numbers(draw, length, dtype, special=True)
+    values[draw.random(length) >= share] = 0
+    bits = values.view(np.uint32 if dtype is np.float32 else np.uint64)
+    results = []
+    for module in (loops, reference):
+        present, packed = np.zeros(-(-length // 8), np.uint8), np.zeros_like(bits)
+        count = module.pack(bits, present, packed)
+        out = np.full_like(bits, 7)
+        module.unpack(present, packed[:count], out)
+        assert out.tobytes() == bits.tobytes()
+        results.append((count, present.tobytes(), packed[:count].tobytes()))
+    assert results[0] == results[1]
+    assert results[0][0] == np.count_nonzero(bits)
