@@ -24,6 +24,7 @@ to compute, it does while the message is on its way.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.comm.topology import Topology
-from dpnet.compute.arrays import Matrix
+from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.interface import Loops
 from dpnet.nn.layout import Layout, Views
 from dpnet.nn.passes import keep
@@ -39,6 +40,7 @@ from dpnet.parallel.cost import Ways
 from dpnet.parallel.packets import Packet, room
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.replica import Replica
+from dpnet.parallel.step_sums import SHARD_BYTES, StepSums
 
 Call = Callable[[], object]
 
@@ -67,6 +69,7 @@ class FactorExchange:
         layout: of the parameters.
         replica: the network and its samples, with rows for the whole batch.
         dbiases: (world_size, outputs) of every layer: the gradients of the biases of all ranks.
+        sums: the numbers of all shards, which travel along.
         loops: element-wise work.
     """
 
@@ -78,13 +81,14 @@ class FactorExchange:
         layout: Layout,
         replica: Replica,
         dbiases: Sequence[Matrix],
+        sums: StepSums,
         loops: Loops,
     ) -> None:
         self._group, self._plan, self._ways, self._layout = topology.group, plan, ways, layout
         self._network, self._dataset, self._dbiases = replica.network, replica.dataset, dbiases
         self._factors = self._network.factors(self._dataset.x)
         me, here = topology.group.rank, topology.here
-        self._me = me
+        self._me, self._sums = me, sums
         place = me - here.start
         self._others = [ranks.start + place for ranks in topology.nodes if me not in ranks]
         dtype = self._dataset.x.dtype
@@ -94,9 +98,11 @@ class FactorExchange:
         self._passes: dict[tuple[int, int, int], _Pass] = {}
 
     def _room(self, rows: int, dtype: npt.DTypeLike) -> int:
-        """Most bytes of a message: x and dz of every layer, and the gradients of the biases."""
+        """Most bytes of a message: the numbers of a shard, x and dz of every layer, and the gradients of the biases."""
         itemsize = np.dtype(dtype).itemsize
-        return sum(2 * room(rows * width, itemsize) + room(width, itemsize) for width in self._layout.sizes[1:])
+        return room(SHARD_BYTES // itemsize, itemsize) + sum(
+            2 * room(rows * width, itemsize) + room(width, itemsize) for width in self._layout.sizes[1:]
+        )
 
     def __call__(self, step: int, params: Views) -> None:
         """Complete the rows of all shards of step `step` whose ranks stand in this rank's place; collective.
@@ -129,12 +135,17 @@ class FactorExchange:
         packet, sparse = self._sent, self._ways.sparse
         packet.rewind()
         rows = self._rows(size, self._me)
+        packet.put(self._numbers(self._me), sparse=False)
         for layer in self._ways.received_x():
             packet.put(self._factors[layer][0][rows].reshape(-1), sparse=sparse)
         for layer in self._ways.received_dz():
             is_last = layer == len(self._factors) - 1
             packet.put(self._factors[layer][1][rows].reshape(-1), sparse=sparse and not is_last)
             packet.put(self._dbiases[layer][self._me], sparse=False)
+
+    def _numbers(self, rank: int) -> Vector:
+        """The numbers of a rank's shard, as elements of the packet."""
+        return self._sums.row(rank).view(self._dataset.x.dtype)
 
     def _rows(self, size: int, rank: int) -> slice:
         return slice(self._plan.shard_start(size, rank), self._plan.shard_start(size, rank + 1))
@@ -151,16 +162,16 @@ class FactorExchange:
         made = _Pass(params, [], [])
 
         def receive(array: Matrix) -> None:
-            flat = array.reshape(-1)
-            made.after.append(lambda: packet.take(flat))
+            made.after.append(functools.partial(packet.take, array.reshape(-1)))
 
+        made.after.append(functools.partial(packet.take, self._numbers(rank)))
         # What is computed behind an x that is received waits for it.
         for layer, way in enumerate(ways.x[1:]):
             if way.is_received:
                 receive(xs[layer + 1])
             elif way.is_needed:
                 calls, _ = layers[layer].forward(xs[layer], *params[layer], first=rows.start)
-                (made.after if made.after else made.before).extend(calls)
+                (made.after if any(w.is_received for w in ways.x[: layer + 2]) else made.before).extend(calls)
         for layer in reversed(range(len(layers))):
             if ways.dz[layer].is_received:
                 receive(dzs[layer])

@@ -53,10 +53,12 @@ class JointReducer:
     """See Reducer. Every rank has one shard, and `factors` lie in the memory of its node.
 
     Args:
-        whole_batch: the buffers have rows for the samples of all nodes, and somebody brings these before `reduce`.
+        whole_batch: the buffers have rows for the samples of all nodes. Somebody brings these before `reduce`, and the
+            numbers of their shards.
 
     Attributes:
         all_dbiases: (ranks, outputs) of every layer, the gradients of the biases of the ranks whose rows are here.
+        sums: the numbers of all shards.
     """
 
     shares_rows: ClassVar[bool] = True
@@ -89,7 +91,7 @@ class JointReducer:
             layout, owned, factors, self.all_dbiases, backend.products, loops, dtype, terms=terms
         )
         self.grad: Sequence[Tile] = self._slice.tiles
-        self._sums = StepSums(topology, shares, loops)
+        self.sums = StepSums(topology, shares, loops, are_brought=whole_batch)
         self._between: BetweenNodes | None = None
         if (num_nodes := len(topology.nodes)) > 1 and not whole_batch:
             covers = [[leaf] for leaf in tree.leaves(num_nodes)]
@@ -107,7 +109,7 @@ class JointReducer:
 
     def add(self, shard: int, backward: BackwardPass, sums: Sums) -> None:
         """See Reducer.add. Takes nothing from the pass: x and dz lie in the node's memory already."""
-        self._sums.put(shard, sums)
+        self.sums.put(shard, sums)
 
     def reduce(self, num_samples: int) -> Sums:
         """See Reducer.reduce. On one node this is a barrier; a tile is computed when the update comes to it."""
@@ -117,7 +119,7 @@ class JointReducer:
         self._node.barrier()
         if self._between is not None:
             self._between()
-        return self._sums.totals()
+        return self.sums.totals()
 
 
 def _row_for_each_rank(topology: Topology, ranks: int, width: int, dtype: npt.DTypeLike) -> Matrix:

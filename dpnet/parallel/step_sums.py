@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dpnet.comm.topology import Topology
-from dpnet.compute.arrays import aligned_zeros
+from dpnet.compute.arrays import Vector, aligned_zeros
 from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import pending_sum, scratch_for
 from dpnet.parallel import tree
@@ -70,14 +70,15 @@ class StepSums:
         topology: which ranks share memory.
         shards: of every rank.
         loops: element-wise work.
+        are_brought: somebody brings the numbers of other nodes, see `row`; otherwise `totals` gathers them.
     """
 
-    def __init__(self, topology: Topology, shards: Sequence[range], loops: Loops) -> None:
+    def __init__(self, topology: Topology, shards: Sequence[range], loops: Loops, *, are_brought: bool = False) -> None:
         self._group = topology.group
         self._counts = [len(share) * NUM_SUMS for share in shards]
-        self._several_nodes = len(topology.nodes) > 1
+        self._gathers = len(topology.nodes) > 1 and not are_brought
         num_shards = shards[-1].stop
-        zeros = aligned_zeros if self._several_nodes else topology.memory.zeros
+        zeros = aligned_zeros if self._gathers else topology.memory.zeros
         self._all = zeros(num_shards * NUM_SUMS, np.float64).reshape(num_shards, NUM_SUMS)
         # To store a few numbers through numpy takes several times as long.
         self._store, self._memory = struct.Struct(f"{NUM_SUMS}d").pack_into, self._all.data
@@ -91,12 +92,17 @@ class StepSums:
         """Set the numbers of a shard of this rank."""
         self._store(self._memory, shard * SHARD_BYTES, *sums)
 
-    def totals(self) -> Sums:
-        """The sums over all shards; collective.
+    def row(self, shard: int) -> Vector:
+        """The numbers of a shard: (NUM_SUMS,) float64, in the memory of the node if they are not gathered."""
+        row: Vector = self._all[shard]
+        return row
 
-        On one node nothing is sent: every rank must have put its numbers before any rank calls this.
+    def totals(self) -> Sums:
+        """The sums over all shards; collective if they are gathered.
+
+        If not, the numbers of all shards must be there before any rank calls this.
         """
-        if self._several_nodes:
+        if self._gathers:
             self._group.allgather_into(self._all.reshape(-1), self._counts)
         self._add_up()
         samples, weight, loss, hits, bad, saves, stops, failures = self._read()

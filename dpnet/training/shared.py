@@ -110,13 +110,14 @@ def _reducer(
 ) -> tuple[Reducer, Replica, Callable[[int, Views], None]]:
     """What sums gradients, the network whose gradients they are, and what completes the rows of other nodes."""
     train, layout, backend, dtype = setup.job.train, setup.layout, setup.backend, setup.job.model.dtype
+    loops = backend.kernels.loops
     if exchange.ways is not None:
         replica = setup.training_replica(source.train, plan.global_batch_size, where.memory.zeros)
         factors = replica.network.factors(replica.dataset.x)
         joint = JointReducer(
             where, plan=plan, layout=layout, dtype=dtype, factors=factors, backend=backend, whole_batch=True
         )
-        rows = FactorExchange(where, plan, exchange.ways, layout, replica, joint.all_dbiases, backend.kernels.loops)
+        rows = FactorExchange(where, plan, exchange.ways, layout, replica, joint.all_dbiases, joint.sums, loops)
         return joint, replica, rows
     kind = REDUCERS[choose_reducer(train.reducer, train.reproducible_shards, layout, where.nodes, plan.max_rows())]
     if kind.shares_rows:
