@@ -76,7 +76,7 @@ def main() -> None:
     parts, _ = build(options.workload, options.optimizer, options.batch, group, **settings)
     seconds = time_steps(stepper(parts), group.barrier, options.seconds, group.broadcast, options.least)
     if group.rank == 0:
-        print(parts.exchange, file=sys.stderr)
+        print(parts.exchange.text, file=sys.stderr)
         print(options.batch / seconds)
 
 

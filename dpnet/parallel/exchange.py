@@ -30,17 +30,22 @@ WIDEST = 1024
 """Most inputs and outputs of a product that is measured."""
 
 
+NOTHING = Cost(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Exchange:
     """How nodes get the gradient of all samples.
 
     Attributes:
         ways: how the factors come to other nodes; None: gradients are exchanged instead.
-        text: the choice and its reasons; empty on one node.
+        text: the choice and its reasons; empty where there was none to make.
+        cost: of a step, as far as it was estimated.
     """
 
-    ways: Ways | None
-    text: str
+    ways: Ways | None = None
+    text: str = ""
+    cost: Cost = NOTHING
 
 
 def choose_exchange(
@@ -58,7 +63,7 @@ def choose_exchange(
         backend: what this rank computes with.
     """
     if len(topology.nodes) == 1:
-        return Exchange(None, "")
+        return Exchange()
     if obstacle := _obstacle(topology, backend):
         return Exchange(None, f"gradients, {obstacle}")
     ranks = len(topology.here)
@@ -72,11 +77,11 @@ def choose_exchange(
     }
     ways = choices.get(setting)
     if ways is None:
-        return Exchange(None, _told("gradients", gradients, speeds))
+        return Exchange(None, _told("gradients", gradients, speeds), gradients)
     factors = cost.factors_cost(shape, ways, speeds)
     if setting == "auto" and gradients.seconds <= factors.seconds:
-        return Exchange(None, _told("gradients", gradients, speeds, instead=("factors", factors)))
-    return Exchange(ways, _told(f"factors, {_sent(ways)}", factors, speeds, instead=("gradients", gradients)))
+        return Exchange(None, _told("gradients", gradients, speeds, instead=("factors", factors)), gradients)
+    return Exchange(ways, _told(f"factors, {_sent(ways)}", factors, speeds, instead=("gradients", gradients)), factors)
 
 
 def _obstacle(topology: Topology, backend: Backend) -> str:

@@ -71,6 +71,9 @@ class FactorExchange:
         dbiases: (world_size, outputs) of every layer: the gradients of the biases of all ranks.
         sums: the numbers of all shards, which travel along.
         loops: element-wise work.
+
+    Attributes:
+        bytes_sent: so far, by this rank.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class FactorExchange:
         size = self._room(plan.max_rows(), dtype)
         self._sent = Packet(size, dtype, loops)
         self._received = {rank: Packet(size, dtype, loops) for rank in self._others}
+        self.bytes_sent = 0
         self._passes: dict[tuple[int, int, int], _Pass] = {}
 
     def _room(self, rows: int, dtype: npt.DTypeLike) -> int:
@@ -116,6 +120,7 @@ class FactorExchange:
         size = self._plan.batch_size(step)
         self._pack(size)
         sent = self._sent.content
+        self.bytes_sent += len(self._others) * len(sent)
         messages = [(rank, packet.whole) for rank, packet in self._received.items()]
         flight = self._group.begin_exchange([(rank, sent) for rank in self._others], messages)
         for rank in self._others:

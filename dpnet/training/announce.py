@@ -131,7 +131,7 @@ def training_text(
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
     ]
     if world_size > 1:
-        between = [f"between nodes: {parts.exchange}"] if parts.exchange else []
+        between = [f"between nodes: {parts.exchange.text}"] if parts.exchange.text else []
         lines[2:2] = [f"memory {parts.memory}", *between]
     return "\n".join(lines)
 

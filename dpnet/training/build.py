@@ -54,11 +54,11 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
         reducer=shared.reducer,
         update=build_update(setup, state, shared.reducer, optimizer),
         state=state,
-        exchange=shared.exchange,
+        exchange=shared.complete_rows,
         schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
     )
     evaluators, where = build_evaluators(setup, source, plan), (shared.board, shared.node_ranks)
-    told = shared.memory, shared.exchange_text
+    told = shared.memory, shared.exchange
     return Parts(trainer, *evaluators, source.eval_split, layout, total_steps, *told, *where, Pace(group))
 
 

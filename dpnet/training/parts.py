@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Layout
 from dpnet.parallel.evaluate import Evaluator
+from dpnet.parallel.exchange import Exchange
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step import Trainer
 from dpnet.resilience.pace import Pace
@@ -27,7 +28,7 @@ class Parts:
         layout: of the flat vectors.
         total_steps: of the training.
         memory: where parameters and optimizer vectors lie, in words.
-        exchange: what travels between nodes in a step, in words; empty on one node.
+        exchange: what travels between nodes in a step.
         board: the whereabouts of this node's ranks, in memory that they share.
         node_ranks: these ranks.
         stragglers: finds what slows the training down: other programs, or a rank that the others wait for.
@@ -40,7 +41,7 @@ class Parts:
     layout: Layout
     total_steps: int
     memory: str
-    exchange: str
+    exchange: Exchange
     board: Vector
     node_ranks: range
     stragglers: Pace

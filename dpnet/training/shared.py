@@ -38,8 +38,8 @@ class SharedParts:
         feed: brings the samples of every shard.
         replica: the network and its loss.
         reducer: sums the gradients of all shards.
-        exchange: see Trainer.
-        exchange_text: what travels between nodes, in words; empty on one node.
+        complete_rows: see Trainer.exchange.
+        exchange: what travels between nodes.
         board: the whereabouts of this node's ranks.
         node_ranks: these ranks.
         memory: where all this lies, in words.
@@ -49,8 +49,8 @@ class SharedParts:
     feed: Feed
     replica: Replica
     reducer: Reducer
-    exchange: Callable[[int, Views], None]
-    exchange_text: str
+    complete_rows: Callable[[int, Views], None]
+    exchange: Exchange
     board: Vector
     node_ranks: range
     memory: str = ""
@@ -86,7 +86,7 @@ def _choose_exchange(setup: Setup, plan: Plan, where: Topology) -> Exchange:
     """What travels between nodes; collective among all ranks."""
     train, model = setup.job.train, setup.job.model
     if train.reproducible_shards or train.reducer in ("allreduce", "shards"):
-        return Exchange(None, "")
+        return Exchange()
     shape = setup.layout, model.dtype, model.activation == "relu", plan.max_rows()
     return choose_exchange(train.exchange, where, *shape, setup.backend)
 
@@ -102,7 +102,7 @@ def _build(
     state = State(where.node, memory, layout, slots, dtype, num_banks=num_banks)
     board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
     feed = Feed(plan, replica.dataset, ahead, reducer.shards)
-    return SharedParts(state, feed, replica, reducer, complete_rows, exchange.text, board, where.here)
+    return SharedParts(state, feed, replica, reducer, complete_rows, exchange, board, where.here)
 
 
 def _reducer(
