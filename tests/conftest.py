@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 from helpers.fuzzing import collector_off
 from helpers.night import NIGHT
+from hypothesis import settings
 
 
 def pytest_configure() -> None:
     # A script's background processes ignore SIGINT, and so would every process that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A test may take long because the machine is busy. Whoever wants fewer examples says so at the test.
+    settings.register_profile("dpnet", deadline=None)
+    settings.load_profile("dpnet")
     if not NIGHT:
         _save_time()
 
