@@ -26,13 +26,17 @@ class Plan:
         global_batch_size: samples in a step, summed over all ranks.
         seed: of the shuffles.
         num_shards: shards into which each batch is cut.
+        reproducible: sums over shards keep their order on any number of ranks. False: there is a shard for each rank,
+            and sums may follow the ranks.
     """
 
-    def __init__(self, num_samples: int, global_batch_size: int, *, seed: int, num_shards: int) -> None:
+    def __init__(
+        self, num_samples: int, global_batch_size: int, *, seed: int, num_shards: int, reproducible: bool = True
+    ) -> None:
         assert min(num_samples, global_batch_size, num_shards) > 0
         self.num_samples = num_samples
         self.global_batch_size = min(global_batch_size, num_samples)
-        self.num_shards = num_shards
+        self.num_shards, self.reproducible = num_shards, reproducible
         self.seed = seed
         self.steps_per_epoch = ceil_div(num_samples, self.global_batch_size)
         self._epoch = -1

@@ -50,7 +50,9 @@ class ShardReducer:
         assert all(shares), "every rank needs a shard"
         self.shards: Sequence[int] = shares[group.rank]
         self._node = node
-        self._tree, self._stack = tree.spans(plan.num_shards), list[tree.Span]()
+        # Where no order is asked for, one that leaves every node a single partial sum.
+        self._tree = tree.spans(plan.num_shards) if plan.reproducible else tree.spans_in_groups(topology.nodes)
+        self._stack: list[tree.Span] = []
         vectors, self._vectors = _vectors(topology, shares, self._tree, layout, dtype)
         self._trained = [flat[layout.trained] for flat in self._vectors]
         self._dweights = [[dweight for dweight, _ in layout.views(flat)] for flat in self._vectors]

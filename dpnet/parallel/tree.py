@@ -44,6 +44,12 @@ def spans(num_leaves: int) -> frozenset[Span]:
     return frozenset(below((0, num_leaves)))
 
 
+def spans_in_groups(groups: Sequence[range]) -> frozenset[Span]:
+    """All spans of a tree over groups of adjacent leaves, each of which is itself a tree: one sum for each group."""
+    inside = {(group.start + first, group.start + stop) for group in groups for first, stop in spans(len(group))}
+    return frozenset(inside | {(groups[first].start, groups[stop - 1].stop) for first, stop in spans(len(groups))})
+
+
 def leaves(num_leaves: int) -> list[Span]:
     """All leaves of the tree, from left to right."""
     return [(leaf, leaf + 1) for leaf in range(num_leaves)]

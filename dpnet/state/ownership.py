@@ -5,12 +5,14 @@ With several nodes every rank also finishes the sum of one part of the gradient,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import accumulate, pairwise
 
-from dpnet.compute.shares import ceil_div
-from dpnet.nn.layout import GRAIN, Layout
+from dpnet.compute.shares import ceil_div, overlap
+from dpnet.nn.layout import ALIGNMENT, GRAIN, Layout
 
 OWNERSHIP_GRAIN = GRAIN
 """Elements. Slices are cut at its multiples, so that sums in a fixed order over grains never straddle two owners."""
@@ -53,16 +55,38 @@ def _idle_grains(layout: Layout) -> set[int]:
 def slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice], list[slice]]:
     """For every rank: the slice that it owns on its node, and the part of the whole sum that it finishes.
 
-    Parts go to the first rank of every node, then to the second of every node, and so on. So each rank's part lies in
-    its own slice if all nodes have the same number of ranks.
+    Parts lie in what is trained. A node sends and receives the more, the more elements lie in the parts of its ranks.
+    So all nodes have equally many, however many ranks share them. Slices that begin and end alike on all nodes are cut
+    into parts one by one: with as many ranks on every node, the part of a rank lies in its own slice.
 
     Args:
         nodes: the ranks of every node.
         layout: of the flat vector.
     """
     slices = [owned for ranks in nodes for owned in owned_slices(layout, len(ranks))]
-    places = sorted((rank - ranks.start, rank) for ranks in nodes for rank in ranks)
-    parts = [slice(0, 0)] * len(places)
-    for (_, rank), part in zip(places, owned_slices(layout, len(places)), strict=True):
-        parts[rank] = part
+    parts = [slice(0, 0)] * len(slices)
+    alike = math.gcd(*map(len, nodes))
+    for place, common in enumerate(owned_slices(layout, alike)):
+        whole = overlap(common, layout.trained)
+        begin = cut = whole.start
+        done = Fraction(0)
+        for rank, weight in _in_turns([_part_of(ranks, place, alike) for ranks in nodes]):
+            done += weight
+            # The sum of all weights is exactly 1, and what is trained begins at a multiple of ALIGNMENT.
+            stop = whole.stop if done == 1 else begin + int(len(whole) * done) // ALIGNMENT * ALIGNMENT
+            parts[rank], cut = slice(cut, stop), stop
     return slices, parts
+
+
+def _part_of(ranks: range, place: int, places: int) -> range:
+    """The ranks of a node that have its share number `place` of `places`."""
+    each = len(ranks) // places
+    return ranks[place * each : (place + 1) * each]
+
+
+def _in_turns(nodes: Sequence[range]) -> list[tuple[int, Fraction]]:
+    """The ranks of all nodes in the order of the middles of their slices, and their shares of the whole."""
+    middles = [
+        (Fraction(2 * place + 1, len(ranks)), rank, len(ranks)) for ranks in nodes for place, rank in enumerate(ranks)
+    ]
+    return [(rank, Fraction(1, number * len(nodes))) for _, rank, number in sorted(middles)]

@@ -95,8 +95,13 @@ def check_patience(patience: int, source: DataSource) -> None:
 
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
     """The plan: one shard per rank, or `reproducible_shards` shards."""
-    num_shards = train.reproducible_shards or world_size
-    return Plan(num_samples, train.global_batch_size, seed=train.seed, num_shards=num_shards)
+    return Plan(
+        num_samples,
+        train.global_batch_size,
+        seed=train.seed,
+        num_shards=train.reproducible_shards or world_size,
+        reproducible=bool(train.reproducible_shards),
+    )
 
 
 def count_steps(train: TrainConfig, num_samples: int) -> int:

@@ -1,11 +1,13 @@
 """Slices of owners: adjacent, whole grains, and equally much work."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.nn.layout import Layout
+from dpnet.nn.layout import ALIGNMENT, Layout
 from dpnet.state.ownership import OWNERSHIP_GRAIN, owned_slices, slices_and_parts
 
 
@@ -36,14 +38,38 @@ def test_small_layers_at_the_end_of_a_slice_make_it_shorter():
     assert [(part.stop - part.start) // OWNERSHIP_GRAIN for part in slices] == [120, 110]
 
 
-@pytest.mark.parametrize("nodes", [[range(1)], [range(3)], [range(2), range(2, 4)], [range(3), range(3, 4)]], ids=str)
-def test_every_element_has_one_owner_on_every_node_and_one_part_in_all(nodes):
-    layout = Layout((100, 90, 7))
+@pytest.mark.parametrize("frozen", [(), ("2",)], ids=str)
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [range(1)],
+        [range(3)],
+        [range(2), range(2, 4)],
+        [range(3), range(3, 4)],
+        [range(4), range(4, 6), range(6, 8)],
+        [range(5), range(5, 6), range(6, 9)],
+    ],
+    ids=str,
+)
+def test_every_element_has_one_owner_on_every_node_and_what_is_trained_one_part_in_all(nodes, frozen):
+    layout = Layout((100, 90, 7), frozen)
     slices, parts = slices_and_parts(nodes, layout)
     for ranks in nodes:
         assert [slices[rank] for rank in ranks] == owned_slices(layout, len(ranks))
     ordered = sorted(parts, key=lambda part: part.start)
-    assert ordered == owned_slices(layout, nodes[-1].stop)
+    assert [part.start for part in ordered] == [layout.trained.start, *(part.stop for part in ordered[:-1])]
+    assert ordered[-1].stop == layout.trained.stop
+    assert all(part.start % ALIGNMENT == 0 for part in parts)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.lists(st.integers(1, 90), min_size=2, max_size=4))
+def test_the_parts_of_every_node_are_equally_long_however_many_ranks_it_has(ranks, sizes):
+    cuts, layout = [0, *np.cumsum(ranks)], Layout(sizes)
+    nodes = [range(*pair) for pair in itertools.pairwise(cuts)]
+    _, parts = slices_and_parts(nodes, layout)
+    lengths = [sum(parts[rank].stop - parts[rank].start for rank in node) for node in nodes]
+    each_cut = max(ranks) * ALIGNMENT
+    assert np.abs(np.array(lengths) - layout.size / len(nodes)).max() <= each_cut
 
 
 def test_with_as_many_ranks_on_every_node_the_part_of_a_rank_lies_in_its_slice():
