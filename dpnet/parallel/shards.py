@@ -24,6 +24,7 @@ from dpnet.nn.layout import Layout
 from dpnet.nn.passes import BackwardPass
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
+from dpnet.parallel.deal import deal
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step_sums import StepSums, Sums
 from dpnet.parallel.tiles import Factors, tiles_of_sum
@@ -46,7 +47,7 @@ class ShardReducer:
         backend: Backend,
     ) -> None:
         group, node, loops = topology.group, topology.node, backend.kernels.loops
-        shares = plan.shares(group.world_size)
+        shares = deal(plan, topology.nodes)
         assert all(shares), "every rank needs a shard"
         self.shards: Sequence[int] = shares[group.rank]
         self._node = node

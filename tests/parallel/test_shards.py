@@ -1,12 +1,17 @@
 """The sum over shards on several nodes: its bits, and how many partial sums each node sends."""
 
+import itertools
+
 import numpy as np
 import pytest
 from helpers.nodes import finished
 from helpers.together import World
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dpnet.compute.backend import plain_backend
 from dpnet.nn.layout import Layout
+from dpnet.parallel import tree
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.shards import ShardReducer
 from dpnet.parallel.step_sums import Sums
@@ -66,3 +71,24 @@ def test_without_reproducible_shards_a_node_adds_up_its_ranks_and_sends_one_sum(
         assert sums == results[0][2]
     for number, traffic in enumerate(planned(nodes, [1] * len(nodes), LAYOUT, np.float32)):
         assert (world.sent[number], world.received[number]) == traffic
+
+
+def written_out(terms, span):
+    if span[1] - span[0] == 1:
+        return terms[span[0]]
+    middle = tree.split(span)
+    return written_out(terms, (span[0], middle)) + written_out(terms, (middle, span[1]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=5), st.integers(0, 30), st.sampled_from([1, 40_000]))
+def test_the_sum_of_the_tree_has_its_bits_on_any_nodes_whichever_rank_takes_which_shards(sizes, more, batch):
+    cuts = [0, *itertools.accumulate(sizes)]
+    world = World([range(*pair) for pair in itertools.pairwise(cuts)])
+    num_shards = cuts[-1] + more
+    plan = Plan(50_000, batch, seed=0, num_shards=num_shards)
+    expected = written_out([gradient(shard) for shard in range(num_shards)], (0, num_shards))
+    loss = written_out([0.1 * np.float64(shard) for shard in range(num_shards)], (0, num_shards))
+    for owned, grad, sums in reduce_on(world, plan):
+        assert grad.tobytes() == expected[owned].tobytes()
+        assert sums == Sums(num_shards, num_shards, loss, sum(range(num_shards)))
