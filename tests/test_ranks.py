@@ -354,6 +354,20 @@ def test_every_reducer_learns_the_same(tmp_path, num_ranks, ranks_per_node, shar
     assert max(differences) > 0 or shared == "false"
 
 
+@pytest.mark.parametrize(("num_ranks", "ranks_per_node"), [(3, "2"), at_night(4, "1")])
+def test_gradients_rounded_on_the_wire_learn_as_well_and_every_node_sees_the_same(tmp_path, num_ranks, ranks_per_node):
+    # Replicas are compared after every step: nodes whose parameters differ would end the training.
+    settings = ["train.epochs=4", "optimizer.learning_rate=0.003", "resilience.digest_every=1"]
+    env, seen = {"DPNET_RANKS_PER_NODE": ranks_per_node}, {}
+    for wire in ("float32", "bfloat16"):
+        way = [*settings, f"train.wire={wire}"]
+        seen[wire] = train(num_ranks, tmp_path / wire, way, env=env)
+    assert train(num_ranks, tmp_path / "again", way, env=env)["digest"] == seen["bfloat16"]["digest"]
+    assert 1e-5 < difference(tmp_path / "bfloat16", tmp_path / "float32") < 0.05
+    assert seen["bfloat16"]["eval_accuracy"] == pytest.approx(seen["float32"]["eval_accuracy"], abs=0.02)
+    assert seen["bfloat16"]["eval_accuracy"] > 0.9
+
+
 @pytest.mark.parametrize(("num_ranks", "ranks_per_node"), [(4, 2), at_night(3, 2), at_night(4, 3), (5, 2)])
 def test_several_nodes_have_the_same_bits_as_one(reproducible, tmp_path, num_ranks, ranks_per_node):
     # The ranks are on one machine, and are told that so many of them are a node.

@@ -1,4 +1,4 @@
-"""Topology: which ranks share memory."""
+"""Topology: which ranks share memory, and how numbers travel between those that do not."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ class Topology:
         node: the ranks of this rank's node, in the same order.
         memory: of the node.
         nodes: the consecutive ranks of every node.
+        wire: how numbers travel between nodes, see `train.wire`.
     """
 
     group: Group
     node: Group
     memory: NodeMemory
     nodes: Sequence[range]
+    wire: str = "float32"
 
     @property
     def here(self) -> range:
@@ -37,13 +39,14 @@ class Topology:
         return next(number for number, ranks in enumerate(self.nodes) if rank in ranks)
 
 
-def shared(group: Group) -> Topology:
+def shared(group: Group, wire: str = "float32") -> Topology:
     """The topology in which the ranks of a host share memory; collective."""
     firsts = sorted(set(group.allgather(group.rank - group.node.rank)))
     nodes = [range(first, stop) for first, stop in itertools.pairwise([*firsts, group.world_size])]
-    return Topology(group, group.node, node_memory(group.node), nodes)
+    return Topology(group, group.node, node_memory(group.node), nodes, wire)
 
 
-def apart(group: Group) -> Topology:
+def apart(group: Group, wire: str = "float32") -> Topology:
     """The topology in which each rank is a node of its own."""
-    return Topology(group, LocalGroup(), PrivateMemory(), [range(rank, rank + 1) for rank in range(group.world_size)])
+    nodes = [range(rank, rank + 1) for rank in range(group.world_size)]
+    return Topology(group, LocalGroup(), PrivateMemory(), nodes, wire)

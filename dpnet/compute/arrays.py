@@ -13,6 +13,8 @@ Vector = npt.NDArray[np.floating]
 """(n,) float32 or float64."""
 Matrix = npt.NDArray[np.floating]
 """(rows, columns) float32 or float64, C order."""
+Halves = npt.NDArray[np.uint16]
+"""(n,) bfloat16: the upper halves of float32 numbers. numpy has no such dtype."""
 Labels = npt.NDArray[np.int64]
 """(n,) int64."""
 Targets = npt.NDArray[Any]

@@ -196,6 +196,10 @@ def _without_effect(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
             )
 
 
+_SUMMED, _ROUNDED = ("auto", "joint", "shards"), ("float32",)
+"""Reducers and dtypes whose sums may be rounded to bfloat16 on their way between nodes."""
+
+
 def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:
     def value(name: str) -> Any:
         return _value(name, given, values)
@@ -213,6 +217,12 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
             yield f"{seen} train.reproducible_shards = 0 ({given['train.exchange'].place})"
         if value("train.reducer") in ("allreduce", "shards"):
             yield f'{seen} train.reducer "auto" or "joint" ({given["train.exchange"].place})'
+    if value("train.wire") == "bfloat16":
+        for name, fits in (("train.reproducible_shards", (0,)), ("train.reducer", _SUMMED), ("model.dtype", _ROUNDED)):
+            if value(name) is not None and value(name) not in fits:
+                seen, place = f"{name} is {toml_value(value(name))}", given["train.wire"].place
+                expected = words([toml_value(choice) for choice in fits], "or")
+                yield f'{seen}; with train.wire = "bfloat16" it must be {expected} ({place})'
     task, metric = value("model.task"), given.get("evaluate.metric")
     if metric and task and value("evaluate.metric") and value("evaluate.metric") not in METRICS[task]:
         expected = words([toml_value(name) for name in METRICS[task]], "or")

@@ -77,3 +77,9 @@ class TrainConfig(Section, governs=Governs.RESULT):
         "computes the rest. auto: for every array whatever takes less time on the network that was measured. Changes "
         "no bit. Gradients with reproducible_shards, with another reducer than joint, and on nodes that are not alike.",
     ] = "auto"
+    wire: Annotated[
+        Literal["float32", "bfloat16"],
+        "How gradients travel between nodes. float32: as model.dtype computes them. bfloat16: rounded to 8 significant "
+        "bits, in half the bytes, and summed in float32; gradients then travel whatever train.exchange would choose. "
+        "Not with reproducible_shards.",
+    ] = "float32"

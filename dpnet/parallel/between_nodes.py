@@ -7,6 +7,8 @@ meets those that own the same slice.
     complete    every node has some partial sums; each of its ranks adds up the slice that it owns there
     scatter     every rank gets its part of the partial sums of all nodes, and adds them up in the order of the tree
     gather      every rank gets the finished parts of the slice that it owns
+
+How the numbers travel is up to `wire`.
 """
 
 from __future__ import annotations
@@ -16,14 +18,18 @@ from collections.abc import Sequence
 
 import numpy.typing as npt
 
+from dpnet.comm.group import Message
 from dpnet.comm.topology import Topology
-from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.loops.interface import Loops
 from dpnet.compute.loops.pending_sums import Tile, complete, pending_sum, scratch_for
 from dpnet.compute.shares import overlap
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
+from dpnet.parallel.wire import WIRES
 from dpnet.state.ownership import slices_and_parts
+
+_Exchange = tuple[Sequence[Message], Sequence[Message]]
+"""Sends and receives."""
 
 
 class BetweenNodes:
@@ -56,33 +62,47 @@ class BetweenNodes:
         nodes, me = topology.nodes, topology.group.rank
         slices, parts = slices_and_parts(nodes, layout)
         length, part_length = (owned.stop - owned.start for owned in (slices[me], parts[me]))
-        self._node_sums = aligned_zeros((len(covers[topology.number_of_node(me)]), length), dtype)
-        total = aligned_zeros((1, length), dtype)
-        self.grad = [Tile(0, length, pending_sum(total, [0]))]
-        received = aligned_zeros((sum(map(len, covers)), part_length), dtype)
+        make = WIRES[topology.wire]
+        self._node_sums = make((len(covers[topology.number_of_node(me)]), length), dtype, loops)
+        self._received = make((sum(map(len, covers)), part_length), dtype, loops)
+        self._part, self._total = make((1, part_length), dtype, loops), make((1, length), dtype, loops)
+        self.grad = [Tile(0, length, pending_sum(self._total.numbers, [0]))]
         joins, _ = tree.joins(list(itertools.chain(*covers)), spans)
-        self._across, self._part = pending_sum(received, joins), aligned_zeros((1, part_length), dtype)
+        self._across = pending_sum(self._received.numbers, joins)
         self._work = scratch_for([*(tile.sum for tile in tiles), self._across], dtype)
+        self._scatter, self._gather = self._messages(topology, (slices, parts), list(map(len, covers)), layout.trained)
+
+    def _messages(
+        self, topology: Topology, owned: tuple[Sequence[slice], Sequence[slice]], rows: Sequence[int], trained: slice
+    ) -> tuple[_Exchange, _Exchange]:
+        """What this rank sends and receives, for partial sums and for finished parts."""
+        me, (slices, parts) = topology.group.rank, owned
         to_parts, from_slices = (
-            _overlaps(mine, theirs, layout.trained) for mine, theirs in ((slices[me], parts), (parts[me], slices))
+            _overlaps(mine, theirs, trained) for mine, theirs in ((slices[me], parts), (parts[me], slices))
         )
-        first_rows = [0, *itertools.accumulate(map(len, covers))]
-        rows_from = [received[slice(*first_rows[node : node + 2])] for node, ranks in enumerate(nodes) for _ in ranks]
-        self._scatter = (
-            [(rank, row[piece]) for rank, piece in to_parts for row in self._node_sums],
+        first_rows = [0, *itertools.accumulate(rows)]
+        received = [self._received.wire[slice(*pair)] for pair in itertools.pairwise(first_rows)]
+        rows_from = [received[node] for node, ranks in enumerate(topology.nodes) for _ in ranks]
+        scatter = (
+            [(rank, row[piece]) for rank, piece in to_parts for row in self._node_sums.wire],
             [(rank, row[piece]) for rank, piece in from_slices for row in rows_from[rank]],
         )
-        self._gather = (
-            [(rank, self._part[0, piece]) for rank, piece in from_slices],
-            [(rank, total[0, piece]) for rank, piece in to_parts],
+        gather = (
+            [(rank, self._part.wire[0, piece]) for rank, piece in from_slices],
+            [(rank, self._total.wire[0, piece]) for rank, piece in to_parts],
         )
+        return scatter, gather
 
     def __call__(self) -> None:
         """Complete `grad`; collective."""
-        complete(self._tiles, self._node_sums, self._work, self._loops)
+        complete(self._tiles, self._node_sums.numbers, self._work, self._loops)
+        self._node_sums.pack()
         self._group.exchange(*self._scatter)
-        self._loops.sum_rows(self._across.vectors, self._across.joins, 0, self._work, self._part)
+        self._received.unpack()
+        self._loops.sum_rows(self._across.vectors, self._across.joins, 0, self._work, self._part.numbers)
+        self._part.pack()
         self._group.exchange(*self._gather)
+        self._total.unpack()
 
 
 def _overlaps(mine: slice, theirs: Sequence[slice], trained: slice) -> list[tuple[int, slice]]:

@@ -73,13 +73,13 @@ def announce(setup: Setup, data: TrainingData, parts: Parts, step: int) -> None:
         say(group, text)
     if group.rank == 0:
         odd = remarks(source, data.moments, data.identity["arrays"])
-        for text in [*odd, *_without_effect(setup.job, source, parts), *_on_busy_cores(setup)]:
+        for text in [*odd, *_without_effect(setup.job, source, parts, group.world_size), *_on_busy_cores(setup)]:
             say(group, f"note: {text}")
     if step:
         say(group, f"going on from the checkpoint of step {step:,}")
 
 
-def _without_effect(job: Job, source: DataSource, parts: Parts) -> Iterator[str]:
+def _without_effect(job: Job, source: DataSource, parts: Parts, world_size: int) -> Iterator[str]:
     """What has no effect in this training, as only its data tell."""
     total_steps = parts.total_steps
     if job.schedule.warmup_steps >= total_steps:
@@ -92,6 +92,8 @@ def _without_effect(job: Job, source: DataSource, parts: Parts) -> Iterator[str]
             f"evaluate.metric is {toml_value(job.evaluate.metric)}, which chooses nothing without validation data "
             "(data.validation): it is only shown"
         )
+    if job.train.wire != "float32" and len(parts.node_ranks) == world_size:
+        yield f"train.wire is {toml_value(job.train.wire)}, which has no effect: all ranks share the memory of one node"
     if parts.evaluator is None and source.validation is not None:
         yield f"{counted(len(source.validation), 'validation sample')} without a use: evaluations are turned off"
 

@@ -68,7 +68,7 @@ def build_shared(setup: Setup, source: DataSource, plan: Plan, slots: tuple[str,
     train, group = setup.job.train, setup.group
     why = "there is one rank" if group.world_size == 1 else "train.shared_memory is off"
     if train.shared_memory and group.world_size > 1:
-        where = topology.shared(group)
+        where = topology.shared(group, train.wire)
         exchange = _choose_exchange(setup, plan, where)
         try:
             shared = everywhere(group, lambda: _build(setup, source, plan, slots, where, exchange))
@@ -77,7 +77,7 @@ def build_shared(setup: Setup, source: DataSource, plan: Plan, slots: tuple[str,
         except SharedMemoryError as error:
             why = str(error)
         gc.collect()  # The error kept references to what was mapped before it.
-    where = topology.apart(group)
+    where = topology.apart(group, train.wire)
     shared = _build(setup, source, plan, slots, where, _choose_exchange(setup, plan, where))
     return dataclasses.replace(shared, memory=f"a copy of the parameters for each rank: {why}")
 
@@ -87,6 +87,9 @@ def _choose_exchange(setup: Setup, plan: Plan, where: Topology) -> Exchange:
     train, model = setup.job.train, setup.job.model
     if train.reproducible_shards or train.reducer in ("allreduce", "shards"):
         return Exchange()
+    if train.wire == "bfloat16":
+        # Factors give the exact sum: a choice by measured speeds would decide how much is rounded.
+        return Exchange(text="gradients, rounded to bfloat16" if len(where.nodes) > 1 else "")
     shape = setup.layout, model.dtype, model.activation == "relu", plan.max_rows()
     return choose_exchange(train.exchange, where, *shape, setup.backend)
 

@@ -102,6 +102,7 @@ def test_the_defaults_are_the_documented_ones():
             "shared_memory": True,
             "reducer": "auto",
             "exchange": "auto",
+            "wire": "float32",
         },
         "optimizer": {
             "name": "adamw",
@@ -215,7 +216,7 @@ train.global_batch_size train.seed
 train.label_smoothing train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum
 optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases
 optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs schedule.every_steps schedule.factor
-schedule.min_learning_rate evaluate.every_epochs evaluate.every_steps evaluate.metric evaluate.min_delta
+schedule.min_learning_rate train.wire evaluate.every_epochs evaluate.every_steps evaluate.metric evaluate.min_delta
 """
 LENGTH = "train.epochs train.steps evaluate.patience"
 OPERATION = """
@@ -308,6 +309,7 @@ BAD_VALUES = {
     "train.shared_memory": BAD_BOOLEANS,
     "train.reducer": [*BAD_CHOICES, "ring"],
     "train.exchange": [*BAD_CHOICES, "ring"],
+    "train.wire": [*BAD_CHOICES, "float64", "float16"],
     "optimizer.name": BAD_CHOICES,
     "optimizer.learning_rate": POSITIVE,
     "optimizer.momentum": [*NOT_NEGATIVE, 1, 1.0, 2],
@@ -457,7 +459,7 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         "7 errors in the configuration:\n"
         "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
         "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
-        "label_smoothing, reproducible_shards, threads, kernels, blas, shared_memory, reducer and exchange\n"
+        "label_smoothing, reproducible_shards, threads, kernels, blas, shared_memory, reducer, exchange and wire\n"
         "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
         "  unknown section modelx (job.toml line 8); did you mean model?\n"
         "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"
@@ -779,6 +781,23 @@ def test_only_shards_are_reproducible(complaint, loaded, reducer):
     assert loaded(text, "train.reproducible_shards=0").train.reducer == reducer
     for fits in ("auto", "shards"):
         assert loaded(text, f"train.reducer={fits}").train.reproducible_shards == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("train.reproducible_shards", 4, "0"),
+        ("train.reducer", '"allreduce"', '"auto", "joint" or "shards"'),
+        ("model.dtype", '"float64"', '"float32"'),
+    ],
+)
+def test_only_sums_of_float32_in_no_fixed_order_are_rounded_on_the_wire(complaint, loaded, key, value, expected):
+    text = "[train]\nwire = 'bfloat16'\n"
+    assert complaint(text, f"{key}={value}") == (
+        f'{key} is {value}; with train.wire = "bfloat16" it must be {expected} (job.toml line 2)'
+    )
+    assert loaded(text).train.wire == "bfloat16"
+    assert loaded(text, f"{key}={value}", "train.wire=float32").train.wire == "float32"
 
 
 def test_nesterov_needs_momentum(complaint, loaded):

@@ -11,12 +11,13 @@ from helpers.mpirun import mpirun, run_command, vendor
 
 from dpnet.nn.layout import Layout
 from dpnet.parallel.traffic import planned, ring
+from dpnet.parallel.wire import WIRES
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(300)]
 NUM_HOSTS, STEPS = 3, 4
 SIZES = (784, 512, 256, 10)
-CASES = [0, 5, 8, 64]
-"""Shards; 0: one for each rank, in no fixed order."""
+CASES = [(0, "float32"), (0, "bfloat16"), (5, "float32"), (8, "float32"), (64, "float32")]
+"""Shards, 0 for one of each rank in no fixed order; and how numbers travel."""
 MEASURE = """
 import json, sys
 from pathlib import Path
@@ -40,8 +41,9 @@ def counted():
 
 sizes, cases, steps, output = json.loads(sys.argv[1])
 group = connect()
-where, layout, seen = topology.shared(group), Layout(sizes), []
-for num_shards in cases:
+layout, seen = Layout(sizes), []
+for num_shards, wire in cases:
+    where = topology.shared(group, wire)
     plan = Plan(256, 256, seed=0, num_shards=num_shards or group.world_size, reproducible=num_shards > 0)
     how = {"layout": layout, "dtype": np.float32, "factors": [], "backend": plain_backend()}
     reducer = ShardReducer(where, plan=plan, **how)
@@ -84,10 +86,10 @@ def counted(tmp_path_factory):
 
 @pytest.mark.parametrize("case", CASES)
 def test_three_hosts_send_and_receive_what_is_planned_and_what_a_ring_takes(counted, case):
-    layout = Layout(SIZES)
+    layout, dtype = Layout(SIZES), WIRES[case[1]].travels_as or np.float32
     nodes = [range(rank, rank + 1) for rank in range(NUM_HOSTS)]
-    plans = planned(nodes, [1] * NUM_HOSTS, layout, np.float32)
+    plans = planned(nodes, [1] * NUM_HOSTS, layout, dtype)
     for plan, seen in zip(plans, counted, strict=True):
         for expected, bytes_seen in zip(plan, seen[CASES.index(case)], strict=True):
-            assert expected == pytest.approx(ring(NUM_HOSTS, layout, np.float32), rel=0.001)
+            assert expected == pytest.approx(ring(NUM_HOSTS, layout, dtype), rel=0.001)
             assert expected <= bytes_seen <= 1.05 * expected

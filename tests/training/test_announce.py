@@ -43,6 +43,13 @@ def test_a_warm_up_that_outlasts_the_training_is_told(tmp_path, capsys):
     assert "note:" not in capsys.readouterr().out
 
 
+def test_a_wire_that_nothing_passes_through_is_told_and_changes_nothing(tmp_path, capsys):
+    summaries = [train(tmp_path / wire, {"train.wire": wire, "train.epochs": 1}) for wire in ("float32", "bfloat16")]
+    text = 'note: train.wire is "bfloat16", which has no effect: all ranks share the memory of one node\n'
+    assert capsys.readouterr().out.count(text) == 1
+    assert summaries[0]["digest"] == summaries[1]["digest"]
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

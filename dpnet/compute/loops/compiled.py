@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba import njit
 
 from dpnet.compute.loops.cache import keep_compiled
@@ -210,3 +211,23 @@ def sum_rows(vectors: Array, joins: Array, offset: int, work: Array, out: Array)
             target, source = out[row, start:stop], work[row]
             for i in range(len(target)):
                 target[i] = source[i]
+
+
+@loop
+def to_bfloat16(numbers: Array, out: Array) -> None:
+    """See reference.to_bfloat16."""
+    bits = numbers.view(np.uint32)
+    for i in range(len(out)):
+        word = np.uint32(bits[i])
+        odd = np.uint32(word >> np.uint32(16)) & np.uint32(1)
+        rounded = np.uint32(word + np.uint32(0x7FFF) + odd) >> np.uint32(16)
+        is_nan = np.uint32(word & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+        out[i] = np.uint16(0x7FC0) if is_nan else np.uint16(rounded)
+
+
+@loop
+def from_bfloat16(halves: Array, out: Array) -> None:
+    """See reference.from_bfloat16."""
+    bits = out.view(np.uint32)
+    for i in range(len(halves)):
+        bits[i] = np.uint32(halves[i]) << np.uint32(16)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Bits, Indices, Labels, Matrix, Vector
+from dpnet.compute.arrays import Bits, Halves, Indices, Labels, Matrix, Vector
 
 Raw = npt.NDArray[Any]
 """(n, features) samples as they were read, of any real dtype."""
@@ -32,6 +32,8 @@ class Loops(Protocol):
     def softmax_loss(self, log_total: Vector, at_label: Vector) -> float: ...  # noqa: D102
     def sum_tile(self, vectors: Matrix, joins: Indices, start: int, stop: int, work: Matrix) -> None: ...  # noqa: D102
     def sum_rows(self, vectors: Matrix, joins: Indices, offset: int, work: Matrix, out: Matrix) -> None: ...  # noqa: D102
+    def to_bfloat16(self, numbers: Vector, out: Halves) -> None: ...  # noqa: D102
+    def from_bfloat16(self, halves: Halves, out: Vector) -> None: ...  # noqa: D102
 
 
 Rule = Callable[..., None]

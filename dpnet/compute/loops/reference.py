@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.compute.arrays import Bits, Indices, Labels, Matrix, Vector
+from dpnet.compute.loops.bfloat16 import from_bfloat16 as from_bfloat16
+from dpnet.compute.loops.bfloat16 import to_bfloat16 as to_bfloat16
 from dpnet.compute.loops.scratch import scratch
 
 # In AdamW on float32 the tiles of all vectors then take 5 * 128 KiB, which a second-level cache of 1 MiB holds. A tile

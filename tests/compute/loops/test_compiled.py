@@ -148,3 +148,15 @@ def test_packing(seed, length, dtype, share):
         results.append((count, present.tobytes(), packed[:count].tobytes()))
     assert results[0] == results[1]
     assert results[0][0] == np.count_nonzero(bits)
+
+
+@FAST
+@given(st.integers(0, 2**32), st.integers(0, 300))
+def test_bfloat16(seed, length):
+    draw = np.random.default_rng(seed)
+    any_bits = draw.integers(0, 2**32, length, dtype=np.uint32).view(np.float32)
+    compare("from_bfloat16", [draw.integers(0, 2**16, length, dtype=np.uint16), any_bits], compared=[1])
+    seen, expected = (np.zeros(length, np.uint16) for _ in range(2))
+    loops.to_bfloat16(any_bits, seen)
+    reference.to_bfloat16(any_bits, expected)
+    assert seen.tobytes() == expected.tobytes()
