@@ -3,9 +3,10 @@
 They exchange vectors through queues, and those of a node share memory. What every pair of nodes exchanges is counted.
 """
 
+import itertools
 import queue
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class World:
     def __init__(self, nodes):
         self.nodes, self.sent, self.received = nodes, Counter(), Counter()
         self.node_of = {rank: number for number, ranks in enumerate(nodes) for rank in ranks}
-        self.letters = defaultdict(queue.Queue)
+        self.letters = {pair: queue.Queue() for pair in itertools.product(self.node_of, repeat=2)}
         self.boards = [threading.Barrier(len(ranks)) for ranks in nodes]
         self.together, self.lock = threading.Barrier(len(self.node_of)), threading.Lock()
         self.vectors, self.values = [{} for _ in nodes], {}

@@ -80,7 +80,7 @@ def written_out(terms, span):
     return written_out(terms, (span[0], middle)) + written_out(terms, (middle, span[1]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=5), st.integers(0, 30), st.sampled_from([1, 40_000]))
 def test_the_sum_of_the_tree_has_its_bits_on_any_nodes_whichever_rank_takes_which_shards(sizes, more, batch):
     cuts = [0, *itertools.accumulate(sizes)]
