@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dpnet.config.job import Job
 from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
 from dpnet.config.model import METRICS, unfit_to_freeze
+from dpnet.config.train import FIT_FOR_BFLOAT16
 from dpnet.errors import ConfigError
 from dpnet.text import shorten, words
 
@@ -76,6 +77,7 @@ def check(given: Mapping[str, Given]) -> Job:
         except ValueError as error:
             problems.append(str(error))
     problems += [*_rivals(given), *_without_effect(given, values), *_contradictions(given, values)]
+    problems += _unfit_for_bfloat16(given, values)
     if problems:
         raise ConfigError(_message(problems))
     return _job(values)
@@ -196,8 +198,12 @@ def _without_effect(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
             )
 
 
-_SUMMED, _ROUNDED = ("auto", "joint", "shards"), ("float32",)
-"""Reducers and dtypes whose sums may be rounded to bfloat16 on their way between nodes."""
+def _unfit_for_bfloat16(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:
+    for name, fits in FIT_FOR_BFLOAT16.items() if values.get("train.wire") == "bfloat16" else ():
+        value = _value(name, given, values)
+        if value is not None and value not in fits:
+            expected, place = words([toml_value(choice) for choice in fits], "or"), given["train.wire"].place
+            yield f'{name} is {toml_value(value)}; with train.wire = "bfloat16" it must be {expected} ({place})'
 
 
 def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:
@@ -217,12 +223,6 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
             yield f"{seen} train.reproducible_shards = 0 ({given['train.exchange'].place})"
         if value("train.reducer") in ("allreduce", "shards"):
             yield f'{seen} train.reducer "auto" or "joint" ({given["train.exchange"].place})'
-    if value("train.wire") == "bfloat16":
-        for name, fits in (("train.reproducible_shards", (0,)), ("train.reducer", _SUMMED), ("model.dtype", _ROUNDED)):
-            if value(name) is not None and value(name) not in fits:
-                seen, place = f"{name} is {toml_value(value(name))}", given["train.wire"].place
-                expected = words([toml_value(choice) for choice in fits], "or")
-                yield f'{seen}; with train.wire = "bfloat16" it must be {expected} ({place})'
     task, metric = value("model.task"), given.get("evaluate.metric")
     if metric and task and value("evaluate.metric") and value("evaluate.metric") not in METRICS[task]:
         expected = words([toml_value(name) for name in METRICS[task]], "or")

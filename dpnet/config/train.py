@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from dpnet.config.section import INT64_MAX, Governs, OnlyFor, Range, Section
 
@@ -83,3 +83,12 @@ class TrainConfig(Section, governs=Governs.RESULT):
         "bits, in half the bytes, and summed in float32; gradients then travel whatever train.exchange would choose. "
         "Not with reproducible_shards.",
     ] = "float32"
+
+
+FIT_FOR_BFLOAT16: dict[str, tuple[Any, ...]] = {
+    "train.reproducible_shards": (0,),
+    "train.reducer": ("auto", "joint", "shards"),
+    "train.exchange": ("auto", "gradients"),
+    "model.dtype": ("float32",),
+}
+"""With what gradients may be rounded to bfloat16 on their way between nodes."""

@@ -788,6 +788,7 @@ def test_only_shards_are_reproducible(complaint, loaded, reducer):
     [
         ("train.reproducible_shards", 4, "0"),
         ("train.reducer", '"allreduce"', '"auto", "joint" or "shards"'),
+        ("train.exchange", '"factors"', '"auto" or "gradients"'),
         ("model.dtype", '"float64"', '"float32"'),
     ],
 )
