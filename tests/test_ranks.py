@@ -362,7 +362,9 @@ def test_gradients_rounded_on_the_wire_learn_as_well_and_every_node_sees_the_sam
     for wire in ("float32", "bfloat16"):
         way = [*settings, f"train.wire={wire}"]
         seen[wire] = train(num_ranks, tmp_path / wire, way, env=env)
-    assert train(num_ranks, tmp_path / "again", way, env=env)["digest"] == seen["bfloat16"]["digest"]
+    text = dpnet(num_ranks, *training(tmp_path / "again", way), env=env)
+    assert "between nodes: gradients, rounded to bfloat16; 0.1" in text
+    assert json.loads((tmp_path / "again/summary.json").read_text())["digest"] == seen["bfloat16"]["digest"]
     assert 1e-5 < difference(tmp_path / "bfloat16", tmp_path / "float32") < 0.05
     assert seen["bfloat16"]["eval_accuracy"] == pytest.approx(seen["float32"]["eval_accuracy"], abs=0.02)
     assert seen["bfloat16"]["eval_accuracy"] > 0.9

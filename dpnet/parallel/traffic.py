@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpnet.nn.layout import Layout
+from dpnet.parallel.deal import deal, partial_sums
+from dpnet.parallel.plan import Plan
 from dpnet.state.ownership import slices_and_parts
 
 
@@ -49,3 +51,21 @@ def planned(nodes: Sequence[range], partial_sums: Sequence[int], layout: Layout,
 def ring(num_nodes: int, layout: Layout, wire: npt.DTypeLike) -> float:
     """Bytes that every node of a ring sends and receives in a step."""
     return 2 * (num_nodes - 1) / num_nodes * (layout.trained.stop - layout.trained.start) * np.dtype(wire).itemsize
+
+
+def of_plan(plan: Plan, nodes: Sequence[range], layout: Layout, wire: npt.DTypeLike) -> list[Traffic]:
+    """The traffic of every node where the sums over shards have the order of the plan, see `planned`."""
+    shares = deal(plan, nodes)
+    shards = [range(shares[ranks[0]].start, shares[ranks[-1]].stop) for ranks in nodes]
+    sums = [partial_sums(of_node, (0, plan.num_shards)) if plan.reproducible else 1 for of_node in shards]
+    return planned(nodes, sums, layout, wire)
+
+
+def told(plan: Plan, nodes: Sequence[range], layout: Layout, wire: npt.DTypeLike) -> str:
+    """In words: the traffic of the busiest node, whether it is more than a ring's, and how uneven shares are."""
+    most = max(map(max, of_plan(plan, nodes, layout, wire)))
+    times = most / ring(len(nodes), layout, wire)
+    more = f", {times:.2g} times what a ring takes: see train.reproducible_shards" if times > 1.05 else ""
+    numbers = sorted({len(shards) for shards in deal(plan, nodes)})
+    shares = f"; {numbers[0]} to {numbers[-1]} shards on a rank" if numbers[-1] - numbers[0] > 1 else ""
+    return f"{most / 1e6:,.2f} MB a step{more}{shares}"

@@ -121,7 +121,9 @@ def training_text(
     if source.test is None:
         others.append("no test samples")
     size = parts.plan.global_batch_size
-    share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)})))
+    share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)}))) + " on each rank"
+    if job.train.reproducible_shards:  # These need not be shared out evenly: see `parallel.deal`.
+        share = counted(parts.plan.num_shards, "shard")
     lines = [
         f"dpnet {__version__}: {counted(world_size, 'rank')} on {counted(num_hosts, 'host')}, "
         f"{counted(backend.threads, 'thread')} a rank; matrix products by {backend.products.name}, "
@@ -130,7 +132,7 @@ def training_text(
         f"{job.optimizer.name}",
         *frozen_text(layout, trained=setup.pretrained is not None or step > 0),
         ", ".join([f"data {name}: {len(source.train):,} training samples", *others]),
-        f"{counted(parts.total_steps, 'step')} of {size} samples, {share} on each rank; {job.output.dir}",
+        f"{counted(parts.total_steps, 'step')} of {size} samples, {share}; {job.output.dir}",
     ]
     if world_size > 1:
         between = [f"between nodes: {parts.exchange.text}"] if parts.exchange.text else []

@@ -17,6 +17,7 @@ from dpnet.compute.arrays import Vector
 from dpnet.data.sources import DataSource
 from dpnet.errors import SharedMemoryError
 from dpnet.nn.layout import Views
+from dpnet.parallel import traffic
 from dpnet.parallel.exchange import Exchange, choose_exchange
 from dpnet.parallel.factors import FactorExchange
 from dpnet.parallel.feed import Feed
@@ -25,6 +26,7 @@ from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step import no_exchange
+from dpnet.parallel.wire import WIRES
 from dpnet.state.banks import State
 from dpnet.training.setup import Setup
 
@@ -85,11 +87,13 @@ def build_shared(setup: Setup, source: DataSource, plan: Plan, slots: tuple[str,
 def _choose_exchange(setup: Setup, plan: Plan, where: Topology) -> Exchange:
     """What travels between nodes; collective among all ranks."""
     train, model = setup.job.train, setup.job.model
-    if train.reproducible_shards or train.reducer in ("allreduce", "shards"):
+    if len(where.nodes) == 1 or train.reducer == "allreduce":
         return Exchange()
-    if train.wire == "bfloat16":
-        # Factors give the exact sum: a choice by measured speeds would decide how much is rounded.
-        return Exchange(text="gradients, rounded to bfloat16" if len(where.nodes) > 1 else "")
+    # Factors give the exact sum. If some travelled where others are rounded, bits would depend on measured speeds.
+    if train.wire == "bfloat16" or train.reproducible_shards or train.reducer == "shards":
+        rounded = ", rounded to bfloat16" if train.wire == "bfloat16" else ""
+        travels_as = WIRES[train.wire].travels_as or model.dtype
+        return Exchange(text=f"gradients{rounded}; {traffic.told(plan, where.nodes, setup.layout, travels_as)}")
     shape = setup.layout, model.dtype, model.activation == "relu", plan.max_rows()
     return choose_exchange(train.exchange, where, *shape, setup.backend)
 

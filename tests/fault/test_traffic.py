@@ -10,7 +10,8 @@ from helpers.hosts import HEAD, Hosts, obstacle
 from helpers.mpirun import mpirun, run_command, vendor
 
 from dpnet.nn.layout import Layout
-from dpnet.parallel.traffic import planned, ring
+from dpnet.parallel.plan import Plan
+from dpnet.parallel.traffic import of_plan, ring
 from dpnet.parallel.wire import WIRES
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -86,10 +87,11 @@ def counted(tmp_path_factory):
 
 @pytest.mark.parametrize("case", CASES)
 def test_three_hosts_send_and_receive_what_is_planned_and_what_a_ring_takes(counted, case):
-    layout, dtype = Layout(SIZES), WIRES[case[1]].travels_as or np.float32
+    num_shards, wire = case
+    layout, dtype = Layout(SIZES), WIRES[wire].travels_as or np.float32
     nodes = [range(rank, rank + 1) for rank in range(NUM_HOSTS)]
-    plans = planned(nodes, [1] * NUM_HOSTS, layout, dtype)
-    for plan, seen in zip(plans, counted, strict=True):
-        for expected, bytes_seen in zip(plan, seen[CASES.index(case)], strict=True):
+    plan = Plan(256, 256, seed=0, num_shards=num_shards or NUM_HOSTS, reproducible=num_shards > 0)
+    for planned, seen in zip(of_plan(plan, nodes, layout, dtype), counted, strict=True):
+        for expected, bytes_seen in zip(planned, seen[CASES.index(case)], strict=True):
             assert expected == pytest.approx(ring(NUM_HOSTS, layout, dtype), rel=0.001)
             assert expected <= bytes_seen <= 1.05 * expected

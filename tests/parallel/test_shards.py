@@ -15,7 +15,7 @@ from dpnet.parallel import tree
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.shards import ShardReducer
 from dpnet.parallel.step_sums import Sums
-from dpnet.parallel.traffic import planned
+from dpnet.parallel.traffic import of_plan, planned
 from dpnet.state.ownership import owned_slices
 
 LAYOUT = Layout((60, 70, 9))
@@ -92,3 +92,5 @@ def test_the_sum_of_the_tree_has_its_bits_on_any_nodes_whichever_rank_takes_whic
     for owned, grad, sums in reduce_on(world, plan):
         assert grad.tobytes() == expected[owned].tobytes()
         assert sums == Sums(num_shards, num_shards, loss, sum(range(num_shards)))
+    for number, traffic in enumerate(of_plan(plan, world.nodes, LAYOUT, np.float32)):
+        assert (world.sent[number], world.received[number]) == traffic

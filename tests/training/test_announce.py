@@ -33,6 +33,11 @@ def test_what_is_trained_is_told(tmp_path, world_size, share):
     ]
 
 
+def test_shards_are_told_where_they_are_reproducible(tmp_path, capsys):
+    train(tmp_path, {"train.reproducible_shards": 5, "train.epochs": 1})
+    assert f"12 steps of 128 samples, 5 shards; {tmp_path}\n" in capsys.readouterr().out
+
+
 def test_a_warm_up_that_outlasts_the_training_is_told(tmp_path, capsys):
     train(tmp_path, {"schedule.warmup_steps": 36})
     assert (
