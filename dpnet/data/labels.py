@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,19 @@ Place = Callable[[int], str]
 """Where the label of a row stands, for messages."""
 
 
+@dataclass(frozen=True)
+class _InRows:
+    """See in_rows_of. No function: a split can be packed, as one rank of a node reads data for all of them."""
+
+    file: str
+
+    def __call__(self, row: int) -> str:
+        return f"{self.file}, row {row} (from 0)"
+
+
 def in_rows_of(file: str) -> Place:
     """The place of a label that has the row of its sample in a file of labels."""
-    return lambda row: f"{file}, row {row} (from 0)"
+    return _InRows(file)
 
 
 def number_labels(labels: npt.NDArray[Any], file: str, place: Place | None = None) -> tuple[Labels, Classes]:

@@ -9,6 +9,7 @@ from typing import Any
 from dpnet.comm.agree import everywhere
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group
+from dpnet.comm.once import once_per_node
 from dpnet.config.data import MEMORY
 from dpnet.data.class_weights import weigh_classes
 from dpnet.data.converted.reader import Converted
@@ -74,7 +75,8 @@ def open_samples(
         opened = _as_trained(network, given, part, unknown) if again else _open(network, given, split, unknown, gaps)
         return opened, again
 
-    samples, again = everywhere(group, work)
+    shares = network.job.train.shared_memory and not lies_in_memory
+    samples, again = once_per_node(group, work, shares_memory=shares)
     verify_inputs(samples, group)
     if lies_in_memory and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents({part: samples})))

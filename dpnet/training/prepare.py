@@ -6,6 +6,7 @@ A training, `dpnet time`, `dpnet gradcheck` and the benchmarks are prepared here
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from dpnet.comm.agree import everywhere
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group, World
 from dpnet.comm.local import LocalGroup
+from dpnet.comm.once import once_per_node
 from dpnet.compute.backend import Backend
 from dpnet.compute.shares import share
 from dpnet.config.data import DataConfig
@@ -84,7 +86,7 @@ def prepare(
 def open_data(
     job: Job, group: Group, data: Any = None, schema: Schema | None = None, fills: Fills | None = None
 ) -> DataSource:
-    """Open the data on every rank, those in memory or those that the job names; collective.
+    """Open the data, those in memory or those that the job names; collective. Files are read by one rank of a node.
 
     Args:
         job: the configuration.
@@ -97,7 +99,10 @@ def open_data(
         DataError: the data cannot be read, or cannot be trained on.
         ConfigError: ranks found data of other shapes there, or hold other data in memory.
     """
-    source = everywhere(group, lambda: check_classes(open_given(job, data, schema, fills)))
+    # Arrays that every rank was given lie in its memory already.
+    is_read = data is None or isinstance(data, str | os.PathLike)
+    shares = job.train.shared_memory and is_read
+    source = once_per_node(group, lambda: check_classes(open_given(job, data, schema, fills)), shares_memory=shares)
     check_alike(group, _shapes(source))
     if data is not None and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents(source.splits, source.schema)))

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dpnet.compute.arrays import Vector
+from dpnet.compute.arrays import SampleIds, Vector
 from dpnet.config.model import Task
 from dpnet.data.classes import Classes
 from dpnet.data.in_parts import is_wanted
@@ -92,10 +93,7 @@ def read_svmlight(path: str, like: Indices | None = None, task: Task | None = "c
             "stands by itself"
         )
     inputs = text.inputs(first, width)
-
-    def place(row: int) -> str:
-        return f"{path}, line {found.lines[row]}"
-
+    place = _InLines(path, found.lines)
     if task == "multilabel":
         sets, classes = _sets(path, found, place, must_have=like is None)
         split = make_split(inputs, None, path, path, place)
@@ -103,6 +101,17 @@ def read_svmlight(path: str, like: Indices | None = None, task: Task | None = "c
     else:
         split = make_split(inputs, _whole(found.labels), path, path, place, task=task)
     return dataclasses.replace(split, first_index=first, remarks=(*split.remarks, *remarks))
+
+
+@dataclass(frozen=True, eq=False)
+class _InLines:
+    """The place of a label, by the line of each row in a file of text."""
+
+    file: str
+    lines: SampleIds
+
+    def __call__(self, row: int) -> str:
+        return f"{self.file}, line {self.lines[row]}"
 
 
 def _sets(path: str, found: Found, place: Place, *, must_have: bool) -> tuple[LabelSets, Classes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from dpnet.compute.arrays import SampleIds
 from dpnet.data.tables.column import Column, as_values, guarded_arrow, make_column, without
 from dpnet.data.tables.pieces.spooled import Spooled
+from dpnet.data.tables.places import Places
 from dpnet.data.tables.text.file import TextFile
 from dpnet.data.tables.text.head import MISSING
 from dpnet.data.tables.wide import EXACT, find_wide
@@ -174,15 +174,14 @@ class Table:
         """The number of a row in the file."""
         return int(row if self.numbers is None else self.numbers[row])
 
+    @property
+    def places(self) -> Places:
+        """Where its rows stand in the file."""
+        return Places(self.file, self.numbers, self.text, self.parts)
+
     def place(self, row: int | np.integer[Any], name: str) -> str:
-        """Where a value stands, for messages: in a file of text by its line, as an editor counts them, from 1."""
-        file, number = self.file, self.number(row)
-        line = None if self.text is None else self.text.line(number)
-        # Of two files that begin with the same row the first is empty.
-        if part := next((part for part in reversed(self.parts) if self.parts[part] <= number), ""):
-            file, number = os.path.join(file, part), number - self.parts[part]
-        where = f"row {number} (from 0)" if line is None else f"line {line}"
-        return f"{file}, {where}, column {name!r}"
+        """Where a value stands, for messages: see `Places.of`."""
+        return self.places.of(row, name)
 
     def count(self, rows: npt.NDArray[np.bool_]) -> str:
         """How many of its rows these are, and of which, for messages: 3 rows of 320 (rows to train on)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,7 @@ CODE = re.compile(r"\s*(?:[-+]?0\d|\+)")
 
 def place_of(table: Table, target: str) -> Callable[[int], str]:
     """Where the label of a row stands, for messages."""
-    return lambda row: table.place(row, target)
+    return dataclasses.replace(table.places, target=target)
 
 
 def labels_of(table: Table, target: str, *, kept: bool) -> npt.NDArray[Any]:

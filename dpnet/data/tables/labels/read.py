@@ -92,4 +92,4 @@ def place_in(table: Table, targets: Sequence[str]) -> Callable[[int], str]:
     """Where the labels of a row stand, for messages."""
     if len(targets) == 1:
         return place_of(table, targets[0])
-    return lambda row: table.place(row, "").rpartition(", column")[0]
+    return table.places
