@@ -11,12 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-
 from dpnet.comm.agree import everywhere
 from dpnet.comm.alike import check_alike
 from dpnet.comm.group import Group, World
-from dpnet.comm.local import LocalGroup
 from dpnet.comm.once import once_per_node
 from dpnet.compute.backend import Backend
 from dpnet.compute.shares import share
@@ -27,15 +24,14 @@ from dpnet.data.finite import check_scaled, check_scaled_targets, may_overflow
 from dpnet.data.identity import ChunkHasher, Sums, checked_sums, identity
 from dpnet.data.missing.fills import Fills
 from dpnet.data.parts.again import contents
-from dpnet.data.scaling import UNSCALED, Scaling, fit, fit_targets
+from dpnet.data.scaling import Scaling, fit, fit_targets
 from dpnet.data.sources import DataSource, Split, check_classes, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.data.tables.schema import Schema
-from dpnet.nn.layout import Layout
 from dpnet.text import counted
-from dpnet.training.announce import doing
-from dpnet.training.build import build_layout, build_parts
+from dpnet.training.build import build_layout
 from dpnet.training.memory import open_given
+from dpnet.training.rehearsal import rehearse
 from dpnet.training.setup import Setup, choose_backend
 from dpnet.training.verify import verify_inputs
 
@@ -224,32 +220,3 @@ def _on_all_chunks(split: Split, group: Group, work: Callable[[tuple[int, int]],
     mine = chunks[slice(*share(len(chunks), group.rank, group.world_size))]
     done = everywhere(group, lambda: [work(chunk) for chunk in mine])
     return [result for results in group.allgather(done) for result in results]
-
-
-def rehearse(setup: Setup, source: DataSource) -> None:
-    """Take a step of a small network, so that all kernels are compiled; collective on a node.
-
-    The first rank of a node compiles them; the others then find them in the cache of numba.
-    """
-    if not setup.backend.kernels.rules:
-        return
-    job, node = setup.job, setup.group.node
-    hidden_layers = (2,) if job.model.hidden_layers else ()
-    small = dataclasses.replace(
-        setup,
-        job=dataclasses.replace(
-            job,
-            model=dataclasses.replace(job.model, hidden_layers=hidden_layers),
-            train=dataclasses.replace(job.train, global_batch_size=1, reproducible_shards=0),
-            evaluate=dataclasses.replace(job.evaluate, batch_size=1),
-        ),
-        group=LocalGroup(),
-        layout=Layout((source.features, *hidden_layers, source.outputs)),
-        scaling=dataclasses.replace(UNSCALED, targets=setup.scaling.targets),
-    )
-    with doing(setup.group, "loading compiled loops (compiled once, at the first start)"):
-        for first in (True, False):
-            if (node.rank == 0) == first:
-                with np.errstate(all="ignore"):
-                    build_parts(small, source).trainer.step(0)
-            node.barrier()

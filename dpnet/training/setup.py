@@ -75,7 +75,7 @@ def choose_backend(train: TrainConfig, group: Group, widths: Sequence[int]) -> B
     The number of threads follows from the node and, where nobody has set it, from the work of a step. Products and
     kernels are the same on every rank: where "auto" would choose differently on two ranks, all take numpy. A sum of
     results of two libraries would have the bits of neither, and a node whose ranks had different kernels would wait for
-    ever at the barriers of `prepare.rehearse`.
+    ever at the barriers of `rehearsal.rehearse`.
 
     Args:
         train: the configuration.
