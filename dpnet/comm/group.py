@@ -118,6 +118,10 @@ class World(Group, Protocol):
     def lost(self) -> Sequence[Member]:
         """The ranks that were lost since the job began."""
 
+    @property
+    def library(self) -> str:
+        """The MPI library with its version, in a line; empty: there is none."""
+
     def shrink(self) -> None:
         """Become the group of the ranks that are left; they are numbered anew, in the same order.
 

@@ -22,6 +22,7 @@ from dpnet.comm.group import Member
 from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, VENDOR, MpiGroup, gathered, revoke
 from dpnet.environment import Launched, ranks_per_node, right_start
 from dpnet.errors import CommunicationError
+from dpnet.text import shorten
 
 
 class MpiWorld(MpiGroup):
@@ -33,7 +34,10 @@ class MpiWorld(MpiGroup):
 
     Attributes:
         lost: see World.lost.
+        library: see World.library.
     """
+
+    library = shorten(MPI.Get_library_version().split("\0")[0].splitlines()[0], 80)
 
     def __init__(self, world: MPI.Intracomm, node_key: int) -> None:
         self._world, self._node_key = world, node_key

@@ -159,6 +159,10 @@ class OutputConfig(Section, governs=Governs.OPERATION):
         "runs/ and the name of data.source without its ending, with a number behind it where that holds another job",
         example="runs/digits",
     )
+    shared: Annotated[
+        bool,
+        "All hosts must see the run directory, to go on from there. false: the host of every first rank alone does.",
+    ] = True
     log_every_steps: Annotated[int, Range(1), "Steps from one point of the learning curve to the next."] = 50
     progress: Annotated[
         Literal["auto", "bar", "plain", "none"], "What the console shows. auto: a bar on a terminal, else plain lines."

@@ -8,7 +8,7 @@ from typing import Any
 
 from dpnet.comm.agree import everywhere
 from dpnet.comm.alike import check_alike
-from dpnet.comm.group import Group
+from dpnet.comm.group import World
 from dpnet.comm.once import once_per_node
 from dpnet.config.data import MEMORY
 from dpnet.data.class_weights import weigh_classes
@@ -28,6 +28,7 @@ from dpnet.inference.network import Network
 from dpnet.inference.seen import is_cut, is_source, seen_in_training, was_scored
 from dpnet.text import words
 from dpnet.training.announce import aside
+from dpnet.training.hosts import compare_hosts
 from dpnet.training.verify import verify_inputs
 
 
@@ -35,7 +36,7 @@ def open_samples(
     network: Network,
     source: Any,
     split: str | None,
-    group: Group,
+    group: World,
     *,
     unknown: UnknownLabels | None,
     gaps: Gaps = "apply",
@@ -78,6 +79,7 @@ def open_samples(
     shares = network.job.train.shared_memory and not lies_in_memory
     samples, again = once_per_node(group, work, shares_memory=shares)
     verify_inputs(samples, group)
+    odd = compare_hosts(group, {part: samples}, samples.inputs_file)
     if lies_in_memory and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents({part: samples})))
     # Predictions of training data are nothing odd in a program.
@@ -85,7 +87,7 @@ def open_samples(
     seen = [] if silent else seen_in_training(network, None if lies_in_memory else source, part, samples)
     if source is None:
         seen = [f"the {part} samples of the training: {len(samples):,} of {samples.inputs_file}"]
-    for remark in (*samples.remarks, *seen):
+    for remark in (*samples.remarks, *seen, *odd):
         aside(group, f"note: {remark}")
     return samples
 

@@ -99,7 +99,7 @@ def open_data(
     is_read = data is None or isinstance(data, str | os.PathLike)
     shares = job.train.shared_memory and is_read
     source = once_per_node(group, lambda: check_classes(open_given(job, data, schema, fills)), shares_memory=shares)
-    check_alike(group, _shapes(source))
+    check_alike(group, _shapes(source), of_hosts=True)
     if data is not None and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents(source.splits, source.schema)))
     return source

@@ -14,18 +14,21 @@ from dpnet.comm.agree import on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.connect import connect
 from dpnet.comm.group import World
+from dpnet.compute.backend import Backend
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.config.model import METRICS
 from dpnet.data.converted.source import with_keys
+from dpnet.data.sources import DataSource
 from dpnet.errors import DpnetError, Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
 from dpnet.training.build import build_layout, check_patience, check_world_size
 from dpnet.training.directory import Directory
+from dpnet.training.hosts import compare_hosts
 from dpnet.training.loop import Loop
 from dpnet.training.memory import with_data
 from dpnet.training.prepare import fit_scaling, identify, open_data, prepare
@@ -187,14 +190,14 @@ def begin(
         kept = (None, None) if pretrained is None else (pretrained.schema, pretrained.fills)
         source = open_data(job, group, in_memory, *kept)
     check_patience(job.evaluate.patience, source)
-    backend = choose_backend(job.train, group, build_layout(job, source).sizes)
+    backend, numerics = _backend(job, group, source)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     begun = None if pretrained is None or resumes else transfer(pretrained, job, source, group)
     with doing(group, "checking the data"):
         data = identify(job.data, source, group, measure=not resumes)
     data = dataclasses.replace(data, pretrained=None if pretrained is None else pretrained.record)
     with doing(group, "looking for a checkpoint to go on from"):
-        run_dir, start = choose_start(job, group, directory, resume, data, fingerprint(backend.products.name))
+        run_dir, start = choose_start(job, group, directory, resume, data, numerics)
     job = with_directory(job, run_dir.path)
     if pretrained is not None:
         start = begin_with(pretrained, begun, start, job, data, group)
@@ -220,3 +223,14 @@ def begin(
         loop.close()  # Nobody else knows it yet.
         raise
     return loop
+
+
+def _backend(job: Job, group: World, source: DataSource) -> tuple[Backend, dict[str, Any]]:
+    """What a rank computes with, and the fingerprint of that; hosts that differ are refused or told of. Collective."""
+    backend = choose_backend(job.train, group, build_layout(job, source).sizes)
+    numerics, reproducible = fingerprint(backend.products.name), bool(job.train.reproducible_shards)
+    with doing(group, "comparing the hosts"):
+        odd = compare_hosts(group, source.splits, source.name, source.schema, numerics, reproducible=reproducible)
+    for text in odd:
+        say(group, f"note: {text}")
+    return backend, numerics

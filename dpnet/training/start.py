@@ -23,6 +23,7 @@ from dpnet.errors import CheckpointError
 from dpnet.nn.layout import Layout
 from dpnet.output.run_directory import CONFIG, RunDirectory, holds
 from dpnet.output.screen import current
+from dpnet.output.shared import check_shared
 from dpnet.state.banks import StateVectors
 from dpnet.training.build import build_layout, build_optimizer
 from dpnet.training.directory import Directory, has_run
@@ -98,7 +99,7 @@ def choose_start(
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or does not fit the job.
-        OutputError: another training has the run directory.
+        OutputError: another training has the run directory, or a host does not see it.
     """
 
     def find() -> tuple[Path, Checkpoint | None, bool, Sequence[str], Sequence[str]]:
@@ -120,6 +121,7 @@ def choose_start(
         return run_dir.path, found, is_own, changes, notes
 
     path, found, is_own, changes, notes = on_root(group, find)
+    check_shared(group, path, expected=job.output.shared)
     run_dir = directory.at(path, data)
     if found is None:
         return run_dir, StartingPoint(Progress(), is_own=is_own)

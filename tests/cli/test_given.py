@@ -20,7 +20,7 @@ def given(monkeypatch, folder, text, host="a"):
 
 def test_a_job_file_with_other_content_is_another_job(tmp_path, monkeypatch):
     ranks = [given(monkeypatch, tmp_path, text) for text in ("[train]", "[train]", "[model]\n")]
-    (text,) = differences(ranks)
+    (text,) = differences(ranks).values()
     assert text.startswith("the content of job.toml is 7 bytes with the sha256 ")
     assert text.endswith("... on rank 2")
 
@@ -39,9 +39,11 @@ def test_a_job_from_a_pipe_is_left_for_rank_0(tmp_path):
 def test_directories_may_differ_between_hosts_but_not_on_one(tmp_path, monkeypatch):
     here = given(monkeypatch, tmp_path / "here", "")
     assert not differences([here, given(monkeypatch, tmp_path / "there", "", host="b")])
-    assert differences([here, given(monkeypatch, tmp_path / "there", "")]) == [
-        f"the current directory on a is {tmp_path}/here on rank 0 and {tmp_path}/there on rank 1"
-    ]
+    assert differences([here, given(monkeypatch, tmp_path / "there", "")]) == {
+        "the current directory on a": (
+            f"the current directory on a is {tmp_path}/here on rank 0 and {tmp_path}/there on rank 1"
+        )
+    }
 
 
 @pytest.mark.parametrize("path", ["/dev/stdin", "/dev/fd/63"])

@@ -135,7 +135,7 @@ def test_the_defaults_are_the_documented_ones():
             "rollback_factor": 0.5,
             "digest_every": 1000,
         },
-        "output": {"log_every_steps": 50, "progress": "auto"},
+        "output": {"shared": True, "log_every_steps": 50, "progress": "auto"},
     }
 
 
@@ -224,7 +224,7 @@ model.pretrained data.source data.test data.validation data.header data.check tr
 train.shared_memory train.reducer train.exchange evaluate.batch_size checkpoint.every_epochs checkpoint.every_steps
 checkpoint.every_seconds checkpoint.keep_last checkpoint.keep_best checkpoint.max_failed resilience.after_loss
 resilience.signals resilience.preempted_exit_code resilience.timeout_s resilience.on_hang resilience.on_nonfinite
-resilience.max_skips resilience.rollback_factor resilience.digest_every output.dir output.log_every_steps
+resilience.max_skips resilience.rollback_factor resilience.digest_every output.dir output.shared output.log_every_steps
 output.progress
 """
 
@@ -347,6 +347,7 @@ BAD_VALUES = {
     "resilience.rollback_factor": [*POSITIVE, 1.001, 2],
     "resilience.digest_every": AT_LEAST_0,
     "output.dir": BAD_STRINGS,
+    "output.shared": BAD_BOOLEANS,
     "output.log_every_steps": AT_LEAST_1,
     "output.progress": BAD_CHOICES,
 }

@@ -10,9 +10,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from helpers.mpirun import vendor
 
 AGENT = """#!/bin/sh
 # In the place of ssh: [OPTION...] HOST COMMAND...
@@ -97,6 +101,34 @@ class Hosts:
     def on(self, name: str, command: Sequence[str]) -> list[str]:
         """The command line that runs a command on a host."""
         return ["nsenter", "--target", str(self._holders[name].pid), *NAMESPACES, f"--wd={os.getcwd()}", "--", *command]
+
+    def mpirun(self, ranks_each: int = 1) -> list[str]:
+        """The start of a command line, for the head, that runs a command on all hosts."""
+        start = [os.path.join(os.path.dirname(sys.executable), "mpirun"), "-n", str(ranks_each * len(self.names))]
+        if vendor() == "Open MPI":
+            listed = ",".join(f"{name}:{ranks_each}" for name in self.names)
+            return [*start, "--bind-to", "none", "--prtemca", "plm_ssh_agent", str(self.agent), "--host", listed]
+        reach = ["-launcher", "ssh", "-launcher-exec", str(self.agent)]
+        return [*start, *reach, "-hosts", ",".join(self.names), "-ppn", str(ranks_each)]
+
+    @contextmanager
+    def put(self, name: str, source: Path, place: Path) -> Iterator[None]:
+        """On this host alone, a file or folder lies in the place of another, which exists."""
+        self._do(name, "mount", "--bind", str(source), str(place))
+        try:
+            yield
+        finally:
+            self._do(name, "umount", "--lazy", str(place))
+
+    def shape(self, name: str, rate: str) -> None:
+        """Let no more than this rate, such as 100mbit, go out of a host and come in."""
+        for where, device in ((name, "eth0"), ("switch", name)):
+            line = f"qdisc replace dev {device} root tbf rate {rate} burst 256kb latency 100ms"
+            command = ["nsenter", "--target", str(self._holders[where].pid), "--net", "--", "tc", *line.split()]
+            subprocess.run(command, check=True)
+
+    def _do(self, name: str, *command: str) -> None:
+        subprocess.run(self.on(name, command), check=True)
 
     def cut(self, name: str) -> None:
         """Pull the cable of a host."""

@@ -17,6 +17,8 @@ PRODUCTS: dict[str, Callable[[int], Products]] = {
     "onednn": OneDnnProducts,
 }
 """The choices of `train.blas` besides "auto": each makes its products from a number of threads."""
+MAKERS = ("GenuineIntel", "AuthenticAMD")
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
 
 
 def choose_products(setting: str) -> str:
@@ -46,10 +48,20 @@ def choose_products(setting: str) -> str:
 
 def processor() -> tuple[bool, bool]:
     """Whether the processor is Intel's, and whether it has AVX-512; both False where Linux does not describe it."""
+    known = _cpu_words()
+    return "GenuineIntel" in known, "avx512f" in known
+
+
+def instructions() -> str:
+    """Maker of the processor, and those of its instructions that libraries choose loops by; empty: unknown."""
+    known = _cpu_words()
+    return " ".join(word for word in (*MAKERS, *INSTRUCTIONS) if word in known)
+
+
+def _cpu_words() -> set[str]:
     try:
         with open("/proc/cpuinfo") as file:
             lines = [line.split(":", 1) for line in file if line.startswith(("vendor_id", "flags"))]
     except OSError:
-        return False, False
-    words = {word for _, *values in lines for value in values for word in value.split()}
-    return "GenuineIntel" in words, "avx512f" in words
+        return set()
+    return {word for _, *values in lines for value in values for word in value.split()}
