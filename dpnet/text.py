@@ -39,6 +39,11 @@ def shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
+def first_words(text: str) -> str:
+    """The beginning of a page, up to the first line break, comma or zero byte, with single spaces."""
+    return " ".join(re.split(r"[\0\n,]", text, maxsplit=1)[0].split())
+
+
 def counted(number: int, noun: str) -> str:
     """`1 rank`, `2 ranks`, `1,797 samples`, `2 categories`."""
     several = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"

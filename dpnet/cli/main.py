@@ -52,8 +52,13 @@ def run(argv: Sequence[str]) -> int:
         from dpnet.comm.alike import check_alike
         from dpnet.comm.connect import connect
 
-        world = connect()
-        check_alike(world, given_to_this_rank(argv, getattr(arguments, "job", None), world.host))
+        try:
+            world = connect()
+            check_alike(world, given_to_this_rank(argv, getattr(arguments, "job", None), world.host))
+        except DpnetError as error:
+            if isinstance(arguments, str) or arguments.command != "doctor":
+                raise
+            return _examine_alone(arguments, world, error)
         if isinstance(arguments, str):
             return _leave(USAGE_EXIT_CODE, world, arguments)
         arguments.argv = [*argv]
@@ -96,6 +101,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace | str:
         if me.rank == 0:
             raise
         _end_after_rank_0(0)
+
+
+def _examine_alone(arguments: argparse.Namespace, world: World | None, obstacle: DpnetError) -> int:
+    """Ranks that do not get together are what a doctor is for: the first one looks alone, and tells."""
+    code = 0 if world is None else 1  # Without a world nobody waits for the first one, and an error would end it.
+    if (launched().rank if world is None else world.rank) == 0:
+        from dpnet.comm.local import LocalGroup
+
+        arguments.obstacle = obstacle
+        code = int(importlib.import_module("dpnet.cli.commands.doctor").run(arguments, LocalGroup()))
+    return code if world is None else _leave(code, world)
 
 
 def _report(error: DpnetError, world: World | None) -> int:

@@ -11,6 +11,7 @@ from dpnet.cli.version import Version
 
 COMMANDS = (
     "train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "time", "tune", "init", "data", "plot",
+    "doctor",
 )  # fmt: skip
 """Names of all commands."""
 
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default=PICTURE, help=f".png, .svg or .pdf (default: {PICTURE})")
+    _add_doctor(commands.add_parser("doctor", help="look for mistakes of machine, installation and start"))
     return parser
 
 
@@ -184,6 +186,13 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     _add_job(info, "as dpnet init would propose")
     info.add_argument("--json", action="store_true", help="print it as one line of JSON")
     info.set_defaults(command="data_info")
+
+
+def _add_doctor(command: argparse.ArgumentParser) -> None:
+    command.description = "Say what is wrong, alone or on the ranks of mpirun or srun. Exit code 1: there is a fault."
+    _add_job(command, "the defaults, and no look at data")
+    command.add_argument("--output", metavar="DIR", help="run directory to look at")
+    command.add_argument("--json", action="store_true", help="print it as one line of JSON")
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:

@@ -122,6 +122,10 @@ class World(Group, Protocol):
     def library(self) -> str:
         """The MPI library with its version, in a line; empty: there is none."""
 
+    @property
+    def thread_level(self) -> str:
+        """What threads may do with MPI, in MPI's word: "funneled": the main thread alone calls it; empty: no MPI."""
+
     def shrink(self) -> None:
         """Become the group of the ranks that are left; they are numbered anew, in the same order.
 

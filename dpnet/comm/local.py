@@ -30,7 +30,7 @@ class LocalGroup:
     rank = 0
     world_size = 1
     survives_losses = False
-    library = ""
+    library = thread_level = ""
     lost: Sequence[Member] = ()
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from dpnet.comm.group import Member
 from dpnet.comm.mpi import IN_AGREEMENT, IN_START, MPI, SURVIVES, VENDOR, MpiGroup, gathered, revoke
 from dpnet.environment import Launched, ranks_per_node, right_start
 from dpnet.errors import CommunicationError
-from dpnet.text import shorten
+from dpnet.text import first_words
 
 
 class MpiWorld(MpiGroup):
@@ -35,9 +35,13 @@ class MpiWorld(MpiGroup):
     Attributes:
         lost: see World.lost.
         library: see World.library.
+        thread_level: see World.thread_level.
     """
 
-    library = shorten(MPI.Get_library_version().split("\0")[0].splitlines()[0], 80)
+    thread_level = ("single", "funneled", "serialized", "multiple")[
+        [MPI.THREAD_SINGLE, MPI.THREAD_FUNNELED, MPI.THREAD_SERIALIZED, MPI.THREAD_MULTIPLE].index(MPI.Query_thread())
+    ]
+    library = first_words(MPI.Get_library_version())
 
     def __init__(self, world: MPI.Intracomm, node_key: int) -> None:
         self._world, self._node_key = world, node_key

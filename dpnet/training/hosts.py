@@ -69,7 +69,7 @@ def compare_hosts(
     if reproducible:
         _refuse_bits([text for name, text in found.items() if name in of_bits])
     notes = [f"hosts differ: {text}; see `dpnet doctor`" for text in found.values()]
-    return [*notes, *apart(*_clocks(group))]
+    return [*notes, *apart(*clocks(group))]
 
 
 def refuse_data(texts: Sequence[str], source: str, remark: str) -> None:
@@ -116,7 +116,7 @@ def _versions(group: World) -> dict[str, str | None]:
     return found
 
 
-def _clocks(group: Group) -> tuple[list[str], list[float]]:
+def clocks(group: Group) -> tuple[list[str], list[float]]:
     """The hosts of all ranks, and the time there, read at the same moment; collective."""
     group.barrier()
     hosts, times = zip(*group.allgather((group.host, time.time())), strict=True)

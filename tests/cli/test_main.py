@@ -24,7 +24,7 @@ from dpnet.errors import CheckpointError, ConfigError, DataError, OutputError
 from dpnet.resilience.signals import SAME_INTERRUPT_S
 
 QUICK = ["--set", "train.epochs=2", "--set", "model.hidden_layers=[16]"]
-COMMANDS = ("train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "init", "plot")
+COMMANDS = ("train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "init", "plot", "doctor")
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,6 @@
 """Hosts that see other data, run other versions or compute other bits are refused, or told where that is harmless."""
 
-import contextlib
 import importlib.util
-import os
 import sys
 import time
 
@@ -146,22 +144,11 @@ def test_the_same_data_in_two_places_are_one_and_others_are_not_evaluated(hosts,
 # --- what is installed, and what bits depend on ---
 
 
-@contextlib.contextmanager
-def on_node2(hosts, folder, program):
-    """Python on node2 runs a program at its start; yields the environment for the command."""
-    site, other = folder / "site", folder / "other"
-    for place, text in ((site, ""), (other, program)):
-        place.mkdir()
-        (place / "sitecustomize.py").write_text(text)
-    with hosts.put("node2", other, site):
-        yield {"PYTHONPATH": f"{site}:{os.environ.get('PYTHONPATH', '')}", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 OTHER_KERNEL = "import os; os.environ['OPENBLAS_CORETYPE'] = 'Nehalem'"
 
 
 def test_another_dpnet_on_a_host_is_refused(hosts, tmp_path):
-    with on_node2(hosts, tmp_path, "import dpnet.about; dpnet.about.__version__ = '9.9'") as env:
+    with hosts.at_start("node2", tmp_path, "import dpnet.about; dpnet.about.__version__ = '9.9'") as env:
         code, text = on_hosts(hosts, tmp_path, "train", *SHORT, env=env)
     assert code == 2, text
     assert "on node1 and 9.9 on node2; install the same version on every host: pip install dpnet==" in text
@@ -169,7 +156,7 @@ def test_another_dpnet_on_a_host_is_refused(hosts, tmp_path):
 
 def test_another_numpy_or_other_kernels_are_told(hosts, tmp_path):
     program = f"{OTHER_KERNEL}; import numpy; numpy.__version__ = '0.9'"
-    with on_node2(hosts, tmp_path, program) as env:
+    with hosts.at_start("node2", tmp_path, program) as env:
         code, text = on_hosts(hosts, tmp_path, "train", *SHORT, env=env)
     assert code == 0, text
     assert f"note: hosts differ: numpy is {np.__version__} on node1 and 0.9 on node2" in text
@@ -177,7 +164,7 @@ def test_another_numpy_or_other_kernels_are_told(hosts, tmp_path):
 
 
 def test_other_kernels_are_refused_where_bits_must_not_depend_on_hosts(hosts, tmp_path):
-    with on_node2(hosts, tmp_path, OTHER_KERNEL) as env:
+    with hosts.at_start("node2", tmp_path, OTHER_KERNEL) as env:
         code, text = on_hosts(hosts, tmp_path, "train", *SHORT, "--set", "train.reproducible_shards=2", env=env)
     assert code == 2, text
     assert "ConfigError: train.reproducible_shards asks for bits that do not depend on hosts" in text

@@ -120,6 +120,17 @@ class Hosts:
         finally:
             self._do(name, "umount", "--lazy", str(place))
 
+    @contextmanager
+    def at_start(self, name: str, folder: Path, program: str) -> Iterator[dict[str, str]]:
+        """On this host alone, every Python runs a program at its start; yields the environment of the command."""
+        site, other = folder / "site", folder / "other"
+        for place, text in ((site, ""), (other, program)):
+            place.mkdir()
+            (place / "sitecustomize.py").write_text(text)
+        with self.put(name, other, site):
+            path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+            yield {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
     def shape(self, name: str, rate: str) -> None:
         """Let no more than this rate, such as 100mbit, go out of a host and come in."""
         for where, device in ((name, "eth0"), ("switch", name)):

@@ -8,6 +8,7 @@ compiled at every start.
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 from numba.core.caching import FunctionCache
@@ -28,6 +29,21 @@ def keep_compiled(dispatcher: Any) -> None:
         dispatcher._cache = _Cache(dispatcher.py_func)
     except (RuntimeError, OSError):
         _obstacles.append("there is no folder that can be written")
+
+
+def unwritable() -> str:
+    """Why what is compiled cannot be kept where it is to be, as far as a small file shows; empty: it can."""
+    wanted = os.environ.get("NUMBA_CACHE_DIR", "")
+    try:
+        locator = FunctionCache(unwritable)._impl.locator
+        locator.ensure_cache_path()
+        if wanted and not locator.get_cache_path().startswith(wanted):  # numba takes another without a word.
+            return f"NUMBA_CACHE_DIR={wanted} cannot be written"
+    except RuntimeError:
+        return "there is no folder that can be written"
+    except OSError as error:
+        return str(error.strerror or error)
+    return ""
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba has no types.
