@@ -24,7 +24,9 @@ class Report:
 
     def __init__(self, code, text):
         self.code, self.text = code, text
-        self.found = json.loads(next(line for line in text.splitlines() if line.startswith("{")))["findings"]
+        lines = [line for line in text.splitlines() if line.startswith('{"verdict"')]
+        assert len(lines) == 1, f"exit code {code}\n{text}"
+        self.found = json.loads(lines[0])["findings"]
 
     def faults(self, name):
         """The faults of this name, as text; each comes with a fix, and makes the exit code 1."""

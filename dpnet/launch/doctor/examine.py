@@ -57,8 +57,8 @@ def _of_cache(seen: list[Facts]) -> list[Finding]:
     """Whether numba can keep what it compiles."""
     broken = [each for each in seen if each.cache]
     if broken:
-        text = f"numba cannot keep compiled loops on {broken[0].host}: {broken[0].cache}"
-        fix = "set NUMBA_CACHE_DIR to a folder that has room and can be written: else every start compiles them"
+        text = f"numba cannot compile loops on {broken[0].host} and keep them: {broken[0].cache}"
+        fix = "set NUMBA_CACHE_DIR to a folder that has room and can be written; versions: pip install 'dpnet[fast]'"
         return [fault("numba cache", text, fix)]
     if seen[0].versions["numba"] == "missing":
         return [ok("numba cache", "numba is not installed; loops by numpy, which is slower (extra: fast)")]

@@ -19,7 +19,7 @@ from dpnet.compute.cores.available import core_set
 from dpnet.compute.cores.quota import groups, quota
 from dpnet.compute.cores.usage import busy_shares
 from dpnet.compute.fingerprint import blas_in_words, fingerprint
-from dpnet.compute.loops.choose import numba_is_installed
+from dpnet.compute.loops.choose import numba_is_installed, numba_obstacle
 from dpnet.compute.products.choose import choose_products, instructions
 from dpnet.compute.threads import threads_from_user
 
@@ -46,7 +46,7 @@ class Facts:
         processor: its instructions, see `instructions`.
         memory: bytes of memory that are free for this host's processes.
         shared: bytes of shared memory that are free; None: there is none.
-        cache: why numba cannot keep what it compiles; empty: it can, or is not installed.
+        cache: why numba cannot compile loops, or not keep them; empty: it can, or is not installed.
         nodes_allocated: hosts that the scheduler has given to the job; None: unknown.
     """
 
@@ -130,7 +130,8 @@ def free_memory() -> int:
 def _cache() -> str:
     if not numba_is_installed():
         return ""
-    from dpnet.compute.loops.cache import unwritable
-    from dpnet.compute.loops.choose import numba_obstacle
+    if why := numba_obstacle():
+        return why
+    from dpnet.compute.loops.cache import unwritable  # It imports numba, which works now.
 
-    return "" if numba_obstacle() else unwritable()
+    return unwritable()
