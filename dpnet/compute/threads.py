@@ -13,7 +13,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from dpnet.compute.cores.available import available_cores, cores_text
+from dpnet.compute.cores.available import available_cores, cores_text, squeezed
 from dpnet.environment import THREADS, launched
 from dpnet.text import counted
 
@@ -78,6 +78,18 @@ def too_many(ranks: int, threads: int, core_sets: Sequence[frozenset[int]] = ())
         return ""
     of_threads = f" of {threads} threads" if threads > 1 else ""
     return f"{counted(ranks, 'rank')}{of_threads} for only {cores_text(core_sets)}"
+
+
+def bound_together(core_sets: Sequence[frozenset[int]]) -> str:
+    """That some ranks of a host are bound to the same core while others are free; empty: they are not."""
+    found = squeezed(core_sets)
+    if found is None or len(found[1]) == len(frozenset().union(*core_sets)):
+        return ""  # The latter are `too_many`.
+    ranks, cores = found
+    return (
+        f"{counted(ranks, 'rank')} are bound to {counted(len(cores), 'core')} ({', '.join(map(str, sorted(cores)))}), "
+        "while other ranks have more: mpirun --bind-to none lets them run on all"
+    )
 
 
 def what_is_faster(ranks: int, threads: int, core_sets: Sequence[frozenset[int]] = ()) -> str:

@@ -109,6 +109,7 @@ def _tell_if_crowded(group: Group, num_threads: int, core_sets: Sequence[frozens
     ranks, text = group.node.world_size, ""
     if CROWDED not in os.environ and (text := threads.too_many(ranks, num_threads, core_sets)):
         text += f": {threads.what_is_faster(ranks, num_threads, core_sets)}"
+    text = text or threads.bound_together(core_sets)
     hosts = dict(group.allgather((group.host, text)))
     crowded = [(host, text) for host, text in hosts.items() if text]
     if crowded:

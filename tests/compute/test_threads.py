@@ -137,3 +137,19 @@ def test_the_limit_holds_for_the_library_in_use():
 def test_importing_it_imports_no_numpy():
     code = "import sys, dpnet.compute.threads; dpnet.compute.threads.preset_threads(); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "told"),
+    [
+        ([{0}, {1}, {2}], ""),
+        ([{0, 1, 2}] * 3, ""),
+        ([{0}, {0}], ""),  # These are more ranks than cores.
+        ([{0}, {0}, {1, 2, 3}], "2 ranks are bound to 1 core (0), while other ranks have more: mpirun --bind-to none"),
+        ([{4, 5}, {4, 5}, {5}, {0, 1, 2}], "3 ranks are bound to 2 cores (4, 5), while"),
+    ],
+)
+def test_ranks_that_are_bound_to_one_core_beside_free_ones_are_told(cores, told):
+    text = threads.bound_together([frozenset(each) for each in cores])
+    assert text.startswith(told)
+    assert bool(text) == bool(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from dpnet.compute.cores.quota import quota
 from dpnet.text import counted
@@ -25,6 +25,20 @@ def available_cores(core_sets: Iterable[frozenset[int]] = ()) -> int:
     """
     cores, granted = len(frozenset().union(*core_sets) or core_set()), quota()
     return cores if granted is None else max(1, min(cores, int(granted)))
+
+
+def squeezed(core_sets: Sequence[frozenset[int]]) -> tuple[int, frozenset[int]] | None:
+    """Processes that are bound to fewer cores than there are of them: how many, and the cores; None: all have one each.
+
+    Args:
+        core_sets: the cores that each process may run on.
+    """
+    whole = frozenset[int]().union(*core_sets)
+    for cores in sorted({whole, *core_sets}, key=len):
+        inside = sum(each <= cores for each in core_sets)
+        if inside > max(1, len(cores)):
+            return inside, cores
+    return None
 
 
 def cores_text(core_sets: Collection[frozenset[int]] = ()) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dpnet.compute.cores.available import squeezed
 from dpnet.compute.cores.usage import IDLE
 from dpnet.launch.doctor.facts import Facts
 from dpnet.launch.doctor.finding import Finding, fault, ok, warning
@@ -41,13 +42,10 @@ def check_binding(seen: Sequence[Facts]) -> list[Finding]:
     """Every rank needs a core of its own."""
     findings = []
     for host, ranks in by_host(seen).items():
-        whole = frozenset[int]().union(*(rank.cores for rank in ranks))
-        for cores in sorted({whole, *(rank.cores for rank in ranks)}, key=len):
-            inside = sum(rank.cores <= cores for rank in ranks)
-            if inside > max(1, len(cores)):
-                text = f"{counted(inside, 'rank')} on {host} share {counted(len(cores), 'core')} ({_some(cores)})"
-                findings.append(fault("binding", text, _free(cores, ranks[0].num_cores, inside)))
-                break
+        if (found := squeezed([rank.cores for rank in ranks])) is not None:
+            inside, cores = found
+            text = f"{counted(inside, 'rank')} on {host} share {counted(len(cores), 'core')} ({_some(cores)})"
+            findings.append(fault("binding", text, _free(cores, ranks[0].num_cores, inside)))
     first = seen[0]
     return findings or [ok("binding", f"a rank may run on {counted(len(first.cores), 'core')} ({_some(first.cores)})")]
 
