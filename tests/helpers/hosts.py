@@ -131,16 +131,6 @@ class Hosts:
             path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
             yield {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def shape(self, name: str, rate: str) -> None:
-        """Let no more than this rate, such as 100mbit, go out of a host and come in."""
-        for where, device in ((name, "eth0"), ("switch", name)):
-            line = f"qdisc replace dev {device} root tbf rate {rate} burst 256kb latency 100ms"
-            command = ["nsenter", "--target", str(self._holders[where].pid), "--net", "--", "tc", *line.split()]
-            subprocess.run(command, check=True)
-
-    def _do(self, name: str, *command: str) -> None:
-        subprocess.run(self.on(name, command), check=True)
-
     def cut(self, name: str) -> None:
         """Pull the cable of a host."""
         self._ip("switch", f"link set {name} down")
@@ -176,6 +166,9 @@ class Hosts:
             except OSError:
                 continue
         return [pid for pid in found if pid != self._holders[name].pid]
+
+    def _do(self, name: str, *command: str) -> None:
+        subprocess.run(self.on(name, command), check=True)
 
     def _hold(self, namespaces: Sequence[str], script: str) -> subprocess.Popen[bytes]:
         command = ["unshare", *namespaces, "--", "/bin/sh", "-c", script]
