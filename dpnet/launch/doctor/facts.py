@@ -87,7 +87,7 @@ def facts(group: World) -> Facts:
         memory=free_memory(),
         shared=free_bytes(Path(FOLDER)),
         cache=_cache(),
-        nodes_allocated=_number(os.environ.get("SLURM_JOB_NUM_NODES", "")),
+        nodes_allocated=_allocated(),
     )
 
 
@@ -101,8 +101,15 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+def _allocated() -> int | None:
+    """Hosts of the job, by Slurm or by PBS."""
+    number = os.environ.get("SLURM_JOB_NUM_NODES", "")
+    if number.isdecimal():
+        return int(number)
+    try:
+        return len(set(Path(os.environ["PBS_NODEFILE"]).read_text().split()))
+    except (OSError, KeyError):
+        return None
 
 
 def free_bytes(folder: Path) -> int | None:

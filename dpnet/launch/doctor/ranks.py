@@ -30,9 +30,11 @@ def check_ranks(seen: Sequence[Facts]) -> list[Finding]:
     text = shorten(f"{counted(len(seen), 'rank')}: {where}", 200)
     allocated = seen[0].nodes_allocated
     if allocated is not None and allocated > len(hosts):
-        idle = counted(allocated - len(hosts), "host")
+        idle = allocated - len(hosts)
+        verb = "stands" if idle == 1 else "stand"
+        text += f"; {counted(idle, 'host')} of the {allocated} that were allocated {verb} idle"
         fix = "start ranks on all of them: dpnet launch in the batch script, or srun -N with all nodes"
-        return [fault("ranks", f"{text}; {idle} of the {allocated} that were allocated stand idle", fix)]
+        return [fault("ranks", text, fix)]
     if len(set(numbers.values())) > 1:
         return [warning("ranks", text, "give every host as many ranks: the fewest wait for the most")]
     return [ok("ranks", text)]

@@ -8,7 +8,7 @@ import pytest
 from dpnet.launch.doctor import disk, hosts, links, memory, mpi, products, ranks
 from dpnet.launch.doctor.disk import Disk, check_disk
 from dpnet.launch.doctor.examine import OF_FACTS
-from dpnet.launch.doctor.facts import Facts
+from dpnet.launch.doctor.facts import Facts, _allocated
 from dpnet.launch.doctor.finding import Finding, fault, ok, table, warning, worst
 from dpnet.launch.doctor.links import Link, check_links, rounds
 from dpnet.launch.doctor.mpi import Loaded, check_launchers, check_library, family
@@ -100,6 +100,17 @@ def test_the_hosts_that_are_wrong_are_named_and_no_others():
 def test_more_ranks_than_cores_are_told_to_be_fewer_and_bound_ones_to_be_free():
     assert ranks.check_binding(seen(number=9))[0].fix == "start 8 ranks in the place of 9"
     assert "--bind-to none" in ranks.check_binding(seen(ON_0, ON_0))[0].fix
+
+
+def test_the_hosts_of_a_job_are_counted_by_slurm_and_by_pbs(tmp_path, monkeypatch):
+    for name in ("SLURM_JOB_NUM_NODES", "PBS_NODEFILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert _allocated() is None
+    (tmp_path / "nodes").write_text("a\na\nb\n")
+    monkeypatch.setenv("PBS_NODEFILE", str(tmp_path / "nodes"))
+    assert _allocated() == 2
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
+    assert _allocated() == 3
 
 
 # --- MPI ---
