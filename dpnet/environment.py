@@ -57,6 +57,10 @@ THREADS = "DPNET_THREADS"
 CROWDED = "DPNET_CROWDED"
 """Variable: `dpnet launch` has told that there are more ranks than cores."""
 
+HOSTS = "DPNET_HOSTS"
+"""Variable: the hosts that ranks are to run on, with commas between; ANY: none in particular. Else the batch job's."""
+ANY = "any"
+
 RANKS_PER_NODE = "DPNET_RANKS_PER_NODE"
 """Variable: so many consecutive ranks are taken for a node, to try out on one machine what happens on several."""
 
@@ -209,12 +213,17 @@ def _is_set(text: str, value: str) -> bool:
 
 
 def _of_this_node(text: str, node: str) -> int:
-    """A plain number, or the entry of node `node` in Slurm's list of all nodes: "4,2(x3)" stands for 4, 2, 2, 2."""
+    """A plain number, or the entry of node `node` in Slurm's list of all nodes."""
     if text.isdecimal():
         return int(text)
+    tasks = tasks_of_nodes(text) or []
+    return tasks[int(node)] if node.isdecimal() and int(node) < len(tasks) else 1
+
+
+def tasks_of_nodes(text: str) -> list[int] | None:
+    """The numbers in Slurm's list of tasks: "4,2(x3)" stands for 4, 2, 2, 2. None: that is no such list."""
     parts = [re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part) for part in text.split(",")]
-    tasks = [int(part[1]) for part in parts if part for _ in range(int(part[2] or 1))]
-    return tasks[int(node)] if None not in parts and node.isdecimal() and int(node) < len(tasks) else 1
+    return None if None in parts else [int(part[1]) for part in parts if part for _ in range(int(part[2] or 1))]
 
 
 def opened_terminal_of_mpirun(stream: int) -> int | None:

@@ -12,6 +12,7 @@ FLOOR_OF = {
     "environment": 0,
     "errors": 0,
     "whereabouts": 0,
+    "allocation": 1,
     "files": 1,
     "text": 1,
     "config": 2,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.own_files import ROOT, modules, own_files
 
-WRITTEN = (".cff", ".md", ".py", ".sh", ".toml", "")
+WRITTEN = (".cff", ".md", ".py", ".sbatch", ".sh", ".toml", "")
 """The endings of what people have written, and may have misspelt."""
 
 
@@ -25,7 +25,7 @@ TOOLS = {
     "format": lambda: ["ruff", "format", "--check", *ending(".py")],
     "mypy": lambda: ["mypy", *(str(path.relative_to(ROOT)) for path in MODULES)],
     "codespell": lambda: ["codespell", *ending(*WRITTEN)],
-    "shellcheck": lambda: ["shellcheck", ".ci/run", *ending(".sh")],
+    "shellcheck": lambda: ["shellcheck", ".ci/run", *ending(".sh", ".sbatch")],
 }
 
 

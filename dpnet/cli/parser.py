@@ -39,7 +39,8 @@ def make_parser() -> argparse.ArgumentParser:
         "start a training that was cut off again, from its newest checkpoint, up to K times (default: 0). "
         "--grace S: seconds that the ranks have to end when asked to (default: 30). --time-limit S: seconds "
         "for one attempt. --ft, --no-ft: turn on the fault tolerance of Open MPI, or do not (default: for "
-        "train alone). All other options go to mpirun.",
+        "train alone). --srun: in a job of Slurm, start ranks with srun in the place of mpirun. In a batch job ranks "
+        "are placed on all of its hosts, and -n is not needed. All other options go to mpirun.",
     )
     _add_evaluate(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")

@@ -19,6 +19,9 @@ from dpnet.text import counted
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
+CPUS_PER_TASK = "SLURM_CPUS_PER_TASK"
+"""Variable: the cores that a job of Slurm has asked for each rank; it may have more on some hosts."""
+
 OPERATIONS_PER_THREAD = 20e6
 """Additions and multiplications of a product that are worth a thread of numpy's BLAS: 0.3 to 1 ms of work."""
 
@@ -43,7 +46,7 @@ def preset_threads() -> None:
     """
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # The binary logarithm of a number of cycles.
     if not threads_from_user():
-        share = max(1, available_cores() // launched().local_world_size)
+        share = _share(available_cores(), launched().local_world_size)
         os.environ.update(dict.fromkeys(VARIABLES, str(share)))
 
 
@@ -63,7 +66,13 @@ def choose_threads(
         return setting
     if reproducible:
         return 1
-    return threads_from_user() or max(1, available_cores(core_sets) // local_world_size)
+    return threads_from_user() or _share(available_cores(core_sets), local_world_size)
+
+
+def _share(cores: int, ranks: int) -> int:
+    """Threads of each of these ranks; of the cores of a batch job no more than it has asked for a rank."""
+    asked = os.environ.get(CPUS_PER_TASK, "")
+    return max(1, min(cores // ranks, int(asked) if asked.isdecimal() else cores))
 
 
 def too_many(ranks: int, threads: int, core_sets: Sequence[frozenset[int]] = ()) -> str:

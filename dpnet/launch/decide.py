@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dpnet.errors import INTERRUPTED_EXIT_CODE
+from dpnet.launch.errorline import PREEMPTED
+
 USAGE_EXIT_CODE = 2
 KILLED_EXIT_CODES = (9, 137)
 """Exit codes of a job that lost a rank to SIGKILL, under MPICH and under Open MPI."""
@@ -65,7 +68,7 @@ class Outcome:
     @property
     def by_the_job(self) -> bool:
         """Whether the job itself failed, as far as its error shows: nothing killed it, and no rank was lost."""
-        lost = self.error is None or self.error.startswith("CommunicationError")
+        lost = self.error is None or self.error.startswith(("CommunicationError", PREEMPTED))
         return not (lost or self.timed_out or self.code in KILLED_EXIT_CODES)
 
 
@@ -82,6 +85,22 @@ class Decision:
     wait_s: float | None
     exit_code: int
     why: str
+
+
+def queues_again(last: Outcome, *, progressed: bool, restarts: int) -> bool:
+    """Whether a batch job goes back into the queue after its last attempt.
+
+    Yes, where something other than the job itself ended it: it was asked to end, or ranks were lost. A job that never
+    gets anywhere so is given up after a few turns.
+
+    Args:
+        last: its last attempt.
+        progressed: it has written a checkpoint.
+        restarts: how often the scheduler has started it again already.
+    """
+    if last.finished or last.code in (USAGE_EXIT_CODE, INTERRUPTED_EXIT_CODE):
+        return False
+    return (last.stopped or not last.by_the_job) and (progressed or restarts < MOST_STUCK)
 
 
 def killed(code: int) -> str:

@@ -10,14 +10,16 @@ from dpnet.launch.pages import Pages
 from dpnet.launch.reading import CHUNK_BYTES, Reading
 from dpnet.launch.say import say
 
-_ERROR = re.compile(r"\b\w+Error: .*")
+PREEMPTED = "Preempted: "
+"""How the line begins with which ranks end that were asked to: the exit code of what started them may be another."""
+_ERROR = re.compile(rf"\b(?:\w+Error: |{PREEMPTED}).*")
 _BY_RANK = re.compile(r" \(rank \d+, [^()]*\)$")
 _NOISE = re.compile(rb"^\[warn\] Epoll [A-Z]+\(\d+\) on fd \d+ failed\..*: Bad file descriptor\n", re.MULTILINE)
 """What a library of Open MPI's mpirun may print when it closes the streams of ranks that have ended."""
 
 
 class ErrorLine:
-    """The last line `SomeError: ...` of a stream that is passed on.
+    """The last line `SomeError: ...`, or `Preempted: ...`, of a stream that is passed on.
 
     Args:
         stream: the job's stderr.

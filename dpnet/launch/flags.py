@@ -20,7 +20,7 @@ from dpnet.compute.threads import VARIABLES, threads_from_user
 from dpnet.environment import FAULT_TOLERANCE, THREADS
 from dpnet.errors import CommunicationError
 from dpnet.launch.cores import binding_obstacle
-from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks, on_this_host
+from dpnet.launch.options import HOST_OPTIONS, names, names_hosts, num_ranks, on_several_hosts, on_this_host
 from dpnet.text import shorten
 
 SEVERAL_HOSTS = {
@@ -89,8 +89,8 @@ def is_open_mpi(mpirun: str) -> bool:
 
 
 def forwards_signals(mpirun: str) -> bool:
-    """Whether an mpirun forwards SIGUSR1 to its ranks: Open MPI's and MPICH's do."""
-    return is_open_mpi(mpirun) or "HYDRA" in version(mpirun)
+    """Whether an mpirun forwards SIGUSR1 to its ranks: Open MPI's and MPICH's do, and so does srun."""
+    return is_open_mpi(mpirun) or "HYDRA" in version(mpirun) or version(mpirun).startswith("slurm")
 
 
 def fault_tolerance(mpirun: str, options: Sequence[str], say: Callable[[str], object] = str) -> list[str]:
@@ -105,7 +105,7 @@ def fault_tolerance(mpirun: str, options: Sequence[str], say: Callable[[str], ob
         say: is told in a line which variable stands against it.
     """
     found = re.search(r"(?:Open MPI|OpenRTE)\) (\d+)", version(mpirun))
-    wanted = {**FAULT_TOLERANCE, **(SEVERAL_HOSTS if names_hosts(options) else {})}
+    wanted = {**FAULT_TOLERANCE, **(SEVERAL_HOSTS if on_several_hosts(options) else {})}
     if found is None or int(found[1]) < 5 or num_ranks(options) == 1:
         return []
     if {"with-ft", *FAULT_TOLERANCE, *SEVERAL_HOSTS} & names(options):

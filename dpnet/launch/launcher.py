@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dpnet.compute.threads import too_many, what_is_faster
 from dpnet.environment import ATTEMPT, COLUMNS, CROWDED, DRAWN, OFFERED
 from dpnet.errors import CommunicationError, OutputError
 from dpnet.launch.attempt import Attempt, Ended
+from dpnet.launch.batch.placement import SRUN, Place, flags, variables
+from dpnet.launch.batch.starter import srun_flags, srun_variables
 from dpnet.launch.escalation import Limits
 from dpnet.launch.flags import environment, fault_tolerance, flavour_flags, forwards_signals, is_open_mpi
 from dpnet.launch.hosts import all_here
@@ -27,6 +29,7 @@ class Launcher:
         mpirun: its path.
         options: of the command line.
         terminal: see Attempt.
+        place: in a batch job.
 
     Attributes:
         name: with which the names of all its attempts begin.
@@ -35,8 +38,8 @@ class Launcher:
         CommunicationError: mpirun cannot be run.
     """
 
-    def __init__(self, mpirun: str, options: Options, terminal: Terminal | None) -> None:
-        self.mpirun, self._terminal = mpirun, terminal
+    def __init__(self, mpirun: str, options: Options, terminal: Terminal | None, place: Place | None = None) -> None:
+        self.mpirun, self._terminal, self._place = mpirun, terminal, place
         self.name, self._attempts = uuid.uuid4().hex, 0
         self._options, self._directory = options, os.getcwd()
         self._limits = Limits(options.grace_s, options.time_limit_s)
@@ -45,16 +48,29 @@ class Launcher:
         if is_program(options.command) and options.fault_tolerance is None and fault_tolerance(mpirun, options.mpirun):
             self._told[OFFERED] = "1"
 
-    def line(self, options: Sequence[str], command: Sequence[str]) -> list[str]:
-        """The command line that starts dpnet with these options of mpirun."""
-        flags = flavour_flags(self.mpirun, options, say=say if command[0] == TRAIN else str)
+    def line(
+        self, options: Sequence[str], command: Sequence[str], environ: Mapping[str, str] = os.environ
+    ) -> list[str]:
+        """The command line that starts dpnet with these options of mpirun, in this environment."""
+        if self._place and self._place.starter == SRUN:
+            return [self.mpirun, *srun_flags(options), *options, *process_of(command)]
+        own = flavour_flags(self.mpirun, options, say=say if command[0] == TRAIN else str)
         if self._survives(command):
-            flags += fault_tolerance(self.mpirun, options, say)
+            own += fault_tolerance(self.mpirun, options, say)
         if is_open_mpi(self.mpirun):
             # Others pass the whole environment to all hosts.
-            flags += ["-x", ATTEMPT, "-x", COLUMNS, *(["-x", DRAWN] if self._terminal else [])]
-            flags += ["-x", OFFERED] * (OFFERED in self._told)
-        return [self.mpirun, *flags, *options, *process_of(command)]
+            own += ["-x", ATTEMPT, "-x", COLUMNS, *(["-x", DRAWN] if self._terminal else [])]
+            own += ["-x", OFFERED] * (OFFERED in self._told)
+        if self._place:
+            own += flags(options, self._place, environ)
+        return [self.mpirun, *own, *options, *process_of(command)]
+
+    def _environ(self, options: Sequence[str]) -> dict[str, str]:
+        environ = {**os.environ, **environment(options), **self._told}
+        if self._place:
+            environ |= variables(options, self._place)
+            environ |= srun_variables() if self._place.starter == SRUN else {}
+        return environ
 
     def _survives(self, command: Sequence[str]) -> bool:
         asked = self._options.fault_tolerance
@@ -73,7 +89,8 @@ class Launcher:
             CommunicationError: mpirun cannot be run.
             OutputError: what the ranks printed, and nothing else is the result of the command, could not be written.
         """
-        line, environ = self.line(options, command), {**os.environ, **environment(options), **self._told}
+        environ = self._environ(options)
+        line = self.line(options, command, environ)
         self._attempts += 1
         told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
         try:

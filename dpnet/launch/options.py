@@ -21,7 +21,7 @@ NODE_LISTS = ("SLURM_JOB_NODELIST", "SLURM_NODELIST", "PBS_NODEFILE", "PE_HOSTFI
 """Variables of batch jobs from which mpirun takes its hosts."""
 TRAIN = "train"
 _NUMBERS = ("--max-restarts", "--grace", "--time-limit")
-_FT, _NO_FT = "--ft", "--no-ft"
+_FT, _NO_FT, _SRUN = "--ft", "--no-ft", "--srun"
 OPEN_HERE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 """Paths of what is open in a process, such as its standard input, and a shell's `<(command)`."""
 
@@ -39,6 +39,7 @@ class Options:
         time_limit_s: of one attempt; None: no limit.
         fault_tolerance: start Open MPI so that it survives lost ranks; None: for TRAIN alone, as other programs may
             not expect that a rank is lost.
+        by_srun: ranks are started by Slurm's srun, to which `mpirun` goes then.
     """
 
     mpirun: tuple[str, ...]
@@ -48,15 +49,20 @@ class Options:
     grace_s: float = 30.0
     time_limit_s: float | None = None
     fault_tolerance: bool | None = None
+    by_srun: bool = False
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str], *, in_batch: bool = False) -> Options:
     """Parse the arguments of `dpnet launch`.
+
+    Args:
+        arguments: all of them.
+        in_batch: a batch job says how many ranks there are, where the user does not.
 
     Raises:
         ConfigError: a part is missing, or an option of dpnet has an invalid value.
     """
-    options, command = split_arguments(arguments)
+    options, command = split_arguments(arguments, in_batch=in_batch)
     mpirun, own = take_own(options)
     max_restarts = _restarts(own.get("--max-restarts", "0"))
     if max_restarts and command[0] != TRAIN:
@@ -71,13 +77,14 @@ def parse(arguments: Sequence[str]) -> Options:
         grace_s=_seconds("--grace", own["--grace"], least=0.0) if "--grace" in own else Options.grace_s,
         time_limit_s=_seconds("--time-limit", own["--time-limit"]) if "--time-limit" in own else None,
         fault_tolerance=False if _NO_FT in own else _FT in own or None,
+        by_srun=_SRUN in own,
     )
 
 
-def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_arguments(arguments: Sequence[str], *, in_batch: bool = False) -> tuple[list[str], list[str]]:
     """The options in front of `--`, with a number of ranks, and the arguments of dpnet behind it.
 
-    Without -n there is a rank for each core, as with mpirun itself.
+    Without -n there is a rank for each core, as with mpirun itself; in a batch job there is no number then.
 
     Raises:
         ConfigError: a part is missing.
@@ -86,7 +93,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         raise ConfigError(f"no '--' between the options of mpirun and the dpnet command; usage: {USAGE}")
     cut = list(arguments).index("--")
     options, command = list(arguments[:cut]), list(arguments[cut + 1 :])
-    if num_ranks(options) is None:
+    if num_ranks(options) is None and not (in_batch and not names_hosts(options)):
         if not on_this_host(options):
             raise ConfigError(f"the number of ranks on all hosts together, -n N, is missing; usage: {USAGE}")
         options = ["-n", str(available_cores()), *options]
@@ -130,6 +137,12 @@ def names_hosts(options: Sequence[str]) -> bool:
     return not names(options).isdisjoint(HOST_OPTIONS)
 
 
+def on_several_hosts(options: Sequence[str]) -> bool:
+    """Whether the options name more than one host, or a file of them."""
+    lists = {f"{dashes}{name}" for dashes in ("-", "--") for name in ("host", "hosts", "H")}
+    return names_hosts(options) and "," in (value_of(options, sorted(lists)) or ",")
+
+
 def on_this_host(options: Sequence[str]) -> bool:
     """Whether all ranks run on this host: neither the options nor a batch job give mpirun any others."""
     return not names_hosts(options) and not any(name in os.environ for name in NODE_LISTS)
@@ -144,7 +157,7 @@ def take_own(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         name, equals, value = word.partition("=")
         if name in _NUMBERS:
             own[name] = value if equals else next(words, "")
-        elif word in (_FT, _NO_FT):
+        elif word in (_FT, _NO_FT, _SRUN):
             own[word] = ""
         else:
             rest.append(word)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpnet.checkpoint.folder import steps_in
+from dpnet.checkpoint.format import step_name
 from dpnet.config.directory import existing, first_choice
 from dpnet.config.file import to_settings
 from dpnet.config.keys import KEYS
@@ -24,6 +26,8 @@ from dpnet.output.run_directory import CHECKPOINTS, CONFIG, METRICS, SUMMARY
 if TYPE_CHECKING:
     from dpnet.config.job import Job
 
+CLOCK_S = 2.0
+"""By so much may the clock of a file system differ from that of this host."""
 COMPLETE = ("finished", "stopped_early")
 
 
@@ -38,15 +42,19 @@ class Training:
         name: of this `dpnet launch`, with which the names of all its attempts begin.
         begun_ns: start of an attempt that began before this object existed, in nanoseconds of time.time_ns; None: none
             has begun.
+        follows: an earlier `dpnet launch` of the same batch job has begun it, as far as it got.
 
     Attributes:
         preempted_exit_code: of a training that a signal ended.
     """
 
-    def __init__(self, command: Sequence[str], job: Job, name: str, begun_ns: int | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], job: Job, name: str, begun_ns: int | None = None, *, follows: bool = False
+    ) -> None:
         self._command, self._name, self._job = list(command), name, job
         self._named, self._first = job.output.dir is not None, first_choice(job)
         self.preempted_exit_code = job.resilience.preempted_exit_code
+        self._made_s, self._follows = time.time(), follows
         self._configs_before = self._identities(CONFIG)
         self._summaries_before = self._identities(SUMMARY)
         if begun_ns is not None:
@@ -56,6 +64,8 @@ class Training:
     def begin_attempt(self) -> list[str]:
         """The command of the next attempt: it resumes what an earlier attempt has begun."""
         self._summaries_before = self._identities(SUMMARY)
+        if self._follows and self.place().checkpoint:
+            return go_on(self._command)
         # Without a checkpoint, "auto" would forget the one that the user named.
         return go_on(self._command) if self._begun() and self.place().checkpoint else self._command
 
@@ -65,6 +75,14 @@ class Training:
             return ""
         saved = self.place().checkpoint
         return f", from the checkpoint of step {saved:,}" if saved else ", from the start: there is no checkpoint yet"
+
+    def has_progressed(self) -> bool:
+        """Whether a checkpoint was written since this object was made."""
+        path, saved = self._path(), self.place().checkpoint
+        if path is None or not saved:
+            return False
+        identity = _identity(path / CHECKPOINTS / step_name(saved))
+        return identity is not None and identity[1] / 1e9 > self._made_s - CLOCK_S
 
     def _begun(self) -> bool:
         """Whether an attempt has begun to train.

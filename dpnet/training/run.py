@@ -15,6 +15,7 @@ from dpnet.comm.alike import check_alike
 from dpnet.comm.connect import connect
 from dpnet.comm.group import World
 from dpnet.compute.backend import Backend
+from dpnet.comm.placed import check_hosts
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
@@ -139,6 +140,8 @@ class _Run:
                 given["the job"] = "understood"
                 given["data in memory"] = "none" if self._data is None else "given"
                 check_alike(self._group, given)
+                if note := check_hosts(self._group):
+                    say(self._group, f"note: {note}")
             loop = begin(self._job, self._group, self._directory, self._resume, self.signals, self._data)
             if isinstance(loop, dict):
                 return loop

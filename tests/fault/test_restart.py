@@ -39,7 +39,7 @@ def supervised(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(escalation, "KILL_AFTER_S", 0.3)
     monkeypatch.setattr(attempt, "LEFTOVERS_END_S", 0.3)
-    monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: str(tmp_path / "mpirun"))
+    monkeypatch.setattr("dpnet.launch.batch.starter.find_mpirun", lambda: str(tmp_path / "mpirun"))
     monkeypatch.setattr(
         "dpnet.compute.cores.usage.busy_shares", lambda cores, seconds: []
     )  # No note about other programs.

@@ -352,7 +352,7 @@ def test_wrong_values_of_own_options_are_refused(given, command, message):
 
 
 def test_a_wrong_job_is_told_before_anything_starts(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("dpnet.launch.supervise.find_mpirun", lambda: program(tmp_path / "mpirun", "echo $* >&2"))
+    monkeypatch.setattr("dpnet.launch.batch.starter.find_mpirun", lambda: program(tmp_path / "mpirun", "echo $* >&2"))
     assert cli.run(["launch", "-n", "2", "--max-restarts", "1", "--", "train", "--set", "train.epochs=0"]) == 2
     assert capsys.readouterr().err.startswith("ConfigError: train.epochs is 0")
 
