@@ -9,6 +9,10 @@ import sys
 def main() -> None:
     """Run the command line and exit with its code."""
     _open_standard_streams()
+    if sys.argv[1:2] in (["launch"], ["train"]):
+        from dpnet.resilience.signals import hold_back
+
+        hold_back()
     from dpnet.cli.limits import warn_of_limit
     from dpnet.cli.main import run
     from dpnet.compute.threads import preset_threads

@@ -128,6 +128,8 @@ def decide(outcomes: Sequence[Outcome], max_restarts: int) -> Decision:
         times = "twice" if number == MOST_SAME else f"{number} times"
         where = f"at step {last.place.step}, newest checkpoint {last.place.checkpoint}"
         return Decision(None, failed, f"gave up: {last.error or last}; {times} {where}")
+    if not max_restarts:
+        return Decision(None, failed, f"{last}; at step {last.place.step}")
     if len(outcomes) > max_restarts:
         return Decision(None, failed, f"gave up after {len(outcomes)} attempts: {last}; at step {last.place.step}")
     return Decision(min(MOST_WAIT_S, 2.0 ** (stuck - 1)), failed, f"{last}; at step {last.place.step}")

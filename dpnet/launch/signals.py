@@ -9,6 +9,8 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
+from dpnet.resilience.signals import let_through
+
 ASK = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 """Signals that ask the job to end; the last one comes when the terminal is closed, and is ignored under nohup."""
 CAUGHT = (*ASK, signal.SIGINT, signal.SIGCHLD)
@@ -30,6 +32,7 @@ class Signals:
         # An ignored signal stays ignored, as SIGINT is for a background job of a shell script.
         caught = [number for number in self._numbers if signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._put) for number in caught}
+        let_through()
         return self
 
     def __exit__(

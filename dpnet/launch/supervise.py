@@ -66,7 +66,8 @@ def _in_batch(launcher: Launcher, options: Options, job_of: JobOf, job: Allocati
     stop_s = stop_time(time.time(), record(job).end_s, options.grace_s)
     if options.command[0] != TRAIN:
         with Notices(stop_s) as signals:
-            return launcher.start(options.mpirun, options.command, signals).code
+            ended = launcher.start(options.mpirun, options.command, signals)
+        return _exit_code(ended, launcher.mpirun, options.command, lambda: None)
     from dpnet.launch.progress_on_disk import Training
 
     begun = restarts()

@@ -19,8 +19,23 @@ SAME_SIGNAL_S = 2.0
 """Signals within so many seconds count as one: schedulers and launchers signal every process, some of them twice."""
 SAME_INTERRUPT_S = 0.5
 """The same for Ctrl-C, which a terminal and a launcher may both pass on; who presses it twice means it."""
+HELD_BACK = frozenset({signal.SIGUSR1, signal.SIGUSR2})
+"""Signals that schedulers send, at any moment, and that would kill a process which is not ready for them yet."""
 STOPPING = "stopping after this step, with a checkpoint"
 STOPPING_FOR_CTRL_C = f"Ctrl-C: {STOPPING}; Ctrl-C again ends at once"
+
+
+def hold_back() -> None:
+    """Leave HELD_BACK pending until `let_through`: imports and the start of MPI take seconds, on a busy host more.
+
+    For the main thread, and those that it starts meanwhile.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+
+
+def let_through() -> None:
+    """Take the signals that `hold_back` has left pending, and all that follow; call in the main thread."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
 
 class StopSignals:
@@ -51,6 +66,7 @@ class StopSignals:
             self._old = {number: signal.signal(number, _nothing) for number in self._names}
             # Python runs handlers in the main thread, which may sit in MPI and wait for a lost rank; hence a thread.
             threading.Thread(target=self._read, daemon=True).start()
+            let_through()
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,6 +1,9 @@
 """Ranks are where the batch job has hosts, on all of them, and nowhere else."""
 
+import socket
+
 import pytest
+from helpers.jobs import train
 
 from dpnet.comm.local import LocalGroup
 from dpnet.comm.placed import check_hosts, expected_hosts, misplaced
@@ -60,6 +63,14 @@ def test_all_ranks_refuse_an_idle_host(monkeypatch):
         check_hosts(group, JOB)
     assert refused.value.agreed
     assert check_hosts(group, {**JOB, HOSTS: "any"}) == ""
+
+
+def test_a_training_beside_an_idle_host_is_refused_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", f"{socket.gethostname()},other")
+    with pytest.raises(ConfigError, match="no rank runs on other"):
+        train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_step_with_a_part_of_the_job_is_told():

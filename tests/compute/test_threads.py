@@ -43,6 +43,14 @@ def test_cores_that_a_launcher_has_shared_out_are_not_shared_out_again(core_sets
     assert choose_threads(0, reproducible=False, local_world_size=2, core_sets=map(frozenset, core_sets)) == expected
 
 
+def test_a_rank_has_no_more_threads_than_a_job_of_slurm_has_asked_for_it(monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
+    assert choose_threads(0, reproducible=False, local_world_size=1) == 2
+    assert choose_threads(0, reproducible=False, local_world_size=12) == 1
+    preset_threads()
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
 @pytest.mark.parametrize(
     ("ranks", "threads_of_each", "text"),
     [

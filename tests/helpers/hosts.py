@@ -147,6 +147,10 @@ class Hosts:
         (words,) = (line.split() for line in lines if line.split()[0] == "eth0:")
         return int(words[1]), int(words[9])
 
+    def mend(self, name: str) -> None:
+        """Put the cable of a host back in."""
+        self._ip("switch", f"link set {name} up")
+
     def crash(self, name: str) -> None:
         """Kill all that runs on a host, at once."""
         for pid in self.pids(name):

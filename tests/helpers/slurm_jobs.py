@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from helpers.faults import summary, wait_for
@@ -22,41 +20,47 @@ from dpnet.output.metrics_file import last_step
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 PLUGIN = {"Open MPI": "pmix", "MPICH": "pmi2"}
 HOOK = """
-import os, socket, sys, time
+import os, socket, time
 words = open("/proc/self/cmdline").read().split("\\0")
 if "train" in words and "launch" not in words:
-    with open(os.environ["DPNET_TEST_HOSTS_FILE"], "a") as file:
-        file.write(socket.gethostname() + "\\n")
     from dpnet.whereabouts import PHASES, Whereabouts
-    enter, pause_s = Whereabouts.enter, float(os.environ.get("DPNET_TEST_PAUSE_S", "0"))
+    enter, pause_s = Whereabouts.enter, float(os.environ["DPNET_TEST_PAUSE_S"])
+    unwritten = [os.environ["DPNET_TEST_RANKS_FILE"]]
 
     def entering(self, phase):
         enter(self, phase)
         if PHASES[phase] == "forward":
             time.sleep(pause_s)
+            if unwritten:
+                with open(unwritten.pop(), "a") as file:
+                    file.write(socket.gethostname() + " " + os.environ["OMP_NUM_THREADS"] + "\\n")
 
     Whereabouts.enter = entering
 """
-"""In every Python of a job: a rank writes down its host, and sleeps in each step."""
-MPIRUN = """#!/bin/bash
-. "$VENV/bin/activate"
-. launch/env.sh
+"""In every Python of a job: a rank writes down its host and its threads, and sleeps in each step."""
+SCRIPTS = {
+    "mpirun": """
+. {root}/launch/env.sh
 mpirun dpnet train "$@"
-"""
-SRUN = """#!/bin/bash
-. "$VENV/bin/activate"
+""",
+    "srun": """
 srun --mpi={plugin} --kill-on-bad-exit=1 dpnet train "$@"
-"""
-WITHOUT_EXEC = """#!/bin/bash
-. "$VENV/bin/activate"
+""",
+    "no signal": """
+exec dpnet launch --grace 5 -- train "$@"
+""",
+    "no exec": """
 dpnet launch --grace 5 -- train "$@"
-echo "not reached if the script has died"
-"""
+""",
+}
+"""What users write who do without the files of launch/."""
 TOML = """
 [model]
 hidden_layers = [32]
 [train]
 steps = {steps}
+kernels = "numpy"
+blas = "numpy"
 global_batch_size = 100
 reproducible_shards = {shards}
 [evaluate]
@@ -77,12 +81,12 @@ def write_job(folder: Path, *, steps: int, shards: int = 4) -> Path:
 
 
 def recipe(folder: Path, name: str) -> Path:
-    """The batch script of a way to start ranks: a file of launch/, or what users write who do without dpnet launch."""
-    if name.endswith(".sbatch"):
+    """The batch script of a way to start ranks: a file of launch/, or one of SCRIPTS."""
+    if name not in SCRIPTS:
         return ROOT / "launch" / name
-    texts = {"mpirun": MPIRUN, "srun": SRUN.format(plugin=PLUGIN[vendor()]), "without exec": WITHOUT_EXEC}
     path = folder / f"{name.replace(' ', '-')}.sh"
-    path.write_text(texts[name])
+    text = SCRIPTS[name].format(root=ROOT, plugin=PLUGIN[vendor()])
+    path.write_text(f'#!/bin/bash\nset -eu\n. "$VENV/bin/activate"{text}')
     return path
 
 
@@ -99,7 +103,7 @@ class Submitted:
         settings: of dpnet train.
 
     Attributes:
-        number: of the job.
+        number: of the job; of an array its first task's, which is meant by all that follows.
         output: its run directory.
     """
 
@@ -113,25 +117,35 @@ class Submitted:
         pause_s: float = 0.0,
         settings: tuple[str, ...] = (),
     ) -> None:
-        self.slurm, self.name = slurm, name
+        self.slurm, self.name, self._folder = slurm, name, folder
         folder.mkdir(exist_ok=True)
-        self.output, self._text, self._hosts = folder / "run", folder / "output.txt", folder / "hosts"
-        where = () if any(word.startswith("--array") for word in options) else ("--output", str(self.output))
-        line = ["sbatch", "--parsable", f"--output={folder}/output.txt", f"--chdir={ROOT}", *options]
+        self.output, self._text, self._ranks = folder / "run", folder / "output.txt", folder / "ranks"
+        is_array = any(word.startswith("--array") for word in options)
+        where = () if is_array else ("--output", str(self.output))
+        line = [
+            "sbatch",
+            "--parsable",
+            f"--output={folder}/output.txt",
+            f"--chdir={folder}",
+            "--open-mode=append",
+            *options,
+        ]
         line += [str(recipe(folder, name)), str(job), *where, *settings]
         environ = {"VENV": _environment(folder), "DPNET_TEST_PAUSE_S": str(pause_s)}
-        environ |= {"DPNET_TEST_HOSTS_FILE": str(self._hosts), "PYTHONPATH": _hooked(folder)}
+        environ |= {"DPNET_TEST_RANKS_FILE": str(self._ranks), "PYTHONPATH": _hooked(folder)}
         unset = [word for variable in VARIABLES for word in ("-u", variable)]
         assignments = [f"{variable}={value}" for variable, value in environ.items()]
-        self.number = slurm.call("env", *unset, *assignments, *line).strip()
+        self.number = slurm.call("env", *unset, *assignments, *line).strip() + ("_0" if is_array else "")
+        self.output = folder / "runs/seed-0" if is_array else self.output
 
     def read(self) -> str:
         """What the job has printed."""
         return self._text.read_text(errors="replace") if self._text.exists() else ""
 
-    def ranks(self) -> Mapping[str, int]:
-        """How many ranks have started on each host."""
-        return Counter(self._hosts.read_text().split()) if self._hosts.exists() else {}
+    def ranks(self) -> list[tuple[str, int]]:
+        """The host and the threads of each rank that has taken a step, sorted."""
+        lines = self._ranks.read_text().splitlines() if self._ranks.exists() else []
+        return sorted((host, int(threads)) for host, threads in map(str.split, lines))
 
     def at_step(self, step: int, timeout_s: float = 60) -> None:
         """Wait until the training is there."""
@@ -149,6 +163,17 @@ class Submitted:
             assert time.monotonic() < end, f"{self.name} is {self.job()}: {self.read()}{self.slurm.log()}"
             time.sleep(0.2)
         return state
+
+    def processes(self) -> dict[int, str]:
+        """Command lines of all that runs for the job on the hosts, by process."""
+        found = {}
+        for pid in (pid for name in self.slurm.hosts.names for pid in self.slurm.hosts.pids(name)):
+            try:
+                if str(self._folder).encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                    found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+        return found
 
     def status(self) -> str:
         """That of its summary; empty: there is none."""

@@ -3,11 +3,12 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from dpnet.resilience import signals
-from dpnet.resilience.signals import SAME_INTERRUPT_S, SAME_SIGNAL_S, STOPPING_FOR_CTRL_C, StopSignals
+from dpnet.resilience.signals import SAME_INTERRUPT_S, SAME_SIGNAL_S, STOPPING_FOR_CTRL_C, StopSignals, hold_back
 
 TIMEOUT_S = 60
 
@@ -40,6 +41,17 @@ def test_a_signal_is_recorded_by_its_name_while_the_context_is_entered(monkeypat
         assert stop.received == "SIGUSR2"
     assert [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_that_comes_before_its_time_is_recorded_then():
+    hold_back()
+    os.kill(os.getpid(), signal.SIGUSR1)  # It would end this process.
+    with StopSignals(["SIGUSR1"]) as stop:
+        end = time.monotonic() + TIMEOUT_S
+        while not stop.received and time.monotonic() < end:
+            time.sleep(0.01)
+        assert stop.received == "SIGUSR1"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & signals.HELD_BACK
 
 
 def test_another_signal_is_left_alone():

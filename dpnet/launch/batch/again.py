@@ -11,8 +11,9 @@ from dpnet.allocation import SLURM, Allocation
 from dpnet.launch.batch.record import ASK_S, Record, record
 
 RESTARTS = "SLURM_RESTART_COUNT"
-ENDING = ("CANCELLED", "REQUEUED", "PENDING", "PREEMPTED", "SPECIAL_EXIT", "REQUEUE_HOLD", "NODE_FAIL")
-"""States of a job that is being ended: by its user, or by Slurm, which starts the job again itself if it is to."""
+RUNNING = "RUNNING"
+"""State of a job that nobody is ending. COMPLETING is one that its user has cancelled, and one that Slurm ends itself,
+and starts again if it is to."""
 
 
 def restarts(environ: Mapping[str, str] = os.environ) -> int:
@@ -32,7 +33,7 @@ def again(job: Allocation, goes_on: str) -> tuple[bool, str]:
         whether it is in the queue again, and what became of it, in words.
     """
     now = record(job)
-    if now.state in ENDING:
+    if now.state not in (RUNNING, ""):
         return False, f"the job is {now.state}, and is not queued again from here; started again, it goes on{goes_on}"
     if job.scheduler != SLURM:
         return False, f"type qsub and the script of this job again; it goes on{goes_on}"

@@ -42,7 +42,7 @@ def test_a_job_is_queued_again_by_the_name_of_its_array_task(scontrol):
     assert called.read_text() == "requeue 11_0\n"
 
 
-@pytest.mark.parametrize("state", ["CANCELLED", "PREEMPTED", "REQUEUED"])
+@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", "PREEMPTED", "REQUEUED"])
 def test_a_job_that_its_user_or_slurm_is_ending_is_not(scontrol, state):
     called = scontrol(state=state)
     done, told = again(JOB, WHERE)

@@ -23,6 +23,10 @@ def test_every_host_has_ranks(ranks, dealt):
     assert list(spread(ranks, TASKS).values()) == dealt
 
 
+def test_no_host_has_more_ranks_than_tasks_while_others_have_room():
+    assert list(spread(5, {"a": 4, "b": 1, "c": 1}).values()) == [3, 1, 1]
+
+
 def test_fewer_ranks_than_hosts_are_refused_with_what_to_do():
     with pytest.raises(
         ConfigError, match=r"-n 2 leaves 1 host of this job without a rank \(c\): leave out -n for 5 ranks"
