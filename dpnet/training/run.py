@@ -14,8 +14,8 @@ from dpnet.comm.agree import on_root
 from dpnet.comm.alike import check_alike
 from dpnet.comm.connect import connect
 from dpnet.comm.group import World
-from dpnet.compute.backend import Backend
 from dpnet.comm.placed import check_hosts
+from dpnet.compute.backend import Backend
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml

@@ -141,12 +141,6 @@ class Hosts:
         for end, device in ((name, "eth0"), ("switch", name)):
             self._run(end, "tc", f"qdisc replace dev {device} root {queue}")
 
-    def counters(self, name: str) -> tuple[int, int]:
-        """Bytes that a host has received and sent so far."""
-        lines = Path(f"/proc/{self._holders[name].pid}/net/dev").read_text().splitlines()
-        (words,) = (line.split() for line in lines if line.split()[0] == "eth0:")
-        return int(words[1]), int(words[9])
-
     def mend(self, name: str) -> None:
         """Put the cable of a host back in."""
         self._ip("switch", f"link set {name} up")
