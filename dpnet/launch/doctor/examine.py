@@ -104,6 +104,6 @@ def _of_data(group: World, job: Job) -> list[Finding]:
         source = open_data(job, group)
         compare_hosts(group, source.splits, source.name, source.schema)
     except DpnetError as error:
-        return [fault("data", str(error), "see above what was expected there")]
+        return [fault("data", str(error), "mend the data or data.source, as this line says")]
     numbers = ", ".join(f"{len(split):,} {name}" for name, split in source.splits.items())
     return [ok("data", f"{source.name}: {numbers} samples, the same on every host")]
