@@ -60,7 +60,6 @@ def check_shared(group: Group, path: Path, *, expected: bool) -> None:
 
 def leave_mark(path: Path) -> str:
     """Leave a new mark in a directory; returns its full path; empty: nothing can be written there."""
-    remove_marks(path)  # Of a start that was killed.
     mark = Path(os.path.abspath(path)) / f"{MARK}{uuid.uuid4().hex[:12]}"
     try:
         mark.touch()
@@ -70,7 +69,7 @@ def leave_mark(path: Path) -> str:
 
 
 def remove_marks(path: Path) -> None:
-    """Remove all marks from a directory; only who has it may do so."""
+    """Remove all marks from a directory, also those of starts that were killed; only who has it may do so."""
     with contextlib.suppress(OSError):
         for mark in path.glob(f"{MARK}*"):
             mark.unlink(missing_ok=True)
