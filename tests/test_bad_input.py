@@ -258,6 +258,15 @@ def test_more_ranks_than_reproducible_shards(tmp_path):
     )
 
 
+def test_more_ranks_than_workers(tmp_path):
+    refused(
+        train(save(tmp_path / "data.npz"), "--set", "train.workers=2"),
+        code=2,
+        kind="ConfigError",
+        parts=["train.workers is 2", "3 ranks", "start at most 2 ranks"],
+    )
+
+
 def test_a_wrong_setting(tmp_path):
     (tmp_path / "job.toml").write_text("[train]\nbatch_size = 4\n")
     refused(

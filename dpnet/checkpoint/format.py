@@ -29,6 +29,7 @@ from safetensors.numpy import load
 
 from dpnet.checkpoint.manifest import FORMAT, manifest_sum, read_manifest
 from dpnet.checkpoint.pieces import pieces
+from dpnet.config.train import MAX_WORKERS
 from dpnet.errors import CheckpointError
 from dpnet.files import UNFINISHED, read_file, sync, sync_path, unfinished, write_synced, writing
 
@@ -40,7 +41,7 @@ LAYER_DIGITS = 9
 """Most digits of a layer's number. No layer has a longer one, and Python refuses to read thousands of digits."""
 PARAMETER_NAME = re.compile(rf"(0|[1-9][0-9]{{0,{LAYER_DIGITS - 1}}})\.(weight|bias)")
 MAX_VECTORS = 4
-"""Most tensors of an optimizer for each parameter. Adam has 2."""
+"""Most tensors of an optimizer for each parameter. Adam has 2. With local SGD each worker has an optimizer."""
 HEADER_BYTES, ENTRY_BYTES = 1 << 20, 1 << 10
 """Room for the header of a file of tensors: for all of it, and for each tensor."""
 SYNC_BYTES = 1 << 28
@@ -207,7 +208,7 @@ def read(directory: Path) -> Checkpoint:
 
 def _read_tensors(path: Path, manifest: Mapping[str, Any]) -> Tensors:
     try:
-        data = read_file(path, _most_bytes(manifest["sizes"]))
+        data = read_file(path, _most_bytes(manifest["sizes"], _count_workers(manifest["config"])))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     except MemoryError as error:
@@ -222,9 +223,17 @@ def _read_tensors(path: Path, manifest: Mapping[str, Any]) -> Tensors:
         raise CheckpointError(f"{path} is no safetensors file that numpy can hold: {error}") from error
 
 
-def _most_bytes(sizes: Sequence[int]) -> int:
+def _count_workers(config: Mapping[str, Any]) -> int:
+    """The workers of a job of local SGD, of whose configuration nothing was checked yet; 0 of another."""
+    train = config.get("train")
+    workers = train.get("workers") if isinstance(train, dict) else 0
+    return workers if type(workers) is int and 0 < workers <= MAX_WORKERS else 0
+
+
+def _most_bytes(sizes: Sequence[int], workers: int) -> int:
     """Most bytes that a file of a network of these widths can have, in float64."""
-    return 8 * MAX_VECTORS * count_params(sizes) + HEADER_BYTES + 2 * MAX_VECTORS * len(sizes) * ENTRY_BYTES
+    vectors = MAX_VECTORS * (1 + workers)
+    return 8 * vectors * count_params(sizes) + HEADER_BYTES + 2 * vectors * len(sizes) * ENTRY_BYTES
 
 
 def count_params(sizes: Sequence[int]) -> int:

@@ -1,8 +1,9 @@
 """How many threads the matrix products of this rank use.
 
 Without a setting, the cores of the node are shared out among its ranks, and numpy's BLAS takes no more threads than
-its products have work for: see `worth`. With `reproducible_shards` a rank uses one thread: a matrix product that is
-split over another number of threads may round differently, and a rank's share of the cores follows from world_size.
+its products have work for: see `worth`. With `reproducible_shards` or `workers` a rank uses one thread: a matrix
+product that is split over another number of threads may round differently, and a rank's share of the cores follows from
+world_size.
 """
 
 from __future__ import annotations

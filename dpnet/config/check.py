@@ -17,6 +17,7 @@ from dpnet.config.job import Job
 from dpnet.config.keys import KEYS, SECTIONS, Key, toml_value
 from dpnet.config.model import METRICS, unfit_to_freeze
 from dpnet.config.train import FIT_FOR_BFLOAT16
+from dpnet.config.workers import of_workers
 from dpnet.errors import ConfigError
 from dpnet.text import shorten, words
 
@@ -78,6 +79,7 @@ def check(given: Mapping[str, Given]) -> Job:
             problems.append(str(error))
     problems += [*_rivals(given), *_without_effect(given, values), *_contradictions(given, values)]
     problems += _unfit_for_bfloat16(given, values)
+    problems += of_workers(given, functools.partial(_value, given=given, values=values))
     if problems:
         raise ConfigError(_message(problems))
     return _job(values)

@@ -44,6 +44,18 @@ class OptimizerConfig(Section, governs=Governs.RESULT):
     clip_norm: Annotated[
         float, Range(0), "Largest norm of the gradient over all parameters; a larger one is scaled down. 0: off."
     ] = 0.0
+    outer_learning_rate: Annotated[
+        float,
+        Range(0, above=True),
+        "Of local SGD: factor on the mean of what the workers have done, at each synchronisation. Only with "
+        "train.workers.",
+    ] = 0.7
+    outer_momentum: Annotated[
+        float,
+        Range(0, 1, below=True),
+        "Of local SGD: Nesterov's momentum of the synchronisations. 0, with an outer_learning_rate of 1: the average "
+        "of the workers' parameters. Only with train.workers.",
+    ] = 0.9
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from dpnet.config.section import INT64_MAX, Governs, OnlyFor, Range, Section
 
+MAX_WORKERS = 1024
+"""Most workers: each has vectors of its own in every checkpoint."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Section, governs=Governs.RESULT):
@@ -36,12 +39,25 @@ class TrainConfig(Section, governs=Governs.RESULT):
     reproducible_shards: Annotated[
         int, Range(0, 65536), "V: the same bits on any number of ranks up to V; more are refused. 0: off."
     ] = 0
+    workers: Annotated[
+        int,
+        Range(0, MAX_WORKERS),
+        "K: local SGD (DiLoCo), for slow links between nodes. Each of K workers has its own parameters and optimizer "
+        "vectors, and its share of every batch; they meet every sync_every steps. The same bits on any number of ranks "
+        "up to K; more are refused. 0: off, all ranks meet in every step.",
+    ] = 0
+    sync_every: Annotated[
+        int,
+        Range(1),
+        "H: steps from one synchronisation of the workers to the next. What is due in between, such as evaluations, "
+        "checkpoints and the answer to a signal, is done at the next one. Only with workers.",
+    ] = 16
     threads: Annotated[
         int,
         Governs.OPERATION,
         Range(0),
         "Threads of each rank. 0: the cores of a node are shared out among its ranks, fewer where numpy multiplies and "
-        "the network is too small for them; 1 with reproducible_shards.",
+        "the network is too small for them; 1 with reproducible_shards or workers.",
     ] = 0
     kernels: Annotated[
         Literal["auto", "numpy", "numba"],
@@ -75,18 +91,28 @@ class TrainConfig(Section, governs=Governs.RESULT):
         "What travels between nodes. gradients: sums of nodes. factors: inputs and errors of the layers for every "
         "sample, from which each node computes the gradient of all. recompute: errors of the outputs alone; each node "
         "computes the rest. auto: for every array whatever takes less time on the network that was measured. Changes "
-        "no bit. Gradients with reproducible_shards, with another reducer than joint, and on nodes that are not alike.",
+        "no bit. Gradients with reproducible_shards, with another reducer than joint, and on nodes that are not alike; "
+        "with workers, what they have learnt.",
     ] = "auto"
     wire: Annotated[
         Literal["float32", "bfloat16"],
         "How gradients travel between nodes. float32: as model.dtype computes them. bfloat16: rounded to 8 significant "
         "bits, in half the bytes, and summed in float32; gradients then travel whatever train.exchange would choose. "
-        "Not with reproducible_shards.",
+        "Not with reproducible_shards or workers.",
     ] = "float32"
+
+    @property
+    def fixed_shards(self) -> int:
+        """Parts into which each batch is cut, whatever the number of ranks is; 0: a part for each rank.
+
+        With these the bits do not depend on the number of ranks.
+        """
+        return self.workers or self.reproducible_shards
 
 
 FIT_FOR_BFLOAT16: dict[str, tuple[Any, ...]] = {
     "train.reproducible_shards": (0,),
+    "train.workers": (0,),
     "train.reducer": ("auto", "joint", "shards"),
     "train.exchange": ("auto", "gradients"),
     "model.dtype": ("float32",),

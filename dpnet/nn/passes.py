@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.nn.layers import Call, Layer
@@ -20,6 +20,13 @@ T = TypeVar("T")
 
 MAX_KEPT = 256
 """Passes that are kept. A training has one to four: two banks of parameters, and a shorter last batch."""
+
+
+class WeightGradients(Protocol):
+    """What writes a gradient: a backward pass, or something that stands in for one."""
+
+    def weight_gradients(self, dweights: Sequence[Matrix]) -> None:
+        """Write the gradient of the weight of every layer into `dweights`."""
 
 
 @dataclass(eq=False)

@@ -21,7 +21,8 @@ share no memory they meet in messages, and the picture is the same.
 
 Read `allreduce` first: the textbook way to the sum, on one page. Then `step`, which is this picture in code; then
 `joint`, one product over the samples of all ranks; and `shards` with `tree`, sums that have the same bits on any number
-of ranks. `between_nodes` is what several machines add.
+of ranks. `between_nodes` is what several machines add. `local_sgd` is another way to train, for links that are too slow
+for a gradient in every step.
 
 These words mean one thing everywhere in dpnet:
 
@@ -32,4 +33,5 @@ These words mean one thing everywhere in dpnet:
     span    adjacent shards whose sum is one node of the summation tree
     node    a machine. Its ranks share memory
     rank    a process, one of `world_size`
+    worker  of local SGD: a training of its own between two meetings. A rank has one or several
 """

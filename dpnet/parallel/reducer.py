@@ -99,17 +99,17 @@ REDUCERS: dict[str, type[Reducer]] = {"allreduce": AllReduce, "joint": JointRedu
 """By their names in `train.reducer`."""
 
 
-def choose_reducer(setting: str, reproducible_shards: int, layout: Layout, nodes: Sequence[range], rows: int) -> str:
+def choose_reducer(setting: str, fixed_shards: int, layout: Layout, nodes: Sequence[range], rows: int) -> str:
     """The name of the reducer, the same on every rank.
 
     Args:
         setting: `train.reducer`.
-        reproducible_shards: 0, or the number of shards whose gradients must be summed in a fixed order.
+        fixed_shards: 0, or the number of shards whose gradients must be summed in a fixed order.
         layout: of the network.
         nodes: the ranks of each.
         rows: of each rank, at most.
     """
-    if reproducible_shards:
+    if fixed_shards:
         assert setting in ("auto", "shards"), setting
         return "shards"
     if setting == "auto":

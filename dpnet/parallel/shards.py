@@ -21,7 +21,7 @@ from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.backend import Backend
 from dpnet.compute.loops.pending_sums import Tile
 from dpnet.nn.layout import Layout
-from dpnet.nn.passes import BackwardPass
+from dpnet.nn.passes import WeightGradients
 from dpnet.parallel import tree
 from dpnet.parallel.between_nodes import BetweenNodes
 from dpnet.parallel.deal import deal
@@ -78,7 +78,7 @@ class ShardReducer:
         """See Reducer.dbiases."""
         return self._dbiases[len(self._stack)]
 
-    def add(self, shard: int, backward: BackwardPass, sums: Sums) -> None:
+    def add(self, shard: int, backward: WeightGradients, sums: Sums) -> None:
         """See Reducer.add."""
         self._sums.put(shard, sums)
         place = len(self._stack)

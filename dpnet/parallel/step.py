@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Views
 from dpnet.optim.schedules import Schedule
 from dpnet.parallel.feed import Feed
@@ -13,7 +14,7 @@ from dpnet.parallel.reducer import Reducer
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step_sums import NOTHING, Requests, Sums
 from dpnet.parallel.weights import BatchWeights, total
-from dpnet.state.banks import State
+from dpnet.state.banks import State, StateVectors
 from dpnet.state.update import SliceUpdate
 from dpnet.whereabouts import BACKWARD, COMMIT, DATA, FORWARD, HERE, REDUCE, UPDATE
 
@@ -60,6 +61,14 @@ class Trainer:
         self.state = state
         self.exchange = exchange
         self.schedule = schedule
+
+    def load(self, vectors: StateVectors) -> None:
+        """Go on from another state; collective."""
+        self.state.load(vectors)
+
+    def optimizer_vectors(self) -> Mapping[str, Vector]:
+        """All that a checkpoint holds beside the parameters, by name."""
+        return self.state.slots
 
     def step(self, step: int, requests: Requests = NOTHING, *, learning_rate_scale: float = 1.0) -> Sums:
         """Take step `step`, or leave it out if a number in it is not finite.

@@ -38,6 +38,10 @@ class RecentSteps(Generic[P]):
     def __init__(self, progress: P) -> None:
         self._recent = deque([copy.copy(progress)], maxlen=2)
 
+    def steps_to(self, progress: P) -> int:
+        """Steps from the newest one that counts for this rank to `progress`."""
+        return progress.step - self._recent[-1].step
+
     def remember(self, progress: P) -> None:
         """Another step counts for this rank; a copy of `progress` is kept."""
         self._recent.append(copy.copy(progress))

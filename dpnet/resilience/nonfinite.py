@@ -13,6 +13,7 @@ import numpy as np
 from dpnet.comm.group import Group
 from dpnet.compute.arrays import Matrix, SampleIds
 from dpnet.errors import DivergenceError
+from dpnet.parallel.local_sgd import LocalTrainer
 from dpnet.parallel.step import Trainer
 
 SHOWN = 10
@@ -33,12 +34,27 @@ def reaction(on_nonfinite: Reaction, *, skipped_in_a_row: int, max_skips: int) -
     return "raise" if skipped_in_a_row > max_skips else on_nonfinite
 
 
-def origin(trainer: Trainer, group: Group, step: int) -> str:
-    """In words: the first numbers of step `step` (from 0) that are not finite; collective, the same on every rank."""
-    with np.errstate(all="ignore"):
-        here = [text for shard in trainer.reducer.shards if (text := _of_shard(trainer, step, shard))]
+def origin(trainer: Trainer | LocalTrainer, group: Group, step: int) -> str:
+    """In words: the first numbers of step `step` (from 0) that are not finite; collective, the same on every rank.
+
+    The workers of local SGD have kept what was not finite in any step since they met before.
+    """
+    here = trainer.bad if isinstance(trainer, LocalTrainer) else of_rank(trainer, step)
     found = [(rank, host, texts) for rank, (host, texts) in enumerate(group.allgather((group.host, here))) if texts]
     return "; ".join(f"rank {rank} on {host}: {', '.join(texts)}" for rank, host, texts in found)
+
+
+def left_out(trainer: Trainer | LocalTrainer, step: int, where: str) -> str:
+    """What is said of numbers that were not finite in step `step`, from 1, where the training goes on; see `origin`."""
+    if isinstance(trainer, LocalTrainer):
+        return f"up to step {step:,} workers have left out steps whose numbers are not finite, first: {where}"
+    return f"step {step:,} is not taken, its numbers are not finite: {where}"
+
+
+def of_rank(trainer: Trainer, step: int) -> list[str]:
+    """In words: the first number that is not finite in each shard of this rank in step `step`, from 0."""
+    with np.errstate(all="ignore"):
+        return [text for shard in trainer.reducer.shards if (text := _of_shard(trainer, step, shard))]
 
 
 def error(what: str, where: str = "", *, step: int, skipped_in_a_row: int, learning_rate: float) -> DivergenceError:

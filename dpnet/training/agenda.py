@@ -72,17 +72,18 @@ def intervals(job: Job, steps_per_epoch: int, *, evaluates: bool, several_nodes:
     )
 
 
-def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
-    """What is due after a step.
+def due(step: int, total_steps: int, every: Intervals, sums: Sums, span: int = 1) -> Due:
+    """What is due after a step, or after some steps, between which nothing could be done.
 
     Args:
-        step: the step, from 1. After the last one rows, evaluation and checkpoint are due, if they ever are.
+        step: the last step, from 1. After that of all rows, evaluation and checkpoint are due, if they ever are.
         total_steps: of the training.
         every: the intervals.
-        sums: of the step, with what ranks have asked for.
+        sums: of these steps, with what ranks have asked for.
+        span: number of these steps.
     """
     for interval in every:
-        if interval and step % interval == 0:
+        if interval and step % interval < span:
             break
     else:
         if step != total_steps and not sums.saves and not sums.failures:
@@ -90,12 +91,12 @@ def due(step: int, total_steps: int, every: Intervals, sums: Sums) -> Due:
     report, evaluate, save, compare, find, epoch = every
     ends = step == total_steps
     return Due(
-        report=report > 0 and (ends or step % report == 0),
-        evaluate=evaluate > 0 and (ends or step % evaluate == 0),
-        save=(save > 0 and (ends or step % save == 0)) or sums.saves > 0,
-        compare_replicas=compare > 0 and step % compare == 0,
-        find_stragglers=find > 0 and step % find == 0,
-        epoch=epoch > 0 and (ends or step % epoch == 0),
+        report=report > 0 and (ends or step % report < span),
+        evaluate=evaluate > 0 and (ends or step % evaluate < span),
+        save=(save > 0 and (ends or step % save < span)) or sums.saves > 0,
+        compare_replicas=compare > 0 and step % compare < span,
+        find_stragglers=find > 0 and step % find < span,
+        epoch=epoch > 0 and (ends or step % epoch < span),
         check=sums.failures > 0,
     )
 

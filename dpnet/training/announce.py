@@ -87,6 +87,11 @@ def _without_effect(job: Job, source: DataSource, parts: Parts, world_size: int)
             f"schedule.warmup_steps is {job.schedule.warmup_steps:,}, and the training has "
             f"{counted(total_steps, 'step')}: it ends before the learning rate has grown to optimizer.learning_rate"
         )
+    if job.train.workers and job.train.sync_every >= total_steps > 1:
+        yield (
+            f"train.sync_every is {job.train.sync_every:,}, and the training has {counted(total_steps, 'step')}: the "
+            "workers meet once, at the end"
+        )
     if not parts.chooses and job.evaluate.metric != METRICS[job.model.task][0]:
         yield (
             f"evaluate.metric is {toml_value(job.evaluate.metric)}, which chooses nothing without validation data "
@@ -122,7 +127,9 @@ def training_text(
         others.append("no test samples")
     size = parts.plan.global_batch_size
     share = " or ".join(map(str, sorted({size // world_size, ceil_div(size, world_size)}))) + " on each rank"
-    if job.train.reproducible_shards:  # These need not be shared out evenly: see `parallel.deal`.
+    if job.train.workers:
+        share = f"in {counted(job.train.workers, 'part')}"
+    elif job.train.reproducible_shards:  # These need not be shared out evenly: see `parallel.deal`.
         share = counted(parts.plan.num_shards, "shard")
     lines = [
         f"dpnet {__version__}: {counted(world_size, 'rank')} on {counted(num_hosts, 'host')}, "
@@ -132,12 +139,26 @@ def training_text(
         f"{job.optimizer.name}",
         *frozen_text(layout, trained=setup.pretrained is not None or step > 0),
         ", ".join([f"data {name}: {len(source.train):,} training samples", *others]),
+        *_workers_text(job, parts),
         f"{counted(parts.total_steps, 'step')} of {size} samples, {share}; {job.output.dir}",
     ]
     if world_size > 1:
         between = [f"between nodes: {parts.exchange.text}"] if parts.exchange.text else []
         lines[2:2] = [f"memory {parts.memory}", *between]
     return "\n".join(lines)
+
+
+def _workers_text(job: Job, parts: Parts) -> list[str]:
+    """A line on the workers of local SGD; none without them."""
+    train, optimizer = job.train, job.optimizer
+    if not train.workers:
+        return []
+    met = ceil_div(parts.total_steps, train.sync_every)
+    return [
+        f"local SGD: {counted(train.workers, 'worker')}, each with parameters of its own, synchronised every "
+        f"{counted(train.sync_every, 'step')}, {counted(met, 'time')} in all; outer learning rate "
+        f"{optimizer.outer_learning_rate:g}, outer momentum {optimizer.outer_momentum:g}"
+    ]
 
 
 def frozen_text(layout: Layout, *, trained: bool) -> list[str]:

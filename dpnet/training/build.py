@@ -21,14 +21,14 @@ from dpnet.optim.choose import make_optimizer
 from dpnet.optim.rule import Optimizer
 from dpnet.optim.schedules import Schedule, make_schedule
 from dpnet.parallel.evaluate import Evaluator
+from dpnet.parallel.local_sgd import LocalTrainer, vector_names
 from dpnet.parallel.plan import Plan
-from dpnet.parallel.reducer import Reducer
 from dpnet.parallel.step import Trainer
 from dpnet.parallel.weights import BatchWeights
 from dpnet.resilience.pace import Pace
 from dpnet.resilience.watchdog import Watchdog
-from dpnet.state.banks import State, StateVectors
-from dpnet.state.update import SliceUpdate
+from dpnet.state.banks import StateVectors
+from dpnet.training.local import OUTER_OPTIMIZER, Recipe, build_local, build_update
 from dpnet.training.parts import Parts
 from dpnet.training.setup import Setup
 from dpnet.training.shared import build_shared
@@ -38,25 +38,28 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
     """Build everything that takes steps, with the state `start` or, without it, initial parameters; collective."""
     job, layout, group = setup.job, setup.layout, setup.group
     plan = build_plan(job.train, len(source.train), group.world_size)
-    optimizer = build_optimizer(job)
-    shared = build_shared(setup, source, plan, optimizer.slots)
-    state = shared.state
+    total_steps = count_steps(job.train, len(source.train))
+    optimizer, schedule = build_optimizer(job), build_schedule(job, plan.steps_per_epoch, total_steps)
+    shared = build_shared(setup, source, plan, OUTER_OPTIMIZER.slots if job.train.workers else optimizer.slots)
+    trainer: Trainer | LocalTrainer
+    if job.train.workers:
+        trainer = build_local(Recipe(setup, source, plan, optimizer, schedule, total_steps), shared)
+    else:
+        trainer = Trainer(
+            plan=plan,
+            weights=BatchWeights(source.train.weights, plan),
+            feed=shared.feed,
+            replica=shared.replica,
+            reducer=shared.reducer,
+            update=build_update(setup, shared.state, shared.reducer, optimizer),
+            state=shared.state,
+            exchange=shared.complete_rows,
+            schedule=schedule,
+        )
     if start is None:
         start = StateVectors(aligned_zeros(layout.size, job.model.dtype), {}, 0)
         initialize(layout, job.model.activation, job.train.seed, start.params)
-    state.load(start)
-    total_steps = count_steps(job.train, len(source.train))
-    trainer = Trainer(
-        plan=plan,
-        weights=BatchWeights(source.train.weights, plan),
-        feed=shared.feed,
-        replica=shared.replica,
-        reducer=shared.reducer,
-        update=build_update(setup, state, shared.reducer, optimizer),
-        state=state,
-        exchange=shared.complete_rows,
-        schedule=build_schedule(job, plan.steps_per_epoch, total_steps),
-    )
+    trainer.load(start)
     evaluators, where = build_evaluators(setup, source, plan), (shared.board, shared.node_ranks)
     told = shared.memory, shared.exchange
     return Parts(trainer, *evaluators, source.eval_split, layout, total_steps, *told, *where, Pace(group))
@@ -75,7 +78,12 @@ def build_layout(job: Job, source: DataSource) -> Layout:
 
 
 def check_world_size(train: TrainConfig, world_size: int) -> None:
-    """Raises ConfigError if there are more ranks than shards."""
+    """Raises ConfigError if there are more ranks than workers, or than shards."""
+    if 0 < train.workers < world_size:
+        raise ConfigError(
+            f"train.workers is {train.workers}, but there are {world_size} ranks, and each needs a worker; "
+            f"start at most {train.workers} ranks, or begin a new training with more workers"
+        )
     if 0 < train.reproducible_shards < world_size:
         raise ConfigError(
             f"train.reproducible_shards is {train.reproducible_shards}, but there are {world_size} ranks; "
@@ -94,13 +102,13 @@ def check_patience(patience: int, source: DataSource) -> None:
 
 
 def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
-    """The plan: one shard per rank, or `reproducible_shards` shards."""
+    """The plan: one shard per rank, or as many as the job says."""
     return Plan(
         num_samples,
         train.global_batch_size,
         seed=train.seed,
-        num_shards=train.reproducible_shards or world_size,
-        reproducible=bool(train.reproducible_shards),
+        num_shards=train.fixed_shards or world_size,
+        reproducible=bool(train.fixed_shards),
     )
 
 
@@ -112,21 +120,6 @@ def count_steps(train: TrainConfig, num_samples: int) -> int:
 def count_steps_per_epoch(train: TrainConfig, num_samples: int) -> int:
     """Steps of an epoch of so many samples."""
     return ceil_div(num_samples, train.global_batch_size)
-
-
-def build_update(setup: Setup, state: State, reducer: Reducer, optimizer: Optimizer) -> SliceUpdate:
-    """The update of the slice that this rank owns."""
-    section = setup.job.optimizer
-    return SliceUpdate(
-        state,
-        setup.layout,
-        reducer.grad,
-        optimizer,
-        setup.backend,
-        weight_decay=section.weight_decay,
-        decay_biases=section.weight_decay_biases,
-        clip_norm=section.clip_norm,
-    )
 
 
 def build_evaluators(setup: Setup, source: DataSource, plan: Plan) -> tuple[Evaluator | None, Evaluator | None]:
@@ -170,6 +163,14 @@ def build_optimizer(job: Job) -> Optimizer:
         eps=section.eps,
         dtype=job.model.dtype,
     )
+
+
+def names_of_vectors(job: Job) -> tuple[str, ...]:
+    """The names of all that a checkpoint of the job holds beside the parameters."""
+    slots = build_optimizer(job).slots
+    if not job.train.workers:
+        return slots
+    return vector_names(OUTER_OPTIMIZER.slots, slots, range(job.train.workers))
 
 
 def build_schedule(job: Job, steps_per_epoch: int, total_steps: int) -> Schedule:

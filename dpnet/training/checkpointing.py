@@ -13,6 +13,7 @@ from dpnet.checkpoint.folder import newest_whole
 from dpnet.checkpoint.format import Checkpoint
 from dpnet.checkpoint.tensors import optimizer_tensors
 from dpnet.comm.agree import on_root, until_root
+from dpnet.compute.arrays import Vector
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.file import to_dict
 from dpnet.errors import DivergenceError, OutputError
@@ -126,10 +127,11 @@ class Checkpointing:
         if self._saved_step == progress.step:
             return
         best_step = progress.best_step if self._setup.job.checkpoint.keep_best else None
+        vectors = parts.trainer.optimizer_vectors()
 
         def take(saver: Saver) -> bool:
             after = (self._run_dir.metrics_path, self._run_dir.config_path)
-            return saver.save(self._content(parts, progress), best_step=best_step, after=after, last=last)
+            return saver.save(self._content(parts, vectors, progress), best_step=best_step, after=after, last=last)
 
         call = self._on_saver(take)
         if last:
@@ -185,7 +187,7 @@ class Checkpointing:
 
         return call
 
-    def _content(self, parts: Parts, progress: Progress) -> Checkpoint:
+    def _content(self, parts: Parts, vectors: Mapping[str, Vector], progress: Progress) -> Checkpoint:
         """A checkpoint whose tensors are views of the state, valid until the next step."""
         step, plan, setup = progress.step, parts.plan, self._setup
         manifest = {
@@ -204,7 +206,7 @@ class Checkpointing:
         }
         return Checkpoint(
             model=setup.layout.named(parts.state.params),
-            optimizer=optimizer_tensors(setup.layout, parts.state.slots),
+            optimizer=optimizer_tensors(setup.layout, vectors),
             scaling=setup.scaling.to_tensors(),
             manifest=manifest,
         )

@@ -42,6 +42,7 @@ OF_THE_STATE = (
     "train.global_batch_size",
     "train.seed",
     "train.reproducible_shards",
+    "train.workers",
     "optimizer.name",
 )
 """Keys on which the vectors and the position of a checkpoint depend."""
@@ -162,6 +163,12 @@ def _jump(before: Job, now: Job, step: int, num_samples: int) -> Iterator[str]:
         yield (
             f"{_ends(before, now)}, and schedule.name is {toml_value(now.schedule.name)}, which depends on the length: "
             f"the learning rate would jump from {old(step - 1):.3g} to {new(step):.3g} after step {step:,}"
+        )
+    every = before.train.sync_every
+    if before.train.workers and step % every and _length(before) != _length(now):
+        yield (
+            f"{_ends(before, now)}, and the workers met after the last step, {step:,}, which is no multiple of "
+            f"train.sync_every, {every}: in a longer training they do not"
         )
 
 

@@ -118,11 +118,11 @@ class Loop:
         Two ranks can be one step apart. The state after the earlier of the two is whole on both: see `state.banks`.
 
         Returns:
-            False: they have no step in common, as after a loss during a rollback: start from a checkpoint.
+            False: they have none in common, as after a loss during a rollback: start from a checkpoint.
         """
         HERE.enter(whereabouts.RECOVERY)
-        if (progress := self._recent.common(self._setup.group)) is None:
-            return False
+        if (progress := self._recent.common(self._setup.group)) is None or self._setup.job.train.workers:
+            return False  # Workers of local SGD are lost with their ranks.
         bank = self.parts.state.at(progress.step)
         self._go_to(progress, StateVectors(bank.params, bank.slots, progress.step))
         self.open(after_loss=True)
@@ -144,22 +144,20 @@ class Loop:
 
     def _take_step(self) -> None:
         sums = self._train()
-        if sums.bad and self._handle_nonfinite(sums.loss):
+        if sums is None or (sums.bad and self._handle_nonfinite(sums.loss)):
             return
-        due = agenda.due(self.progress.step, self.parts.total_steps, self._every, sums)
+        step, span = self.progress.step, self._recent.steps_to(self.progress)
+        due = agenda.due(step, self.parts.total_steps, self._every, sums, span)
         saved = due is not agenda.NOTHING_DUE and self._do(due)
         if why := agenda.why_stop(sums, restarts=self._restarts, at_checkpoint=saved or not self._saves):
             self._stop(why)
         self._recent.remember(self.progress)
 
-    def _train(self) -> Sums:
-        """Take a step, or none if a number in it is not finite; returns its sums over all ranks."""
-        step, scale = self.progress.step, self.progress.learning_rate_scale
-        requests = agenda.requests(
-            save=self._checkpointing.is_overdue(),
-            stop=bool(self._signals.received),
-            fail=self._checkpointing.is_failing(),
-        )
+    def _train(self) -> Sums | None:
+        """Take a step, or none if a number in it is not finite; returns its sums over all ranks, if they are known."""
+        step, scale, saving = self.progress.step, self.progress.learning_rate_scale, self._checkpointing
+        stop = bool(self._signals.received)
+        requests = agenda.requests(save=saving.is_overdue(), stop=stop, fail=saving.is_failing())
         sums = self.parts.trainer.step(step, requests, learning_rate_scale=scale)
         HERE.step_done(step + 2)
         self.progress.add_step(sums)
@@ -228,7 +226,7 @@ class Loop:
         reaction = nonfinite.reaction(how, skipped_in_a_row=progress.skipped_in_a_row, max_skips=max_skips)
         if reaction == "raise":
             raise self._diverged("the gradient" if math.isfinite(loss) else "the loss", origin)
-        self._reporting.note(f"step {progress.step:,} is not taken, its numbers are not finite: {origin}")
+        self._reporting.note(nonfinite.left_out(self.parts.trainer, progress.step, origin))
         if reaction == "skip":
             return False
         start = self._checkpointing.newest()

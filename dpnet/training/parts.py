@@ -8,6 +8,7 @@ from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Layout
 from dpnet.parallel.evaluate import Evaluator
 from dpnet.parallel.exchange import Exchange
+from dpnet.parallel.local_sgd import LocalTrainer
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.step import Trainer
 from dpnet.resilience.pace import Pace
@@ -34,7 +35,7 @@ class Parts:
         stragglers: finds what slows the training down: other programs, or a rank that the others wait for.
     """
 
-    trainer: Trainer
+    trainer: Trainer | LocalTrainer
     evaluator: Evaluator | None
     tester: Evaluator | None
     eval_split: str

@@ -106,9 +106,11 @@ class Progress:
         made.__dict__.update(self.__dict__)
         return made
 
-    def add_step(self, sums: Sums) -> None:
-        """Count a step."""
+    def add_step(self, sums: Sums | None) -> None:
+        """Count a step, and add the sums; those of several steps may come with the last one, and None before."""
         self.step += 1
+        if sums is None:
+            return
         if sums.bad:
             self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
             self.bad_step = self.step

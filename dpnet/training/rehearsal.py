@@ -24,12 +24,13 @@ def rehearse(setup: Setup, source: DataSource) -> None:
         return
     job, node = setup.job, setup.group.node
     hidden_layers = (2,) if job.model.hidden_layers else ()
+    train = dataclasses.replace(job.train, workers=min(job.train.workers, 1), sync_every=1, reproducible_shards=0)
     small = dataclasses.replace(
         setup,
         job=dataclasses.replace(
             job,
             model=dataclasses.replace(job.model, hidden_layers=hidden_layers),
-            train=dataclasses.replace(job.train, global_batch_size=1, reproducible_shards=0),
+            train=dataclasses.replace(train, global_batch_size=1),
             evaluate=dataclasses.replace(job.evaluate, batch_size=1),
         ),
         group=LocalGroup(),

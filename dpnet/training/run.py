@@ -231,7 +231,7 @@ def begin(
 def _backend(job: Job, group: World, source: DataSource) -> tuple[Backend, dict[str, Any]]:
     """What a rank computes with, and the fingerprint of that; hosts that differ are refused or told of. Collective."""
     backend = choose_backend(job.train, group, build_layout(job, source).sizes)
-    numerics, reproducible = fingerprint(backend.products.name), bool(job.train.reproducible_shards)
+    numerics, reproducible = fingerprint(backend.products.name), bool(job.train.fixed_shards)
     with doing(group, "comparing the hosts"):
         odd = compare_hosts(group, source.splits, source.name, source.schema, numerics, reproducible=reproducible)
     for text in odd:

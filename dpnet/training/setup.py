@@ -94,7 +94,7 @@ def choose_backend(train: TrainConfig, group: Group, widths: Sequence[int]) -> B
     )
     num_threads = threads.choose_threads(
         train.threads,
-        reproducible=bool(train.reproducible_shards),
+        reproducible=bool(train.fixed_shards),
         local_world_size=group.node.world_size,
         core_sets=core_sets,
     )

@@ -90,7 +90,7 @@ def _choose_exchange(setup: Setup, plan: Plan, where: Topology) -> Exchange:
     if len(where.nodes) == 1 or train.reducer == "allreduce":
         return Exchange()
     # Factors give the exact sum. If some travelled where others are rounded, bits would depend on measured speeds.
-    if train.wire == "bfloat16" or train.reproducible_shards or train.reducer == "shards":
+    if train.wire == "bfloat16" or train.fixed_shards or train.reducer == "shards":
         rounded = ", rounded to bfloat16" if train.wire == "bfloat16" else ""
         travels_as = WIRES[train.wire].travels_as or model.dtype
         return Exchange(text=f"gradients{rounded}; {traffic.told(plan, where.nodes, setup.layout, travels_as)}")
@@ -126,7 +126,7 @@ def _reducer(
         )
         rows = FactorExchange(where, plan, exchange.ways, layout, replica, joint.all_dbiases, joint.sums, loops)
         return joint, replica, rows
-    kind = REDUCERS[choose_reducer(train.reducer, train.reproducible_shards, layout, where.nodes, plan.max_rows())]
+    kind = REDUCERS[choose_reducer(train.reducer, train.fixed_shards, layout, where.nodes, plan.max_rows())]
     if kind.shares_rows:
         replica = setup.training_replica(source.train, plan.max_rows(len(where.here)), where.memory.zeros)
     else:

@@ -25,7 +25,7 @@ from dpnet.output.run_directory import CONFIG, RunDirectory, holds
 from dpnet.output.screen import current
 from dpnet.output.shared import check_shared
 from dpnet.state.banks import StateVectors
-from dpnet.training.build import build_layout, build_optimizer
+from dpnet.training.build import build_layout, names_of_vectors
 from dpnet.training.directory import Directory, has_run
 from dpnet.training.known import Known, known_of, known_run, recorded_pretrained
 from dpnet.training.prepare import TrainingData
@@ -115,9 +115,7 @@ def choose_start(
         known = known_of(run_dir.path if resume == "auto" else Path(resume), found.manifest, is_finished=is_finished)
         strict = is_own or job.output.dir is None
         notes, changes = _judge(known, job, len(data.source.train), data, strict=strict, is_checkpoint=resume != "auto")
-        notes += numerics_notes(
-            found, numerics, reproducible=bool(job.train.reproducible_shards), world_size=group.world_size
-        )
+        notes += numerics_notes(found, numerics, reproducible=bool(job.train.fixed_shards), world_size=group.world_size)
         return run_dir.path, found, is_own, changes, notes
 
     path, found, is_own, changes, notes = on_root(group, find)
@@ -198,7 +196,7 @@ def start_from(found: Checkpoint, job: Job, layout: Layout, group: Group, *, is_
     """
 
     def unpack() -> StartingPoint:
-        vectors = state_vectors(found, layout, build_optimizer(job).slots, job.model.dtype)
+        vectors = state_vectors(found, layout, names_of_vectors(job), job.model.dtype)
         scaling = Scaling.from_tensors(found.scaling)
         check_targets_scaling(scaling, job.model.task, layout.sizes[-1])
         progress, dropped_best = _progress(found, job), -1

@@ -47,6 +47,20 @@ def content(step=7):
     return Checkpoint(model, optimizer, scaling, {**MANIFEST, "step": step})
 
 
+def test_optimizer_vectors_of_many_workers_are_read_and_no_more_than_the_job_has(tmp_path):
+    params, workers = {"0.weight": np.ones((100, 1000), np.float32), "0.bias": np.ones(100, np.float32)}, 12
+    vectors = {f"{name}.worker{n}.{kind}": array for name, array in params.items() for n in range(12) for kind in "ab"}
+    for number in (workers, 0, -1, True, "12", None):
+        config = {"train": {"workers": number}}
+        manifest = {**MANIFEST, "sizes": [1000, 100], "config": config}
+        checkpoint.write(tmp_path, Checkpoint(params, vectors, {}, manifest))
+        if number is workers:
+            assert len(checkpoint.read(tmp_path / "step-00000007").optimizer) == 4 * workers
+        else:
+            with pytest.raises(CheckpointError):
+                checkpoint.read(tmp_path / "step-00000007")
+
+
 def same(one, other):
     """Equal to the bit."""
     for name in checkpoint.FILES:

@@ -96,6 +96,8 @@ def test_the_defaults_are_the_documented_ones():
             "seed": 0,
             "label_smoothing": 0.0,
             "reproducible_shards": 0,
+            "workers": 0,
+            "sync_every": 16,
             "threads": 0,
             "kernels": "auto",
             "blas": "auto",
@@ -114,6 +116,8 @@ def test_the_defaults_are_the_documented_ones():
             "weight_decay": 0.01,
             "weight_decay_biases": False,
             "clip_norm": 0.0,
+            "outer_learning_rate": 0.7,
+            "outer_momentum": 0.9,
         },
         "schedule": {
             "name": "constant",
@@ -213,7 +217,8 @@ model.hidden_layers model.activation model.dtype model.freeze
 data.scale data.unknown_labels data.target data.id data.weight
 data.split data.features data.ignore data.categorical data.min_frequency data.missing data.class_weights
 train.global_batch_size train.seed
-train.label_smoothing train.reproducible_shards optimizer.name optimizer.learning_rate optimizer.momentum
+train.label_smoothing train.reproducible_shards train.workers train.sync_every
+optimizer.outer_learning_rate optimizer.outer_momentum optimizer.name optimizer.learning_rate optimizer.momentum
 optimizer.nesterov optimizer.betas optimizer.eps optimizer.weight_decay optimizer.weight_decay_biases
 optimizer.clip_norm schedule.name schedule.warmup_steps schedule.every_epochs schedule.every_steps schedule.factor
 schedule.min_learning_rate train.wire evaluate.every_epochs evaluate.every_steps evaluate.metric evaluate.min_delta
@@ -303,6 +308,8 @@ BAD_VALUES = {
     "train.seed": AT_LEAST_0,
     "train.label_smoothing": [*NOT_NEGATIVE, 1, 1.0, 2],
     "train.reproducible_shards": [*AT_LEAST_0, 65537],
+    "train.workers": [*AT_LEAST_0, 1025],
+    "train.sync_every": AT_LEAST_1,
     "train.threads": AT_LEAST_0,
     "train.kernels": [*BAD_CHOICES, "cython"],
     "train.blas": [*BAD_CHOICES, "openblas"],
@@ -319,6 +326,8 @@ BAD_VALUES = {
     "optimizer.weight_decay": NOT_NEGATIVE,
     "optimizer.weight_decay_biases": BAD_BOOLEANS,
     "optimizer.clip_norm": NOT_NEGATIVE,
+    "optimizer.outer_learning_rate": POSITIVE,
+    "optimizer.outer_momentum": [*NOT_NEGATIVE, 1, 1.0, 2],
     "schedule.name": BAD_CHOICES,
     "schedule.warmup_steps": AT_LEAST_0,
     "schedule.every_epochs": AT_LEAST_1,
@@ -460,7 +469,8 @@ def test_all_errors_of_a_file_are_listed_together(complaint):
         "7 errors in the configuration:\n"
         "  train.epochs is 0; it must be at least 1 (job.toml line 2)\n"
         "  unknown key train.batch (job.toml line 4); the keys of train are epochs, steps, global_batch_size, seed, "
-        "label_smoothing, reproducible_shards, threads, kernels, blas, shared_memory, reducer, exchange and wire\n"
+        "label_smoothing, reproducible_shards, workers, sync_every, threads, kernels, blas, shared_memory, reducer, "
+        "exchange and wire\n"
         "  optimizer.eps is 0; it must be above 0 (job.toml line 6)\n"
         "  unknown section modelx (job.toml line 8); did you mean model?\n"
         "  output.dir is 3; it must be a string, not empty and fit for a path (--set output.dir=3)\n"
@@ -788,6 +798,7 @@ def test_only_shards_are_reproducible(complaint, loaded, reducer):
     ("key", "value", "expected"),
     [
         ("train.reproducible_shards", 4, "0"),
+        ("train.workers", 4, "0"),
         ("train.reducer", '"allreduce"', '"auto", "joint" or "shards"'),
         ("train.exchange", '"factors"', '"auto" or "gradients"'),
         ("model.dtype", '"float64"', '"float32"'),
@@ -800,6 +811,50 @@ def test_only_sums_of_float32_in_no_fixed_order_are_rounded_on_the_wire(complain
     )
     assert loaded(text).train.wire == "bfloat16"
     assert loaded(text, f"{key}={value}", "train.wire=float32").train.wire == "float32"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            "reproducible_shards = 4",
+            "train.workers is 4, which gives the same bits on any number of ranks; leave train.reproducible_shards out",
+        ),
+        (
+            'reducer = "allreduce"',
+            'train.workers is 4, and train.reducer = "allreduce"; with workers it must be "auto" or "shards"',
+        ),
+        (
+            'reducer = "joint"',
+            'train.workers is 4, and train.reducer = "joint"; with workers it must be "auto" or "shards"',
+        ),
+    ],
+)
+def test_what_does_not_go_with_workers_is_refused(complaint, loaded, line, problem):
+    assert complaint(f"[train]\nworkers = 4\n{line}\n") == f"{problem} (job.toml line 3)"
+    assert loaded(f"[train]\nworkers = 0\n{line}\n").train.workers == 0
+
+
+def test_each_worker_needs_a_sample(complaint, loaded):
+    text = "[train]\nglobal_batch_size = 4\nworkers = 5\n"
+    assert complaint(text) == (
+        "train.workers is 5; it must be at most train.global_batch_size, 4: each takes samples in a step "
+        "(job.toml line 3)"
+    )
+    assert loaded(text, "train.workers=4").train.fixed_shards == 4
+
+
+@pytest.mark.parametrize(
+    "key", ["train.sync_every = 8", "optimizer.outer_learning_rate = 0.5", "optimizer.outer_momentum = 0.0"]
+)
+def test_keys_of_workers_need_workers(complaint, loaded, key):
+    assert complaint(f"{key}\n") == (
+        f"{key.replace('=', 'is')}, which has no effect without workers; set train.workers, to 4 for example, or leave "
+        "it out (job.toml line 1)"
+    )
+    assert loaded(f"{key}\n", "train.workers=2").train.workers == 2
+    defaults = ["train.sync_every=16", "optimizer.outer_learning_rate=0.7", "optimizer.outer_momentum=0.9"]
+    loaded("[train]\nworkers = 0\n", *defaults)
 
 
 def test_nesterov_needs_momentum(complaint, loaded):

@@ -167,7 +167,7 @@ def test_other_kernels_are_refused_where_bits_must_not_depend_on_hosts(hosts, tm
     with hosts.at_start("node2", tmp_path, OTHER_KERNEL) as env:
         code, text = on_hosts(hosts, tmp_path, "train", *SHORT, "--set", "train.reproducible_shards=2", env=env)
     assert code == 2, text
-    assert "ConfigError: train.reproducible_shards asks for bits that do not depend on hosts" in text
+    assert "ConfigError: train.reproducible_shards or train.workers asks for bits that do not depend on hosts" in text
     assert "Nehalem, pthreads, 1 thread) on node2" in text
 
 

@@ -27,6 +27,19 @@ def test_everything_falls_on_its_interval_and_what_is_kept_on_the_last_step_too(
     assert steps_with("check") == []
 
 
+def test_what_fell_on_a_step_between_two_meetings_is_due_at_the_second():
+    met = {step: due(step, 23, EVERY, QUIET, span) for step, span in ((7, 7), (14, 7), (15, 1), (21, 6), (22, 1))}
+    assert {name: [step for step in met if getattr(met[step], name)] for name in EVERY._fields} == {
+        "report": [7, 14, 21],
+        "evaluate": [7, 14, 21],
+        "save": [7, 14, 15, 21],
+        "compare_replicas": [14, 21],
+        "find_stragglers": [14, 21],
+        "epoch": [14, 21],
+    }
+    assert met[22] is NOTHING_DUE
+
+
 @pytest.mark.parametrize("name", ["report", "evaluate", "save", "compare_replicas", "find_stragglers", "epoch"])
 def test_an_interval_of_0_is_never_even_at_the_end(name):
     assert steps_with(name, EVERY._replace(**{name: 0})) == []

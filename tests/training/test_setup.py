@@ -10,7 +10,7 @@ from dpnet.compute.cores import usage
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.compute.loops.interface import Kernels
 from dpnet.compute.products.choose import PRODUCTS
-from dpnet.config.job import TrainConfig
+from dpnet.config.train import TrainConfig
 from dpnet.environment import CROWDED
 from dpnet.training.setup import choose_backend
 

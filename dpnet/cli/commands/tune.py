@@ -58,9 +58,9 @@ def choices(job: Job, cores: int) -> list[Choice]:
 
     And one rank of one thread: a small network gains nothing by more.
     """
-    most = min(cores, job.train.reproducible_shards or cores)
+    most = min(cores, job.train.fixed_shards or cores)
     ranks = sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
-    fixed = job.train.threads or (1 if job.train.reproducible_shards else 0)
+    fixed = job.train.threads or (1 if job.train.fixed_shards else 0)
     shared = [Choice(number, fixed or max(1, cores // number)) for number in ranks if number * (fixed or 1) <= cores]
     return shared if fixed or cores == 1 else [Choice(1, 1), *shared]
 

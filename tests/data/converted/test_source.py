@@ -10,8 +10,9 @@ import pytest
 import dpnet
 from dpnet.comm.local import LocalGroup
 from dpnet.config.data import DataConfig
-from dpnet.config.job import Job, TrainConfig
+from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
+from dpnet.config.train import TrainConfig
 from dpnet.conversion.convert import convert
 from dpnet.data.converted.manifest import manifest_sum
 from dpnet.data.converted.parse import read_manifest
