@@ -88,6 +88,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace | str:
     Raises:
         SystemExit: with code 2 if the arguments of the only rank are wrong, with 0 after the help or the version.
     """
+    # argparse would look for translations of each of its words, which dpnet has none of: 170 files that are not there.
+    os.environ["LANGUAGE"], language = "C", os.environ.get("LANGUAGE")
+    try:
+        return _parse(argv)
+    finally:
+        del os.environ["LANGUAGE"]
+        if language is not None:
+            os.environ["LANGUAGE"] = language
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace | str:
     me, told = launched(), io.StringIO()
     if me.world_size == 1:
         return make_parser().parse_args(argv)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import importlib
 import platform
 import re
 from typing import Any
 
 from dpnet.about import __version__
 from dpnet.errors import CommunicationError
-from dpnet.launch.flags import find_mpirun, version
 from dpnet.output.screen import current
 
 _OPTIONAL = ("numba", "mkl", "onednn-cpu-gomp")
@@ -47,16 +46,16 @@ def version_text() -> str:
 
 def _installed(name: str) -> str:
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return str(_metadata().version(name))
+    except _metadata().PackageNotFoundError:
         return ""
 
 
 def _blas() -> str:
     """The BLAS that lies in numpy's wheel."""
     try:
-        files = " ".join(map(str, importlib.metadata.files("numpy") or ()))
-    except importlib.metadata.PackageNotFoundError:
+        files = " ".join(map(str, _metadata().files("numpy") or ()))
+    except _metadata().PackageNotFoundError:
         return "no BLAS"
     libraries = " ".join(re.findall(r"numpy\.libs/\S+", files)).lower()
     return next((name for part, name in _BLAS if part in libraries), "a BLAS of the system")
@@ -65,6 +64,8 @@ def _blas() -> str:
 def _mpi() -> str:
     """The MPI of the mpirun that `dpnet launch` takes."""
     try:
+        from dpnet.launch.flags import find_mpirun, version
+
         path = find_mpirun()
         text = version(path)
     except CommunicationError:
@@ -72,3 +73,8 @@ def _mpi() -> str:
     number = re.search(r"\d+\.\d+(\.\d+)*", text)
     name = next((name for part, name in _MPI if part in text), "unknown MPI")
     return f"{name} {number[0] if number else ''} ({path})"
+
+
+def _metadata() -> Any:
+    """The module importlib.metadata, which a training has no use for."""
+    return importlib.import_module("importlib.metadata")

@@ -25,7 +25,8 @@ from dpnet.data.converted.origin import origin_changes, origin_of
 from dpnet.data.converted.plan import outline_of, plan_of
 from dpnet.data.converted.start import start
 from dpnet.data.in_parts import reading_in_parts
-from dpnet.data.sources import DataSource, Opened, check_classes, number_source, open_source, open_splits
+from dpnet.data.sources import DataSource, Opened, number_source, open_source, open_splits
+from dpnet.data.too_many_classes import check_classes
 from dpnet.errors import ConfigError, DataError, DpnetError
 from dpnet.output.lock import Lock
 from dpnet.output.screen import opened

@@ -17,11 +17,12 @@ from dpnet.conversion.rows import Seen, count_again, look
 from dpnet.data.classes import UNKNOWN
 from dpnet.data.finite import FILLS_IN
 from dpnet.data.missing.fills import Fills
-from dpnet.data.sources import DataSource, check_classes, open_source, require_labels
+from dpnet.data.sources import DataSource, open_source, require_labels
 from dpnet.data.split import Split
 from dpnet.data.tables.column import Column
 from dpnet.data.tables.files import is_table, read_table
 from dpnet.data.tables.schema import Feature, Schema
+from dpnet.data.too_many_classes import check_classes
 from dpnet.errors import DataError
 
 TEXTS = 3

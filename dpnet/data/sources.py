@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.model import Task
-from dpnet.data.arrays import open_arrays, open_arrays_split
 from dpnet.data.class_weights import weigh_classes
-from dpnet.data.converted.reader import Converted
-from dpnet.data.converted.source import open_converted, open_converted_split
-from dpnet.data.memory.given import Memory
-from dpnet.data.memory.opened import not_given, open_memory, open_memory_split
-from dpnet.data.missing.filled import apply_fills
 from dpnet.data.missing.fills import Fills
 from dpnet.data.numbering import have_columns, numbered_as
 from dpnet.data.split import Indices, Split, UnknownLabels, check_split, require_labels, splits_by_name
-from dpnet.data.tables.encoding import Gaps
-from dpnet.data.tables.files import is_table
 from dpnet.data.tables.schema import Schema
-from dpnet.data.tables.source import open_table, open_tables
 from dpnet.data.tasks import Kind
 from dpnet.errors import DataError
+
+if TYPE_CHECKING:
+    from dpnet.data.memory.given import Memory
+    from dpnet.data.tables.encoding import Gaps
 
 __all__ = [
     "DataSource",
     "Split",
-    "check_classes",
     "open_source",
     "open_split",
     "require_labels",
 ]
-
-FEW_CLASSES = 10_000
-"""So many classes are taken for classes, however few samples there are of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,15 +132,29 @@ def open_splits(
     fills: Fills | None = None,
 ) -> Opened:
     """Opens data as they are: splits have labels numbered by themselves, classes weigh alike; see `open_source`."""
+    # Imported here because only one rank of a node reads, and of its kinds of sources it reads one.
+    from dpnet.data.converted.reader import Converted
+    from dpnet.data.tables.files import is_table
+
     if memory is not None:
+        from dpnet.data.memory.opened import open_memory
+
         return Opened(*open_memory(memory, section, seed, task, schema, fills))
     if source == MEMORY:
+        from dpnet.data.memory.opened import not_given
+
         raise not_given()
     path = os.path.expanduser(source)
     if Converted().fits(path):
+        from dpnet.data.converted.source import open_converted
+
         return Opened(*open_converted(section, path, seed, task))
     if is_table(path):
+        from dpnet.data.tables.source import open_tables
+
         return Opened(*open_tables(section, path, seed, task, kept=schema))
+    from dpnet.data.arrays import open_arrays
+
     return Opened(*open_arrays(source, section, seed, task, kept=fills), None)
 
 
@@ -182,25 +187,6 @@ def _scored(split: Split, train: Split, name: str, unknown: UnknownLabels) -> Sp
             f"holds {train.outputs}; training and {name} samples must have the same."
         )
     return numbered_as(split, train.classes, of=f"the training data, {train.labels_file},", unknown=unknown)
-
-
-def check_classes(source: DataSource) -> DataSource:
-    """The source itself, if its labels can be those of classes.
-
-    The output layer has one unit for every class. Identifiers in place of labels would make a network that fills the
-    memory.
-
-    Raises:
-        DataError: most training samples have a class of their own, and there are many.
-    """
-    classes, samples = source.train.classes, len(source.train)
-    if not source.kind.in_rows and len(classes) > FEW_CLASSES and 2 * len(classes) > samples:
-        raise DataError(
-            f"{source.train.labels_file} holds {len(classes):,} different labels, {classes.text()}, for {samples:,} "
-            "samples; expected those of classes, which several samples share. Targets that are numbers: "
-            'model.task = "regression". Identifiers cannot be trained on.'
-        )
-    return source
 
 
 def open_split(
@@ -236,6 +222,15 @@ def open_split(
         DataError: as in `open_source`, or the source does not have the split; or it is a table, and there is no schema.
         ConfigError: what reads the source is not installed.
     """
+    from dpnet.data.arrays import open_arrays_split
+    from dpnet.data.converted.reader import Converted
+    from dpnet.data.converted.source import open_converted_split
+    from dpnet.data.memory.given import Memory
+    from dpnet.data.memory.opened import open_memory_split
+    from dpnet.data.missing.filled import apply_fills
+    from dpnet.data.tables.files import is_table
+    from dpnet.data.tables.source import open_table
+
     check_split(split)
     of_labels, part = task if labelled else None, None if column is None else (column, split)
     if isinstance(source, Memory):

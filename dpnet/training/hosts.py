@@ -85,9 +85,9 @@ def refuse_data(texts: Sequence[str], source: str, remark: str) -> None:
 def _refuse_bits(texts: Sequence[str]) -> None:
     if texts:
         raise ConfigError(
-            "train.reproducible_shards or train.workers asks for bits that do not depend on hosts, and these compute with "
-            f"others: {'; '.join(texts[:MOST_NAMED])}. Start on hosts of one kind (srun --constraint=...), with the same "
-            "packages, or leave the key out",
+            "train.reproducible_shards or train.workers asks for bits that do not depend on hosts, and these compute "
+            f"with others: {'; '.join(texts[:MOST_NAMED])}. Start on hosts of one kind (srun --constraint=...), with "
+            "the same packages, or leave the key out",
             agreed=True,
         )
 

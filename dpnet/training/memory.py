@@ -8,9 +8,6 @@ from typing import Any
 
 from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.job import Job
-from dpnet.data.memory.arrays import as_array
-from dpnet.data.memory.frames import column_names, is_frame
-from dpnet.data.memory.given import given_apart, in_memory
 from dpnet.data.missing.fills import Fills
 from dpnet.data.sources import DataSource, open_source
 from dpnet.data.tables.schema import Schema
@@ -33,6 +30,11 @@ def with_data(job: Job, data: Any) -> Job:
     """
     if data is None:
         return job
+    # Imported here because most trainings read files.
+    from dpnet.data.memory.arrays import as_array
+    from dpnet.data.memory.frames import column_names, is_frame
+    from dpnet.data.memory.given import given_apart
+
     if isinstance(data, str | os.PathLike):
         return _changed(job, source=os.fspath(data))
     if job.data.source not in (DataConfig().source, MEMORY):
@@ -80,6 +82,8 @@ def open_given(job: Job, data: Any, schema: Schema | None = None, fills: Fills |
     """
     memory = None
     if data is not None and job.data.source == MEMORY:
+        from dpnet.data.memory.given import in_memory
+
         names = [*map(str, _names_in(job.data.target))] or [TARGET]
         memory = in_memory(data, names, job.data.weight or WEIGHT)
     seed, task = job.train.seed, job.model.task

@@ -25,9 +25,10 @@ from dpnet.data.identity import ChunkHasher, Sums, checked_sums, identity
 from dpnet.data.missing.fills import Fills
 from dpnet.data.parts.again import contents
 from dpnet.data.scaling import Scaling, fit, fit_targets
-from dpnet.data.sources import DataSource, Split, check_classes, require_labels
+from dpnet.data.sources import DataSource, Split, require_labels
 from dpnet.data.statistics import Moments
 from dpnet.data.tables.schema import Schema
+from dpnet.data.too_many_classes import check_classes
 from dpnet.text import counted
 from dpnet.training.build import build_layout
 from dpnet.training.memory import open_given

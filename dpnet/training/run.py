@@ -21,7 +21,7 @@ from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.config.model import METRICS
-from dpnet.data.converted.source import with_keys
+from dpnet.data.converted.manifest import is_converted
 from dpnet.data.sources import DataSource
 from dpnet.errors import DpnetError, Preempted, WorkerLost
 from dpnet.output.screen import opened
@@ -87,6 +87,10 @@ def train(
 
 def _converted(job: Job) -> Job:
     """The job with the keys by which its data were converted, if they were."""
+    if not is_converted(os.path.expanduser(job.data.source)):
+        return job
+    from dpnet.data.converted.source import with_keys  # Imported here because it knows all about tables.
+
     return dataclasses.replace(job, data=with_keys(job.data, job.train.seed))
 
 

@@ -20,7 +20,8 @@ from dpnet.config.data import MEMORY, DataConfig
 from dpnet.config.job import Job
 from dpnet.config.model import ModelConfig
 from dpnet.data.memory.given import in_memory
-from dpnet.data.sources import check_classes, open_source
+from dpnet.data.sources import open_source
+from dpnet.data.too_many_classes import check_classes
 from dpnet.errors import DpnetError
 from dpnet.inference.evaluate import evaluate
 from dpnet.inference.network import load_network

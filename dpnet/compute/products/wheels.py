@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
+import importlib
 import os
 from typing import Any, NamedTuple
 
@@ -38,8 +38,8 @@ def find(name: str) -> str | None:
     """Path of the library `name`; None if it is not installed."""
     wheel = WHEELS[name]
     try:
-        files = importlib.metadata.files(wheel.distribution) or []
-    except importlib.metadata.PackageNotFoundError:
+        files = _metadata().files(wheel.distribution) or []
+    except _metadata().PackageNotFoundError:
         return None
     found = [file for file in files if file.name.startswith(wheel.file)]
     return os.path.realpath(str(found[0].locate())) if found else None
@@ -72,4 +72,9 @@ def loads(name: str) -> bool:
 
 def version(name: str) -> str | None:
     """Version of the wheel of library `name`; None for the one that numpy brings."""
-    return importlib.metadata.version(WHEELS[name].distribution) if name in WHEELS else None
+    return _metadata().version(WHEELS[name].distribution) if name in WHEELS else None
+
+
+def _metadata() -> Any:
+    """The module importlib.metadata, which takes longer to import than most ranks need it."""
+    return importlib.import_module("importlib.metadata")

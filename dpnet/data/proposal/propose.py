@@ -18,9 +18,10 @@ from dpnet.data.proposal.proposal import SHARES, Proposal, held_out_text
 from dpnet.data.proposal.table import propose_table
 from dpnet.data.readers.hdf5 import guess_names
 from dpnet.data.readers.hdf5_file import is_hdf5
-from dpnet.data.sources import Split, check_classes, open_source, require_labels
+from dpnet.data.sources import Split, open_source, require_labels
 from dpnet.data.tables.files import is_table
 from dpnet.data.targets import looks_like_targets, targets_text
+from dpnet.data.too_many_classes import check_classes
 from dpnet.errors import DataError
 
 
