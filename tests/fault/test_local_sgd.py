@@ -37,12 +37,15 @@ def test_a_killed_and_preempted_training_goes_on_on_other_numbers_of_ranks(tmp_p
     kill = {"rank": 1, "phase": "forward", "call": 2 * 45, "what": "SIGKILL"}
     code, text = run_with_deeds(mpirun(2), tmp_path, arguments, [kill], timeout_s=30)
     assert code not in (0, 75), text
-    assert steps_in(output / "checkpoints") == [24, 40], text
-    # 40 steps are taken; the signal comes in step 51, and is answered after step 56.
+    # The checkpoint of step 40 is there, unless the kill came while it was being written.
+    begin = max(steps_in(output / "checkpoints"), default=0)
+    assert begin in (0, 24, 40), text
+    # The signal comes in the eleventh step from there, and is answered at the next meeting.
+    answered = -(-(begin + 11) // 8) * 8
     preempt = {"rank": 0, "phase": "forward", "call": 11, "what": "SIGTERM"}
     code, text = run_with_deeds(mpirun(3), tmp_path, arguments, [preempt], timeout_s=30)
     assert code == 75, text
-    assert "stopped after step 56 of 150, with a checkpoint" in text
+    assert f"stopped after step {answered} of 150, with a checkpoint" in text
     code, text = run_command([*mpirun(4), sys.executable, "-m", "dpnet", *arguments], timeout_s=60)
     assert code == 0, text
     assert_same_result(output, undisturbed_run)
