@@ -12,7 +12,7 @@ import pytest
 from helpers.faults import assert_same_result, undisturbed, wait_for
 from helpers.hosts import Hosts
 from helpers.mpirun import mpirun, vendor
-from helpers.night import NIGHT, at_night, times
+from helpers.night import at_night, times
 from helpers.own_files import ROOT
 from helpers.slurm import Slurm, obstacle, obstacle_to_pmix
 from helpers.slurm_jobs import Submitted, write_job
@@ -54,7 +54,7 @@ def assert_nothing_left(*jobs):
 # --- where ranks run ---
 
 
-@pytest.mark.parametrize(("nodes", "tasks", "cpus"), [(2, 2, 1), (4, 1, 2)])
+@pytest.mark.parametrize(("nodes", "tasks", "cpus"), [(2, 2, 1), at_night(4, 1, 2)])
 def test_each_recipe_has_the_ranks_that_were_asked_for_on_every_host(tmp_path, slurm, nodes, tasks, cpus):
     job = write_job(tmp_path, steps=3, shards=0)
     asked = (f"--nodes={nodes}", f"--ntasks-per-node={tasks}", f"--cpus-per-task={cpus}")
@@ -95,14 +95,13 @@ def test_an_idle_host_is_refused_with_what_to_do_about_it(tmp_path, slurm, start
 # --- another turn ---
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def timed(tmp_path_factory, slurm):
-    """Jobs with too little time, and the run directory of one that has enough: they wait while other tests run."""
+    """Jobs with too little time, and the run directory of one that has enough."""
     folder = tmp_path_factory.mktemp("timed")
     job = write_job(folder, steps=150)
-    ways = {"no signal": "--time=1", "no exec": "--time=1"}
-    if NIGHT:  # Slurm sends the signal up to a minute early.
-        ways["slurm.sbatch"] = "--time=2 --signal=B:USR1@75"
+    # Slurm sends the signal up to a minute early.
+    ways = {"no signal": "--time=1", "no exec": "--time=1", "slurm.sbatch": "--time=2 --signal=B:USR1@75"}
     if vendor() != "Open MPI":
         ways = {}  # Slurm's clock is the same for all.
     jobs = [
@@ -149,6 +148,7 @@ def test_a_signal_of_every_form_leads_to_a_checkpoint_and_another_turn(tmp_path,
     assert_nothing_left(*jobs.values())
 
 
+@pytest.mark.night  # No time of a job is shorter than a minute.
 def test_the_end_of_the_time_leads_to_a_checkpoint_and_another_turn(slurm, one_mpi, timed):
     undisturbed_run, jobs = timed
     for made in jobs:
@@ -176,7 +176,8 @@ def test_jobs_that_are_not_to_go_on_do_not_and_say_what_to_type(tmp_path, slurm,
     assert_nothing_left(cancelled, forbidden)
 
 
-@pytest.mark.parametrize(("the_first", "cut"), [(False, False), at_night(True, False), at_night(False, True)])
+@pytest.mark.night  # Slurm takes half a minute to notice.
+@pytest.mark.parametrize(("the_first", "cut"), [(False, False), (True, False), (False, True)])
 def test_after_a_host_has_died_the_job_goes_on_on_others(tmp_path, slurm, one_mpi, whole, the_first, cut):
     job, undisturbed_run = whole
     made = Submitted(slurm, tmp_path / "job", "slurm.sbatch", job, *TWO_HOSTS, pause_s=0.08)
@@ -218,6 +219,7 @@ FOR_GOOD = ("launch", "cancel")
 """What nobody queues the job again after: who would is gone, or its user does not want it."""
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("first", range(0, times("DPNET_TEST_SLURM", day=2, night=50), 2))
 def test_no_job_counts_as_completed_without_its_result(tmp_path, slurm, one_mpi, whole, first):
     (job, undisturbed_run), jobs, asked = whole, [], ("--nodes=2", "--ntasks-per-node=2")
