@@ -12,7 +12,7 @@ import pytest
 from helpers.faults import assert_same_result, undisturbed, wait_for
 from helpers.hosts import Hosts
 from helpers.mpirun import mpirun, vendor
-from helpers.night import at_night, times
+from helpers.night import NIGHT, at_night, times
 from helpers.own_files import ROOT
 from helpers.slurm import Slurm, obstacle, obstacle_to_pmix
 from helpers.slurm_jobs import Submitted, write_job
