@@ -140,8 +140,10 @@ def test_data_lie_in_the_memory_of_a_node_once(folder):
             with gzip.open(folder / f"train-{name}-ubyte.gz", "wb", compresslevel=1) as file:
                 file.write(head + b"\0\1" * (math.prod(shape) // 2))
     group.barrier()
+    job = from_dict({"data": {"source": str(folder)}}, where="test")
+    open_data(job, group)  # Imports what reads.
     before = own_memory()
-    source = open_data(from_dict({"data": {"source": str(folder)}}, where="test"), group)
+    source = open_data(job, group)
     grown = own_memory() - before
     assert source.train.inputs.shape == (ROWS, FEATURES)
     assert source.train.inputs.sum(dtype=np.int64) == ROWS * FEATURES // 2
