@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,15 +31,19 @@ from dpnet.errors import DataError, DpnetError, SharedMemoryError
 T = TypeVar("T")
 
 
-def once_per_node(group: Group, work: Callable[[], T], *, shares_memory: bool = True) -> T:
+def once_per_node(
+    group: Group, work: Callable[[], T], *, reads: Sequence[object] = (), shares_memory: bool = True
+) -> T:
     """Run `work` on the first rank of each node; return its result on every rank, arrays in memory that they share.
 
-    Where a node has no room for that, or the result cannot be packed, every rank runs `work` itself. Arrays in shared
-    memory are read-only.
+    Where a node has no room for that, where the result cannot be packed, and where ranks of a node see other files
+    under the same paths (from other working directories, say), every rank runs `work` itself. Arrays in shared memory
+    are read-only.
 
     Args:
         group: all ranks.
-        work: gives the same on every rank of a node.
+        work: gives the same on every rank of a node that sees the same files.
+        reads: what it reads; of these the paths are compared.
         shares_memory: whether ranks of a node share memory. If not, every rank runs `work`.
 
     Raises:
@@ -46,6 +51,9 @@ def once_per_node(group: Group, work: Callable[[], T], *, shares_memory: bool = 
     """
     node = group.node
     if node.world_size == 1 or not shares_memory:
+        return everywhere(group, work)
+    files = node.allgather([_file(path) for path in reads if isinstance(path, str)])
+    if any(seen != files[0] for seen in files):
         return everywhere(group, work)
     mine = _Outcome[T]()
     if node.rank == 0:
@@ -61,6 +69,15 @@ def once_per_node(group: Group, work: Callable[[], T], *, shares_memory: bool = 
     memory.flags.writeable = False
     result: T = everywhere(group, lambda: _unpacked(memory, places))
     return result
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    """The file system and the number of a file; None: there is none."""
+    try:
+        status = os.stat(os.path.expanduser(path))
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 class _Outcome(Generic[T]):

@@ -77,7 +77,9 @@ def open_samples(
         return opened, again
 
     shares = network.job.train.shared_memory and not lies_in_memory
-    samples, again = once_per_node(group, work, shares_memory=shares)
+    data = network.job.data
+    reads = (data.source, data.test, data.validation) if source is None else (source,)
+    samples, again = once_per_node(group, work, reads=reads, shares_memory=shares)
     verify_inputs(samples, group)
     odd = compare_hosts(group, {part: samples}, samples.inputs_file)
     if lies_in_memory and group.world_size > 1:

@@ -99,7 +99,10 @@ def open_data(
     # Arrays that every rank was given lie in its memory already.
     is_read = data is None or isinstance(data, str | os.PathLike)
     shares = job.train.shared_memory and is_read
-    source = once_per_node(group, lambda: check_classes(open_given(job, data, schema, fills)), shares_memory=shares)
+    reads = job.data.source, job.data.test, job.data.validation, data
+    source = once_per_node(
+        group, lambda: check_classes(open_given(job, data, schema, fills)), reads=reads, shares_memory=shares
+    )
     check_alike(group, _shapes(source), of_hosts=True)
     if data is not None and group.world_size > 1:
         check_alike(group, everywhere(group, lambda: contents(source.splits, source.schema)))
