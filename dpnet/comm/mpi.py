@@ -39,8 +39,6 @@ mpi4py.rc.thread_level = "multiple" if "OMPI_MCA_mpi_ft_detector_thread" in os.e
 os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "true")  # Who waits leaves the core to others, as in MPICH.
 # With fault tolerance Open MPI 5 may wait in MPI_Finalize for ever; its launcher copes with ranks that skip it.
 mpi4py.rc.finalize = not SURVIVES
-# One connection of Open MPI between two hosts often carries half of what the network could, two carry all of it.
-os.environ.setdefault("OMPI_MCA_btl_tcp_links", "2")
 mpi4py.rc.initialize = False  # A library may abort under the mpirun of another: that is told first.
 
 try:
