@@ -15,8 +15,9 @@ from dpnet.environment import THREADS, Launched
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch):
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+    for name in (*VARIABLES, "OPENBLAS_THREAD_TIMEOUT"):
+        monkeypatch.setenv(name, "")  # Whatever a test sets, monkeypatch restores.
+        monkeypatch.delenv(name)
     monkeypatch.setattr(threads, "available_cores", lambda core_sets=(): len(frozenset().union(*core_sets)) or 12)
     threads_from_user.cache_clear()
     yield
