@@ -125,7 +125,7 @@ def trained(hosts, folder, setting, kill_at=None):
     """The digest of a training on both hosts, of which one loses its rank at some step."""
     job, output = folder / f"{setting}.toml", folder / setting
     job.write_text(JOB.format(exchange=setting))
-    launch, env = on_both(hosts, [sys.executable, "-m", "dpnet", "launch", "--no-ft", "--max-restarts", "2"])
+    launch, env = on_both(hosts, [sys.executable, "-m", "dpnet", "launch", "--no-ft", "--max-restarts", "3"])
     started = start([*launch, "--", *train_arguments(job, output)], env=env)
     try:
         if kill_at is not None:

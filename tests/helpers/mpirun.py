@@ -80,12 +80,20 @@ def run_ranks(
 def run_command(
     command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None
 ) -> tuple[int | None, str]:
-    """Run a command with all its descendants; returns its exit code, None at the time limit, and its output."""
-    process = start(command, env=env)
-    try:
-        return process.wait(timeout_s), process.read()
-    finally:
-        process.close()
+    """Run a command with all its descendants; returns its exit code, None at the time limit, and its output.
+
+    Open MPI 5.0 sometimes crashes in MPI_Init where ranks on several hosts start on busy cores. Nothing has begun then,
+    and the command is run once more.
+    """
+    for is_last in (False, True):
+        process = start(command, env=env)
+        try:
+            code, text = process.wait(timeout_s), process.read()
+        finally:
+            process.close()
+        if is_last or not ("Signal: Segmentation fault" in text and "PMPI_Init_thread" in text):
+            break
+    return code, text
 
 
 def start(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Started:
