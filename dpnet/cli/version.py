@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import platform
 import re
 from typing import Any
 
 from dpnet.about import __version__
+from dpnet.compute.products.wheels import metadata
 from dpnet.errors import CommunicationError
 from dpnet.output.screen import current
 
@@ -46,16 +46,16 @@ def version_text() -> str:
 
 def _installed(name: str) -> str:
     try:
-        return str(_metadata().version(name))
-    except _metadata().PackageNotFoundError:
+        return str(metadata().version(name))
+    except metadata().PackageNotFoundError:
         return ""
 
 
 def _blas() -> str:
     """The BLAS that lies in numpy's wheel."""
     try:
-        files = " ".join(map(str, _metadata().files("numpy") or ()))
-    except _metadata().PackageNotFoundError:
+        files = " ".join(map(str, metadata().files("numpy") or ()))
+    except metadata().PackageNotFoundError:
         return "no BLAS"
     libraries = " ".join(re.findall(r"numpy\.libs/\S+", files)).lower()
     return next((name for part, name in _BLAS if part in libraries), "a BLAS of the system")
@@ -73,8 +73,3 @@ def _mpi() -> str:
     number = re.search(r"\d+\.\d+(\.\d+)*", text)
     name = next((name for part, name in _MPI if part in text), "unknown MPI")
     return f"{name} {number[0] if number else ''} ({path})"
-
-
-def _metadata() -> Any:
-    """The module importlib.metadata, which a training has no use for."""
-    return importlib.import_module("importlib.metadata")

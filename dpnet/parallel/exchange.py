@@ -15,6 +15,7 @@ import numpy.typing as npt
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.backend import Backend
+from dpnet.compute.fastest import fastest_s
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.nn.layout import Layout
 from dpnet.parallel import cost
@@ -123,12 +124,7 @@ def _measure_products(layout: Layout, dtype: npt.DTypeLike, rows: int, backend: 
     outputs, inputs = (min(width, WIDEST) for width in max(weights, key=lambda shape: shape[0] * shape[1]))
     x, weight, out = (aligned_zeros(shape, dtype) for shape in ((rows, inputs), (inputs, outputs), (rows, outputs)))
     multiply = backend.products.bind(x, weight, out)
-    fastest, begin = float("inf"), time.perf_counter()
-    while time.perf_counter() - begin < LONG_ENOUGH_S:
-        start = time.perf_counter()
-        multiply()
-        fastest = min(fastest, time.perf_counter() - start)
-    return 2.0 * rows * inputs * outputs / max(fastest, 1e-9)
+    return 2.0 * rows * inputs * outputs / max(fastest_s(multiply, LONG_ENOUGH_S), 1e-9)
 
 
 def _sent(ways: Ways) -> str:

@@ -6,7 +6,6 @@ depend on. The rest is told. A job on one host has nothing to compare, and spend
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from dpnet.comm.alike import MOST_NAMED, unlike
 from dpnet.comm.group import Group, World
 from dpnet.compute.fingerprint import blas_in_words
 from dpnet.compute.products.choose import instructions
+from dpnet.compute.products.wheels import metadata
 from dpnet.data.seen_here import in_words, remark, sums_of_share
 from dpnet.data.split import Split
 from dpnet.data.tables.schema import Schema
@@ -110,8 +110,8 @@ def _versions(group: World) -> dict[str, str | None]:
     found: dict[str, str | None] = {"Python": platform.python_version(), "the MPI library": group.library or None}
     for name in ("mpi4py", "numba"):
         try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            found[name] = metadata().version(name)
+        except metadata().PackageNotFoundError:
             found[name] = "missing"
     return found
 

@@ -38,8 +38,8 @@ def find(name: str) -> str | None:
     """Path of the library `name`; None if it is not installed."""
     wheel = WHEELS[name]
     try:
-        files = _metadata().files(wheel.distribution) or []
-    except _metadata().PackageNotFoundError:
+        files = metadata().files(wheel.distribution) or []
+    except metadata().PackageNotFoundError:
         return None
     found = [file for file in files if file.name.startswith(wheel.file)]
     return os.path.realpath(str(found[0].locate())) if found else None
@@ -72,9 +72,9 @@ def loads(name: str) -> bool:
 
 def version(name: str) -> str | None:
     """Version of the wheel of library `name`; None for the one that numpy brings."""
-    return _metadata().version(WHEELS[name].distribution) if name in WHEELS else None
+    return metadata().version(WHEELS[name].distribution) if name in WHEELS else None
 
 
-def _metadata() -> Any:
+def metadata() -> Any:
     """The module importlib.metadata, which takes longer to import than most ranks need it."""
     return importlib.import_module("importlib.metadata")

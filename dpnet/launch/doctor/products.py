@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from dpnet.compute.arrays import Matrix
+from dpnet.compute.fastest import fastest_s
 from dpnet.compute.products.choose import PRODUCTS
 from dpnet.compute.products.interface import Products
 from dpnet.launch.doctor.facts import Facts
@@ -45,19 +45,10 @@ def measure(name: str) -> Measured:
     w = chance.standard_normal((WIDTH, WIDTH)).astype(np.float32)
     out = np.zeros((ROWS, WIDTH), np.float32)
     multiply = products.bind(x, w, out, transpose_b=True)
-    gflops = 2e-9 * ROWS * WIDTH * WIDTH / _seconds_of(multiply)
+    gflops = 2e-9 * ROWS * WIDTH * WIDTH / fastest_s(multiply, SECONDS)
     exact = x.astype(np.float64) @ w.astype(np.float64).T
     error = float(np.abs(out - exact).max() / np.abs(exact).max())
     return Measured(gflops, error, _is_invariant(products, x, w, out))
-
-
-def _seconds_of(work: Callable[[], object]) -> float:
-    """Seconds of the fastest call: what others take of the core does not count."""
-    best, end_s = float("inf"), time.perf_counter() + SECONDS
-    while (begin_s := time.perf_counter()) < end_s:
-        work()
-        best = min(best, time.perf_counter() - begin_s)
-    return best
 
 
 def _is_invariant(products: Products, x: Matrix, w: Matrix, whole: Matrix) -> bool:
