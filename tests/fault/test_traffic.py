@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from helpers.hosts import HEAD, Hosts, obstacle
-from helpers.mpirun import mpirun, run_command, vendor
+from helpers.mpirun import mpirun, run_command
 
 from dpnet.nn.layout import Layout
 from dpnet.parallel.plan import Plan
@@ -67,18 +67,13 @@ for num_shards, wire in cases:
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory):
     """For every host, bytes that it sent and received in a step of each case."""
-    start, *_ = mpirun(1)
+    mpirun(1)
     if why := obstacle():
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("hosts")
     with Hosts(folder, NUM_HOSTS) as hosts:
-        names = ",".join(hosts.names)
-        options = ["-launcher", "rsh", "-launcher-exec", str(hosts.agent), "-hosts", names]
-        if vendor() == "Open MPI":
-            listed = ",".join(f"{name}:1" for name in hosts.names)
-            options = ["--bind-to", "none", "--host", listed, "--prtemca", "plm_ssh_agent", str(hosts.agent)]
         argument = json.dumps([SIZES, CASES, STEPS, str(folder)])
-        line = [start, *options, "-n", str(NUM_HOSTS), sys.executable, "-c", MEASURE, argument]
+        line = [*hosts.mpirun(), sys.executable, "-c", MEASURE, argument]
         path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
         code, text = run_command(hosts.on(HEAD, line), timeout_s=90, env={"PATH": path})
     assert code == 0, text
