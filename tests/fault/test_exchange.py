@@ -9,7 +9,7 @@ import sys
 import pytest
 from helpers.faults import summary, train_arguments, wait_for
 from helpers.hosts import HEAD, Hosts, obstacle
-from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.mpirun import mpirun, run_command, start
 from helpers.night import times
 
 from dpnet.output.metrics_file import last_step
@@ -73,14 +73,9 @@ log_every_steps = 7
 
 
 def on_both(hosts, program):
-    """The command line of a program on both hosts, one rank each."""
+    """The command line of what starts a rank on each of both hosts, and its variables."""
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    if vendor() == "Open MPI":
-        listed = ",".join(f"{name}:1" for name in hosts.names)
-        options = ["--bind-to", "none", "--host", listed, "--prtemca", "plm_ssh_agent", str(hosts.agent)]
-    else:
-        options = ["-launcher", "rsh", "-launcher-exec", str(hosts.agent), "-hosts", ",".join(hosts.names)]
-    return hosts.on(HEAD, [*program, "-n", "2", *options]), {"PATH": path}
+    return hosts.on(HEAD, [*program, *hosts.mpirun()[1:]]), {"PATH": path}
 
 
 @pytest.fixture(scope="module")
