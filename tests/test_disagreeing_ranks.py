@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from helpers.faults import wait_for
-from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.mpirun import mpirun, run_command, start
+from helpers.vendor import vendor
 
 from dpnet.comm.lonely import Lonely
 from dpnet.environment import Launched, rank_above

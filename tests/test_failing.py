@@ -8,9 +8,10 @@ import time
 
 import pytest
 from helpers.faults import pid_of_rank, wait_for
-from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.mpirun import mpirun, run_command, start
 from helpers.night import at_night
 from helpers.patience import PATIENCE
+from helpers.vendor import vendor
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in

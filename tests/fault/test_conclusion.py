@@ -4,7 +4,8 @@ import sys
 
 import pytest
 from helpers.faults import survivable
-from helpers.mpirun import mpirun, run_command, vendor
+from helpers.mpirun import mpirun, run_command
+from helpers.vendor import vendor
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 

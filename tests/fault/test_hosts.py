@@ -9,8 +9,9 @@ import pytest
 from helpers.faults import assert_same_result, train_arguments, undisturbed, wait_for, write_job
 from helpers.hosts import HEAD, Hosts, obstacle
 from helpers.jobs import metrics
-from helpers.mpirun import mpirun, start, vendor
+from helpers.mpirun import mpirun, start
 from helpers.night import times
+from helpers.vendor import vendor
 
 from dpnet.output.metrics_file import last_step
 

@@ -13,7 +13,8 @@ from helpers.faults import (
     undisturbed,
     write_job,
 )
-from helpers.mpirun import mpirun, run_command, vendor
+from helpers.mpirun import mpirun, run_command
+from helpers.vendor import vendor
 
 from dpnet.checkpoint.folder import steps_in
 

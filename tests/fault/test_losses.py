@@ -13,9 +13,10 @@ from helpers.faults import (
     write_job,
 )
 from helpers.jobs import metrics
-from helpers.mpirun import mpirun, vendor
+from helpers.mpirun import mpirun
 from helpers.night import at_night, times
 from helpers.patience import PATIENCE
+from helpers.vendor import vendor
 
 pytestmark = [pytest.mark.ranks, pytest.mark.slow]
 NUM_JOBS = times("DPNET_TEST_LOSSES", day=3, night=80)

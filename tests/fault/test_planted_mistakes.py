@@ -9,7 +9,8 @@ import pytest
 from helpers.busy import busy
 from helpers.cgroups import real_quota
 from helpers.hosts import HEAD, Hosts, obstacle
-from helpers.mpirun import mpirun, run_command, vendor
+from helpers.mpirun import mpirun, run_command
+from helpers.vendor import vendor
 
 from dpnet.compute.cores.available import core_set
 from dpnet.compute.loops.choose import numba_is_installed

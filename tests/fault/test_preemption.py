@@ -17,8 +17,9 @@ from helpers.faults import (
     wait_for,
     write_job,
 )
-from helpers.mpirun import mpirun, start, vendor
+from helpers.mpirun import mpirun, start
 from helpers.night import at_night, times
+from helpers.vendor import vendor
 
 from dpnet.checkpoint import format as checkpoint
 from dpnet.checkpoint.folder import steps_in

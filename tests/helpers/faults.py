@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from helpers.jobs import curve
-from helpers.mpirun import Started, mpirun, run_command, vendor
+from helpers.mpirun import Started, mpirun, run_command
 from helpers.patience import PATIENCE
+from helpers.vendor import vendor
 
 JOB = """
 [model]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.mpirun import vendor
+from .vendor import vendor
 
 AGENT = """#!/bin/sh
 # In the place of ssh: [OPTION...] HOST COMMAND...

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from helpers.patience import PATIENCE
+from helpers.vendor import vendor
 
 from dpnet.launch.session import SEGMENTS, SHARED_MEMORY, in_use
 
@@ -47,13 +48,6 @@ class Result:
 
 
 @functools.cache
-def vendor() -> str:
-    """The MPI that mpi4py loads here; empty if there is none."""
-    code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    return result.stdout.strip()
-
-
 def mpirun(num_ranks: int) -> list[str]:
     """The start of a command line for `num_ranks` ranks; skips the test where there is no MPI."""
     if not vendor():

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from helpers.faults import summary, wait_for
-from helpers.mpirun import vendor
 from helpers.own_files import ROOT
 from helpers.patience import PATIENCE
 from helpers.slurm import Slurm
+from helpers.vendor import vendor
 
 from dpnet.compute.threads import VARIABLES
 from dpnet.output.metrics_file import last_step

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.mpirun import mpirun, run_command, start
 from helpers.night import at_night
+from helpers.vendor import vendor
 
 from dpnet.cli import main as cli
 from dpnet.cli.commands import launch

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 from helpers.hosts import Hosts, obstacle
-from helpers.mpirun import mpirun, run_command, vendor
+from helpers.mpirun import mpirun, run_command
+from helpers.vendor import vendor
 
 REACH = {"Open MPI": ("--prtemca", "plm_ssh_agent"), "MPICH": ("-launcher-exec",)}
 SHORT = ["train", "--set", "train.steps=3", "--set", "checkpoint.every_steps=0", "--set", "train.kernels=numpy"]

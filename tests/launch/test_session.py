@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from helpers.faults import wait_for
-from helpers.mpirun import mpirun, run_command, start, vendor
+from helpers.mpirun import mpirun, run_command, start
+from helpers.vendor import vendor
 
 from dpnet.launch.session import SEGMENT_AGE_S, VARIABLES, clear, clear_segments, session
 

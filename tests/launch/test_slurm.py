@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from helpers.faults import assert_same_result, undisturbed, wait_for
 from helpers.hosts import Hosts
-from helpers.mpirun import mpirun, vendor
+from helpers.mpirun import mpirun
 from helpers.night import NIGHT, at_night, times
 from helpers.own_files import ROOT
 from helpers.slurm import Slurm, obstacle, obstacle_to_pmix
 from helpers.slurm_jobs import Submitted, write_job
+from helpers.vendor import vendor
 
 from dpnet.allocation import expand
 from dpnet.compute.cores.available import available_cores

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from helpers.faults import wait_for
-from helpers.mpirun import mpirun, run_command, vendor
+from helpers.mpirun import mpirun, run_command
 from helpers.night import at_night
+from helpers.vendor import vendor
 
 from dpnet import environment
 from dpnet.cli import main as cli
