@@ -26,30 +26,24 @@ class Requests:
 
     def __init__(self, requests: Sequence[Request], waiting: AbstractContextManager[None]) -> None:
         self._requests, self._waiting = list(requests), waiting
+        _IN_FLIGHT.add(self)
 
     def progress(self) -> None:
         """See InFlight.progress."""
         with self._waiting:
-            try:
-                self._requests = [request for request in self._requests if not request.Test()]
-            except BaseException:
-                _ABANDONED.append(self._requests)
-                raise
+            self._requests = [request for request in self._requests if not request.Test()]
 
     def wait(self) -> None:
         """See InFlight.wait."""
         with self._waiting:
-            try:
-                for request in self._requests:  # Not Testall: see _ABANDONED.
-                    wait_until(request.Test)
-            except BaseException:
-                _ABANDONED.append(self._requests)
-                raise
+            for request in self._requests:  # Not Testall: see _IN_FLIGHT.
+                wait_until(request.Test)
+        _IN_FLIGHT.discard(self)
 
 
-_ABANDONED: list[list[Request]] = []
-"""Messages that were in flight when a rank was lost, kept because MPI may still write to their buffers.
+_IN_FLIGHT: set[Requests] = set()
+"""What has not been waited for to its end. When a rank is lost, that stays here, as MPI may still write to its buffers.
 
-Their requests must not be freed either: when the failure of a freed one surfaces later, Open MPI 5.0 ends the job. Its
+Its requests must not be freed either: when the failure of a freed one surfaces later, Open MPI 5.0 ends the job. Its
 Waitall frees requests that failed; its Wait does not.
 """

@@ -19,7 +19,7 @@ The walks below do not compute: they collect the calls that do, and these are ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from dpnet.compute.loops.interface import Loops
 from dpnet.compute.products.interface import Products
 from dpnet.compute.products.numpy import NUMPY
 from dpnet.nn.activations import ACTIVATIONS, Activation, Identity
-from dpnet.nn.layers import Layer
+from dpnet.nn.layers import Call, Layer
 from dpnet.nn.layout import Layout, Views
 from dpnet.nn.passes import BackwardPass, ForwardPass, keep
 
@@ -52,6 +52,9 @@ class MLP:
 
     Attributes:
         layers: from the input to the logits.
+        after_output: hooks: calls by the number of a layer, made whenever its output is complete. Set them before the
+            first pass, which keeps them.
+        after_dz: likewise, when dz and the gradient of the bias are complete.
     """
 
     def __init__(
@@ -80,6 +83,8 @@ class MLP:
             Layer(a, dx, f, products, loops)
             for a, dx, f in zip(self._outputs, [None, *input_gradients], activations, strict=True)
         ]
+        self.after_output: dict[int, Call] = {}
+        self.after_dz: dict[int, Call] = {}
         self._passes: dict[tuple[int, int, int], ForwardPass] = {}
         self._last = ForwardPass([], 0)
 
@@ -102,10 +107,10 @@ class MLP:
 
     def _forward_pass(self, x: Matrix, params: Views, first: int) -> ForwardPass:
         done = ForwardPass(params, first)
-        for layer, (weight, bias) in zip(self.layers, params, strict=True):
+        for number, (layer, (weight, bias)) in enumerate(zip(self.layers, params, strict=True)):
             done.inputs.append(x)
             calls, x = layer.forward(x, weight, bias, first=first)
-            done.calls += calls
+            done.calls += [*calls, *_hooks(self.after_output, number)]
             done.outputs.append(x)
         return done
 
@@ -145,7 +150,10 @@ class MLP:
             if number not in self._frozen:
                 done.factors.insert(0, (number, layer, x, da))
             through_activation, through_weights, da = layer.backward(a, da, weight, dbias, first=forward.first)
-            done.calls.append((through_activation, through_weights if number > self._lowest else None))
+            calls = _hooks(self.after_dz, number)
+            if through_weights is not None and number > self._lowest:
+                calls.append(through_weights)
+            done.calls.append((through_activation, calls))
         return done
 
     def factors(self, x: Matrix) -> list[tuple[Matrix, Matrix]]:
@@ -155,3 +163,7 @@ class MLP:
             x: (max_rows, inputs), the buffer whose rows `forward` is given.
         """
         return list(zip([x, *self._outputs[:-1]], self._dz, strict=True))
+
+
+def _hooks(hooks: Mapping[int, Call], layer: int) -> list[Call]:
+    return [hooks[layer]] if layer in hooks else []

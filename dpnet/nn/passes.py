@@ -35,15 +35,15 @@ class BackwardPass:
 
     Attributes:
         dbiases: where the gradients of the biases go.
-        calls: two for each layer, from the logits to the lowest that is trained: through its activation, then through
-            its weights, see Layer.
+        calls: for each layer, from the logits to the lowest that is trained: the one through its activation, and those
+            after it: hooks, and the one through its weights, see Layer.
         factors: (number, layer, x, dz) of every layer that is trained, from the input on; numbers begin with 0. The
             gradient of its weight is x^T dz.
         finite: whether every gradient of a bias was finite in the last run. If so, every dz was.
     """
 
     dbiases: Sequence[Vector]
-    calls: list[tuple[Callable[[], bool], Call | None]] = field(default_factory=list)
+    calls: list[tuple[Callable[[], bool], list[Call]]] = field(default_factory=list)
     factors: list[tuple[int, Layer, Matrix, Matrix]] = field(default_factory=list)
     finite: bool = True
     _gradients: dict[int, tuple[Sequence[Matrix], list[Call]]] = field(default_factory=dict)
@@ -51,10 +51,10 @@ class BackwardPass:
     def run(self) -> None:
         """Go back through all layers."""
         finite = True
-        for through_activation, through_weights in self.calls:
+        for through_activation, calls in self.calls:
             finite &= through_activation()
-            if through_weights is not None:
-                through_weights()
+            for call in calls:
+                call()
         self.finite = finite
 
     def weight_gradients(self, dweights: Sequence[Matrix]) -> None:

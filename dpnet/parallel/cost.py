@@ -6,6 +6,8 @@ gradient do (see `factors`), and every node computes the products of all rows. O
     bytes / (bytes a second that a node sends while all nodes send)
     operations / (operations a second of a rank, while all ranks compute)
 
+What leaves early costs only what is still on its way when its node has gone back through the network.
+
 The choice changes no bit of the result, only the time that a step takes. So it may be made from what was measured at
 the start, and be another one after a restart.
 """
@@ -14,18 +16,24 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dpnet.nn.layout import Layout
 
 ACTIVE = 0.5
-"""Share of the elements behind a ReLU that are taken not to be 0: half of them at the start of a training, and fewer
-later."""
+"""Share of the elements behind a ReLU that are taken not to be 0: at the start of a training; later there are fewer."""
 BITS_SHARE = 1 / 32
 """A bit for each element, as a share of float32."""
 COPIED_BYTES_S = 2e9
 """Bytes a second that a rank packs, unpacks or adds up: measured at 1 to 4e9."""
+
+
+Array = tuple[str, int]
+"""What is sent: "x" or "dz", and the number of its layer."""
+X, DZ = "x", "dz"
+EARLY_BYTES = 1 << 16
+"""A shorter array waits for the next message: alone it would win less time than a message costs."""
 
 
 class Way(enum.Enum):
@@ -67,6 +75,29 @@ class Ways:
     def received_dz(self) -> Iterator[int]:
         """The layers whose dz is sent, in the order in which they are: from the last."""
         return (layer for layer, way in reversed(list(enumerate(self.dz))) if way.is_received)
+
+
+def width(sizes: Sequence[int], array: Array) -> int:
+    """The columns of an array, in a network of these widths."""
+    kind, layer = array
+    return sizes[layer if kind == X else layer + 1]
+
+
+def messages(ways: Ways, bytes_of: Callable[[Array], float]) -> list[list[Array]]:
+    """The arrays of every message to another rank, in the order in which they leave; there is at least one message.
+
+    Args:
+        ways: what is sent.
+        bytes_of: the size of an array.
+    """
+    arrays: list[Array] = [*((X, layer) for layer in ways.received_x()), *((DZ, layer) for layer in ways.received_dz())]
+    found: list[list[Array]] = [[]]
+    for array in arrays:
+        found[-1].append(array)
+        if sum(map(bytes_of, found[-1])) >= EARLY_BYTES:
+            found.append([])
+    # What is complete last leaves with the numbers of the step.
+    return found if found[-1] or len(found) == 1 else found[:-1]
 
 
 @dataclass(frozen=True)
@@ -122,32 +153,45 @@ def gradients_cost(shape: Shape, speeds: Speeds) -> Cost:
     """The cost of exchanging the sums of nodes."""
     trained = (shape.layout.trained.stop - shape.layout.trained.start) * shape.itemsize
     sent = 2 * (shape.nodes - 1) / shape.nodes * trained
-    # The sums are written; the parts of all nodes are read and added up; and the whole sum is written once more.
-    copied = 4 * trained / shape.ranks / COPIED_BYTES_S
+    copied = 2 * trained / shape.ranks / COPIED_BYTES_S  # Written, and the parts of all nodes added up.
     return Cost(sent, sent / speeds.bytes_s + copied + 2 * speeds.latency_s)
 
 
 def factors_cost(shape: Shape, ways: Ways, speeds: Speeds) -> Cost:
     """The cost of exchanging factors in the given ways."""
     sizes, layout = shape.layout.sizes, shape.layout
-    sent, seconds = 0.0, speeds.latency_s
+    seconds = speeds.latency_s
     for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        product = _product_s(shape, speeds, inputs, outputs)
         if layer not in layout.frozen:
-            seconds += product
-        if layer and ways.x[layer].is_received:
-            sent += _bytes(shape, inputs, sparse=shape.sparse)
-        elif layer and ways.x[layer].is_needed:
+            seconds += _product_s(shape, speeds, inputs, outputs)
+        if layer and ways.x[layer] is Way.COMPUTED:
             seconds += _product_s(shape, speeds, sizes[layer - 1], inputs)
-        if ways.dz[layer].is_received:
-            sent += _bytes(shape, outputs, sparse=shape.sparse and layer < len(sizes) - 2)
-            sent += (shape.nodes - 1) * shape.ranks * outputs * shape.itemsize
-        elif ways.dz[layer].is_needed:
+        if ways.dz[layer] is Way.COMPUTED:
             seconds += _product_s(shape, speeds, outputs, sizes[layer + 2])
     if ways.x[0].is_needed:
         seconds += (shape.nodes - 1) * shape.rows * sizes[0] * shape.itemsize / COPIED_BYTES_S
+    *early, late = (
+        sum(_array_bytes(shape, array) for array in arrays)
+        for arrays in messages(ways, lambda array: shape.rows * width(shape.layout.sizes, array) * shape.itemsize)
+    )
+    sent = sum(early) + late
     seconds += 2 * sent / shape.ranks / COPIED_BYTES_S
-    return Cost(sent, sent / speeds.bytes_s + seconds)
+    exposed = max(0.0, sum(early) / speeds.bytes_s - _back_s(shape, speeds)) + late / speeds.bytes_s
+    return Cost(sent, exposed + seconds)
+
+
+def _back_s(shape: Shape, speeds: Speeds) -> float:
+    """Seconds that a rank goes back from layer to layer with its own rows."""
+    behind = list(itertools.pairwise(shape.layout.sizes))[shape.layout.lowest + 1 :]
+    return sum(2.0 * shape.rows * inputs * outputs for inputs, outputs in behind) / speeds.flops
+
+
+def _array_bytes(shape: Shape, array: Array) -> float:
+    """Bytes that a node sends of an array; with dz goes the gradient of the bias."""
+    columns = width(shape.layout.sizes, array)
+    sparse = shape.sparse and array != (DZ, len(shape.layout.sizes) - 2)
+    biases = (shape.nodes - 1) * shape.ranks * columns * shape.itemsize if array[0] == DZ else 0
+    return _bytes(shape, columns, sparse=sparse) + biases
 
 
 def all_received(shape: Shape) -> Ways:
@@ -163,10 +207,10 @@ def all_computed(shape: Shape) -> Ways:
 
 
 def best_ways(shape: Shape, speeds: Speeds) -> Ways:
-    """For every factor the way that takes less time."""
+    """For every factor the way that takes less time, as if nothing left early; or all in one way, if that is better."""
 
-    def way(width: int, inputs: int, outputs: int) -> Way:
-        num_bytes = _bytes(shape, width, sparse=shape.sparse)
+    def way(columns: int, inputs: int, outputs: int) -> Way:
+        num_bytes = _bytes(shape, columns, sparse=shape.sparse)
         sending = num_bytes / speeds.bytes_s + 2 * num_bytes / shape.ranks / COPIED_BYTES_S
         return Way.RECEIVED if sending < _product_s(shape, speeds, inputs, outputs) else Way.COMPUTED
 
@@ -174,7 +218,8 @@ def best_ways(shape: Shape, speeds: Speeds) -> Ways:
     last = len(sizes) - 2
     x = [Way.COMPUTED, *(way(sizes[layer], sizes[layer - 1], sizes[layer]) for layer in range(1, last + 1))]
     dz = [*(way(sizes[layer + 1], sizes[layer + 1], sizes[layer + 2]) for layer in range(last)), Way.RECEIVED]
-    return _needed(shape, x, dz)
+    candidates = _needed(shape, x, dz), all_computed(shape), all_received(shape)
+    return min(candidates, key=lambda ways: factors_cost(shape, ways, speeds).seconds)
 
 
 def _needed(shape: Shape, x: Sequence[Way], dz: Sequence[Way]) -> Ways:
@@ -194,9 +239,9 @@ def _needed(shape: Shape, x: Sequence[Way], dz: Sequence[Way]) -> Ways:
     return Ways(tuple(needed_x), tuple(needed_dz), shape.sparse)
 
 
-def _bytes(shape: Shape, width: int, *, sparse: bool) -> float:
+def _bytes(shape: Shape, columns: int, *, sparse: bool) -> float:
     """Bytes that a node sends of a factor."""
-    elements = (shape.nodes - 1) * shape.ranks * shape.rows * width
+    elements = (shape.nodes - 1) * shape.ranks * shape.rows * columns
     return elements * shape.itemsize * (ACTIVE + BITS_SHARE if sparse else 1.0)
 
 

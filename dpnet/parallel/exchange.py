@@ -6,6 +6,7 @@ fast each rank multiplies while all do. All ranks see the same numbers, those of
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.backend import Backend
-from dpnet.compute.fastest import fastest_s
+from dpnet.compute.fastest import mean_s
 from dpnet.compute.fingerprint import fingerprint
 from dpnet.nn.layout import Layout
 from dpnet.parallel import cost
@@ -23,7 +24,7 @@ from dpnet.parallel.cost import Cost, Shape, Speeds, Ways
 from dpnet.text import counted, words
 
 LONG_ENOUGH_S = 0.03
-"""A message that takes so long, or a product, measures its speed well enough."""
+"""Messages that take so long together, or products, measure their speed well enough."""
 MOST_BYTES = 1 << 24
 """Of a message that measures a link."""
 TRIES = 3
@@ -108,23 +109,27 @@ def measure(topology: Topology, layout: Layout, dtype: npt.DTypeLike, rows: int,
         topology.group.exchange([(ahead, sent)], [(behind, received)])
         return float(max(topology.group.allgather(time.perf_counter() - begin)))
 
-    latency = min(exchange(*np.zeros((2, 8), np.uint8)) for _ in range(TRIES))
+    def middle(size: int) -> float:
+        return statistics.median(exchange(*np.zeros((2, size), np.uint8)) for _ in range(TRIES))
+
+    latency = middle(8)
     size, seconds = 1 << 14, 0.0
-    while seconds < LONG_ENOUGH_S and size < MOST_BYTES:
+    while seconds < LONG_ENOUGH_S / TRIES and size < MOST_BYTES:
         size *= 4
-        seconds = exchange(*np.zeros((2, size), np.uint8))
+        seconds = middle(size)
     topology.group.barrier()
     flops = min(topology.group.allgather(_measure_products(layout, dtype, rows, backend)))
     return Speeds(len(topology.here) * size / max(seconds - latency, 1e-9), latency, flops)
 
 
 def _measure_products(layout: Layout, dtype: npt.DTypeLike, rows: int, backend: Backend) -> float:
-    """Operations a second of a product like that of the largest layer."""
+    """Operations a second of the product that is the gradient of the largest weight."""
     weights = [tensor.shape for tensor in layout.tensors if not tensor.is_bias]
     outputs, inputs = (min(width, WIDEST) for width in max(weights, key=lambda shape: shape[0] * shape[1]))
-    x, weight, out = (aligned_zeros(shape, dtype) for shape in ((rows, inputs), (inputs, outputs), (rows, outputs)))
-    multiply = backend.products.bind(x, weight, out)
-    return 2.0 * rows * inputs * outputs / max(fastest_s(multiply, LONG_ENOUGH_S), 1e-9)
+    x, dz, dweight = (aligned_zeros(shape, dtype) for shape in ((rows, inputs), (rows, outputs), (inputs, outputs)))
+    multiply = backend.products.bind(x, dz, dweight, transpose_a=True)
+    # Not the fastest call: where more ranks than cores compute, they take turns.
+    return 2.0 * rows * inputs * outputs / mean_s(multiply, LONG_ENOUGH_S)
 
 
 def _sent(ways: Ways) -> str:

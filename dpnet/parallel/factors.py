@@ -18,25 +18,27 @@ the gradients had been sent.
     rank 0: rows of shard 0 ──────── x, dz ────────►  rank 2: puts them into the rows of shard 0
     rank 1: rows of shard 1 ──────── x, dz ────────►  rank 3: puts them into the rows of shard 1
 
-Each rank sends its rows to one rank of every other node, in one message (see `packets`), and what that rank still has
-to compute, it does while the message is on its way.
+Each rank sends its rows to one rank of every other node. What is long leaves as soon as it is complete, and travels
+while this rank goes on, forward and back; the rest leaves in one message at the end (see `messages` and `packets`).
+What a rank still has to compute, it does while a message is on its way.
+
+    forward      x of layer 1 ►   x of layer 2 ►
+    back                                             dz of layer 1 ►
+    complete                                                           the numbers of the step, dz of layer 0 ►
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from dpnet.comm.group import InFlight
 from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.interface import Loops
 from dpnet.nn.layout import Layout, Views
 from dpnet.nn.passes import keep
-from dpnet.parallel.cost import Ways
+from dpnet.parallel.cost import DZ, Array, Way, Ways, X, messages, width
 from dpnet.parallel.packets import Packet, room
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.replica import Replica
@@ -45,29 +47,15 @@ from dpnet.parallel.step_sums import SHARD_BYTES, StepSums
 Call = Callable[[], object]
 
 
-class _Pass(NamedTuple):
-    """What completes the rows of a shard of another node.
-
-    Attributes:
-        params: views of the parameters; held, since the pass is found by their id.
-        before: calls that need nothing from the other node.
-        after: calls that follow once its message is here.
-    """
-
-    params: Views
-    before: list[Call]
-    after: list[Call]
-
-
 class FactorExchange:
-    """Completes the rows of all other nodes, in buffers that the ranks of this node share.
+    """Completes the rows of all other nodes, in buffers that the ranks of this node share. See step.RowExchange.
 
     Args:
         topology: with several nodes, of as many ranks each.
         plan: which samples each step uses; each rank has one shard.
         ways: how x and dz of every layer come to the other nodes.
         layout: of the parameters.
-        replica: the network and its samples, with rows for the whole batch.
+        replica: the network and its samples, with rows for the whole batch; it gets hooks.
         dbiases: (world_size, outputs) of every layer: the gradients of the biases of all ranks.
         sums: the numbers of all shards, which travel along.
         loops: element-wise work.
@@ -94,101 +82,135 @@ class FactorExchange:
         self._me, self._sums = me, sums
         place = me - here.start
         self._others = [ranks.start + place for ranks in topology.nodes if me not in ranks]
-        dtype = self._dataset.x.dtype
-        size = self._room(plan.max_rows(), dtype)
-        self._sent = Packet(size, dtype, loops)
-        self._received = {rank: Packet(size, dtype, loops) for rank in self._others}
+        rows, dtype = plan.max_rows(), self._dataset.x.dtype
+        self._messages = messages(ways, lambda array: rows * width(layout.sizes, array) * dtype.itemsize)
+        sizes = [self._room(number, rows) for number in range(len(self._messages))]
+        self._sent = [Packet(size, dtype, loops) for size in sizes]
+        self._received = {rank: [Packet(size, dtype, loops) for size in sizes] for rank in self._others}
         self.bytes_sent = 0
-        self._passes: dict[tuple[int, int, int], _Pass] = {}
+        self._step, self._arriving, self._leaving = 0, list[InFlight](), list[InFlight]()
+        self._passes: dict[tuple[int, int, int], tuple[Views, list[list[Call]]]] = {}
+        self._set_hooks()
 
-    def _room(self, rows: int, dtype: npt.DTypeLike) -> int:
-        """Most bytes of a message: the numbers of a shard, x and dz of every layer, and the gradients of the biases."""
-        itemsize = np.dtype(dtype).itemsize
-        return room(SHARD_BYTES // itemsize, itemsize) + sum(
-            2 * room(rows * width, itemsize) + room(width, itemsize) for width in self._layout.sizes[1:]
-        )
+    def _room(self, number: int, rows: int) -> int:
+        """Most bytes of a message."""
+        itemsize = self._dataset.x.dtype.itemsize
+        found = room(SHARD_BYTES // itemsize, itemsize) if self._is_last(number) else 0
+        for array in self._messages[number]:
+            columns = width(self._layout.sizes, array)
+            found += room(rows * columns, itemsize) + (room(columns, itemsize) if array[0] == DZ else 0)
+        return found
 
-    def __call__(self, step: int, params: Views) -> None:
-        """Complete the rows of all shards of step `step` whose ranks stand in this rank's place; collective.
+    def _is_last(self, number: int) -> bool:
+        return number == len(self._messages) - 1
 
-        The rows of this rank must be complete: it has just gone back through the network.
+    def _set_hooks(self) -> None:
+        """Let every message but the last leave as soon as its arrays are complete; and let MPI work between layers."""
+        network, ends = self._network, {arrays[-1]: number for number, arrays in enumerate(self._messages[:-1])}
+        for layer in range(len(network.layers)):
+            hooks = ((network.after_output, (X, layer + 1)), (network.after_dz, (DZ, layer)))
+            for calls, array in hooks:
+                calls[layer] = functools.partial(self._send, ends[array]) if array in ends else self._progress
 
-        Args:
-            step: from 0.
-            params: views of the parameters.
-        """
-        size = self._plan.batch_size(step)
-        self._pack(size)
-        sent = self._sent.content
-        self.bytes_sent += len(self._others) * len(sent)
-        messages = [(rank, packet.whole) for rank, packet in self._received.items()]
-        flight = self._group.begin_exchange([(rank, sent) for rank in self._others], messages)
-        for rank in self._others:
+    def begin(self, step: int) -> None:
+        """See RowExchange.begin. From here on messages of other nodes come in."""
+        self._step = step
+        for number in range(len(self._messages)):
+            packets = [(rank, received[number].whole) for rank, received in self._received.items()]
+            self._arriving.append(self._group.begin_exchange([], packets))
+
+    def complete(self, params: Views) -> None:
+        """See RowExchange.complete. It completes the rows of all shards whose ranks stand in this rank's place."""
+        self._send(len(self._messages) - 1)
+        passes = [self._pass(rank, params) for rank in self._others]
+        for rank, calls in zip(self._others, passes, strict=True):
             if self._ways.x[0].is_needed:
-                self._dataset.gather(self._plan.shard(step, rank), first=self._plan.shard_start(size, rank))
-            flight.progress()
-            for call in self._pass(rank, size, params).before:
-                call()
-                flight.progress()
-        flight.wait()
-        for rank in self._others:
-            self._received[rank].rewind()
-            for call in self._pass(rank, size, params).after:
-                call()
+                first = self._plan.shard_start(self._plan.batch_size(self._step), rank)
+                self._dataset.gather(self._plan.shard(self._step, rank), first=first)
+            self._run(calls[0])
+        for number, flight in enumerate(self._arriving):
+            flight.wait()
+            for rank, calls in zip(self._others, passes, strict=True):
+                self._received[rank][number].rewind()
+                self._run(calls[number + 1])
+        for flight in self._leaving:
+            flight.wait()
+        self._arriving.clear()
+        self._leaving.clear()
 
-    def _pack(self, size: int) -> None:
-        packet, sparse = self._sent, self._ways.sparse
+    def _run(self, calls: Sequence[Call]) -> None:
+        self._progress()
+        for call in calls:
+            call()
+            self._progress()
+
+    def _progress(self) -> None:
+        for flight in (*self._leaving, *self._arriving):
+            flight.progress()
+
+    def _send(self, number: int) -> None:
+        """Send a message, whose arrays are complete."""
+        packet, rows = self._sent[number], self._rows(self._me)
         packet.rewind()
-        rows = self._rows(size, self._me)
-        packet.put(self._numbers(self._me), sparse=False)
-        for layer in self._ways.received_x():
-            packet.put(self._factors[layer][0][rows].reshape(-1), sparse=sparse)
-        for layer in self._ways.received_dz():
-            is_last = layer == len(self._factors) - 1
-            packet.put(self._factors[layer][1][rows].reshape(-1), sparse=sparse and not is_last)
-            packet.put(self._dbiases[layer][self._me], sparse=False)
+        if self._is_last(number):
+            packet.put(self._numbers(self._me), sparse=False)
+        for kind, layer in self._messages[number]:
+            if kind == X:
+                packet.put(self._factors[layer][0][rows].reshape(-1), sparse=self._ways.sparse)
+            else:
+                sparse = self._ways.sparse and layer < len(self._factors) - 1
+                packet.put(self._factors[layer][1][rows].reshape(-1), sparse=sparse)
+                packet.put(self._dbiases[layer][self._me], sparse=False)
+        self.bytes_sent += len(self._others) * len(packet.content)
+        self._leaving.append(self._group.begin_exchange([(rank, packet.content) for rank in self._others], []))
+        self._progress()
 
     def _numbers(self, rank: int) -> Vector:
         """The numbers of a rank's shard, as elements of the packet."""
         return self._sums.row(rank).view(self._dataset.x.dtype)
 
-    def _rows(self, size: int, rank: int) -> slice:
+    def _rows(self, rank: int) -> slice:
+        size = self._plan.batch_size(self._step)
         return slice(self._plan.shard_start(size, rank), self._plan.shard_start(size, rank + 1))
 
-    def _pass(self, rank: int, size: int, params: Views) -> _Pass:
-        key = rank, size, id(params)
-        return self._passes.get(key) or keep(self._passes, key, self._make_pass(rank, size, params))
+    def _pass(self, rank: int, params: Views) -> list[list[Call]]:
+        key = rank, self._plan.batch_size(self._step), id(params)
+        # The parameters are held, since they are found by their id.
+        _, calls = self._passes.get(key) or keep(self._passes, key, (params, self._make_pass(rank, params)))
+        return calls
 
-    def _make_pass(self, rank: int, size: int, params: Views) -> _Pass:
-        """The calls for the rows of a rank of another node, in the order in which it has packed what it sends."""
-        rows, packet, ways = self._rows(size, rank), self._received[rank], self._ways
+    def _make_pass(self, rank: int, params: Views) -> list[list[Call]]:
+        """The calls that complete the rows of a rank of another node: at first, and after each of its messages.
+
+        A message is taken apart in the order in which the rank has packed it. What is computed from an array that is
+        received waits for it.
+        """
+        rows, ways, layers = self._rows(rank), self._ways, self._network.layers
         xs, dzs = ([factor[rows] for factor in factors] for factors in zip(*self._factors, strict=True))
-        layers, dbiases = self._network.layers, [dbias[rank] for dbias in self._dbiases]
-        made = _Pass(params, [], [])
-
-        def receive(array: Matrix) -> None:
-            made.after.append(functools.partial(packet.take, array.reshape(-1)))
-
-        made.after.append(functools.partial(packet.take, self._numbers(rank)))
-        # What is computed behind an x that is received waits for it.
+        dbiases = [dbias[rank] for dbias in self._dbiases]
+        made: list[list[Call]] = [[] for _ in range(len(self._messages) + 1)]
+        stages: dict[Array, int] = {(X, 0): 0}
+        for number, (arrays, packet) in enumerate(zip(self._messages, self._received[rank], strict=True)):
+            take = [self._numbers(rank)] if self._is_last(number) else []
+            for kind, layer in arrays:
+                stages[kind, layer] = number + 1
+                take += [xs[layer].reshape(-1)] if kind == X else [dzs[layer].reshape(-1), dbiases[layer]]
+            made[number + 1] += [functools.partial(packet.take, array) for array in take]
         for layer, way in enumerate(ways.x[1:]):
-            if way.is_received:
-                receive(xs[layer + 1])
-            elif way.is_needed:
+            if way is Way.COMPUTED:
+                stage = stages[X, layer + 1] = stages[X, layer]
                 calls, _ = layers[layer].forward(xs[layer], *params[layer], first=rows.start)
-                (made.after if any(w.is_received for w in ways.x[: layer + 2]) else made.before).extend(calls)
+                made[stage] += calls
         for layer in reversed(range(len(layers))):
-            if ways.dz[layer].is_received:
-                receive(dzs[layer])
-                receive(dbiases[layer])
-            elif ways.dz[layer].is_needed:
-                above = layers[layer + 1]
-                _, through_weights, _ = above.backward(
+            if ways.dz[layer] is Way.COMPUTED:
+                # z of this layer is needed as well: its activation is the x of the layer above.
+                stage = stages[DZ, layer] = max(stages[DZ, layer + 1], stages[X, layer + 1])
+                _, through_weights, _ = layers[layer + 1].backward(
                     xs[layer + 1], dzs[layer + 1], params[layer + 1][0], dbiases[layer + 1], first=rows.start
                 )
                 through_activation, _, _ = layers[layer].backward(
                     xs[layer + 1], dzs[layer], params[layer][0], dbiases[layer], first=rows.start
                 )
                 assert through_weights is not None
-                made.after.extend([through_weights, through_activation])
+                made[stage] += [through_weights, through_activation]
         return made

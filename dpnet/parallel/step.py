@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from dpnet.compute.arrays import Vector
 from dpnet.nn.layout import Views
@@ -19,8 +20,27 @@ from dpnet.state.update import SliceUpdate
 from dpnet.whereabouts import BACKWARD, COMMIT, DATA, FORWARD, HERE, REDUCE, UPDATE
 
 
-def no_exchange(step: int, params: Views) -> None:
+class RowExchange(Protocol):
+    """What completes the rows of other nodes in this node's buffers."""
+
+    def begin(self, step: int) -> None:
+        """Before this rank goes forward in step `step`; collective."""
+
+    def complete(self, params: Views) -> None:
+        """Complete all rows of the step that has begun, with the parameters; collective.
+
+        This rank has gone forward and back, and its numbers of the step lie in the reducer.
+        """
+
+
+class NoExchange:
     """Nothing: the rows of other nodes are not needed here."""
+
+    def begin(self, step: int) -> None:
+        """See RowExchange.begin."""
+
+    def complete(self, params: Views) -> None:
+        """See RowExchange.complete."""
 
 
 class Trainer:
@@ -34,7 +54,7 @@ class Trainer:
         reducer: sums the gradients of all shards.
         update: lets the optimizer change the owned slice.
         state: parameters, current and next.
-        exchange: completes the rows of other nodes, given a step and the parameters; collective.
+        exchange: completes the rows of other nodes.
         schedule: learning rate of each step.
     """
 
@@ -49,7 +69,7 @@ class Trainer:
         update: SliceUpdate,
         state: State,
         schedule: Schedule,
-        exchange: Callable[[int, Views], None] = no_exchange,
+        exchange: RowExchange | None = None,
     ) -> None:
         self.plan = plan
         self.weights = weights
@@ -59,7 +79,7 @@ class Trainer:
         self.reducer = reducer
         self.update = update
         self.state = state
-        self.exchange = exchange
+        self.exchange = exchange or NoExchange()
         self.schedule = schedule
 
     def load(self, vectors: StateVectors) -> None:
@@ -85,6 +105,7 @@ class Trainer:
         num_samples = self.plan.batch_size(step)
         # The gradient is that of the mean over the global batch. This is the only division: all that follows are sums.
         scale = self.weights.scale(step)
+        self.exchange.begin(step)
         for shard in reducer.shards:
             first = reducer.first_row(num_samples, shard)
             enter(DATA)
@@ -100,7 +121,7 @@ class Trainer:
             reducer.add(shard, backward, Sums(len(x), weight, loss, hits, bad, *requests))
             requests = NOTHING
         enter(REDUCE)
-        self.exchange(step, state.layers)
+        self.exchange.complete(state.layers)
         sums = reducer.reduce(num_samples)
         if sums.bad:
             state.keep()

@@ -53,7 +53,7 @@ def build_parts(setup: Setup, source: DataSource, start: StateVectors | None = N
             reducer=shared.reducer,
             update=build_update(setup, shared.state, shared.reducer, optimizer),
             state=shared.state,
-            exchange=shared.complete_rows,
+            exchange=shared.rows,
             schedule=schedule,
         )
     if start is None:

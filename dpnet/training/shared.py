@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,6 @@ from dpnet.comm.topology import Topology
 from dpnet.compute.arrays import Vector
 from dpnet.data.sources import DataSource
 from dpnet.errors import SharedMemoryError
-from dpnet.nn.layout import Views
 from dpnet.parallel import traffic
 from dpnet.parallel.exchange import Exchange, choose_exchange
 from dpnet.parallel.factors import FactorExchange
@@ -25,7 +23,7 @@ from dpnet.parallel.joint import JointReducer
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.reducer import REDUCERS, Reducer, choose_reducer
 from dpnet.parallel.replica import Replica
-from dpnet.parallel.step import no_exchange
+from dpnet.parallel.step import NoExchange, RowExchange
 from dpnet.parallel.wire import WIRES
 from dpnet.state.banks import State
 from dpnet.training.setup import Setup
@@ -40,7 +38,7 @@ class SharedParts:
         feed: brings the samples of every shard.
         replica: the network and its loss.
         reducer: sums the gradients of all shards.
-        complete_rows: see Trainer.exchange.
+        rows: completes those of other nodes.
         exchange: what travels between nodes.
         board: the whereabouts of this node's ranks.
         node_ranks: these ranks.
@@ -51,7 +49,7 @@ class SharedParts:
     feed: Feed
     replica: Replica
     reducer: Reducer
-    complete_rows: Callable[[int, Views], None]
+    rows: RowExchange
     exchange: Exchange
     board: Vector
     node_ranks: range
@@ -103,18 +101,18 @@ def _build(
 ) -> SharedParts:
     """Build; collective on the node, not among nodes: some may have no room for it."""
     layout, memory, dtype = setup.layout, where.memory, setup.job.model.dtype
-    reducer, replica, complete_rows = _reducer(setup, source, plan, where, exchange)
+    reducer, replica, rows = _reducer(setup, source, plan, where, exchange)
     ahead = setup.dataset(source.train, plan.max_rows())
     num_banks = 2 if where.group.survives_losses else 1
     state = State(where.node, memory, layout, slots, dtype, num_banks=num_banks)
     board = memory.zeros(len(where.here) * whereabouts.LENGTH, np.float64)
     feed = Feed(plan, replica.dataset, ahead, reducer.shards)
-    return SharedParts(state, feed, replica, reducer, complete_rows, exchange, board, where.here)
+    return SharedParts(state, feed, replica, reducer, rows, exchange, board, where.here)
 
 
 def _reducer(
     setup: Setup, source: DataSource, plan: Plan, where: Topology, exchange: Exchange
-) -> tuple[Reducer, Replica, Callable[[int, Views], None]]:
+) -> tuple[Reducer, Replica, RowExchange]:
     """What sums gradients, the network whose gradients they are, and what completes the rows of other nodes."""
     train, layout, backend, dtype = setup.job.train, setup.layout, setup.backend, setup.job.model.dtype
     loops = backend.kernels.loops
@@ -133,4 +131,4 @@ def _reducer(
         replica = setup.training_replica(source.train, plan.max_rows())
     factors = replica.network.factors(replica.dataset.x)
     reducer = kind(where, plan=plan, layout=layout, dtype=dtype, factors=factors, backend=backend)
-    return reducer, replica, no_exchange
+    return reducer, replica, NoExchange()

@@ -87,7 +87,8 @@ def test_the_bits_are_those_of_gradients(ranks_per_node, setting, activation, dt
 
 @pytest.mark.parametrize("setting", EXCHANGES)
 @pytest.mark.parametrize("freeze", [("0",), ("2",), ("0", "2", "4"), ("8",), ("2", "6")])
-def test_layers_may_be_frozen(setting, freeze):
+def test_layers_may_be_frozen(setting, freeze, monkeypatch):
+    monkeypatch.setattr(exchange.cost, "EARLY_BYTES", 200)
     check(1, setting, freeze=freeze)
 
 
@@ -96,8 +97,11 @@ def test_a_network_without_hidden_layers_has_only_its_outputs_to_send(setting):
     check(1, setting, hidden=())
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("number", range(9))
-def test_any_mixture_of_what_is_sent_and_computed_has_the_same_bits(number, monkeypatch):
+def test_any_mixture_of_what_is_sent_and_computed_has_the_same_bits(number, at_once, monkeypatch):
+    if at_once:  # Every array leaves as soon as it is complete.
+        monkeypatch.setattr(exchange.cost, "EARLY_BYTES", 1)
     draw = np.random.default_rng(number)
 
     def mixed(shape, speeds=None):

@@ -368,7 +368,30 @@ def test_a_frozen_layer_gets_no_gradient_and_the_others_get_theirs(frozen, lowes
     backward = net.model.propagate(logits, layout.dbiases(net.grad))
     backward.weight_gradients([dweight for dweight, _ in layout.views(net.grad)])
     assert len(backward.calls) == len(sizes) - 1 - lowest  # It goes no further back than it must.
-    assert backward.calls[-1][1] is None
+    assert backward.calls[-1][1] == []
     expected = layout.named(whole.grad)
     for name, array in layout.named(net.grad).items():
         assert (array == 99).all() if name.partition(".")[0] in frozen else array.tobytes() == expected[name].tobytes()
+
+
+def test_hooks_are_called_when_what_they_wait_for_is_complete():
+    draw = np.random.default_rng(0)
+    network, plain = (MLP(Layout((4, 6, 5, 3)), "relu", max_rows=7) for _ in range(2))
+    params = Layout((4, 6, 5, 3)).views(draw.standard_normal(Layout((4, 6, 5, 3)).size).astype(np.float32))
+    x = draw.standard_normal((7, 4)).astype(np.float32)
+    dbiases, others = ([np.zeros(width, np.float32) for width in (6, 5, 3)] for _ in range(2))
+    seen = {}
+    factors = network.factors(np.zeros((7, 4), np.float32))
+    for layer in range(2):
+        network.after_output[layer] = lambda layer=layer: seen.update({("x", layer + 1): factors[layer + 1][0].copy()})
+        network.after_dz[layer] = lambda layer=layer: seen.update(
+            {("dz", layer): factors[layer][1].copy(), ("dbias", layer): dbiases[layer].copy()}
+        )
+    for one, sums in ((network, dbiases), (plain, others)):
+        logits = one.forward(x, params)
+        logits -= 1
+        one.propagate(logits, sums)
+    assert list(seen) == [("x", 1), ("x", 2), ("dz", 1), ("dbias", 1), ("dz", 0), ("dbias", 0)]
+    for (kind, layer), array in seen.items():
+        expected = others[layer] if kind == "dbias" else plain.factors(x)[layer][kind == "dz"]
+        assert array.tobytes() == expected.tobytes(), (kind, layer)

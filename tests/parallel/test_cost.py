@@ -4,6 +4,7 @@ import pytest
 
 from dpnet.nn.layout import Layout
 from dpnet.parallel.cost import (
+    EARLY_BYTES,
     Shape,
     Speeds,
     Way,
@@ -12,6 +13,7 @@ from dpnet.parallel.cost import (
     best_ways,
     factors_cost,
     gradients_cost,
+    messages,
 )
 
 NOT, COMPUTED, RECEIVED = Way.NOT_NEEDED, Way.COMPUTED, Way.RECEIVED
@@ -65,6 +67,32 @@ def test_bytes_grow_with_the_other_nodes_and_the_ranks():
     assert gradients_cost(shape(nodes=4, ranks=5), GIGABIT).bytes == pytest.approx(
         1.5 * gradients_cost(shape(), GIGABIT).bytes
     )
+
+
+def sent(ways, num_bytes):
+    return messages(ways, lambda array: num_bytes.get(array, 1))
+
+
+def test_long_arrays_have_messages_of_their_own_and_short_ones_wait_for_the_next():
+    ways = all_received(shape())
+    one, two, three, long = ("x", 1), ("x", 2), ("dz", 2), EARLY_BYTES
+    assert sent(ways, {}) == [[one, two, three, ("dz", 1), ("dz", 0)]]
+    assert sent(ways, {one: long, two: long - 1}) == [[one], [two, three], [("dz", 1), ("dz", 0)]]
+    assert sent(ways, {two: long}) == [[one, two], [three, ("dz", 1), ("dz", 0)]]
+    # The array that is complete last leaves with the numbers of the step, however long it is.
+    assert sent(ways, {("dz", 0): long}) == [[one, two, three, ("dz", 1), ("dz", 0)]]
+    assert sent(ways, {("dz", 1): long, ("dz", 0): long}) == [[one, two, three, ("dz", 1)], [("dz", 0)]]
+    assert messages(all_computed(shape(frozen=["0", "2"])), lambda array: long) == [[("dz", 2)]]
+
+
+def test_what_leaves_early_costs_only_what_the_way_back_does_not_hide():
+    ways, back_s = all_received(shape()), 2 * 256 * (2048 * 2048 + 2048 * 10) / GIGABIT.flops
+    early = 2 * 256 * 2048 * 4 * (0.5 + 1 / 32) + 256 * 10 * 4 + (256 * 2048 * 4) * (0.5 + 1 / 32) + 4 * (10 + 2048)
+    last = 256 * 2048 * 4 * (0.5 + 1 / 32) + 4 * 2048
+    assert factors_cost(shape(), ways, GIGABIT).bytes == pytest.approx(early + last)
+    rest = [factors_cost(shape(), ways, Speeds(bytes_s, 1e-4, 90e9)).seconds for bytes_s in (1e15, 50e6, 1e9)]
+    assert rest[1] - rest[0] == pytest.approx(early / 50e6 - back_s + last / 50e6, rel=1e-3)
+    assert rest[2] - rest[0] == pytest.approx(last / 1e9, rel=1e-3)
 
 
 def test_on_a_slow_link_all_is_computed_and_on_a_fast_one_all_is_sent():
