@@ -41,6 +41,7 @@ class Ended:
         timed_out: the time limit was reached.
         lingered: mpirun outlived its ranks and was killed.
         lost_output: why the output, which is the result of the job, could not be written; empty: it could.
+        crashed_at_start: a signal has killed a rank inside the initialisation of MPI: the job has not begun.
     """
 
     code: int
@@ -49,6 +50,7 @@ class Ended:
     timed_out: bool
     lingered: bool
     lost_output: str = ""
+    crashed_at_start: bool = False
 
 
 class Attempt:
@@ -120,7 +122,9 @@ class Attempt:
         end_all(self._name, LEFTOVERS_END_S)
         error = self._streams.close(succeeded=code == 0)
         code = code if code >= 0 else 128 - code
-        return Ended(code, error, self._stopped_by, self._timed_out, lingered, self._streams.lost)
+        streams = self._streams
+        crashed = streams.crashed_at_start and code != 0
+        return Ended(code, error, self._stopped_by, self._timed_out, lingered, streams.lost, crashed)
 
     def _pause(self) -> None:
         """Ctrl-Z: stop all processes of the job on this host, and this one with them, until the shell continues it."""

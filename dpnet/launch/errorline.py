@@ -14,6 +14,8 @@ PREEMPTED = "Preempted: "
 """How the line begins with which ranks end that were asked to: the exit code of what started them may be another."""
 _ERROR = re.compile(rf"\b(?:\w+Error: |{PREEMPTED}).*")
 _BY_RANK = re.compile(r" \(rank \d+, [^()]*\)$")
+_CRASH = re.compile(r"^\[\S+\] \[ *\d+\] .*\bP?MPI_Init")
+"""A call of MPI's initialisation, among those that Open MPI lists when a signal kills a rank."""
 _NOISE = re.compile(rb"^\[warn\] Epoll [A-Z]+\(\d+\) on fd \d+ failed\..*: Bad file descriptor\n", re.MULTILINE)
 """What a library of Open MPI's mpirun may print when it closes the streams of ranks that have ended."""
 
@@ -24,11 +26,15 @@ class ErrorLine:
     Args:
         stream: the job's stderr.
         write: passes it on.
+
+    Attributes:
+        crashed_at_start: a signal has killed a rank inside the initialisation of MPI.
     """
 
     def __init__(self, stream: IO[bytes], write: Callable[[bytes], None]) -> None:
         self._write, self._pages = write, Pages()
         self._last: str | None = None
+        self.crashed_at_start = False
         self._line = self._noise = b""
         self._reading = Reading(stream, self._take)
 
@@ -57,8 +63,9 @@ class ErrorLine:
 
     def _search(self, data: bytes) -> None:
         *lines, rest = (self._line + data).split(b"\n")
-        for line in lines:
-            self._last = find_error(line.decode(errors="replace")) or self._last
+        for line in (line.decode(errors="replace") for line in lines):
+            self._last = find_error(line) or self._last
+            self.crashed_at_start |= _CRASH.match(line) is not None
         self._line = rest[-CHUNK_BYTES:]
 
 

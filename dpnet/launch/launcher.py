@@ -21,6 +21,10 @@ from dpnet.launch.signals import Signals
 from dpnet.output.terminal import Terminal
 from dpnet.resilience.signals import STOPPING_FOR_CTRL_C
 
+MOST_CRASHES = 2
+"""So often ranks that crashed in the initialisation of MPI are started again. Open MPI 5.0 crashes there now and then
+where ranks on several hosts start on busy cores; nothing of the job has begun by then."""
+
 
 class Launcher:
     """Starts attempts.
@@ -83,18 +87,30 @@ class Launcher:
         signals: Signals,
         is_done: Callable[[], bool] = lambda: False,
     ) -> Ended:
-        """Run an attempt to its end.
+        """Run an attempt to its end; one that did not get through the initialisation of MPI is made anew.
 
         Raises:
             CommunicationError: mpirun cannot be run.
             OutputError: what the ranks printed, and nothing else is the result of the command, could not be written.
         """
+        for crashes in range(MOST_CRASHES + 1):
+            ended = self._attempt(options, command).run(signals, is_done)
+            if not ended.crashed_at_start or ended.stopped_by is not None or ended.timed_out or crashes == MOST_CRASHES:
+                break
+            say("a rank crashed in the initialisation of MPI, before the job began: all ranks are started again")
+        if ended.lingered:
+            say("mpirun outlived its ranks and was killed")
+        if ended.lost_output and not ended.code:
+            raise OutputError(f"cannot write to standard output: {ended.lost_output}")
+        return ended
+
+    def _attempt(self, options: Sequence[str], command: Sequence[str]) -> Attempt:
         environ = self._environ(options)
         line = self.line(options, command, environ)
         self._attempts += 1
         told = STOPPING_FOR_CTRL_C if command[0] == TRAIN else "Ctrl-C: ending; Ctrl-C again ends at once"
         try:
-            attempt = Attempt(
+            return Attempt(
                 line,
                 environ,
                 self._limits,
@@ -108,12 +124,6 @@ class Launcher:
             )
         except OSError as error:
             raise CommunicationError(f"cannot run {self.mpirun}: {error.strerror or error}") from error
-        ended = attempt.run(signals, is_done)
-        if ended.lingered:
-            say("mpirun outlived its ranks and was killed")
-        if ended.lost_output and not ended.code:
-            raise OutputError(f"cannot write to standard output: {ended.lost_output}")
-        return ended
 
 
 def _tell_if_crowded(options: Options) -> bool:

@@ -50,6 +50,11 @@ class Streams:
         """Why the output of the job is lost, which is its result; empty: it is not."""
         return "" if self._trains else self._output.failure
 
+    @property
+    def crashed_at_start(self) -> bool:
+        """See ErrorLine."""
+        return self._errors is not None and self._errors.crashed_at_start
+
     def open(self, stdout: IO[bytes] | None, stderr: IO[bytes] | None, num_ranks: int | None) -> None:
         """Begin to pass on what mpirun prints on these streams, of those that pass through this process."""
         if stdout is not None:

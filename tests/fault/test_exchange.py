@@ -7,7 +7,7 @@ import signal
 import sys
 
 import pytest
-from helpers.faults import summary, train_arguments, wait_for
+from helpers.faults import summary, train_arguments
 from helpers.hosts import HEAD, Hosts, obstacle
 from helpers.mpirun import mpirun, run_command, start
 from helpers.night import times
@@ -124,7 +124,7 @@ def trained(hosts, folder, setting, kill_at=None):
     started = start([*launch, "--", *train_arguments(job, output)], env=env)
     try:
         if kill_at is not None:
-            assert wait_for(lambda: last_step(output / "metrics.jsonl") >= kill_at, 60), started.read()
+            assert started.reaches(lambda: last_step(output / "metrics.jsonl") >= kill_at, 60), started.read()
             for pid in hosts.pids(hosts.names[1]):
                 os.kill(pid, signal.SIGKILL)
         assert started.wait(150) == 0, started.read()

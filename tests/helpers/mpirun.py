@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +138,15 @@ class Started:
                 self.process.kill()
                 self.process.wait()
             return None
+
+    def reaches(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Whether a condition comes true in time, while the command runs."""
+        deadline = time.monotonic() + PATIENCE * timeout_s
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                return condition()
+            time.sleep(0.01)
+        return True
 
     def read(self) -> str:
         """All that the command has printed."""
