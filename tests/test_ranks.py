@@ -445,3 +445,17 @@ after = sum(group.allgather(pss_mib()))
 if group.rank == 0: print(after - before)
 group.barrier()
 """
+
+
+@pytest.mark.parametrize("per_node", [2, 1])
+def test_an_estimate_measures_nodes_by_themselves_and_the_network_between_them(per_node):
+    settings = ["--set", "model.hidden_layers=[16]", "--seconds", "0.05", "--json", "--nodes", "1", "2", "4"]
+    given = ["--bandwidth", "1Gbit"] if per_node == 2 else []
+    text = dpnet(2, "estimate", *settings, *given, env={"DPNET_RANKS_PER_NODE": str(per_node)})
+    found = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+    assert (found["measured_on_nodes"], found["ranks_per_node"]) == (2 // per_node, per_node)
+    assert (found["bandwidth_bytes_s"] == 125e6) == (per_node == 2)
+    # As many samples as the node has on 1, 2 and 4 nodes; and with a batch 2 and 4 times as large on 4.
+    assert {point["samples"] for point in found["measured"]} == {64, 32, 16}
+    assert [row["nodes"] for row in found["nodes"]] == [1, 2, 4]
+    assert all(row["step_s"] > row["exchange_s"] > 0 for row in found["nodes"][1:])

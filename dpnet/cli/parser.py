@@ -6,12 +6,14 @@ import argparse
 import json
 from typing import Any
 
+from dpnet.cli.estimate_options import add_estimate
+from dpnet.cli.quantities import positive, seconds
 from dpnet.cli.usage import Parser
 from dpnet.cli.version import Version
 
 COMMANDS = (
     "train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "time", "tune", "init", "data", "plot",
-    "doctor",
+    "doctor", "estimate",
 )  # fmt: skip
 """Names of all commands."""
 
@@ -60,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default=PICTURE, help=f".png, .svg or .pdf (default: {PICTURE})")
     _add_doctor(commands.add_parser("doctor", help="look for mistakes of machine, installation and start"))
+    _add_estimate(commands.add_parser("estimate", help="estimate how long a step of a job takes on several nodes"))
     return parser
 
 
@@ -124,7 +127,7 @@ def _add_set(command: argparse.ArgumentParser, what: str) -> None:
 
 def _add_timed(command: argparse.ArgumentParser) -> None:
     _add_job(command)
-    command.add_argument("--seconds", type=_seconds, default=3.0, help="how long to measure each choice (default: 3)")
+    command.add_argument("--seconds", type=seconds, default=3.0, help="how long to measure each choice (default: 3)")
 
 
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:
@@ -147,7 +150,7 @@ def _add_samples(command: argparse.ArgumentParser) -> None:
         "without named splits all)",
     )
     command.add_argument(
-        "--batch-size", type=_positive, help="samples computed at once (default: evaluate.batch_size of the training)"
+        "--batch-size", type=positive, help="samples computed at once (default: evaluate.batch_size of the training)"
     )
 
 
@@ -196,6 +199,11 @@ def _add_doctor(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print it as one line of JSON")
 
 
+def _add_estimate(command: argparse.ArgumentParser) -> None:
+    _add_job(command)
+    add_estimate(command)
+
+
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
     _add_samples(command)
     _add_nonfinite(command, {"skip": "leave it out of the scores"})
@@ -213,7 +221,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--top-k",
-        type=_positive,
+        type=positive,
         metavar="K",
         help="k of the top-k accuracy of --details (default: 5, where there are more than 5 classes)",
     )
@@ -228,19 +236,3 @@ def _add_nonfinite(command: argparse.ArgumentParser, others: dict[str, str]) -> 
         default="raise",
         help=f"what to do about a sample with an input or an output that is NaN or infinite. {ways}",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive integer")
-    return int(text)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpnet.errors import DataError, DpnetError, OutputError
-from dpnet.files import writing
+from dpnet.errors import DataError
+from dpnet.output.picture import new_figure, save
 from dpnet.output.run_directory import METRICS
 from dpnet.parallel.scores import MEASURES, SHARES
 from dpnet.text import shorten, words
@@ -65,11 +65,7 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
         DpnetError: matplotlib is not installed.
         OutputError: the picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DpnetError("dpnet plot needs matplotlib: pip install 'dpnet[plot]'") from error
-    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    figure = new_figure(9)
     both = figure.subplots(1, 2, sharex=True)
     names = [run.resolve().name for run in runs]
     curves = [read_metrics(run) for run in runs]
@@ -92,11 +88,7 @@ def plot_runs(runs: Sequence[Path], out: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_lines():
             axes.legend(fontsize="small")
-    with writing(out):
-        try:
-            figure.savefig(out, dpi=150)
-        except ValueError as error:  # matplotlib does not know the format.
-            raise OutputError(f"cannot write {out}: {error}") from error
+    save(figure, out)
 
 
 def _measure(curves: Sequence[Sequence[Row]]) -> str:

@@ -18,6 +18,7 @@ from dpnet.compute.arrays import aligned_zeros
 from dpnet.compute.backend import Backend
 from dpnet.compute.fastest import mean_s
 from dpnet.compute.fingerprint import fingerprint
+from dpnet.config.train import TrainConfig
 from dpnet.nn.layout import Layout
 from dpnet.parallel import cost
 from dpnet.parallel.cost import Cost, Shape, Speeds, Ways
@@ -70,7 +71,17 @@ def choose_exchange(
         return Exchange(None, f"gradients, {obstacle}")
     ranks = len(topology.here)
     shape = Shape(layout, np.dtype(dtype).itemsize, sparse, len(topology.nodes), ranks, rows)
-    speeds = measure(topology, layout, dtype, rows, backend)
+    return decide(setting, shape, measure(topology, layout, dtype, rows, backend))
+
+
+def decide(setting: str, shape: Shape, speeds: Speeds) -> Exchange:
+    """The choice between several nodes that are alike.
+
+    Args:
+        setting: `train.exchange`.
+        shape: of a step.
+        speeds: measured or assumed.
+    """
     gradients = cost.gradients_cost(shape, speeds)
     choices = {
         "auto": cost.best_ways(shape, speeds),
@@ -84,6 +95,12 @@ def choose_exchange(
     if setting == "auto" and gradients.seconds <= factors.seconds:
         return Exchange(None, _told("gradients", gradients, speeds, instead=("factors", factors)), gradients)
     return Exchange(ways, _told(f"factors, {_sent(ways)}", factors, speeds, instead=("gradients", gradients)), factors)
+
+
+def only_sums(train: TrainConfig) -> bool:
+    """Whether sums of gradients travel, whatever takes less time."""
+    # Factors give the exact sum. If some travelled where others are rounded, bits would depend on measured speeds.
+    return train.wire == "bfloat16" or bool(train.fixed_shards) or train.reducer == "shards"
 
 
 def _obstacle(topology: Topology, backend: Backend) -> str:

@@ -63,7 +63,8 @@ def slices_and_parts(nodes: Sequence[range], layout: Layout) -> tuple[list[slice
         nodes: the ranks of every node.
         layout: of the flat vector.
     """
-    slices = [owned for ranks in nodes for owned in owned_slices(layout, len(ranks))]
+    of_node = {number: owned_slices(layout, number) for number in {*map(len, nodes)}}
+    slices = [owned for ranks in nodes for owned in of_node[len(ranks)]]
     parts = [slice(0, 0)] * len(slices)
     alike = math.gcd(*map(len, nodes))
     for place, common in enumerate(owned_slices(layout, alike)):

@@ -92,16 +92,36 @@ def choose_backend(train: TrainConfig, group: Group, widths: Sequence[int]) -> B
         libraries.products if len(products) == 1 else NUMPY.products,
         libraries.kernels if len(kernels) == 1 else NUMPY.kernels,
     )
-    num_threads = threads.choose_threads(
-        train.threads,
-        reproducible=bool(train.fixed_shards),
-        local_world_size=group.node.world_size,
-        core_sets=core_sets,
-    )
-    if agreed.products == NUMPY.products and not train.threads and not threads.threads_from_user():
-        num_threads = threads.worth(num_threads, ceil_div(train.global_batch_size, group.world_size), widths)
+    rows = ceil_div(train.global_batch_size, group.world_size)
+    num_threads = threads_of_rank(train, agreed.products, rows, widths, group.node.world_size, core_sets)
     _tell_if_crowded(group, num_threads, core_sets)
     return everywhere(group, lambda: make_backend(agreed, num_threads))
+
+
+def threads_of_rank(
+    train: TrainConfig,
+    products: str,
+    rows: int,
+    widths: Sequence[int],
+    ranks: int,
+    core_sets: Sequence[frozenset[int]],
+) -> int:
+    """Threads of each rank of a node.
+
+    Args:
+        train: the configuration.
+        products: name of the library for them.
+        rows: samples of a rank in a step.
+        widths: of the network, from its inputs to its outputs.
+        ranks: of the node.
+        core_sets: see `threads.choose_threads`.
+    """
+    num_threads = threads.choose_threads(
+        train.threads, reproducible=bool(train.fixed_shards), local_world_size=ranks, core_sets=core_sets
+    )
+    if products == NUMPY.products and not train.threads and not threads.threads_from_user():
+        return threads.worth(num_threads, rows, widths)
+    return num_threads
 
 
 def _tell_if_crowded(group: Group, num_threads: int, core_sets: Sequence[frozenset[int]]) -> None:

@@ -16,7 +16,7 @@ from dpnet.compute.arrays import Vector
 from dpnet.data.sources import DataSource
 from dpnet.errors import SharedMemoryError
 from dpnet.parallel import traffic
-from dpnet.parallel.exchange import Exchange, choose_exchange
+from dpnet.parallel.exchange import Exchange, choose_exchange, only_sums
 from dpnet.parallel.factors import FactorExchange
 from dpnet.parallel.feed import Feed
 from dpnet.parallel.joint import JointReducer
@@ -87,8 +87,7 @@ def _choose_exchange(setup: Setup, plan: Plan, where: Topology) -> Exchange:
     train, model = setup.job.train, setup.job.model
     if len(where.nodes) == 1 or train.reducer == "allreduce":
         return Exchange()
-    # Factors give the exact sum. If some travelled where others are rounded, bits would depend on measured speeds.
-    if train.wire == "bfloat16" or train.fixed_shards or train.reducer == "shards":
+    if only_sums(train):
         rounded = ", rounded to bfloat16" if train.wire == "bfloat16" else ""
         travels_as = WIRES[train.wire].travels_as or model.dtype
         return Exchange(text=f"gradients{rounded}; {traffic.told(plan, where.nodes, setup.layout, travels_as)}")

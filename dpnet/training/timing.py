@@ -42,20 +42,20 @@ def measure_speed(job: Job, group: World, seconds: float) -> Speed:
     source = open_data(job, group)
     parts = build_parts(prepare(job, group, source), source)
     with np.errstate(all="ignore"):
-        _take(parts, group, 0, WARM_UP_STEPS)
-        per_step = _take(parts, group, WARM_UP_STEPS, WARM_UP_STEPS) / WARM_UP_STEPS
+        take_steps(parts, group, 0, WARM_UP_STEPS)
+        per_step = take_steps(parts, group, WARM_UP_STEPS, WARM_UP_STEPS) / WARM_UP_STEPS
         # Rank 0 decides, so that all take as many steps.
         steps = group.broadcast(max(WARM_UP_STEPS, int(seconds / per_step)))
         first = 2 * WARM_UP_STEPS
         parts.stragglers.contended()  # From here on.
-        elapsed = _take(parts, group, first, steps)
+        elapsed = take_steps(parts, group, first, steps)
     samples = parts.plan.samples_before(first + steps) - parts.plan.samples_before(first)
     # The counters of the system are too coarse for less.
     return Speed(samples / elapsed, parts.stragglers.contended() if group.broadcast(elapsed) >= LEAST_S else [])
 
 
-def _take(parts: Parts, group: Group, first: int, steps: int) -> float:
-    """Take steps; returns the seconds that they took."""
+def take_steps(parts: Parts, group: Group, first: int, steps: int) -> float:
+    """Take steps, begun and ended by all of `group` at once; returns the seconds that they took; collective."""
     group.barrier()
     begin_s = time.perf_counter()
     for step in range(first, first + steps):
