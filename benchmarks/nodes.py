@@ -74,14 +74,15 @@ class Race:
             *("--ranks", str(len(self._names)), "--seconds", str(self._options.seconds)),
             *("--least", str(self._options.least), "--optimizer", self._options.optimizer, *program.options),
         ]
-        run = self._mpirun if program.module == "dpnet_train" else self._torchrun
+        run = self.mpirun if program.module == "dpnet_train" else self._torchrun
         result = run(line)
         try:
             return 1e3 * batch / float(result.stdout.split()[-1]), result.stderr.strip()
         except (IndexError, ValueError):
             raise RuntimeError(f"{program.name} failed with {result.returncode}: {result.stderr[-2000:]}") from None
 
-    def _mpirun(self, line: list[str]) -> subprocess.CompletedProcess[str]:
+    def mpirun(self, line: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command on every host, one rank each."""
         mpirun = find_mpirun()
         agent = str(self._hosts.agent)
         if "Open MPI" in subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=False).stdout:
