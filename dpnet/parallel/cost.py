@@ -27,7 +27,8 @@ BITS_SHARE = 1 / 32
 """A bit for each element, as a share of float32."""
 COPIED_BYTES_S = 2e9
 """Bytes a second that a rank packs, unpacks or adds up: measured at 1 to 4e9."""
-
+MESSAGE_S, MESSAGE_SHARE = 2.5e-6, 0.5
+"""A message more, and one back, take a rank so many seconds, or this share of the latency: 2.5 us, 14 us over TCP."""
 
 Array = tuple[str, int]
 """What is sent: "x" or "dz", and the number of its layer."""
@@ -84,12 +85,7 @@ def width(sizes: Sequence[int], array: Array) -> int:
 
 
 def messages(ways: Ways, bytes_of: Callable[[Array], float]) -> list[list[Array]]:
-    """The arrays of every message to another rank, in the order in which they leave; there is at least one message.
-
-    Args:
-        ways: what is sent.
-        bytes_of: the size of an array.
-    """
+    """The arrays, of so many bytes each, of every message to another rank, as they leave: of one message at least."""
     arrays: list[Array] = [*((X, layer) for layer in ways.received_x()), *((DZ, layer) for layer in ways.received_dz())]
     found: list[list[Array]] = [[]]
     for array in arrays:
@@ -113,6 +109,10 @@ class Speeds:
     bytes_s: float
     latency_s: float
     flops: float
+
+    def messages_s(self, nodes: int) -> float:
+        """Seconds of messages without content to all others of so many nodes, and from them."""
+        return self.latency_s + (nodes - 2) * max(MESSAGE_S, MESSAGE_SHARE * self.latency_s)
 
 
 @dataclass(frozen=True)
@@ -154,13 +154,13 @@ def gradients_cost(shape: Shape, speeds: Speeds) -> Cost:
     trained = (shape.layout.trained.stop - shape.layout.trained.start) * shape.itemsize
     sent = 2 * (shape.nodes - 1) / shape.nodes * trained
     copied = 2 * trained / shape.ranks / COPIED_BYTES_S  # Written, and the parts of all nodes added up.
-    return Cost(sent, sent / speeds.bytes_s + copied + 2 * speeds.latency_s)
+    return Cost(sent, sent / speeds.bytes_s + copied + 2 * speeds.messages_s(shape.nodes))
 
 
 def factors_cost(shape: Shape, ways: Ways, speeds: Speeds) -> Cost:
     """The cost of exchanging factors in the given ways."""
     sizes, layout = shape.layout.sizes, shape.layout
-    seconds = speeds.latency_s
+    seconds = speeds.messages_s(shape.nodes)
     for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         if layer not in layout.frozen:
             seconds += _product_s(shape, speeds, inputs, outputs)

@@ -116,3 +116,17 @@ def test_of_a_large_batch_of_a_small_network_gradients_are_cheaper():
     small = shape((64, 64, 10), rows=4096)
     for speeds in (SLOW, GIGABIT):
         assert gradients_cost(small, speeds).seconds < factors_cost(small, best_ways(small, speeds), speeds).seconds
+
+
+def test_each_further_node_takes_a_message_more():
+    near, far = Speeds(1e15, 2e-6, 1e18), Speeds(1e15, 1e-4, 1e18)
+    for speeds, message_s in ((near, 2.5e-6), (far, 5e-5)):
+        two, ten = (gradients_cost(shape((1, 1), nodes=nodes), speeds).seconds for nodes in (2, 10))
+        assert ten - two == pytest.approx(2 * 8 * message_s, rel=1e-3)
+        # One message with the factors of a small network.
+        two, ten = (factors_cost(one, all_received(one), speeds).seconds for one in map(small_on, (2, 10)))
+        assert ten - two == pytest.approx(8 * message_s, rel=1e-2)
+
+
+def small_on(nodes):
+    return shape((1, 1), nodes=nodes, rows=1)

@@ -121,7 +121,7 @@ def sums_cost(case: Case, shape: Shape, speeds: Speeds) -> Cost:
     train, layout = case.train, shape.layout
     ring = cost.gradients_cost(shape, speeds)
     travels_as = np.dtype(WIRES[train.wire].travels_as or f"f{shape.itemsize}")
-    bytes_s, latencies = speeds.bytes_s, 2 * speeds.latency_s
+    bytes_s, latencies = speeds.bytes_s, 2 * speeds.messages_s(case.nodes)
     copying = ring.seconds - ring.bytes / bytes_s - latencies
     if train.wire == "bfloat16":
         elements = layout.trained.stop - layout.trained.start

@@ -40,8 +40,8 @@ def test_gradients_travel_as_a_ring(tmp_path):
     four = expected(tmp_path, 4, 2, exchange="gradients")
     sent = 2 * 3 / 4 * 4 * PARAMETERS
     assert four.exchange.cost.bytes == sent
-    # All numbers are written, and added up, by the two ranks, at 2 GB/s each.
-    assert four.step_s == pytest.approx(0.1 + sent / 125e6 + 2 * 4 * PARAMETERS / 2 / 2e9 + 200e-6)
+    # All numbers are written, and added up, by the two ranks, at 2 GB/s each. There are messages to three nodes, twice.
+    assert four.step_s == pytest.approx(0.1 + sent / 125e6 + 2 * 4 * PARAMETERS / 2 / 2e9 + 2 * (100e-6 + 2 * 50e-6))
     assert four.samples_s == pytest.approx(512 / four.step_s)
     assert four.travels == "gradients"
 
