@@ -52,7 +52,7 @@ def _lines(found: Estimate) -> Iterator[str]:
             [(name, *_row(found, row)[1:2], *_row(found, row)[3:6]) for name, row in ordered],
         )
     yield ""
-    yield "memory: of a node, beside its data and 60 to 150 MB for each rank"
+    yield "memory: of a node, beside its data and 40 to 150 MB for each rank"
     yield from (f"note: {text}" for text in notes(found))
 
 
@@ -91,7 +91,7 @@ def estimate_record(found: Estimate) -> dict[str, Any]:
         "measured_on_nodes": found.start.nodes,
         "bandwidth_bytes_s": None if network is None else network.bytes_s,
         "latency_s": None if network is None else network.latency_s,
-        "measured": [point._asdict() for point in found.measured.points.values()],
+        "measured": [{**load._asdict(), **point._asdict()} for load, point in found.measured.points.items()],
         "nodes": [_record(found, row) for row in found.rows],
         "fastest": found.fastest.case.nodes,
         "most_at_half_efficiency": None if good is None else good.case.nodes,

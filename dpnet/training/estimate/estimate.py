@@ -11,6 +11,7 @@ from dpnet.comm.group import World
 from dpnet.config.job import Job
 from dpnet.errors import ConfigError
 from dpnet.nn.layout import Layout
+from dpnet.text import counted
 from dpnet.training.build import build_optimizer
 from dpnet.training.estimate.case import Case
 from dpnet.training.estimate.footprint import Vectors, node_bytes
@@ -155,7 +156,10 @@ def _network(measured: Measured, wanted: Wanted) -> Network | None:
 
 def notes(found: Estimate) -> list[str]:
     """What the numbers do not show, in sentences."""
-    told = [f"meanwhile, {text}" for text in found.measured.contended]
+    told, contended = [], found.measured.contended
+    if contended:
+        number = f"{len(contended)} of {counted(len(found.measured.points), 'measurement')}"
+        told.append(f"the cores were not free in {number}, in the last of them: {contended[-1]}")
     if found.start.stands_for_all:
         told.append(
             f"one rank was measured on its share of the samples and stands for {found.start.ranks} of a node: that "

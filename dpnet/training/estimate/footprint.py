@@ -6,7 +6,7 @@
     gradients   tiles of the joint gradient, or a vector for each partial sum
     messages    what is sent to other nodes, and received
 
-Left out: Python, numpy, MPI and the libraries for products, which take 60 to 150 MB of a rank; the data, which lie in
+Left out: Python, numpy, MPI and the libraries for products, which take 40 to 150 MB of a rank; the data, which lie in
 memory once for a node (or in the page cache); the evaluation; the helper that writes checkpoints, which copies all
 vectors; and buffers that grow with neither the network nor the batch.
 """

@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     Attributes:
         points: one for each load, of the slowest node.
         network: between the nodes; None: there is one.
-        contended: sentences on who else took the cores meanwhile.
+        contended: sentences on who else took the cores, one for each load of which somebody did.
     """
 
     points: dict[Load, Point]
@@ -54,7 +54,7 @@ def measure(setup: Setup, source: DataSource, loads: Sequence[Load], seconds: fl
         seconds: how long to measure each, about.
         ranks: that share a load; more than this node has where this one rank is to stand for all of them.
     """
-    points, network, contended = {}, [], dict[str, None]()
+    points, network, contended = {}, [], list[str]()
     where = topology.shared(setup.group, setup.job.train.wire)
     shared_by = ranks // len(where.here)
     for load in loads:
@@ -62,12 +62,12 @@ def measure(setup: Setup, source: DataSource, loads: Sequence[Load], seconds: fl
         with doing(setup.group, f"measuring steps of {load.samples:,} samples on a node"):
             setup = _with_threads(setup, load, rows, ranks)
             step_s, who = _step_s(setup, source, load.of_one_rank(shared_by), seconds)
-            contended.update(dict.fromkeys(who))
+            contended += who[:1]
             speeds = exchange.measure(where, setup.layout, setup.job.model.dtype, rows, setup.backend)
         points[load] = Point(load.samples, step_s, speeds.flops)
         network.append(Network(speeds.bytes_s, speeds.latency_s))
     between = Network(*(statistics.median(values) for values in zip(*network, strict=True)))
-    return Measured(points, between if len(where.nodes) > 1 else None, list(contended))
+    return Measured(points, between if len(where.nodes) > 1 else None, contended)
 
 
 def _with_threads(setup: Setup, load: Load, rows: int, ranks: int) -> Setup:
