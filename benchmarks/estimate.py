@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,8 @@ def estimated_ms(race: Race, job: Path, hosts: int, seconds: float) -> tuple[flo
     return 1e3 * row["step_s"], f"{row['exchange']}, {parts}, {rate}"
 
 
-def measure(workload: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(workload: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The rows of a workload, on all numbers of hosts and links."""
-    rows = []
     with tempfile.TemporaryDirectory() as folder, Hosts(Path(folder), max(options.hosts)) as hosts:
         for number in options.hosts:
             race, job = Race(hosts, number, options), write_job(Path(folder), workload, number, options.optimizer)
@@ -73,8 +73,7 @@ def measure(workload: str, options: argparse.Namespace) -> list[dict[str, Any]]:
                 for name in hosts.names:
                     hosts.shape(name, "" if link == "off" else link)
                 row = {"workload": workload, "optimizer": options.optimizer, "hosts": number, "link": link}
-                rows.append(row | _compared(race, job, workload, number, options))
-    return rows
+                yield row | _compared(race, job, workload, number, options)
 
 
 def _compared(race: Race, job: Path, workload: str, hosts: int, options: argparse.Namespace) -> dict[str, Any]:
