@@ -93,11 +93,11 @@ def _shared_out(cuts: Sequence[int], nodes: Sequence[range]) -> list[range]:
 
 
 def _time(plan: Plan, nodes: Sequence[range], shares: Sequence[range]) -> float:
-    """The time of a step with these shares, in units of the time that a rank takes for a sample."""
+    """The time of a step in the mean with these shares, in units of the time that a rank takes for a sample."""
     of_nodes = [range(shares[ranks[0]].start, shares[ranks[-1]].stop) for ranks in nodes]
     sums = [partial_sums(shards, (0, plan.num_shards)) for shards in of_nodes]
     part, others = 1 / len(nodes), len(nodes) - 1
     sent = max(sums) * (1 - part) + part * others
     received = (sum(sums) - min(sums)) * part + 1 - part
     slowest = max(map(len, shares)) * plan.global_batch_size / plan.num_shards
-    return slowest + SAMPLES_PER_GRADIENT * max(sent, received)
+    return slowest + SAMPLES_PER_GRADIENT / plan.exchange_every * max(sent, received)

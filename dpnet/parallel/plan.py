@@ -28,15 +28,23 @@ class Plan:
         num_shards: shards into which each batch is cut.
         reproducible: sums over shards keep their order on any number of ranks. False: there is a shard for each rank,
             and sums may follow the ranks.
+        exchange_every: steps from one sum over all shards to the next.
     """
 
     def __init__(
-        self, num_samples: int, global_batch_size: int, *, seed: int, num_shards: int, reproducible: bool = True
+        self,
+        num_samples: int,
+        global_batch_size: int,
+        *,
+        seed: int,
+        num_shards: int,
+        reproducible: bool = True,
+        exchange_every: int = 1,
     ) -> None:
-        assert min(num_samples, global_batch_size, num_shards) > 0
+        assert min(num_samples, global_batch_size, num_shards, exchange_every) > 0
         self.num_samples = num_samples
         self.global_batch_size = min(global_batch_size, num_samples)
-        self.num_shards, self.reproducible = num_shards, reproducible
+        self.num_shards, self.reproducible, self.exchange_every = num_shards, reproducible, exchange_every
         self.seed = seed
         self.steps_per_epoch = ceil_div(num_samples, self.global_batch_size)
         self._epoch = -1

@@ -109,6 +109,7 @@ def build_plan(train: TrainConfig, num_samples: int, world_size: int) -> Plan:
         seed=train.seed,
         num_shards=train.fixed_shards or world_size,
         reproducible=bool(train.fixed_shards),
+        exchange_every=train.sync_every if train.workers else 1,
     )
 
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpnet.config.train import TrainConfig
 from dpnet.nn.layout import Layout
 from dpnet.parallel import tree
 from dpnet.parallel.deal import deal, partial_sums
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.traffic import of_plan, ring, told
+from dpnet.training.build import build_plan
 
 LAYOUT = Layout((784, 256, 128, 10))
 
@@ -87,3 +89,15 @@ def test_what_is_told_is_the_busiest_node_and_that_it_sends_more_than_a_ring():
         f"{size * 2:.2f} MB a step, 1.5 times what a ring takes: see train.reproducible_shards"
     )
     assert told(plan_of(9, reproducible=False), even_nodes(3, 3), LAYOUT, np.uint16) == f"{size * 2 / 3:.2f} MB a step"
+
+
+def test_of_local_sgd_the_plan_says_so():
+    train = TrainConfig(workers=12, sync_every=16)
+    assert build_plan(train, 1000, 6).exchange_every == 16
+    assert build_plan(TrainConfig(), 1000, 6).exchange_every == 1
+
+
+def test_what_is_exchanged_in_few_steps_alone_counts_less_than_even_shares():
+    in_every_step, in_few = (plan_of(12, exchange_every=steps) for steps in (1, 16))
+    assert [len(shares) for shares in deal(in_every_step, even_nodes(2, 3))] == [2, 3, 3, 1, 1, 2]
+    assert {len(shares) for shares in deal(in_few, even_nodes(2, 3))} == {2}
