@@ -30,7 +30,7 @@ PHASES = {
     "dpnet.cli.main.parse": "arguments",
     "dpnet.comm.connect.connect": "MPI",
     "dpnet.training.run.choose_backend": "products and loops",
-    "dpnet.training.run.open_data": "data",
+    "dpnet.training.opening.open_data": "data",
     "dpnet.training.run.identify": "data",
     "dpnet.training.run.choose_start": "run directory",
     "dpnet.training.prepare.rehearse": REHEARSAL,

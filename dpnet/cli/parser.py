@@ -8,15 +8,15 @@ from typing import Any
 
 from dpnet.cli.estimate_options import add_estimate
 from dpnet.cli.quantities import positive, seconds
+from dpnet.cli.start_options import LAUNCH, add_submit
 from dpnet.cli.usage import Parser
 from dpnet.cli.version import Version
 
 COMMANDS = (
     "train", "launch", "evaluate", "predict", "inspect", "digest", "gradcheck", "time", "tune", "init", "data", "plot",
-    "doctor", "estimate",
+    "doctor", "estimate", "submit",
 )  # fmt: skip
 """Names of all commands."""
-
 
 PICTURE = "learning-curve.png"
 """Where `dpnet plot` draws if no other file is given."""
@@ -27,23 +27,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="dpnet",
         description="Data-parallel training of neural networks on CPU clusters. "
-        "Every command but launch and tune also runs under mpirun, mpiexec and srun.",
+        "Every command but launch, submit and tune also runs under mpirun, mpiexec and srun.",
     )
     parser.add_argument("--version", action=Version, help="show dpnet, Python, numpy and MPI, for a bug report")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands.add_parser("train", help="train a network"))
-    commands.add_parser(
-        "launch",
-        usage="dpnet launch [-n N] [options] [mpirun options] -- COMMAND ...",
-        help="start a command on N ranks: dpnet launch [-n N] [mpirun options] -- COMMAND ...",
-        description="Start a dpnet command on N ranks, with the mpirun beside this Python or on PATH. SIGTERM, "
-        "SIGUSR1, SIGUSR2 and SIGHUP reach the ranks as SIGUSR1, which asks them to end. Options: --max-restarts K: "
-        "start a training that was cut off again, from its newest checkpoint, up to K times (default: 0). "
-        "--grace S: seconds that the ranks have to end when asked to (default: 30). --time-limit S: seconds "
-        "for one attempt. --ft, --no-ft: turn on the fault tolerance of Open MPI, or do not (default: for "
-        "train alone). --srun: in a job of Slurm, start ranks with srun in the place of mpirun. In a batch job ranks "
-        "are placed on all of its hosts, and -n is not needed. All other options go to mpirun.",
-    )
+    start = "dpnet launch [-n N] [options] [mpirun options] -- COMMAND ..."
+    commands.add_parser("launch", usage=start, help=f"start a command on N ranks: {start}", description=LAUNCH)
     _add_evaluate(commands.add_parser("evaluate", help="compute exact scores with a trained network"))
     predict = commands.add_parser("predict", help="write labels and probabilities with a trained network")
     _add_samples(predict)
@@ -61,6 +51,9 @@ def make_parser() -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw the learning curves of run directories")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     plot.add_argument("--out", metavar="FILE", default=PICTURE, help=f".png, .svg or .pdf (default: {PICTURE})")
+    submit = commands.add_parser("submit", help="check a training, and submit it as a batch job of Slurm or PBS")
+    _add_job(submit)
+    add_submit(submit)
     _add_doctor(commands.add_parser("doctor", help="look for mistakes of machine, installation and start"))
     _add_estimate(commands.add_parser("estimate", help="estimate how long a step of a job takes on several nodes"))
     return parser

@@ -111,7 +111,7 @@ class Training:
     def finished(self, code: int) -> bool:
         """Whether an attempt that ended with this exit code has completed the training, or found it complete."""
         path = self._path()
-        if path is None or _summary(path).get("status") not in COMPLETE:
+        if path is None or not is_complete(path):
             return False
         return code == 0 or _identity(path / SUMMARY) != self._summaries_before.get(path)
 
@@ -134,6 +134,11 @@ class Training:
     def _identities(self, file: str) -> dict[Path, tuple[int, int]]:
         seen = {path: _identity(path / file) for path in existing(self._first)}
         return {path: identity for path, identity in seen.items() if identity is not None}
+
+
+def is_complete(path: Path) -> bool:
+    """Whether the summary in a run directory says that its training is complete."""
+    return _summary(path).get("status") in COMPLETE
 
 
 def _summary(path: Path) -> dict[str, Any]:

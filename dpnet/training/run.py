@@ -21,19 +21,19 @@ from dpnet.config.directory import with_directory
 from dpnet.config.file import job_of, to_settings, to_toml
 from dpnet.config.job import Job
 from dpnet.config.model import METRICS
-from dpnet.data.converted.manifest import is_converted
 from dpnet.data.sources import DataSource
 from dpnet.errors import DpnetError, Preempted, WorkerLost
 from dpnet.output.screen import opened
 from dpnet.resilience.signals import StopSignals
 from dpnet.training.announce import announce, complete_already, doing, say
-from dpnet.training.build import build_layout, check_patience, check_world_size
+from dpnet.training.build import build_layout
 from dpnet.training.directory import Directory
 from dpnet.training.hosts import compare_hosts
 from dpnet.training.loop import Loop
 from dpnet.training.memory import with_data
-from dpnet.training.prepare import fit_scaling, identify, open_data, prepare
-from dpnet.training.pretrained.find import find_pretrained, with_pretrained
+from dpnet.training.opening import converted, open_job
+from dpnet.training.prepare import fit_scaling, identify, prepare
+from dpnet.training.pretrained.find import with_pretrained
 from dpnet.training.pretrained.transfer import begin_with, transfer
 from dpnet.training.setup import choose_backend
 from dpnet.training.start import choose_start, foresee
@@ -75,7 +75,7 @@ def train(
         DpnetError: see `dpnet.errors`.
     """
     group = connect() if group is None else group
-    job = _understood(group, lambda: with_pretrained(_converted(with_data(job_of(job), data)), pretrained))
+    job = _understood(group, lambda: with_pretrained(converted(with_data(job_of(job), data)), pretrained))
     run = _Run(job, group, resume, data)
     with opened(job.output.progress), run.signals, contextlib.closing(run):
         while True:
@@ -83,15 +83,6 @@ def train(
                 return run.go_on()
             except WorkerLost as loss:
                 run.lost(loss)
-
-
-def _converted(job: Job) -> Job:
-    """The job with the keys by which its data were converted, if they were."""
-    if not is_converted(os.path.expanduser(job.data.source)):
-        return job
-    from dpnet.data.converted.source import with_keys  # Imported here because it knows all about tables.
-
-    return dataclasses.replace(job, data=with_keys(job.data, job.train.seed))
 
 
 def _understood(group: World, read: Callable[[], Job]) -> Job:
@@ -190,13 +181,7 @@ def begin(
         signals: that end the training.
         in_memory: data, see `train`; None: those that the job names.
     """
-    on_root(group, lambda: check_world_size(job.train, group.world_size))
-    if (pretrained := find_pretrained(job, group, resume)) is not None and job.model.pretrained is None:
-        job = with_pretrained(job, pretrained.record["path"])
-    with doing(group, f"reading the data {job.data.source}"):
-        kept = (None, None) if pretrained is None else (pretrained.schema, pretrained.fills)
-        source = open_data(job, group, in_memory, *kept)
-    check_patience(job.evaluate.patience, source)
+    job, source, pretrained = open_job(job, group, resume, in_memory, world_size=group.world_size)
     backend, numerics = _backend(job, group, source)
     resumes = on_root(group, lambda: foresee(job, resume, source))
     begun = None if pretrained is None or resumes else transfer(pretrained, job, source, group)

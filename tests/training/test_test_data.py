@@ -25,7 +25,7 @@ def earlier(monkeypatch):
     def as_before(work, *arguments):
         with monkeypatch.context() as patch:
             patch.setattr(Parts, "chooses", True)
-            patch.setattr("dpnet.training.run.check_patience", lambda *_: None)
+            patch.setattr("dpnet.training.opening.check_patience", lambda *_: None)
             work(*arguments)
 
     return as_before
