@@ -11,6 +11,11 @@ from dpnet.comm.local import LocalGroup
 from dpnet.comm.node_memory import NodeMemory, PrivateMemory, node_memory
 
 
+def on_one_host(group: Group) -> bool:
+    """Whether all ranks are on one host; the same on every rank."""
+    return group.node.world_size == group.world_size
+
+
 @dataclass(frozen=True)
 class Topology:
     """All ranks, and those that share memory with this one: its node.

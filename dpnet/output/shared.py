@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dpnet.comm.agree import on_root
 from dpnet.comm.group import Group
+from dpnet.comm.topology import on_one_host
 from dpnet.errors import OutputError
 from dpnet.text import counted
 
@@ -39,7 +40,7 @@ def check_shared(group: Group, path: Path, *, expected: bool) -> None:
     Raises:
         OutputError: a host does not see it.
     """
-    if not expected or group.node.world_size == group.world_size:
+    if not expected or on_one_host(group):
         return
     mark = on_root(group, lambda: leave_mark(path))
     sees = not mark or group.node.rank > 0 or sees_mark(Path(mark))

@@ -14,6 +14,7 @@ from typing import Any
 from dpnet.comm.agree import everywhere
 from dpnet.comm.alike import MOST_NAMED, unlike
 from dpnet.comm.group import Group, World
+from dpnet.comm.topology import on_one_host
 from dpnet.compute.fingerprint import blas_in_words
 from dpnet.compute.products.choose import instructions
 from dpnet.compute.products.wheels import metadata
@@ -24,11 +25,6 @@ from dpnet.errors import ConfigError, DataError
 
 MOST_APART_S = 3.0
 """Seconds between the clocks of two hosts that are worth a note; all of them are read within a fraction of one."""
-
-
-def on_one_host(group: Group) -> bool:
-    """Whether all ranks are on one host; the same on every rank."""
-    return group.node.world_size == group.world_size
 
 
 def compare_hosts(

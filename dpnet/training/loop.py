@@ -18,6 +18,7 @@ import numpy as np
 
 from dpnet import whereabouts
 from dpnet.comm.group import Member
+from dpnet.comm.topology import on_one_host
 from dpnet.errors import DivergenceError
 from dpnet.output.run_directory import RunDirectory
 from dpnet.parallel.step_sums import Sums
@@ -68,7 +69,7 @@ class Loop:
         self.progress, self.parts = progress, build_parts(self._setup, self._source, vectors)
         self._recent = RecentSteps(progress)
         steps_per_epoch = self.parts.plan.steps_per_epoch
-        evaluates, several_nodes = self.parts.evaluator is not None, group.node.world_size < group.world_size
+        evaluates, several_nodes = self.parts.evaluator is not None, not on_one_host(group)
         self._every = agenda.intervals(job, steps_per_epoch, evaluates=evaluates, several_nodes=several_nodes)
         self._saves = agenda.saves_checkpoints(job, steps_per_epoch)
         HERE.relocate(whereabouts.row_of(self.parts.board.data, group.rank - self.parts.node_ranks.start))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dpnet.comm.agree import everywhere, on_root
 from dpnet.comm.group import World
+from dpnet.comm.library import Loaded, loaded
 from dpnet.compute.threads import limit_threads, threads_kept
 from dpnet.config.directory import first_choice
 from dpnet.config.job import Job
@@ -40,7 +41,7 @@ def examine(group: World, job: Job, *, with_data: bool) -> list[Finding]:
         job: its run directory is looked at.
         with_data: and so are its data.
     """
-    found = on_root(group, lambda: _of_mpi(mpi.loaded()))
+    found = on_root(group, lambda: _of_mpi(loaded()))
     group.barrier()
     seen = group.allgather(facts(group))
     found += [finding for check in OF_FACTS for finding in check(seen)]
@@ -49,7 +50,7 @@ def examine(group: World, job: Job, *, with_data: bool) -> list[Finding]:
     return [*found, *(_of_data(group, job) if with_data else [])]
 
 
-def _of_mpi(found: mpi.Loaded) -> list[Finding]:
+def _of_mpi(found: Loaded) -> list[Finding]:
     return [*mpi.check_library(found), *mpi.check_launchers(found, mpi.launchers())]
 
 

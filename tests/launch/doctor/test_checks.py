@@ -5,13 +5,15 @@ import json
 
 import pytest
 
-from dpnet.launch.doctor import disk, hosts, links, memory, mpi, products, ranks
+from dpnet.comm import library
+from dpnet.comm.library import Loaded
+from dpnet.launch.doctor import disk, hosts, links, memory, products, ranks
 from dpnet.launch.doctor.disk import Disk, check_disk
 from dpnet.launch.doctor.examine import OF_FACTS
 from dpnet.launch.doctor.facts import Facts, _allocated
 from dpnet.launch.doctor.finding import Finding, fault, ok, table, warning, worst
 from dpnet.launch.doctor.links import Link, check_links, rounds
-from dpnet.launch.doctor.mpi import Loaded, check_launchers, check_library, family
+from dpnet.launch.doctor.mpi import check_launchers, check_library, family
 from dpnet.launch.doctor.products import Measured, check_products, measure
 
 GIB = 2**30
@@ -144,8 +146,8 @@ def test_a_launcher_of_another_library_is_a_fault_and_one_that_does_not_run_is_t
 
 def test_a_library_that_cannot_be_loaded_is_a_fault(monkeypatch):
     assert [one.verdict for one in check_library(OPEN_MPI)] == ["ok"]
-    monkeypatch.setattr(mpi, "LOOK", "raise ImportError('libmpi.so.40: cannot open')")
-    (finding,) = check_library(mpi.loaded())
+    monkeypatch.setattr(library, "LOOK", "raise ImportError('libmpi.so.40: cannot open')")
+    (finding,) = check_library(library.loaded())
     assert finding.verdict == "fault"
     assert "ImportError: libmpi.so.40" in finding.seen
 
