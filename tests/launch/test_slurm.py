@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.faults import assert_same_result, undisturbed, wait_for
+from helpers.faults import assert_same_result, summary, undisturbed, wait_for
 from helpers.hosts import Hosts
 from helpers.mpirun import mpirun
 from helpers.night import NIGHT, at_night, times
@@ -91,6 +92,25 @@ def test_an_idle_host_is_refused_with_what_to_do_about_it(tmp_path, slurm, start
     assert "dpnet launch -- train" in output.read_text() or "leave out -n" in output.read_text()
     assert "node2" in output.read_text()
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_training_that_is_submitted_is_followed_to_its_end(tmp_path, slurm, one_mpi, monkeypatch):
+    folder = tmp_path / "a 'b\" c%j #"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    job = write_job(folder, steps=3).name
+    asked = ["--nodes=2", "--ranks-per-node=1", "--time=00:05:00", "--partition=main", job]
+    submit = [sys.executable, "-m", "dpnet", "submit", *asked]
+    array = re.search(r"submitted: job (\d+)", slurm.call(*submit, "--seeds=1..2", "--output=both"))[1]
+    told = slurm.call(*submit, "--wait", "--output=run")
+    number = re.search(r"submitted: job (\d+)", told)[1]
+    assert "2 ranks on 2 hosts" in told
+    assert "2 ranks on 2 hosts" in (folder / f"run/slurm-{number}.out").read_text()
+    for task in ("1", "2"):
+        assert slurm.wait(f"{array}_{task}", 60) == "COMPLETED", (folder / f"both/slurm-{array}_{task}.out").read_text()
+    seen = [summary(folder / name) for name in ("run", "both/seed-1", "both/seed-2")]
+    assert [(one["status"], one["world_size"]) for one in seen] == [("finished", 2)] * 3
+    assert len({one["digest"] for one in seen[1:]}) == 2, "both tasks have one seed"
 
 
 # --- another turn ---

@@ -21,7 +21,7 @@ SLURM, PBS = "slurm", "pbs"
 
 @dataclass(frozen=True)
 class Request:
-    """A batch job as its user wants it. All but the lists are options of `dpnet submit`; all are keys of a profile.
+    """A batch job as its user wants it: keys of a profile, of which most are options of `dpnet submit` too.
 
     Attributes:
         nodes: hosts.

@@ -73,7 +73,8 @@ def _task(record: Mapping[str, str]) -> Task:
     state = record["JobState"]
     code, _, signal = record.get("ExitCode", "").partition(":")
     if state not in ENDED:
-        return Task(state, ended=False)
+        reason = record.get("Reason", "None")  # Slurm also takes jobs that no partition has hosts or time for.
+        return Task(state if reason == "None" else f"{state} ({reason})", ended=False)
     if state == "COMPLETED":
         return Task(state, ended=True, code=0)
     died = 128 + int(signal) if signal.isdecimal() and int(signal) else 0

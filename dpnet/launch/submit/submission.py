@@ -92,13 +92,13 @@ class Submission:
 
     def _kind(self, path: Path, num_samples: int) -> int | None:
         """What a directory is for this submission; None: it is left alone."""
+        if not self.seeds and (run := known_run(path)) is not None:
+            kind = suits(run, self.job, num_samples, None)
+            return kind if kind in (SAME, CUT_OFF) else None
         if self._is_in(path):
             return BEGUN
         if self.seeds:
             return None if path.exists() else FREE
-        if (run := known_run(path)) is not None:
-            kind = suits(run, self.job, num_samples, None)
-            return kind if kind in (SAME, CUT_OFF) else None
         waits = any((path / name).exists() for name in (self.scheduler.script, JOB_FILE))
         return None if waits or owner(path).job else FREE
 

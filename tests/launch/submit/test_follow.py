@@ -43,9 +43,9 @@ def answers(tmp_path, monkeypatch, capsys):
     return run
 
 
-def record(state, code="0:0", task=""):
+def record(state, code="0:0", task="", reason="None"):
     array = f"ArrayJobId=12 ArrayTaskId={task} " if task else ""
-    return f"JobId=12 {array}JobName=dpnet JobState={state} Reason=None ExitCode={code} Command=/x y\n"
+    return f"JobId=12 {array}JobName=dpnet JobState={state} Reason={reason} ExitCode={code} Command=/x y\n"
 
 
 def shown(*records):
@@ -76,6 +76,11 @@ def test_the_exit_code_is_that_of_the_job(answers, last, code):
         "job 12: RUNNING",
         f"job 12: {last.split('JobState=')[1].split()[0]}",
     ]
+
+
+def test_why_a_job_does_not_start_is_told(answers):
+    waiting = shown(record("PENDING", reason="PartitionTimeLimit"))
+    assert "job 12: PENDING (PartitionTimeLimit)\n" in answers("slurm", waiting, waiting, shown(record("COMPLETED")))[2]
 
 
 def test_a_job_that_is_queued_again_is_followed_to_its_last_end(answers):

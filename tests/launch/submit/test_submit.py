@@ -141,6 +141,15 @@ def test_a_virtual_environment_is_activated_and_another_one_is_put_on_the_path(t
     assert f'\nexport PATH={there}/conda/bin:"$PATH"\n' in script
 
 
+def test_the_script_has_the_name_that_the_shell_has_for_the_directory(there, monkeypatch, capsys):
+    (there / "link").symlink_to(there / "work")
+    for name, shown in ((there / "link", "link"), (there, "work")):  # The last is of another directory.
+        monkeypatch.setenv("PWD", str(name))
+        _, script, _ = submit(capsys, "--scheduler", "slurm", "--dry-run", "job.toml")
+        assert f"\ncd {there}/{shown}\n" in script
+        assert f"--output {there}/{shown}/runs/digits\n" in script
+
+
 def test_a_profile_gives_defaults_and_lines_of_the_script(there, capsys):
     Path("site.toml").write_text(
         'scheduler = "slurm"\nnodes = 7\nranks_per_node = 3\ntime = "02:00:00"\npartition = "long"\n'
@@ -279,4 +288,11 @@ def test_a_complete_training_is_not_queued_and_another_one_not_on_top_of_it(ther
     assert submit(capsys, "--output", "runs/digits", "--set", "optimizer.learning_rate=0.5", "job.toml")[0] == 1
     assert not sbatch.exists()
     assert submit(capsys, "--set", "optimizer.learning_rate=0.5", "job.toml")[0] == 0
+    assert "runs/digits-2" in sbatch.read_text()
+
+
+def test_where_another_job_was_trained_meanwhile_the_directory_is_its(there, sbatch, capsys):
+    assert submit(capsys, "job.toml")[0] == 0
+    assert cli.run(["train", "--output", "runs/digits", "--set", "optimizer.learning_rate=0.5", "job.toml"]) == 0
+    assert submit(capsys, "job.toml")[0] == 0
     assert "runs/digits-2" in sbatch.read_text()
