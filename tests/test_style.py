@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.own_files import ROOT, modules, own_files
 
-WRITTEN = (".cff", ".md", ".py", ".sbatch", ".sh", ".toml", "")
+WRITTEN = (".cff", ".def", ".md", ".py", ".sbatch", ".sh", ".toml", ".yaml", "")
 """The endings of what people have written, and may have misspelt."""
 
 

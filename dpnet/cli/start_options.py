@@ -39,6 +39,8 @@ def add_submit(command: argparse.ArgumentParser) -> None:
     )
     for key, (names, word, text) in ASKED.items():
         command.add_argument(*names, dest=key, metavar=word, help=text)
+    words = "let Slurm's srun start the ranks, in the place of mpirun"
+    command.add_argument("--srun", action="store_const", const=True, help=words)
     words = "TOML file of defaults: nodes, ranks_per_node, time, partition, account, environment, setup, options, ..."
     command.add_argument("--profile", metavar="FILE", help=words)
     command.add_argument("--output", metavar="DIR", help="run directory; of several seeds the folder of theirs")

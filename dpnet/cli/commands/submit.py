@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, group: World) -> int:
     if group.world_size > 1:
         raise ConfigError("dpnet submit queues ranks itself; start it without a launcher", agreed=True)
     profile = None if arguments.profile is None else Path(arguments.profile).expanduser()
-    request = read_request({key: getattr(arguments, key) for key in ASKED}, profile)
+    request = read_request({key: getattr(arguments, key) for key in (*ASKED, "srun")}, profile)
     asked = _submission(arguments, request, read_job(arguments))
     source = foretell(asked.job, request.world_size)
     path = asked.place(len(source.train))

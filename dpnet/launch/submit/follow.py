@@ -37,7 +37,8 @@ def follow(
         if tasks is not None:
             known |= {name: task for name, task in tasks.items() if task.ended}
             ends = ends + 1 if all(task.ended for task in tasks.values()) else 0
-            if told != (told := _states(tasks) or told):
+            if (states := _states(tasks)) not in ("", told):
+                told = states
                 say(f"job {number}: {told}")
         if log is not None:
             position = _show_from(log, position, show)
@@ -59,7 +60,7 @@ def exit_code(tasks: Mapping[str, Task], run_dirs: Sequence[Path]) -> int:
 def _states(tasks: Mapping[str, Task]) -> str:
     counts = Counter(task.state for task in tasks.values())
     if len(tasks) == 1:
-        return next(iter(counts))
+        return next(iter(tasks.values())).state
     return ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dpnet.errors import ConfigError
 from dpnet.launch.submit.request import Request
 from dpnet.launch.submit.script import Directives, Training
 from dpnet.launch.submit.slurm import SEED
@@ -18,7 +19,13 @@ ENDED = ("F", "X")
 class Pbs:
     """See Scheduler. The log is written where qsub was called, so that no path stands in a line that PBS reads."""
 
-    program, template, script = "qsub", "pbs.sh", "job.pbs"
+    program, script = "qsub", "job.pbs"
+
+    def template(self, request: Request) -> str:
+        """See Scheduler."""
+        if request.srun:
+            raise ConfigError("srun is of Slurm, and this is a job of PBS; leave --srun, or srun = true, out")
+        return "pbs.sh"
 
     def directives(self, request: Request, training: Training) -> Directives:
         """See Scheduler."""

@@ -32,6 +32,7 @@ class Request:
         partition: of Slurm, or queue of PBS; empty: the site's default.
         account: that pays; empty: the default one.
         name: of the job.
+        srun: Slurm's srun is to start the ranks, in the place of mpirun.
         environment: folder of the virtual or conda environment that dpnet is installed in; empty: that of this process.
         setup: lines of the script in front of the environment, such as `module load openmpi`.
         options: more options of sbatch or qsub, one a line, as a batch script has them.
@@ -45,6 +46,7 @@ class Request:
     partition: str = ""
     account: str = ""
     name: str = "dpnet"
+    srun: bool = False
     environment: str = ""
     setup: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -128,6 +130,12 @@ def _name(value: Any, where: str) -> str:
     return value
 
 
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where} is {value!r}; it must be true or false")
+    return value
+
+
 def _folder(value: Any, where: str) -> str:
     if not isinstance(value, str) or not Path(value).expanduser().is_dir():
         raise ConfigError(f"{where} is {value!r}; it must be the folder of an environment")
@@ -149,6 +157,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "partition": _word,
     "account": _word,
     "name": _name,
+    "srun": _flag,
     "environment": _folder,
     "setup": _lines,
     "options": _lines,

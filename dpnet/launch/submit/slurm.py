@@ -20,7 +20,11 @@ SHORT_S = 600
 class Slurm:
     """See Scheduler."""
 
-    program, template, script = "sbatch", "slurm.sbatch", "job.sbatch"
+    program, script = "sbatch", "job.sbatch"
+
+    def template(self, request: Request) -> str:
+        """See Scheduler."""
+        return "slurm-srun.sbatch" if request.srun else "slurm.sbatch"
 
     def directives(self, request: Request, training: Training) -> Directives:
         """See Scheduler."""

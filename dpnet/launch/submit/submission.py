@@ -52,12 +52,10 @@ class Submission:
 
     def script(self, path: Path) -> str:
         """The text of the script, see `training`; raises ConfigError where there can be none."""
-        training, scheduler = self.training(path), self.scheduler
-        head = (
-            f"Written by `dpnet submit`, of dpnet's launch/{scheduler.template}, which says what these lines are for."
-        )
-        template = (folder() / scheduler.template).read_text(encoding="utf-8")
-        return make_script(template, head, scheduler.directives(self.request, training), self.request, training)
+        training, name = self.training(path), self.scheduler.template(self.request)
+        head = f"Written by `dpnet submit`, of dpnet's launch/{name}, which says what these lines are for."
+        directives = self.scheduler.directives(self.request, training)
+        return make_script((folder() / name).read_text(encoding="utf-8"), head, directives, self.request, training)
 
     def write(self, path: Path) -> Path:
         """Write the script and the copy of the job file; returns the full path of the script.

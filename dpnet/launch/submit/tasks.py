@@ -34,13 +34,14 @@ class Scheduler(Protocol):
 
     Attributes:
         program: that takes scripts.
-        template: name of the file of launch/ that its scripts are made of.
         script: name of the script in a run directory.
     """
 
     program: str
-    template: str
     script: str
+
+    def template(self, request: Request) -> str:
+        """The name of the file of launch/ that a script is made of; raises ConfigError where there is none."""
 
     def directives(self, request: Request, training: Training) -> Directives:
         """The lines of the script for this scheduler; raises ConfigError where it cannot take a path."""

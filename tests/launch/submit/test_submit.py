@@ -95,6 +95,17 @@ def test_the_script_for_pbs_asks_for_what_was_asked_for(there, capsys):
     ]
 
 
+def test_the_ranks_are_started_by_srun_where_that_is_asked_for(there, capsys):
+    plain, by_srun = (
+        submit(capsys, "--scheduler", "slurm", "--dry-run", *words, "job.toml")[1] for words in ((), ("--srun",))
+    )
+    assert [line for line in plain.splitlines() if line.startswith("exec")] == ['exec dpnet launch -- train "$@"']
+    assert [line for line in by_srun.splitlines() if line.startswith("exec")] == [
+        'exec dpnet launch --srun -- train "$@"'
+    ]
+    assert directives(plain) == directives(by_srun)
+
+
 def test_a_short_job_gets_no_signal_as_slurm_would_send_it_at_once(there, capsys):
     asked = [*ASKED[:-1], "00:05:00"]
     _, script, _ = submit(capsys, "--scheduler", "slurm", "--dry-run", "job.toml", asked=asked)
@@ -214,6 +225,7 @@ def test_an_array_has_a_run_directory_for_each_seed(there, sbatch, capsys):
         (["--scheduler", "pbs", "job.toml"], "there is no qsub on PATH"),
         (["--profile", "none.toml", "job.toml"], "cannot read the profile none.toml"),
         (["--output", "a\\b", "job.toml"], "cannot write a log"),
+        (["--srun", "--scheduler", "pbs", "--dry-run", "job.toml"], "srun is of Slurm"),
     ],
 )
 def test_what_would_fail_in_the_queue_is_refused_before(there, sbatch, capsys, words, text):
@@ -230,6 +242,7 @@ def test_what_would_fail_in_the_queue_is_refused_before(there, sbatch, capsys, w
     ("profile", "text"),
     [
         ("nods = 1", "nods in the profile site.toml is no key"),
+        ("srun = 1", "srun in site.toml is 1; it must be true or false"),
         ("nodes = true", "nodes in site.toml is True"),
         ("setup = 'a'", "setup in site.toml is 'a'; it must be a list of lines"),
         ("options = ['a\\nb']".replace("'", '"'), "it must be a list of lines"),
