@@ -57,24 +57,25 @@ SILENT = "", "slurm_load_jobs error: Unable to contact slurm controller (connect
 
 
 @pytest.mark.parametrize(
-    ("last", "code"),
+    ("state", "seen", "code"),
     [
-        (record("COMPLETED"), 0),
-        (record("FAILED", "75:0"), 75),
-        (record("FAILED", "2:0"), 2),
-        (record("FAILED", "0:9"), 137),
-        (record("CANCELLED"), 1),
-        (record("TIMEOUT", "0:15"), 143),
-        (record("NODE_FAIL"), 1),
+        ("COMPLETED", "0:0", 0),
+        ("FAILED", "75:0", 75),
+        ("FAILED", "2:0", 2),
+        ("FAILED", "0:9", 137),
+        ("CANCELLED", "0:0", 1),
+        ("TIMEOUT", "0:15", 143),
+        ("NODE_FAIL", "0:0", 1),
     ],
 )
-def test_the_exit_code_is_that_of_the_job(answers, last, code):
-    found, _, told = answers("slurm", shown(record("PENDING")), shown(record("RUNNING")), shown(last))
+def test_the_exit_code_is_that_of_the_job(answers, state, seen, code):
+    last = shown(record(state, seen))
+    found, _, told = answers("slurm", shown(record("PENDING")), shown(record("RUNNING")), last)
     assert found == code
     assert [line for line in told.splitlines() if line.startswith("job 12: ")] == [
         "job 12: PENDING",
         "job 12: RUNNING",
-        f"job 12: {last.split('JobState=')[1].split()[0]}",
+        f"job 12: {state}",
     ]
 
 
@@ -111,6 +112,11 @@ def test_an_array_has_ended_with_its_last_task_and_has_the_code_of_one_that_fail
     assert code == 75
     assert "job 12: 1 PENDING, 1 RUNNING" in told
     assert "job 12: 1 COMPLETED, 1 FAILED, 1 RUNNING" in told
+
+
+def test_tasks_of_an_array_that_were_forgotten_before_their_end_was_seen_count_by_their_summaries(answers):
+    last = shown(record("COMPLETED", task="1"))
+    assert answers("array", shown(record("RUNNING", task="1-2")), last, words=["--seeds", "1..2"])[0] == 1
 
 
 def test_what_the_job_prints_is_shown_once_and_in_whole_lines(answers, tmp_path):

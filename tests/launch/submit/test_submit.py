@@ -304,6 +304,13 @@ def test_a_complete_training_is_not_queued_and_another_one_not_on_top_of_it(ther
     assert "runs/digits-2" in sbatch.read_text()
 
 
+def test_a_training_that_is_to_go_on_past_its_end_is_queued(there, sbatch, capsys):
+    longer = ["--output", "run", "--set", "train.steps=6", "job.toml"]
+    assert cli.run(["train", "--output", "run", "job.toml"]) == 0
+    assert submit(capsys, *longer)[0] == 0
+    assert sbatch.read_text().startswith(f"{there}/work/run\n")
+
+
 def test_where_another_job_was_trained_meanwhile_the_directory_is_its(there, sbatch, capsys):
     assert submit(capsys, "job.toml")[0] == 0
     assert cli.run(["train", "--output", "runs/digits", "--set", "optimizer.learning_rate=0.5", "job.toml"]) == 0
