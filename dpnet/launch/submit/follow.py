@@ -35,7 +35,7 @@ def follow(
     while ends < ENDS:
         tasks = scheduler.tasks(number)
         if tasks is not None:
-            known |= {name: task for name, task in tasks.items() if task.ended}
+            known = {name: task for name, task in {**known, **tasks}.items() if task.ended}
             ends = ends + 1 if all(task.ended for task in tasks.values()) else 0
             if (states := _states(tasks)) not in ("", told):
                 told = states

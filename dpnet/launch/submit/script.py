@@ -1,13 +1,17 @@
 """The batch script of a training: a file of launch/, with the numbers, paths and environment of this one.
 
-#!/bin/bash
-# comments               in their place a line on where this script comes from
-#SBATCH --nodes=2        with other values; lines that the user wants besides come behind the last one
-set -eu                  from here on paragraph by paragraph:
-                         the working directory
-. "$VENV/bin/activate"   the environment of this dpnet, behind lines of the profile
-set -- job.toml          the training
-exec dpnet launch ...    stays as it is
+    #!/bin/bash
+    # comments               in their place a line on where this script comes from
+    #SBATCH --nodes=2        with other values; lines that the user wants besides come behind the last one
+    set -eu                  and the working directory
+
+    . "$VENV/bin/activate"   the environment of this dpnet, behind lines of the profile
+
+    set -- job.toml          the training
+
+    exec dpnet launch ...    stays as it is
+
+So the files of launch/ are made of paragraphs, of which each has one purpose.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """A training that is to be submitted: its script, for each directory that it may have, and what is written there.
 
-job.sbatch      the script, job.pbs under PBS
-job.toml        a copy of the job file: what is changed in that while the job waits is not what was checked
+    job.sbatch      the script; job.pbs under PBS
+    job.toml        a copy of the job file
+
+What is changed in the job file while the job waits is not what was checked: hence the copy.
 """
 
 from __future__ import annotations

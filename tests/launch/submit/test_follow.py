@@ -91,6 +91,15 @@ def test_a_job_that_is_queued_again_is_followed_to_its_last_end(answers):
     assert told.count("RUNNING") == 2
 
 
+def test_a_turn_that_failed_counts_for_nothing_once_the_job_is_in_the_queue_again(answers, tmp_path):
+    def write(number):
+        if number == 4:
+            (tmp_path / "run/summary.json").write_text(json.dumps({"status": "finished"}))
+
+    turns = [shown(record(state)) for state in ("NODE_FAIL", "PENDING", "RUNNING")]
+    assert answers("slurm", *turns, GONE, between=write)[0] == 0
+
+
 def test_a_controller_that_does_not_answer_is_waited_for(answers):
     code, *_ = answers("slurm", SILENT, SILENT, SILENT, shown(record("FAILED", "3:0")))
     assert code == 3
