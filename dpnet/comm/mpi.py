@@ -23,6 +23,7 @@ from dpnet.comm.group import InFlight, Message
 from dpnet.comm.lonely import warn
 from dpnet.comm.node_barrier import NodeBarrier, words
 from dpnet.comm.node_memory import SharedMemory
+from dpnet.comm.patience import polls
 from dpnet.comm.requests import Requests
 from dpnet.compute.arrays import Vector
 from dpnet.compute.cores.available import available_cores, core_set
@@ -162,7 +163,8 @@ class MpiGroup:
         with IN_EXCHANGE:
             requests = [self._comm.Irecv(vector, rank) for rank, vector in receives]
             requests += [self._comm.Isend(vector, rank) for rank, vector in sends]
-            return Requests(requests, IN_EXCHANGE)
+            longest = max((vector.nbytes for _, vector in (*sends, *receives)), default=0)
+            return Requests(requests, IN_EXCHANGE, polls(longest))
 
     def allgather_into(self, vector: Vector, counts: Sequence[int]) -> None:
         """See Group.allgather_into."""

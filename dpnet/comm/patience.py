@@ -10,14 +10,22 @@ SPIN_S = 50e-6
 SHARE = 8
 """A nap takes one in so many parts of the time waited so far: a message lies there for no longer than that."""
 LONGEST_NAP_S = 1e-3
+LONG_BYTES, POLLS = 1 << 16, 256
+"""From so many bytes on a message is moved by so many calls between two naps. MPICH moves some 8 kB in a call: with one
+after each nap 23 MB took 3.2 s, and with these 0.04 s."""
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    """Return once `done()` is true. It is called from time to time, and what it raises ends the wait."""
+def polls(num_bytes: int) -> int:
+    """Calls between two naps for a message of so many bytes."""
+    return POLLS if num_bytes >= LONG_BYTES else 1
+
+
+def wait_until(done: Callable[[], bool], polls: int = 1) -> None:
+    """Return once `done()` is true. It is called `polls` times between two naps, and what it raises ends the wait."""
     if done():
         return
     begin = time.monotonic()
-    while not done():
+    while not any(done() for _ in range(polls)):
         waited_s = time.monotonic() - begin
         if waited_s > SPIN_S:
             time.sleep(min(LONGEST_NAP_S, waited_s / SHARE))

@@ -22,10 +22,11 @@ class Requests:
     Args:
         requests: one for each message.
         waiting: records that this rank waits, and makes an error of MPI one of dpnet's.
+        polls: see `patience.polls`.
     """
 
-    def __init__(self, requests: Sequence[Request], waiting: AbstractContextManager[None]) -> None:
-        self._requests, self._waiting = list(requests), waiting
+    def __init__(self, requests: Sequence[Request], waiting: AbstractContextManager[None], polls: int) -> None:
+        self._requests, self._waiting, self._polls = list(requests), waiting, polls
         _IN_FLIGHT.add(self)
 
     def progress(self) -> None:
@@ -37,7 +38,7 @@ class Requests:
         """See InFlight.wait."""
         with self._waiting:
             for request in self._requests:  # Not Testall: see _IN_FLIGHT.
-                wait_until(request.Test)
+                wait_until(request.Test, self._polls)
         _IN_FLIGHT.discard(self)
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from dpnet.comm import patience
-from dpnet.comm.patience import wait_until
+from dpnet.comm.patience import LONG_BYTES, POLLS, polls, wait_until
 
 
 def true_after(calls):
@@ -34,6 +34,21 @@ def test_a_rank_naps_longer_the_longer_it_waits(monkeypatch):
     assert naps[0] == pytest.approx(patience.SPIN_S / patience.SHARE, rel=0.3)
     assert naps == sorted(naps)
     assert naps[-1] == patience.LONGEST_NAP_S
+
+
+@pytest.mark.parametrize("number", [1, 7, POLLS])
+def test_long_messages_are_moved_by_many_calls_between_two_naps(monkeypatch, number):
+    naps, asked = [], []
+    monkeypatch.setattr(patience.time, "sleep", naps.append)
+
+    def done():
+        asked.append(len(naps))
+        return len(naps) == 20
+
+    wait_until(done, number)
+    assert [asked.count(nap) for nap in range(1, 20)] == [number] * 19
+    assert polls(LONG_BYTES - 1) == 1
+    assert polls(LONG_BYTES) == POLLS
 
 
 def test_an_error_ends_the_wait():
