@@ -17,9 +17,8 @@ from dpnet.launch.options import OPEN_HERE
 from dpnet.launch.submit.choose import choose_scheduler
 from dpnet.launch.submit.follow import exit_code, follow
 from dpnet.launch.submit.request import Request, read_request
-from dpnet.launch.submit.slurm import SEED
 from dpnet.launch.submit.submission import Submission
-from dpnet.launch.submit.tasks import submit
+from dpnet.launch.submit.tasks import SEED, submit
 from dpnet.text import complain
 from dpnet.training.opening import foretell
 from dpnet.training.start import foresee

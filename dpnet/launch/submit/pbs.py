@@ -9,8 +9,7 @@ from pathlib import Path
 from dpnet.errors import ConfigError
 from dpnet.launch.submit.request import Request
 from dpnet.launch.submit.script import Directives, Training
-from dpnet.launch.submit.slurm import SEED
-from dpnet.launch.submit.tasks import Task, ask
+from dpnet.launch.submit.tasks import SEED, Task, ask
 
 ENDED = ("F", "X")
 """Finished; and so for a part of an array."""

@@ -9,9 +9,8 @@ from pathlib import Path
 from dpnet.errors import ConfigError
 from dpnet.launch.submit.request import Request
 from dpnet.launch.submit.script import Directives, Training
-from dpnet.launch.submit.tasks import Task, ask
+from dpnet.launch.submit.tasks import SEED, Task, ask
 
-SEED = "SEED"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL")
 SHORT_S = 600
 """Seconds of a job below which it gets no signal before its end, as Slurm sends that up to a minute early: at once."""

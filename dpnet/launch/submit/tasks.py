@@ -15,6 +15,10 @@ SUBMIT_S, ASK_S = 60.0, 10.0
 """Seconds that a scheduler has to take a job, and to say how it is."""
 
 
+SEED = "SEED"
+"""Stands for the seed in the name of a log of an array."""
+
+
 class Task(NamedTuple):
     """A job, or a task of an array.
 
@@ -70,16 +74,7 @@ def submit(scheduler: Scheduler, script: Path) -> str:
     """
     line = scheduler.line(script)
     try:
-        done = subprocess.run(
-            line,
-            cwd=script.parent,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SUBMIT_S,
-            check=False,
-        )
+        done = _run(line, SUBMIT_S, script.parent)
         why = (done.stderr or done.stdout).strip() if done.returncode else ""
     except OSError as error:
         why = error.strerror or str(error)
@@ -93,15 +88,20 @@ def submit(scheduler: Scheduler, script: Path) -> str:
 def ask(line: Sequence[str]) -> tuple[str, str]:
     """What a command of a scheduler prints, and what it complains of; both empty: it does not answer."""
     try:
-        done = subprocess.run(
-            line,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ASK_S,
-            check=False,
-        )
+        done = _run(line, ASK_S)
     except (OSError, subprocess.TimeoutExpired):
         return "", ""
     return ("", done.stderr or done.stdout) if done.returncode else (done.stdout, "")
+
+
+def _run(line: Sequence[str], timeout_s: float, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        line,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )
