@@ -22,8 +22,8 @@ from benchmarks.picture import picture
 from benchmarks.results import keep, machine, summary
 from benchmarks.workloads import WORKLOADS, workload_parser
 from dpnet.compute.threads import VARIABLES
-from dpnet.launch.flags import find_mpirun
 from tests.helpers.hosts import HEAD, Hosts, obstacle
+from tests.helpers.vendor import vendor
 
 TIMEOUT_S = 300
 PORT = 29_571
@@ -83,14 +83,8 @@ class Race:
 
     def mpirun(self, line: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command on every host, one rank each."""
-        mpirun = find_mpirun()
-        agent = str(self._hosts.agent)
-        if "Open MPI" in subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=False).stdout:
-            listed = ",".join(f"{name}:1" for name in self._names)
-            options = ["--host", listed, "--prtemca", "plm_ssh_agent", agent, "--bind-to", "none", "-x", "PYTHONPATH"]
-        else:
-            options = ["-launcher-exec", agent, "-hosts", ",".join(self._names)]
-        command = self._hosts.on(HEAD, [mpirun, *options, "-n", str(len(self._names)), *line])
+        passed_on = ["-x", "PYTHONPATH"] if vendor() == "Open MPI" else []  # Others pass on the whole environment.
+        command = self._hosts.on(HEAD, [*self._hosts.mpirun(number=len(self._names)), *passed_on, *line])
         return subprocess.run(
             command, env=_environ(), cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )

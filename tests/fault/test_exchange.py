@@ -9,7 +9,7 @@ import time
 
 import pytest
 from helpers.faults import summary, train_arguments
-from helpers.hosts import HEAD, Hosts, obstacle
+from helpers.hosts import HEAD, LAUNCH, Hosts, obstacle
 from helpers.mpirun import mpirun, run_command, start
 from helpers.night import at_night, times
 
@@ -57,13 +57,6 @@ for exchange, activation in cases:
     digest = hashlib.sha256(np.array(parts.state.params).tobytes()).hexdigest()
     seen.append([counters, parts.exchange.cost.bytes, sent, digest])
 (Path(output) / f"{group.rank}.json").write_text(json.dumps(seen))
-"""
-LAUNCH = """
-from dpnet.launch import attempt, escalation, linger
-# An mpirun that waits for a silent host would do so for long, and so would what it has started there.
-linger.LINGER_S = escalation.KILL_AFTER_S = attempt.LEFTOVERS_END_S = 1.0
-from dpnet.__main__ import main
-main()
 """
 JOB = """
 [model]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from helpers.faults import assert_same_result, train_arguments, undisturbed, write_job
-from helpers.hosts import HEAD, Hosts, obstacle
+from helpers.hosts import HEAD, LAUNCH, Hosts, obstacle
 from helpers.jobs import metrics
 from helpers.mpirun import mpirun, start
 from helpers.night import times
@@ -19,13 +19,6 @@ pytestmark = [pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(900)]
 NUM_HOSTS = 4
 SEEDS = range(times("DPNET_TEST_HOSTS", day=1, night=20))
 EPOCHS = 15
-LAUNCH = """
-from dpnet.launch import attempt, escalation, linger
-# An mpirun that waits for a silent host would do so for long, and so would what it has started there.
-linger.LINGER_S = escalation.KILL_AFTER_S = attempt.LEFTOVERS_END_S = 1.0
-from dpnet.__main__ import main
-main()
-"""
 
 
 @pytest.fixture(scope="module")

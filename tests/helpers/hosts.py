@@ -28,6 +28,14 @@ code=$?
 if [ $code -gt 128 ]; then exit 255; fi
 exit $code
 """
+LAUNCH = """
+from dpnet.launch import attempt, escalation, linger
+# An mpirun that waits for a silent host would do so for long, and so would what it has started there.
+linger.LINGER_S = escalation.KILL_AFTER_S = attempt.LEFTOVERS_END_S = 1.0
+from dpnet.__main__ import main
+main()
+"""
+"""`dpnet` for `python -c`, where a host falls silent."""
 BEGIN = """
 hostname {name}
 mount -t sysfs sysfs /sys
@@ -102,14 +110,15 @@ class Hosts:
         """The command line that runs a command on a host."""
         return ["nsenter", "--target", str(self._holders[name].pid), *NAMESPACES, f"--wd={os.getcwd()}", "--", *command]
 
-    def mpirun(self, ranks_each: int = 1) -> list[str]:
-        """The start of a command line, for the head, that runs a command on all hosts."""
-        start = [os.path.join(os.path.dirname(sys.executable), "mpirun"), "-n", str(ranks_each * len(self.names))]
+    def mpirun(self, ranks_each: int = 1, number: int | None = None) -> list[str]:
+        """The start of a command line, for the head, that runs a command on all hosts, or on the first ones."""
+        names = self.names[:number]
+        start = [os.path.join(os.path.dirname(sys.executable), "mpirun"), "-n", str(ranks_each * len(names))]
         if vendor() == "Open MPI":
-            listed = ",".join(f"{name}:{ranks_each}" for name in self.names)
+            listed = ",".join(f"{name}:{ranks_each}" for name in names)
             return [*start, "--bind-to", "none", "--prtemca", "plm_ssh_agent", str(self.agent), "--host", listed]
         reach = ["-launcher", "ssh", "-launcher-exec", str(self.agent)]
-        return [*start, *reach, "-hosts", ",".join(self.names), "-ppn", str(ranks_each)]
+        return [*start, *reach, "-hosts", ",".join(names), "-ppn", str(ranks_each)]
 
     @contextmanager
     def put(self, name: str, source: Path, place: Path) -> Iterator[None]:
