@@ -14,12 +14,13 @@ the start, and be another one after a restart.
 
 from __future__ import annotations
 
-import enum
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpnet.nn.layout import Layout
+from dpnet.parallel.traffic import ring
+from dpnet.parallel.ways import DZ, Array, Way, Ways, messages, width
 
 ACTIVE = 0.5
 """Share of the elements behind a ReLU that are taken not to be 0: at the start of a training; later there are fewer."""
@@ -27,73 +28,10 @@ BITS_SHARE = 1 / 32
 """A bit for each element, as a share of float32."""
 COPIED_BYTES_S = 2e9
 """Bytes a second that a rank packs, unpacks or adds up: measured at 1 to 4e9."""
+COPIES = 2
+"""Times that a rank touches its share of all sums: it writes them, and adds up the parts of all nodes."""
 MESSAGE_S, MESSAGE_SHARE = 2.5e-6, 0.5
 """A message more, and one back, take a rank so many seconds, or this share of the latency: 2.5 us, 14 us over TCP."""
-
-Array = tuple[str, int]
-"""What is sent: "x" or "dz", and the number of its layer."""
-X, DZ = "x", "dz"
-EARLY_BYTES = 1 << 16
-"""A shorter array waits for the next message: alone it would win less time than a message costs."""
-
-
-class Way(enum.Enum):
-    """How a node gets a factor of the rows of another."""
-
-    NOT_NEEDED = "not needed"
-    COMPUTED = "computed"
-    RECEIVED = "received"
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether the node gets it at all."""
-        return self is not Way.NOT_NEEDED
-
-    @property
-    def is_received(self) -> bool:
-        """Whether the other node sends it."""
-        return self is Way.RECEIVED
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How x and dz of every layer come to the other nodes.
-
-    Attributes:
-        x: the inputs of every layer; those of the first are samples, which each node gathers.
-        dz: the gradients of every layer's z.
-        sparse: whether zeros are worth looking for: behind a ReLU.
-    """
-
-    x: tuple[Way, ...]
-    dz: tuple[Way, ...]
-    sparse: bool
-
-    def received_x(self) -> Iterator[int]:
-        """The layers whose x is sent, in the order in which they are."""
-        return (layer for layer, way in enumerate(self.x) if way.is_received)
-
-    def received_dz(self) -> Iterator[int]:
-        """The layers whose dz is sent, in the order in which they are: from the last."""
-        return (layer for layer, way in reversed(list(enumerate(self.dz))) if way.is_received)
-
-
-def width(sizes: Sequence[int], array: Array) -> int:
-    """The columns of an array, in a network of these widths."""
-    kind, layer = array
-    return sizes[layer if kind == X else layer + 1]
-
-
-def messages(ways: Ways, bytes_of: Callable[[Array], float]) -> list[list[Array]]:
-    """The arrays, of so many bytes each, of every message to another rank, as they leave: of one message at least."""
-    arrays: list[Array] = [*((X, layer) for layer in ways.received_x()), *((DZ, layer) for layer in ways.received_dz())]
-    found: list[list[Array]] = [[]]
-    for array in arrays:
-        found[-1].append(array)
-        if sum(map(bytes_of, found[-1])) >= EARLY_BYTES:
-            found.append([])
-    # What is complete last leaves with the numbers of the step.
-    return found if found[-1] or len(found) == 1 else found[:-1]
 
 
 @dataclass(frozen=True)
@@ -151,9 +89,13 @@ class Cost:
 
 def gradients_cost(shape: Shape, speeds: Speeds) -> Cost:
     """The cost of exchanging the sums of nodes."""
+    return sums_cost(shape, speeds, ring(shape.nodes, shape.layout, f"f{shape.itemsize}"))
+
+
+def sums_cost(shape: Shape, speeds: Speeds, sent: float, copies: float = COPIES) -> Cost:
+    """The cost of sums of which a node sends so many bytes, and a rank touches its share of all so many times."""
     trained = (shape.layout.trained.stop - shape.layout.trained.start) * shape.itemsize
-    sent = 2 * (shape.nodes - 1) / shape.nodes * trained
-    copied = 2 * trained / shape.ranks / COPIED_BYTES_S  # Written, and the parts of all nodes added up.
+    copied = copies * trained / shape.ranks / COPIED_BYTES_S
     return Cost(sent, sent / speeds.bytes_s + copied + 2 * speeds.messages_s(shape.nodes))
 
 

@@ -21,7 +21,8 @@ from dpnet.compute.fingerprint import fingerprint
 from dpnet.config.train import TrainConfig
 from dpnet.nn.layout import Layout
 from dpnet.parallel import cost
-from dpnet.parallel.cost import Cost, Shape, Speeds, Ways
+from dpnet.parallel.cost import Cost, Shape, Speeds
+from dpnet.parallel.ways import Ways
 from dpnet.text import counted, words
 
 LONG_ENOUGH_S = 0.03

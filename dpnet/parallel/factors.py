@@ -19,7 +19,7 @@ the gradients had been sent.
     rank 1: rows of shard 1 ──────── x, dz ────────►  rank 3: puts them into the rows of shard 1
 
 Each rank sends its rows to one rank of every other node. What is long leaves as soon as it is complete, and travels
-while this rank goes on, forward and back; the rest leaves in one message at the end (see `messages` and `packets`).
+while this rank goes on, forward and back; the rest leaves in one message at the end (see `ways` and `packets`).
 What a rank still has to compute, it does while a message is on its way.
 
     forward      x of layer 1 ►   x of layer 2 ►
@@ -38,11 +38,11 @@ from dpnet.compute.arrays import Matrix, Vector
 from dpnet.compute.loops.interface import Loops
 from dpnet.nn.layout import Layout, Views
 from dpnet.nn.passes import keep
-from dpnet.parallel.cost import DZ, Array, Way, Ways, X, messages, width
 from dpnet.parallel.packets import Packet, room
 from dpnet.parallel.plan import Plan
 from dpnet.parallel.replica import Replica
 from dpnet.parallel.step_sums import SHARD_BYTES, StepSums
+from dpnet.parallel.ways import DZ, Array, Way, Ways, X, messages, width
 
 Call = Callable[[], object]
 
@@ -128,15 +128,13 @@ class FactorExchange:
                 first = self._plan.shard_start(self._plan.batch_size(self._step), rank)
                 self._dataset.gather(self._plan.shard(self._step, rank), first=first)
             self._run(calls[0])
-        for number, flight in enumerate(self._arriving):
-            flight.wait()
+        for number in range(len(self._messages)):
+            self._arriving.pop(0).wait()
             for rank, calls in zip(self._others, passes, strict=True):
                 self._received[rank][number].rewind()
                 self._run(calls[number + 1])
-        for flight in self._leaving:
-            flight.wait()
-        self._arriving.clear()
-        self._leaving.clear()
+        while self._leaving:
+            self._leaving.pop().wait()
 
     def _run(self, calls: Sequence[Call]) -> None:
         self._progress()

@@ -13,9 +13,9 @@ from dpnet.config.file import from_dict
 from dpnet.data.scaling import UNSCALED
 from dpnet.data.sources import DataSource
 from dpnet.data.split import make_split
-from dpnet.parallel import exchange
-from dpnet.parallel.cost import Way, Ways
+from dpnet.parallel import exchange, ways
 from dpnet.parallel.factors import FactorExchange
+from dpnet.parallel.ways import Way, Ways
 from dpnet.training.build import build_parts
 from dpnet.training.prepare import prepare
 
@@ -88,7 +88,7 @@ def test_the_bits_are_those_of_gradients(ranks_per_node, setting, activation, dt
 @pytest.mark.parametrize("setting", EXCHANGES)
 @pytest.mark.parametrize("freeze", [("0",), ("2",), ("0", "2", "4"), ("8",), ("2", "6")])
 def test_layers_may_be_frozen(setting, freeze, monkeypatch):
-    monkeypatch.setattr(exchange.cost, "EARLY_BYTES", 200)
+    monkeypatch.setattr(ways, "EARLY_BYTES", 200)
     check(1, setting, freeze=freeze)
 
 
@@ -101,7 +101,7 @@ def test_a_network_without_hidden_layers_has_only_its_outputs_to_send(setting):
 @pytest.mark.parametrize("number", range(9))
 def test_any_mixture_of_what_is_sent_and_computed_has_the_same_bits(number, at_once, monkeypatch):
     if at_once:  # Every array leaves as soon as it is complete.
-        monkeypatch.setattr(exchange.cost, "EARLY_BYTES", 1)
+        monkeypatch.setattr(ways, "EARLY_BYTES", 1)
     draw = np.random.default_rng(number)
 
     def mixed(shape, speeds=None):

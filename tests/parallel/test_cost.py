@@ -4,17 +4,15 @@ import pytest
 
 from dpnet.nn.layout import Layout
 from dpnet.parallel.cost import (
-    EARLY_BYTES,
     Shape,
     Speeds,
-    Way,
     all_computed,
     all_received,
     best_ways,
     factors_cost,
     gradients_cost,
-    messages,
 )
+from dpnet.parallel.ways import EARLY_BYTES, Way, messages
 
 NOT, COMPUTED, RECEIVED = Way.NOT_NEEDED, Way.COMPUTED, Way.RECEIVED
 WIDE = (784, 2048, 2048, 10)

@@ -17,8 +17,9 @@ import numpy as np
 from dpnet.config.model import ModelConfig
 from dpnet.nn.layout import Layout
 from dpnet.parallel import cost, traffic
-from dpnet.parallel.cost import COPIED_BYTES_S, Cost, Shape, Speeds
+from dpnet.parallel.cost import COPIES, Cost, Shape, Speeds
 from dpnet.parallel.exchange import Exchange, decide, only_sums
+from dpnet.parallel.ways import Way
 from dpnet.parallel.wire import WIRES
 from dpnet.training.estimate.case import Case, Load
 
@@ -93,7 +94,7 @@ class Outlook:
             return "gradients" if not self.case.train.workers else "parameters"
         if not any(way.is_received for way in (*ways.x[1:], *ways.dz[:-1])):
             return "recompute"
-        return "factors" if not any(way is cost.Way.COMPUTED for way in (*ways.x[1:], *ways.dz)) else "some factors"
+        return "factors" if not any(way is Way.COMPUTED for way in (*ways.x[1:], *ways.dz)) else "some factors"
 
 
 def interpolated(points: Mapping[Load, Point], load: Load) -> Point:
@@ -109,30 +110,23 @@ def exchange_of(case: Case, model: ModelConfig, layout: Layout, speeds: Speeds) 
     itemsize = np.dtype(model.dtype).itemsize
     shape = Shape(layout, itemsize, model.activation == "relu", case.nodes, case.ranks, case.plan.max_rows())
     if case.train.reducer == "allreduce" or only_sums(case.train):
-        return Exchange(cost=sums_cost(case, shape, speeds))
+        return Exchange(cost=_sums_cost(case, shape, speeds))
     return decide(case.train.exchange, shape, speeds)
 
 
-def sums_cost(case: Case, shape: Shape, speeds: Speeds) -> Cost:
+def _sums_cost(case: Case, shape: Shape, speeds: Speeds) -> Cost:
     """The cost of exchanging sums of gradients in a step: rounded, in a fixed order, or in few of the steps.
 
     An allreduce of MPI is taken to be a ring.
     """
     train, layout = case.train, shape.layout
-    ring = cost.gradients_cost(shape, speeds)
-    travels_as = np.dtype(WIRES[train.wire].travels_as or f"f{shape.itemsize}")
-    bytes_s, latencies = speeds.bytes_s, 2 * speeds.messages_s(case.nodes)
-    copying = ring.seconds - ring.bytes / bytes_s - latencies
-    if train.wire == "bfloat16":
-        elements = layout.trained.stop - layout.trained.start
-        copying += ROUNDED * elements * shape.itemsize / shape.ranks / COPIED_BYTES_S
+    travels_as = WIRES[train.wire].travels_as or f"f{shape.itemsize}"
+    ring = traffic.ring(case.nodes, layout, travels_as)
     if not train.fixed_shards:
-        sent = ring.bytes * travels_as.itemsize / shape.itemsize
-        return Cost(sent, sent / bytes_s + copying + latencies)
-    busiest = max(traffic.of_plan(case.plan, case.of_nodes, layout, travels_as), key=max)
-    seconds = max(busiest) / bytes_s + copying * max(busiest) / ring.bytes + latencies
-    every = train.sync_every if train.workers else 1
-    return Cost(max(busiest) / every, seconds / every)
+        return cost.sums_cost(shape, speeds, ring, COPIES + (ROUNDED if train.wire == "bfloat16" else 0))
+    busiest = max(map(max, traffic.of_plan(case.plan, case.of_nodes, layout, travels_as)))
+    meeting = cost.sums_cost(shape, speeds, busiest, COPIES * busiest / ring)
+    return Cost(meeting.bytes / case.plan.exchange_every, meeting.seconds / case.plan.exchange_every)
 
 
 def outlook(
